@@ -1,0 +1,61 @@
+"""What a model's inputs are, and a row for it that passes its checks."""
+
+from batchgen.catalog.model import Model
+from batchgen.catalog.parameter import SIDES, Form, Kind, Parameter
+from batchgen.types import Json
+
+PICTURE = "https://example.com/photo.png"
+_PROMPT = "A lighthouse at dawn"
+
+
+def inputs(model: Model) -> tuple[str, ...]:
+    """The parameters that take pictures."""
+    return tuple(
+        name
+        for name, parameter in model.parameters.items()
+        if any(_is_picture(form) for form in parameter.all_forms)
+    )
+
+
+def example(model: Model) -> dict[str, Json]:
+    """A small row: the model, a prompt where it takes one, what it needs, and its size."""
+    row: dict[str, Json] = {"model": model.id}
+    if model.prompt is not None:
+        row["prompt"] = _PROMPT
+    for name, parameter in model.parameters.items():
+        if parameter.required:
+            row[name] = _value(parameter)
+    if size := next(iter(model.size_keys), None):
+        row.setdefault(size, _value(model.parameters[size]))
+    return row
+
+
+def _value(parameter: Parameter) -> Json:
+    if parameter.default is not None:
+        return parameter.default
+    return _of_form((parameter.forms or parameter.all_forms)[0])
+
+
+def _of_form(form: Form) -> Json:  # noqa: PLR0911 - a return for each kind
+    least = int(form.minimum or 1)
+    if form.enum:
+        return form.enum[0]
+    match form.type:
+        case Kind.FLAG:
+            return True
+        case Kind.WHOLE | Kind.NUMBER:
+            return least
+        case Kind.LIST:
+            return [_of_form(form.items)] * max(1, form.min_items) if form.items else []
+        case Kind.RECORD:
+            return {name: _of_form(form.fields[name]) for name in form.needs}
+        case Kind.SIDES:
+            return dict.fromkeys(SIDES, least)
+        case Kind.WXH:
+            return f"{least}x{least}"
+        case Kind.TEXT:
+            return PICTURE if form.uri else "text"
+
+
+def _is_picture(form: Form) -> bool:
+    return form.uri or (form.items is not None and form.items.uri)

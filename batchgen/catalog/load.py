@@ -1,0 +1,170 @@
+"""Reads the catalogue's data files, once and when first asked, and finds models in them.
+
+`image.json` is made from the vendor's specs of two dates (`tests/catalog/extract.py` writes it),
+`openai.json` and `prices.json` are kept by hand. A model lists the parameters whose definition it
+shares under `common`, the others under `own`; `seed` holds what was otherwise in 2025-05.
+"""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from functools import cache
+from importlib import resources
+from typing import TypeAlias
+
+import msgspec
+
+from batchgen.catalog.model import Model, Price, Prompt, TokenPrice
+from batchgen.catalog.parameter import Form, Parameter, Scalar
+
+OPENAI = "openai"
+_Raw: TypeAlias = dict[str, object]
+
+
+class _Definition(msgspec.Struct):
+    """A parameter as the data files have it: a form's fields, or several forms in `any_of`."""
+
+    any_of: list[Form]
+    default: Scalar | None = None
+    required: bool = False
+
+
+class _Seed(msgspec.Struct, forbid_unknown_fields=True):
+    """What differs in the spec of 2025-05; a null is a parameter that it did not have."""
+
+    prompt: Prompt | None = None
+    parameters: dict[str, _Raw | None] = {}
+
+
+class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+    prompt: Prompt | None = None
+    aliases: tuple[str, ...] = ()
+    common: tuple[str, ...] = ()
+    own: dict[str, _Raw] = {}
+    seed: _Seed | None = None
+    token_price: TokenPrice | None = None
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    enums: dict[str, list[Scalar]]
+    common: dict[str, _Raw]
+    models: dict[str, _Entry]
+
+
+class _Source(msgspec.Struct, forbid_unknown_fields=True):
+    source: str
+    date: str | None
+    usd: dict[str, float]
+
+
+def find(model_id: str, provider: str = "aimlapi") -> Model | None:
+    """The model of that id or alias; None where the catalogue does not know it.
+
+    The provider `openai` has a table of its own, every other one has the AI/ML API's.
+    """
+    return _by_name(_table(provider)).get(model_id)
+
+
+def models(provider: str = "aimlapi") -> Sequence[Model]:
+    """Every model that the catalogue knows of the provider, by id."""
+    return tuple(_load(_table(provider)).values())
+
+
+def suggest(model_id: str, provider: str = "aimlapi") -> str | None:
+    """The id that was probably meant, for "did you mean ...?"."""
+    known = tuple(_by_name(_table(provider)))
+    word = model_id.casefold()
+    tail = word.rpartition("/")[2]
+    same = [name for name in known if name == word or name.endswith(f"/{tail}")]
+    return next(iter(same or get_close_matches(word, known, n=1, cutoff=0.6)), None)
+
+
+@cache
+def parameter_names() -> frozenset[str]:
+    """The name of every parameter of any model: CSV columns that are not variables."""
+    tables = (*models(), *models(OPENAI))
+    return frozenset(name for model in tables for name in model.parameters)
+
+
+def _table(provider: str) -> str:
+    return OPENAI if provider == OPENAI else "image"
+
+
+@cache
+def _by_name(table: str) -> Mapping[str, Model]:
+    known = _load(table)
+    by_alias = {alias: model for model in known.values() for alias in model.aliases}
+    return {**by_alias, **known}
+
+
+@cache
+def _load(table: str) -> Mapping[str, Model]:
+    raw: _Raw = msgspec.json.decode(_read(f"{table}.json"))
+    file = msgspec.convert(_expanded(raw, raw["enums"]), _File)
+    prices = {} if table == OPENAI else _prices()
+    return {
+        model_id: _model(model_id, file.models[model_id], file.common, prices)
+        for model_id in sorted(file.models)
+    }
+
+
+def _read(name: str) -> bytes:
+    return resources.files("batchgen.catalog").joinpath(name).read_bytes()
+
+
+def _expanded(node: object, enums: object) -> object:
+    """The tree with the shared enums in their places."""
+    if isinstance(node, list):
+        return [_expanded(item, enums) for item in node]
+    if not isinstance(node, dict):
+        return node
+    tree = {name: _expanded(item, enums) for name, item in node.items()}
+    if isinstance(enum := tree.get("enum"), str) and isinstance(enums, dict):
+        tree["enum"] = enums[enum]
+    return tree
+
+
+def _definition(raw: _Raw) -> _Definition:
+    facts = ("default", "required")
+    form = {name: value for name, value in raw.items() if name not in facts}
+    forms = form.get("any_of", [form])
+    return msgspec.convert({**raw, "any_of": forms}, _Definition)
+
+
+def _prices() -> dict[str, Price]:
+    sources = msgspec.json.decode(_read("prices.json"), type=list[_Source])
+    return {
+        model_id: Price(usd, source.source, source.date)
+        for source in reversed(sources)  # the first source that has a price wins
+        for model_id, usd in source.usd.items()
+    }
+
+
+def _model(
+    model_id: str, entry: _Entry, common: Mapping[str, _Raw], prices: Mapping[str, Price]
+) -> Model:
+    current: dict[str, _Raw] = {**{name: common[name] for name in entry.common}, **entry.own}
+    before = entry.seed.parameters if entry.seed else {}
+    names = [*current, *(name for name in before if name not in current)]
+    return Model(
+        id=model_id,
+        parameters={name: _parameter(name, current.get(name), before) for name in names},
+        prompt=entry.prompt,
+        seed_prompt=entry.seed.prompt if entry.seed else None,
+        aliases=entry.aliases,
+        image_price=next((prices[i] for i in (model_id, *entry.aliases) if i in prices), None),
+        token_price=entry.token_price,
+        in_seed=entry.seed is not None,
+    )
+
+
+def _parameter(name: str, now: _Raw | None, before: Mapping[str, _Raw | None]) -> Parameter:
+    current = _definition(now) if now else None
+    then = before.get(name)
+    seed_forms = tuple(_definition(then).any_of) if then else ()
+    return Parameter(
+        name=name,
+        forms=tuple(current.any_of) if current else (),
+        seed_forms=seed_forms if name in before else None,
+        default=current.default if current else None,
+        required=current is not None and current.required,
+    )

@@ -1,0 +1,300 @@
+"""A model as the catalogue knows it, and the checks of a request against it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from batchgen.catalog.parameter import SIDES, Accepts, Finding, Parameter, any_of
+from batchgen.catalog.text import fitted, text_value, typed
+from batchgen.catalog.translate import COUNT_KEYS, SIZE_KEYS, own_count, own_size
+from batchgen.catalog.wording import describe, fault, meant, shown
+from batchgen.types import Json, Severity, Tokens
+
+SEED_DATE = "2025-05"
+CURRENT_DATE = "2026-08"
+MOST_REQUESTS = 1000  # of one task
+_MANY = "for more images use `repeat:` or several rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model takes as prompt: its length in characters, None where it is unbounded."""
+
+    max_chars: int | None = None
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """An estimate in USD for an image, with where it was read and when; `date` may be unknown."""
+
+    usd: float
+    source: str
+    date: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrice:
+    """USD for a million tokens of each kind, with where it was read and when."""
+
+    text_input: float
+    image_input: float
+    output: float
+    source: str
+    date: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model of a provider: its parameters with their limits, and its price.
+
+    path: below the provider's host. prompt: None where the model takes no prompt.
+    seed_prompt: what the spec of 2025-05 took, None where nothing else is known than `prompt`.
+    in_seed: the vendor's documentation of 2025-05 had the model.
+    count_key: the parameter that tells how many images; None where a request makes one image.
+    """
+
+    id: str
+    parameters: Mapping[str, Parameter]
+    prompt: Prompt | None
+    seed_prompt: Prompt | None = None
+    aliases: tuple[str, ...] = ()
+    image_price: Price | None = None
+    token_price: TokenPrice | None = None
+    in_seed: bool = False
+    family: str = "images"
+    path: str = "/v1/images/generations"
+    count_key: str | None = field(init=False)
+    _sure: Mapping[str, Accepts] = field(init=False, repr=False, compare=False)
+    _required: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _sure_prompt: tuple[int, float] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        sure = {name: _sure(parameter) for name, parameter in self.parameters.items()}
+        required = tuple(p.name for p in self.parameters.values() if p.required)
+        count_key = next((key for key in COUNT_KEYS if key in self.parameters), None)
+        object.__setattr__(self, "count_key", count_key)
+        object.__setattr__(self, "_sure", sure)
+        object.__setattr__(self, "_required", required)
+        object.__setattr__(self, "_sure_prompt", _sure_lengths(self.prompt, self.seed_prompt))
+
+    @property
+    def prompt_max(self) -> int | None:
+        """Characters that the spec of either date takes; 0 without a prompt, None unbounded."""
+        if self.prompt is None:
+            return 0
+        bounds = [p.max_chars for p in (self.prompt, self.seed_prompt) if p]
+        known = [bound for bound in bounds if bound is not None]
+        return max(known) if len(known) == len(bounds) else None
+
+    @property
+    def prompt_required(self) -> bool:
+        return self.prompt is not None and self.prompt.required
+
+    @property
+    def count_max(self) -> int:
+        """Images that one request may ask for."""
+        parameter = self.parameters.get(self.count_key or "")
+        if parameter is None:
+            return 1
+        form = parameter.forms[0]
+        return int(form.maximum) if form.maximum is not None else 1
+
+    @property
+    def size_keys(self) -> tuple[str, ...]:
+        """The parameters that set the size; any other way of giving one is refused."""
+        return tuple(key for key in SIZE_KEYS if key in self.parameters)
+
+    @property
+    def price_source(self) -> str | None:
+        """Where the price was read and when; None where no price is known."""
+        price = self.image_price or self.token_price
+        return None if price is None else f"{price.source}, {price.date or 'undated'}"
+
+    def price(self, params: Mapping[str, Json]) -> float | None:
+        """An estimate in USD for one request; None where it is not known, never 0."""
+        count = params.get(self._count_name(params))
+        images = 1 if count is None else count
+        if self.image_price is None or type(images) is not int or images < 1:
+            return None
+        return self.image_price.usd * images
+
+    def token_cost(self, tokens: Tokens | None) -> float | None:
+        """USD for the tokens that a reply tells; None where their price is not known."""
+        price = self.token_price
+        if price is None or tokens is None:
+            return None
+        dollars = (
+            tokens.text_input * price.text_input
+            + tokens.image_input * price.image_input
+            + tokens.output * price.output
+        )
+        return dollars / 1_000_000
+
+    def split(self, params: Mapping[str, Json]) -> tuple[Mapping[str, Json], ...]:
+        """The parameters of the requests that make as many images as are wanted.
+
+        A seed that is given is the first request's, and each further one has the next: else all
+        would make the same pictures.
+        """
+        name, most = self._count_name(params), self.count_max
+        count = params.get(name)
+        if not isinstance(count, int) or not most < count <= most * MOST_REQUESTS:
+            return (params,)
+        rest = {key: value for key, value in params.items() if key != name}
+        counts = [min(most, count - start) for start in range(0, count, most)]
+        return tuple(self._part(rest, index, size) for index, size in enumerate(counts))
+
+    def _part(self, rest: Mapping[str, Json], index: int, size: int) -> dict[str, Json]:
+        own: dict[str, Json] = {self.count_key: size} if self.count_key else {}
+        seed = rest.get("seed")
+        if isinstance(seed, int):
+            accepts = self._sure.get("seed")
+            fits = accepts is None or accepts(seed + index)
+            own["seed"] = seed + index if fits else seed - index
+        return {**rest, **own}
+
+    def _count_name(self, params: Mapping[str, Json]) -> str:
+        """The key of the count; a model without one leaves it as it was given."""
+        return self.count_key or next((key for key in COUNT_KEYS if key in params), "")
+
+    def from_text(self, name: str, text: str) -> Json:
+        """A CSV cell or `--set` value in the parameter's type; text that does not fit stays."""
+        key = self.count_key if name in COUNT_KEYS and name not in self.parameters else name
+        parameter = self.parameters.get(key or "")
+        if parameter is not None:
+            return typed(text, parameter.all_forms)
+        return text_value(text) if name in COUNT_KEYS or name in SIDES else text
+
+    def normalise(self, params: Mapping[str, Json]) -> dict[str, Json]:
+        """The same request in this model's own words; only what loses nothing is changed.
+
+        `count`, `n` and `num_images` take the model's name for it, a size takes the model's form,
+        values take the parameter's type. What does not fit is left for `check` to tell.
+        """
+        params = own_size(own_count(params, self.count_key), self.parameters.keys())
+        return {name: self._fitted(name, value) for name, value in params.items()}
+
+    def check(self, params: Mapping[str, Json]) -> tuple[Finding, ...]:
+        """What is wrong with the parameters, and what would be right; a null counts as absent."""
+        sure = self._sure
+        found: list[Finding] = []
+        for name, value in params.items():
+            accepts = sure.get(name)
+            if value is None or (accepts is not None and accepts(value)):
+                continue
+            if not self._is_split(name, value, params):
+                found += self._findings(name, value, params)
+        for name in self._required:
+            if params.get(name) is None:
+                takes = describe(self.parameters[name].forms)
+                found.append(_error(f"`{name}` is missing; {self.id} needs it: {takes}"))
+        return tuple(found)
+
+    def check_prompt(self, prompt: str) -> Finding | None:
+        """What is wrong with the prompt: its length in characters, or that there is one at all."""
+        low, high = self._sure_prompt
+        if low <= len(prompt) <= high:
+            return None
+        return self._prompt_finding(len(prompt))
+
+    def _fitted(self, name: str, value: Json) -> Json:
+        accepts = self._sure.get(name)
+        if accepts is None or accepts(value):
+            return value
+        return fitted(value, self.parameters[name].all_forms)
+
+    def _is_split(self, name: str, value: Json, params: Mapping[str, Json]) -> bool:
+        """Whether a count is more than one request makes, and several can."""
+        if not isinstance(value, int) or name != self._count_name(params):
+            return False
+        return self.count_max < value <= self.count_max * MOST_REQUESTS
+
+    def _findings(self, name: str, value: Json, params: Mapping[str, Json]) -> list[Finding]:
+        parameter = self.parameters.get(name)
+        if parameter is None:
+            return [_error(self._unknown(name, params))]
+        now = any_of(parameter.forms)(value)
+        then = parameter.seed_forms is not None and any_of(parameter.seed_forms)(value)
+        forms = parameter.forms or parameter.seed_forms or ()
+        if now or then:
+            return [_warning(self._disputed(parameter, value, now=now))]
+        message = fault(name, value, forms, self.id)
+        if name == self.count_key and isinstance(value, int) and value > self.count_max:
+            message = f"{message}; {_MANY}"
+        return [_error(message)]
+
+    def _disputed(self, parameter: Parameter, value: Json, *, now: bool) -> str:
+        date, other = (CURRENT_DATE, SEED_DATE) if now else (SEED_DATE, CURRENT_DATE)
+        refusing = parameter.seed_forms if now else parameter.forms
+        if not refusing:
+            return (
+                f"`{parameter.name}` is in {self.id}'s spec of {date} and not in that of {other};"
+                " it is sent as given"
+            )
+        return (
+            f"`{parameter.name}` {shown(value)} is in {self.id}'s spec of {date} and not in that of"
+            f" {other} ({describe(refusing)}); it is sent as given"
+        )
+
+    def _unknown(self, name: str, params: Mapping[str, Json]) -> str:
+        lead = f"`{name}` is not a parameter of {self.id}"
+        if name in COUNT_KEYS:
+            key = self.count_key
+            makes = f"{lead}, which makes one image a request; {_MANY}"
+            return f"`{name}` is `{key}` for {self.id}" if key else makes
+        if name in SIZE_KEYS or name in SIDES:
+            return f"{lead}; {self._size_advice(params)}"
+        hint = meant(name, self.parameters)
+        return lead + (hint or f"; it takes {', '.join(sorted(self.parameters)) or 'none'}")
+
+    def _size_advice(self, params: Mapping[str, Json]) -> str:
+        if not self.size_keys:
+            return "its size cannot be chosen"
+        given = [key for key in self.size_keys if params.get(key) is not None]
+        if given:
+            return f"`{given[0]}` sets its size already"
+        width, height = (shown(params.get(name)) for name in SIDES)
+        if params.keys() >= set(SIDES) and self.size_keys == ("image_size",):
+            return f"its size is set by `image_size: {{width: {width}, height: {height}}}`"
+        if params.keys() >= set(SIDES) and self.size_keys == ("size",):
+            return f"its size is set by `size: {width}x{height}`"
+        ways = [f"`{key}`: {describe(self.parameters[key].forms)}" for key in self.size_keys]
+        return f"its size is set by {' and '.join(ways)}"
+
+    def _prompt_finding(self, length: int) -> Finding | None:
+        if self.prompt is None:
+            return _error(f"{self.id} takes no prompt; leave it out")
+        if length == 0:
+            return _error(f"{self.id} needs a prompt") if self.prompt.required else None
+        longest, bound = self.prompt_max, self._sure_prompt[1]
+        if longest is not None and length > longest:
+            return _error(f"prompt is {length} characters; {self.id} takes at most {longest}")
+        return _warning(
+            f"prompt is {length} characters; one of the vendor's specs of {SEED_DATE} and"
+            f" {CURRENT_DATE} allows {self.id} at most {bound:.0f}, and it is sent as given"
+        )
+
+
+def _sure(parameter: Parameter) -> Accepts:
+    """The test that every date's spec takes the value: nothing more is to be said of it then."""
+    now = any_of(parameter.forms)
+    if parameter.seed_forms is None or parameter.seed_forms == parameter.forms:
+        return now
+    then = any_of(parameter.seed_forms)
+    return lambda value: now(value) and then(value)
+
+
+def _sure_lengths(prompt: Prompt | None, seed_prompt: Prompt | None) -> tuple[int, float]:
+    if prompt is None:
+        return 0, 0
+    low = 1 if prompt.required else 0
+    bounds = [p.max_chars for p in (prompt, seed_prompt) if p and p.max_chars is not None]
+    return low, min(bounds, default=float("inf"))
+
+
+def _error(message: str) -> Finding:
+    return Finding(Severity.ERROR, message)
+
+
+def _warning(message: str) -> Finding:
+    return Finding(Severity.WARNING, message)

@@ -1,0 +1,45 @@
+"""The same request in a model's own words: one name for the count, one way of giving the size."""
+
+from collections.abc import Collection, Mapping
+
+from batchgen.catalog.parameter import SIDES, split_wxh
+from batchgen.types import Json
+
+COUNT_KEYS = ("count", "n", "num_images")
+SIZE_KEYS = ("image_size", "size", "aspect_ratio", "resolution")
+
+
+def own_count(params: Mapping[str, Json], key: str | None) -> Mapping[str, Json]:
+    """The count under the model's key; two counts that differ are left as they are.
+
+    A model without a count key makes one image a request: a count of 1 says nothing then.
+    """
+    foreign = [name for name in COUNT_KEYS if name in params and name != key]
+    if not foreign:
+        return params
+    own = dict(params)
+    for name in foreign:
+        if key is None:
+            if own[name] == 1:
+                del own[name]
+        elif own.get(key) in (None, own[name]):
+            own[key] = own.pop(name)
+    return own
+
+
+def own_size(params: Mapping[str, Json], names: Collection[str]) -> Mapping[str, Json]:
+    """A width and height under the one of `size` and `image_size` that the model has."""
+    for foreign, own in (("size", "image_size"), ("image_size", "size")):
+        if foreign in names or own not in names or params.get(own) is not None:
+            continue
+        text = _wxh_text(params.get(foreign))
+        if text is not None:
+            kept = {name: value for name, value in params.items() if name != foreign}
+            return {**kept, own: text}
+    return params
+
+
+def _wxh_text(value: Json) -> str | None:
+    if isinstance(value, dict) and value.keys() == set(SIDES):
+        value = f"{value['width']}x{value['height']}"
+    return value if isinstance(value, str) and split_wxh(value) else None

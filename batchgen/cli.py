@@ -1,0 +1,376 @@
+"""The command line: parses, builds, calls, and maps errors to exit codes; no logic."""
+
+import argparse
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from batchgen import __version__
+from batchgen.errors import BatchgenError, Exit
+from batchgen.examples import examples_of
+from batchgen.text import did_you_mean, seconds
+
+_EMPTY_VALUE = re.compile(r"--[a-z-]+=")
+_INVALID_CHOICE = re.compile(r"invalid choice: '([^']*)'")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    _prepare_streams()
+    words = sys.argv[1:] if argv is None else argv
+    whole = parser()
+    if any(word == "" or _EMPTY_VALUE.fullmatch(word) for word in words):
+        whole.error("a value is empty: is a variable unset?")
+    arguments = whole.parse_args(words)
+    try:
+        code = int(arguments.call(arguments))
+        sys.stdout.flush()
+    except BatchgenError as error:
+        return _told(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return int(Exit.INTERRUPTED)
+    except BrokenPipeError:  # whoever read standard output has gone: `batchgen results DIR | head`
+        _drop_stdout()
+        return int(Exit.OK)
+    except OSError as error:
+        _drop_stdout()
+        place = error.filename or "standard output"
+        return _told(f"{place}: {error.strerror or error}", Exit.STORAGE)
+    return code
+
+
+def _told(message: str, code: Exit) -> int:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"batchgen: {message}\n")
+        sys.stderr.flush()
+    return int(code)
+
+
+def _prepare_streams() -> None:
+    """Every stream takes every prompt, whatever the locale; a closed one takes nothing."""
+    if sys.stdout is None:  # started with >&-
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # for good
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # for good
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _drop_stdout() -> None:
+    """Nothing more is written there, not at the interpreter's end either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what was probably meant."""
+
+    def parse_known_args(  # type: ignore[override]  # argparse's overloads say the same
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Refuse what is not known here, where the options that were meant are known."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, []
+
+    def error(self, message: str) -> NoReturn:
+        meant = self._meant(message)
+        super().error(f"{message}; did you mean {meant}?" if meant else message)
+
+    def _meant(self, message: str) -> str | None:
+        if choice := _INVALID_CHOICE.search(message):
+            chosen = (action.choices for action in self._actions if action.choices is not None)
+            return did_you_mean(choice[1], [str(word) for words in chosen for word in words])
+        options = [word for action in self._actions for word in action.option_strings]
+        flags = (word.partition("=")[0] for word in message.split() if word.startswith("--"))
+        return next((near for flag in flags if (near := did_you_mean(flag, options))), None)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's words: sub-commands, options and their help."""
+    whole = _Parser(
+        prog="batchgen",
+        description="A manifest of prompts in; generated assets and a results manifest out.",
+        epilog=examples_of(""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    whole.add_argument("--version", action="version", version=f"batchgen {__version__}")
+    commands = whole.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_run(commands)
+    _add_plan(commands)
+    _add_status(commands)
+    _add_results(commands)
+    _add_report(commands)
+    _add_verify(commands)
+    _add_merge(commands)
+    _add_models(commands)
+    _add_simulate(commands)
+    _add_init(commands)
+    _command(commands, "schema", "write the JSON Schema of the job file, for editors")
+    _add_completion(commands, whole)
+    return whole
+
+
+_Commands = "argparse._SubParsersAction[_Parser]"
+
+
+def _command(commands: _Commands, name: str, summary: str) -> _Parser:  # type: ignore[valid-type]  # argparse keeps the type of its sub-parsers private
+    parser: _Parser = commands.add_parser(  # type: ignore[attr-defined]  # as above
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=examples_of(name),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(call=_Late(f"{name}_command"))
+    return parser
+
+
+class _Late:
+    """A command's function; what it needs is imported only when it is called."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, arguments: argparse.Namespace) -> int:
+        from batchgen import commands  # noqa: PLC0415  # --help must not pay for it
+
+        call: Callable[[argparse.Namespace], int] = getattr(commands, self._name)
+        return call(arguments)
+
+
+def _add_run(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
+    parser = _command(commands, "run", "generate what a manifest asks for and is not there yet")
+    _add_manifest(parser)
+    group = parser.add_argument_group("which tasks")
+    group.add_argument(
+        "--retry-failed",
+        nargs="?",
+        const="*",
+        metavar="KIND",
+        help="take failed tasks up again: all, or those of a kind (see the summary)",
+    )
+    group.add_argument(
+        "--on-unknown",
+        choices=("resend", "hold", "fail"),
+        default="resend",
+        help="tasks that were in flight at a crash: send again with the same key, leave, give up",
+    )
+    group.add_argument(
+        "--preflight", action="store_true", help="ask for the key's state and the balance first"
+    )
+    group = parser.add_argument_group("what is told")
+    group.add_argument("--dry-run", action="store_true", help="the same as `batchgen plan`")
+    group.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="of messages on standard error and in --log-file; json: an event a line",
+    )
+    group.add_argument("--log-file", type=Path, metavar="FILE", help="append messages to a file")
+    group.add_argument(
+        "--report", action="store_true", help="make DIR/report.html when the run has ended"
+    )
+    group.add_argument("--quiet", action="store_true", help="tell nothing but errors")
+    group.add_argument("--no-progress", action="store_true", help="no bar, no status lines")
+    group.add_argument(
+        "--progress-interval",
+        type=_duration,
+        default=30.0,
+        metavar="DURATION",
+        help="between status lines where there is no terminal (default 30s)",
+    )
+    parser.set_defaults(json=False)
+
+
+def _add_plan(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
+    parser = _command(commands, "plan", "check a manifest and price it; nothing is sent")
+    _add_manifest(parser)
+    parser.add_argument("--json", action="store_true", help="everything as one JSON object")
+
+
+def _add_manifest(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "manifest", metavar="MANIFEST", help="a YAML job, or CSV, TSV, JSONL, TXT; - for stdin"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="output directory")
+    parser.add_argument(
+        "--format",
+        choices=("yaml", "csv", "tsv", "jsonl", "txt"),
+        help="of a manifest whose name does not tell",
+    )
+    _add_request(parser.add_argument_group("what is sent, and where to"))
+    _add_limits(parser.add_argument_group("limits"))
+    group = parser.add_argument_group("selection")
+    group.add_argument("--limit", type=_whole, metavar="N", help="the first N tasks")
+    group.add_argument("--only", metavar="GLOB", help="tasks whose id matches")
+    group.add_argument("--shard", metavar="I/N", help="the I-th of N parts of the manifest")
+    group.add_argument(
+        "--max-tasks", type=_whole, metavar="N", help="refuse larger manifests (default 1000000)"
+    )
+
+
+def _add_request(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument("--provider", metavar="NAME", help="aimlapi, openai, simulator or your own")
+    group.add_argument("--base-url", metavar="URL", help="of an OpenAI-compatible service")
+    group.add_argument("--api-key-env", metavar="VAR", help="environment variable with the key")
+    group.add_argument("--env-file", type=Path, metavar="FILE", help="read variables from FILE")
+    group.add_argument("--model", metavar="ID", help="for every row")
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_assignment,
+        metavar="KEY=VALUE",
+        help="any request parameter, for every row; repeatable",
+    )
+    group.add_argument("--no-check", action="store_true", help="send without the models' checks")
+
+
+def _add_limits(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument("--concurrency", type=_whole, metavar="N", help="requests in flight at most")
+    group.add_argument("--rpm", type=_positive, metavar="N", help="requests a minute, each model")
+    group.add_argument("--attempts", type=_whole, metavar="N", help="for each task in a run")
+    group.add_argument("--timeout", type=_duration, metavar="SECONDS", help="for each request")
+    group.add_argument("--max-cost", type=_positive, metavar="USD", help="for the whole job")
+    group.add_argument(
+        "--require-price", action="store_true", help="refuse tasks whose price nobody knows"
+    )
+    group.add_argument(
+        "--live-prices", action="store_true", help="ask the provider for its prices first"
+    )
+    group.add_argument("--max-requests", type=_whole, metavar="N", help="for this run")
+    group.add_argument("--deadline", type=_duration, metavar="DURATION", help="start nothing after")
+
+
+def _add_status(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
+    parser = _command(commands, "status", "show how a job stands, while it runs and after")
+    parser.add_argument("directory", type=Path, metavar="DIR")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_results(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
+    parser = _command(commands, "results", "write the results manifest in manifest order")
+    parser.add_argument("directory", type=Path, metavar="DIR")
+    parser.add_argument("--format", choices=("jsonl", "csv", "openai-batch"), default="jsonl")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="instead of stdout")
+    parser.add_argument(
+        "--all", action="store_true", help="also tasks that the manifest no longer has"
+    )
+
+
+def _add_report(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
+    parser = _command(commands, "report", "make one offline HTML page of a job's results")
+    parser.add_argument("directory", type=Path, metavar="DIR")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="instead of DIR/report.html"
+    )
+    parser.add_argument(
+        "--contact-sheet", type=Path, metavar="FILE", help="a PNG of all pictures, small"
+    )
+
+
+def _add_verify(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
+    parser = _command(commands, "verify", "hold the ledger against the files, both ways")
+    parser.add_argument("directory", type=Path, metavar="DIR")
+    parser.add_argument(
+        "--fix", action="store_true", help="have the next run make damaged tasks again"
+    )
+    parser.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="make a damaged or lost ledger anew from results.jsonl and the files",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_merge(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
+    parser = _command(commands, "merge", "unite the output directories of shards in one")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("directories", type=Path, nargs="+", metavar="DIR")
+
+
+def _add_models(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
+    parser = _command(commands, "models", "list the models of the catalogue, or show one")
+    parser.add_argument("id", nargs="?", metavar="ID")
+    parser.add_argument("--search", metavar="TEXT", help="models with TEXT in their id")
+    parser.add_argument("--provider", metavar="NAME", default="aimlapi", help="aimlapi or openai")
+    parser.add_argument("--json", action="store_true", help="one JSON value")
+    parser.add_argument("--live", action="store_true", help="ask the provider which models it has")
+    parser.add_argument("--base-url", metavar="URL", help="where --live asks instead")
+
+
+def _add_simulate(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
+    parser = _command(commands, "simulate", "serve a simulated API on loopback until Ctrl-C")
+    parser.add_argument(
+        "--port", type=_port, default=8080, metavar="PORT", help="0 takes a free one"
+    )
+    parser.add_argument("--latency", default="0s", metavar="2s±0.5", help="before each reply")
+    parser.add_argument("--faults", default="", metavar="429=0.1,500=0.02", help="share of each")
+    parser.add_argument("--rpm", type=_positive, metavar="N", help="requests a minute allowed")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of faults and latency")
+
+
+def _add_init(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
+    parser = _command(commands, "init", "write a commented starter job, and its schema beside it")
+    parser.add_argument(
+        "file",
+        type=Path,
+        nargs="?",
+        default=Path("job.yaml"),
+        metavar="FILE",
+        help="default job.yaml; - for stdout",
+    )
+
+
+def _add_completion(commands: _Commands, whole: _Parser) -> None:  # type: ignore[valid-type]  # see _command
+    parser = _command(commands, "completion", "write the script by which a shell completes words")
+    parser.add_argument("shell", choices=("bash", "zsh"), metavar="SHELL", help="bash or zsh")
+    parser.set_defaults(whole=whole)
+
+
+def _whole(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) < 2**16:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
+def _duration(text: str) -> float:
+    try:
+        found = seconds(float(text) if text.replace(".", "", 1).isdigit() else text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration above 0")
+    return found
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key.strip(), value

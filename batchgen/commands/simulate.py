@@ -1,0 +1,45 @@
+"""`batchgen simulate`: the simulator in the foreground."""
+
+import argparse
+import asyncio
+import signal
+import sys
+
+from batchgen.errors import Exit, UsageError
+
+
+def simulate_command(arguments: argparse.Namespace) -> int:
+    """`batchgen simulate`: the simulator in the foreground."""
+    from batchgen.simulator import (  # noqa: PLC0415  # draws: heavy
+        Simulator,
+        SimulatorSettings,
+        parse_faults,
+        parse_latency,
+    )
+
+    settings = SimulatorSettings(
+        latency=parse_latency(arguments.latency),
+        faults=parse_faults(arguments.faults),
+        rpm=arguments.rpm,
+        seed=arguments.seed,
+        port=arguments.port,
+    )
+
+    async def serve() -> None:
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, ended.set)
+        async with Simulator(settings) as simulator:
+            sys.stderr.write(
+                f"simulating the API at {simulator.base_url} (any key; Ctrl-C ends it)\n"
+            )
+            await ended.wait()
+
+    try:
+        asyncio.run(serve())
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on port {arguments.port} ({error.strerror}): choose another --port"
+        ) from error
+    return Exit.OK

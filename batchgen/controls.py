@@ -1,0 +1,97 @@
+"""What holds a run back, and how its limits change while it runs (SIGUSR1)."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from batchgen.clock import Clock
+from batchgen.errors import BatchgenError
+from batchgen.job import Job, Limits
+from batchgen.plan import Manifest, RejectedError
+from batchgen.progress import Progress
+from batchgen.stopping import Stop
+from batchgen.throttle import Budget, Throttle
+from batchgen.throttle.purse import Purse
+
+Reread = Callable[[], Manifest]
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """The throttle and the budget of a run.
+
+    reread: reads the job file anew. workers: requests that can be in flight at all.
+    """
+
+    throttle: Throttle
+    budget: Budget
+    progress: Progress
+    reread: Reread
+    workers: int
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take the limits of the job file anew whenever SIGUSR1 comes."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, self.refresh)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGUSR1)
+
+    def refresh(self) -> None:
+        """Read the limits anew; a file that is wrong is told and changes nothing."""
+        try:
+            manifest = self.reread()
+            if manifest.problems:
+                raise RejectedError(manifest.problems)
+        except BatchgenError as error:
+            self.progress.say(f"the limits stay as they are: {error}")
+            return
+        limits = manifest.job.limits
+        self.throttle.allow(limits.of_model)
+        self.budget.allow(limits.max_cost_usd)
+        self.progress.say(f"limits read anew: {_told(limits, self.workers)}")
+
+
+def _told(limits: Limits, workers: int) -> str:
+    rpm = f"{limits.rpm:g}" if limits.rpm else "none"
+    cost = f"${limits.max_cost_usd:.2f}" if limits.max_cost_usd else "none"
+    most = f" (this run began with {workers})" if limits.concurrency > workers else ""
+    return f"rpm {rpm}, concurrency {limits.concurrency}{most}, max_cost {cost}"
+
+
+def make_budget(job: Job, *, spent_usd: float, purse: Purse | None) -> Budget:
+    """The bounds of a job on money and requests."""
+    shared = None
+    if purse is not None:
+        budget = purse.budget
+        shared = purse, f"the budget of ${budget.usd:.2f} ({budget.per}) in {budget.path}"
+    return Budget(
+        max_cost_usd=job.limits.max_cost_usd,
+        max_requests=job.limits.max_requests,
+        spent_usd=spent_usd,
+        shared=shared,
+    )
+
+
+def make_throttle(job: Job, stop: Stop, clock: Clock) -> Throttle:
+    """The gates of a job's models."""
+    return Throttle(
+        bounds=job.limits.of_model,
+        monotonic=clock.monotonic,
+        sleep=stop.sleep,
+        stopping=stop.is_set,
+    )
+
+
+@contextmanager
+def open_purse(job: Job, clock: Clock) -> Iterator[Purse | None]:
+    """The budget that the job shares with others, if it names one."""
+    if job.budget is None:
+        yield None
+        return
+    with Purse(job.budget, clock.now) as purse:
+        yield purse

@@ -1,0 +1,70 @@
+"""An output directory: where its ledger is, and who holds it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import filelock
+
+from batchgen.errors import LockedError, StorageError
+from batchgen.ledger import Ledger
+
+PRIVATE = ".batchgen"
+
+
+def ledger_path(directory: Path) -> Path:
+    """Where the ledger of an output directory is."""
+    return directory / PRIVATE / "ledger.sqlite3"
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold the output directory, or raise LockedError that names the process that does."""
+    private = _private(directory)
+    lock = filelock.FileLock(private / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise LockedError(
+            f"another run holds {directory}{_holder(directory)}: wait for it, or choose another"
+            " output directory"
+        ) from error
+    except OSError as error:
+        raise StorageError(f"cannot lock {directory} ({error.strerror or error})") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_held(directory: Path) -> bool:
+    """Whether a run holds the output directory now."""
+    lock = filelock.FileLock(directory / PRIVATE / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        return True
+    except OSError as error:
+        raise StorageError(f"cannot read {directory} ({error.strerror or error})") from error
+    lock.release()
+    return False
+
+
+def _private(directory: Path) -> Path:
+    private = directory / PRIVATE
+    try:
+        private.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"cannot make the output directory {directory} ({error.strerror}): mend the"
+            " permissions or choose another with -o"
+        ) from error
+    return private
+
+
+def _holder(directory: Path) -> str:
+    with suppress(StorageError):  # who holds a directory whose ledger is damaged is not known
+        with Ledger(ledger_path(directory), create=False) as ledger:
+            run = ledger.last_run()
+        return f" (process {run.pid}, since {run.started_at:%Y-%m-%d %H:%M:%S} UTC)" if run else ""
+    return ""

@@ -1,0 +1,244 @@
+"""The images family: `POST /v1/images/generations` and the many shapes of its replies.
+
+The vendor's specs declare `{data: [{url, b64_json}], meta: {usage}}` for every model; the
+documented samples show a dozen other shapes (https://docs.aimlapi.com, "Image models"), which
+are read here by what they have in common: a list of items, each with its bytes or its URL.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from batchgen.endpoints.errors import (
+    ProviderError,
+    find_error,
+    is_refusal,
+    read_error,
+    read_json,
+    tidy,
+)
+from batchgen.media import sniff
+from batchgen.types import (
+    Finished,
+    HttpRequest,
+    HttpResponse,
+    Json,
+    Payload,
+    Remote,
+    Spooled,
+    Task,
+    Tokens,
+    Unusable,
+)
+
+name: str = "images"
+PATH = "/v1/images/generations"
+CREDITS_PER_USD = 2_000_000  # https://docs.aimlapi.com, "Pricing"
+
+_SHOWN = 80
+_MOST_TOKENS = 10**9
+_REFERENCE = re.compile(r"batchgen-payload:([0-9]{1,6})", re.ASCII)
+_WEB = re.compile(r"https?://[^\s/?#][^\s]*", re.IGNORECASE)
+_FAILED = frozenset({"failed", "failure", "error", "cancelled", "canceled"})
+
+Object: TypeAlias = Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class _Flagged:
+    """An image that the provider's content filter marked; its file is black or blurred."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """An item that has no image, and what it has instead."""
+
+    reason: str
+
+
+def build_request(task: Task) -> HttpRequest:
+    """Make the request of a task; parameters that are None count as not given."""
+    given = {key: value for key, value in task.params.items() if value is not None}
+    prompt = {"prompt": task.prompt} if task.prompt else {}  # some models take none
+    return HttpRequest("POST", PATH, {"model": task.model, **prompt, **given})
+
+
+def parse_response(response: HttpResponse) -> Finished | Unusable:
+    """Read a 2xx reply; never raises, whatever the bytes.
+
+    A reply with at least one good image is Finished with all its good ones: what arrived is paid
+    for, so a flagged or broken neighbour does not cost it. Payloads that no item refers to are
+    left out; whoever holds the response discards them.
+    """
+    if not response.body.strip():
+        return Unusable("bad_response", f"HTTP {response.status} with an empty body, no image")
+    try:
+        body = read_json(response.body)
+    except ValueError:
+        return Unusable("bad_response", f"the body is not JSON: {_shown(response)}")
+    if not isinstance(body, dict):
+        return Unusable("bad_response", f"the body is not a JSON object: {_shown(response)}")
+    items = _items(body)
+    found = [
+        _payload(item, response, flagged=_is_flagged(item, body, index))
+        for index, item in enumerate(items)
+    ]
+    # One file cannot be stored twice, and one URL named twice is one picture.
+    payloads = tuple(dict.fromkeys(one for one in found if isinstance(one, Spooled | Remote)))
+    if not payloads:
+        return _without_images(response, body, found)
+    return Finished(
+        payloads,
+        revised_prompt=_revised_prompt(items),
+        seed=_seed(body, items),
+        cost_usd=_cost_usd(body, response.headers),
+        tokens=_tokens(body.get("usage")),
+    )
+
+
+def _items(body: Object) -> list[Json]:
+    """The images of a reply. Some models list the same ones as `images` and as `data`."""
+    output = body.get("output")
+    choices = output.get("choices") if isinstance(output, dict) else None
+    bare: Json = None if body.get("error") else dict(body)
+    places = (body.get("data"), body.get("images"), choices, body.get("image"), bare)
+    listed: list[list[Json]] = [
+        place if isinstance(place, list) else [place] for place in places if place
+    ]
+    return next(
+        (items for items in listed if any(map(_source, items))), listed[0] if listed else []
+    )
+
+
+def _source(item: Json) -> str:
+    """Where an item's bytes are: base64 goes before the URL; empty where it names neither."""
+    keys = ("b64_json", "image_base64", "b64", "base64", "url")
+    named = [item.get(key) for key in keys] if isinstance(item, dict) else [item]
+    return next((text.strip() for text in named if isinstance(text, str) and text.strip()), "")
+
+
+def _payload(item: Json, response: HttpResponse, *, flagged: bool) -> Payload | _Flagged | _Broken:
+    if flagged:
+        return _Flagged()
+    source = _source(item)
+    if not source:
+        return _Broken(f"an item has neither a URL nor base64: {_shown(response)}")
+    reference = _REFERENCE.fullmatch(source)
+    if reference:
+        return _spooled(int(reference[1]), response)
+    if _WEB.fullmatch(source) and source.isprintable():
+        return Remote(source)
+    return _Broken(f"neither an http(s) URL nor whole base64: {tidy(source, _SHOWN)}")
+
+
+def _spooled(index: int, response: HttpResponse) -> Spooled | _Broken:
+    if index >= len(response.payloads):
+        return _Broken(f"the reply refers to payload {index}, which did not arrive")
+    payload = response.payloads[index]
+    media = sniff(payload.head)
+    if media is None or media.family != "image":
+        head = payload.head[:24]
+        return _Broken(f"{payload.size_bytes} bytes that are not an image: {head!r}")
+    return payload
+
+
+def _is_flagged(item: Json, body: Object, index: int) -> bool:
+    """fal-hosted models tell `has_nsfw_concepts` by position, Reve `content_violation` by item."""
+    flags = body.get("has_nsfw_concepts")
+    by_position = isinstance(flags, list) and index < len(flags) and flags[index] is True
+    own = isinstance(item, dict) and item.get("content_violation") is True
+    return by_position or own or flags is True or body.get("content_violation") is True
+
+
+def _without_images(
+    response: HttpResponse, body: Object, found: list[Payload | _Flagged | _Broken]
+) -> Unusable:
+    error = _job_error(response, body)
+    if any(isinstance(one, _Flagged) for one in found) or (error and is_refusal(error)):
+        message = error.message if error else "the content filter marked every image"
+        return Unusable("content_policy", message, error.code if error else None)
+    if error:
+        return Unusable("remote_failed", error.message, error.code)
+    broken = next((one.reason for one in found if isinstance(one, _Broken)), None)
+    return Unusable("bad_response", broken or f"no image in the reply: {_shown(response)}")
+
+
+def _job_error(response: HttpResponse, body: Object) -> ProviderError | None:
+    """The failure of the generation that a 2xx reply tells of, if any."""
+    status = body.get("status")
+    failed = isinstance(status, str) and status.casefold() in _FAILED
+    if not body.get("error") and not failed:
+        return None
+    # `message` may be a mere "ok" beside the error, so the error's own words go first.
+    found = find_error({"error": body.get("error")})
+    return found if found.message else read_error(response)
+
+
+def _revised_prompt(items: list[Json]) -> str | None:
+    """The prompt as the provider rewrote it; Imagen calls it `prompt`."""
+    objects = [item for item in items if isinstance(item, dict)]
+    for key in ("revised_prompt", "prompt"):
+        for item in objects:
+            text = item.get(key)
+            if isinstance(text, str) and text.strip():
+                # JSON can carry halves of surrogate pairs, which no file or database takes.
+                return text.encode("utf-8", "replace").decode()
+    return None
+
+
+def _seed(body: Object, items: list[Json]) -> int | None:
+    for source in (body, *items):
+        seed = source.get("seed") if isinstance(source, Mapping) else None
+        if isinstance(seed, int) and not isinstance(seed, bool):
+            return seed
+    return None
+
+
+def _cost_usd(body: Object, headers: Mapping[str, str]) -> float | None:
+    """US dollars. `tokens_used` is the older name of credits, not a count of tokens."""
+    return next((cost for cost in _told_costs(body, headers) if cost is not None), None)
+
+
+def _told_costs(body: Object, headers: Mapping[str, str]) -> Iterator[float | None]:
+    meta = body.get("meta")
+    usage = meta.get("usage") if isinstance(meta, dict) else None
+    if isinstance(usage, dict):
+        yield _amount(usage.get("usd_spent"))
+        yield _amount(usage.get("credits_used"), CREDITS_PER_USD)
+        yield _amount(usage.get("tokens_used"), CREDITS_PER_USD)
+    yield _amount(headers.get("x-aimlapi-usd-spent"))
+    yield _amount(headers.get("x-aimlapi-credits-used"), CREDITS_PER_USD)
+
+
+def _tokens(usage: Json) -> Tokens | None:
+    """The counts of OpenAI's gpt-image models (the `openai` package's `images_response.Usage`)."""
+    if not isinstance(usage, dict):
+        return None
+    details = usage.get("input_tokens_details")
+    split = details if isinstance(details, dict) else {}
+    drawn, pictures = _whole(usage.get("output_tokens")), _whole(split.get("image_tokens"))
+    texts = _whole(split.get("text_tokens", usage.get("input_tokens")))
+    if drawn is None or texts is None:
+        return None
+    return Tokens(texts, pictures or 0, drawn)
+
+
+def _whole(value: Json) -> int | None:
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
+
+
+def _amount(value: Json, per_usd: int = 1) -> float | None:
+    if not isinstance(value, int | float | str) or isinstance(value, bool):
+        return None
+    try:
+        amount = float(value) / per_usd
+    except (ValueError, OverflowError):
+        return None
+    return amount if math.isfinite(amount) and amount >= 0 else None
+
+
+def _shown(response: HttpResponse) -> str:
+    """The beginning of a body that is not what was asked for."""
+    return tidy(response.body[: 8 * _SHOWN].decode("utf-8", "replace"), _SHOWN)

@@ -1,0 +1,52 @@
+"""Every exception that a user can see, each with its exit code.
+
+Messages are for the person at the terminal: what is wrong, where, and what to do.
+Failures of a single task are values (`types.Decision`), never exceptions.
+"""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of the command, as the README's table lists them."""
+
+    OK = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    HALTED = 3
+    STORAGE = 4
+    LOCKED = 75
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class BatchgenError(Exception):
+    """Base of what the command reports in one message, without a traceback."""
+
+    exit_code = Exit.USAGE
+
+
+class UsageError(BatchgenError):
+    """A flag, an environment variable or a path that cannot be right; nothing was sent."""
+
+
+class ManifestError(BatchgenError):
+    """A job or manifest that cannot be read at all; `line` counts from 1, 0 when none applies."""
+
+    def __init__(self, message: str, *, file: str, line: int = 0) -> None:
+        self.file = file
+        self.line = line
+        self.reason = message
+        super().__init__(f"{file}:{line}: {message}" if line else f"{file}: {message}")
+
+
+class StorageError(BatchgenError):
+    """The ledger or the store failed: disk full, permissions, a damaged file."""
+
+    exit_code = Exit.STORAGE
+
+
+class LockedError(BatchgenError):
+    """Another run holds the output directory."""
+
+    exit_code = Exit.LOCKED

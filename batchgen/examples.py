@@ -1,0 +1,73 @@
+"""Examples for the help of each command; a test parses every one of them."""
+
+from collections.abc import Mapping
+
+# Under the empty name: those of `batchgen --help`. After two spaces stands what a line does.
+EXAMPLES: Mapping[str, str] = {
+    "": """\
+  batchgen init && batchgen run job.yaml               try it without a key
+  batchgen run prompts.csv --model flux/schnell -o out/spring
+  batchgen plan prompts.csv --model dall-e-3           check and price it, send nothing
+  batchgen status out/spring                           from another terminal, or later
+  batchgen report out/spring                           look at what came of it
+""",
+    "run": """\
+  batchgen run job.yaml                     do what is left of the job
+  batchgen run prompts.csv --model flux/schnell --rpm 120 --max-cost 5
+  batchgen run job.yaml --retry-failed      take failed tasks up again
+  cat prompts.txt | batchgen run - --format txt --model dall-e-2 -o out/piped
+""",
+    "plan": """\
+  batchgen plan job.yaml
+  batchgen plan prompts.csv --model dall-e-3 --limit 10
+  batchgen plan job.yaml --json | jq .cost_usd
+""",
+    "status": """\
+  batchgen status out/spring
+  batchgen status out/spring --json | jq .succeeded
+""",
+    "results": """\
+  batchgen results out/spring --format csv -o spring.csv
+  batchgen results out/spring --format openai-batch -o spring.jsonl
+  batchgen results out/spring | jq -r 'select(.status == "failed") | .id'
+""",
+    "report": """\
+  batchgen report out/spring                           writes out/spring/report.html
+  batchgen report out/spring --contact-sheet sheet.png
+""",
+    "verify": """\
+  batchgen verify out/spring                what is missing, damaged or of nobody
+  batchgen verify out/spring --fix          have the next run make damaged tasks again
+""",
+    "merge": """\
+  batchgen merge out/all out/part-1 out/part-2
+""",
+    "models": """\
+  batchgen models --search flux
+  batchgen models flux/schnell              its parameters with their limits, and a row for it
+  batchgen models --live                    what the provider has and the catalogue does not
+  batchgen models dall-e-3 --provider openai --json
+""",
+    "simulate": """\
+  batchgen simulate --port 8080 --latency 2s --faults 429=0.1,500=0.02
+  batchgen run job.yaml --base-url http://127.0.0.1:8080/v1 --api-key-env HOME
+""",
+    "init": """\
+  batchgen init && batchgen run job.yaml
+  batchgen init spring.yaml
+  batchgen init - | less
+""",
+    "schema": """\
+  batchgen schema > batchgen.schema.json
+""",
+    "completion": """\
+  batchgen completion bash > ~/.local/share/bash-completion/completions/batchgen
+  batchgen completion zsh > ~/.zfunc/_batchgen
+""",
+}
+
+
+def examples_of(command: str) -> str:
+    """The end of a command's help; empty where it has no examples."""
+    lines = EXAMPLES.get(command)
+    return f"examples:\n{lines}" if lines else ""

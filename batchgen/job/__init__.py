@@ -1,0 +1,29 @@
+"""A job's settings, checked: from the values of a job file and the flags of the command. Pure."""
+
+from batchgen.job.access import Access, access_of
+from batchgen.job.limits import Bounds, Limits, ModelLimits, Timeouts
+from batchgen.job.money import Period, SharedBudget
+from batchgen.job.providers import PROVIDERS, SIMULATOR, Provider
+from batchgen.job.reading import read_job, stem
+from batchgen.job.values import DEFAULT_FILENAME, OWN_KEYS, Axis, Flags, Job
+
+__all__ = [
+    "DEFAULT_FILENAME",
+    "OWN_KEYS",
+    "PROVIDERS",
+    "SIMULATOR",
+    "Access",
+    "Axis",
+    "Bounds",
+    "Flags",
+    "Job",
+    "Limits",
+    "ModelLimits",
+    "Period",
+    "Provider",
+    "SharedBudget",
+    "Timeouts",
+    "access_of",
+    "read_job",
+    "stem",
+]

@@ -1,0 +1,72 @@
+"""What a job and the command line come to, as frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batchgen.job.limits import Limits
+from batchgen.job.money import SharedBudget
+from batchgen.job.providers import Provider
+from batchgen.quotes import Quote
+from batchgen.types import Json, RetrySettings
+
+DEFAULT_FILENAME = "{id}-{n}.{ext}"
+OWN_KEYS = frozenset({"id", "prompt", "model", "filename", "vars", "repeat"})  # of a row
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """An axis of the matrix, with the line it stands on."""
+
+    name: str
+    values: tuple[Json, ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything that a run needs to know besides the rows.
+
+    overrides: parameters (and `model`) set by flags, as text; they beat every row.
+    check: whether models' limits are checked before anything is sent.
+    prices: US dollars for an image, by model, where nobody else is to be asked.
+    quotes: what the provider says, by model, where it was asked.
+    require_price: whether a task without a known price is an error.
+    """
+
+    name: str
+    provider: Provider
+    output_dir: Path
+    filename: str = DEFAULT_FILENAME
+    defaults: Mapping[str, Json] = field(default_factory=dict)
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    retry: RetrySettings = field(default_factory=RetrySettings)
+    matrix: tuple[Axis, ...] = ()
+    check: bool = True
+    prices: Mapping[str, float] = field(default_factory=dict)
+    quotes: Mapping[str, Quote] = field(default_factory=dict)
+    require_price: bool = False
+    budget: SharedBudget | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the command line sets of a job; None is not given."""
+
+    output: Path | None = None
+    provider: str | None = None
+    base_url: str | None = None
+    api_key_env: str | None = None
+    model: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    concurrency: int | None = None
+    rpm: float | None = None
+    attempts: int | None = None
+    timeout_s: float | None = None
+    max_cost_usd: float | None = None
+    max_requests: int | None = None
+    deadline_s: float | None = None
+    max_tasks: int | None = None
+    check: bool = True
+    require_price: bool = False

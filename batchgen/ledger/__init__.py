@@ -1,0 +1,250 @@
+"""The ledger: one SQLite file in DIR/.batchgen that is the truth about every task.
+
+Write order, and what a crash leaves:
+
+1. `sent` is committed before the first byte of a paid request leaves. A crash after it: the task
+   is `unknown` at the next start.
+2. `submitted` or `received` is committed as soon as a remote id or URLs are known. A crash after
+   it: polling or the download goes on, nothing is generated again.
+3. The artifact: temporary file, fsync, rename, fsync of the folder. A crash inside leaves a
+   temporary file, swept at the next start; after it, an orphan that the same task takes over.
+   Of a task that takes several requests, what one of them brought is committed before the next
+   intent: a crash between two leaves only the missing ones to do.
+4. The outcome is committed: the only commit point of a task.
+5. A line of results.jsonl. A crash before it: the line is written when the next run ends.
+
+Reading happens on a connection of its own in the caller's thread; all writes of a run go through
+the group-commit writer (`writer.py`).
+"""
+
+import sqlite3
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from batchgen.errors import StorageError
+from batchgen.ledger import rows, sql
+from batchgen.ledger.connection import Transaction, connect, refuse_lost, unusable
+from batchgen.ledger.writer import Statement, Writer
+from batchgen.types import Finished, Outcome, Prior, Record, Status, Task
+
+_RECORDS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the ledger adds up over the tasks that the manifest lists.
+
+    unpriced: paid results whose cost nobody told.
+    """
+
+    counts: Mapping[Status, int]
+    artifacts: int
+    size_bytes: int
+    cost_usd: float
+    unpriced: int
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as the ledger remembers it; `reason` is None while it goes on or after a crash."""
+
+    run: int
+    pid: int
+    started_at: datetime
+    finished_at: datetime | None
+    total: int
+    reason: str | None
+
+
+class Ledger:
+    """The open ledger file; use it as a context manager."""
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        """Open and migrate the file; raise StorageError where it is missing or not a ledger."""
+        self.path = path
+        self.run = 0
+        if not create and not path.exists():
+            raise StorageError(f"{path.parent.parent} is not an output directory: no {path}")
+        refuse_lost(path)
+        self._db = connect(path)
+        self._writer: Writer | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Commit what waits, fold the write-ahead log into the file and close it."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._db.close()
+
+    # What a run writes.
+
+    def begin_run(self, *, pid: int, total: int, now: datetime, give_up: bool = False) -> int:
+        """Note a new run and start the writer; return how many tasks a crash left `unknown`.
+
+        give_up: what is unknown, now or from before, becomes failed.
+        """
+        with self._changing() as db:
+            unknown = db.execute(sql.SENT_TO_UNKNOWN).rowcount
+            if give_up:
+                db.execute(sql.UNKNOWN_TO_FAILED)
+            cursor = db.execute(sql.INSERT_RUN, (pid, now.isoformat(), total))
+            self.run = int(cursor.lastrowid or 0)
+        self._writer = Writer(connect(self.path), str(self.path))
+        return unknown
+
+    def end_run(self, *, reason: str, now: datetime) -> None:
+        """Note why the run ended."""
+        with self._changing() as db:
+            db.execute(sql.END_RUN, (now.isoformat(), reason, self.run))
+
+    async def sent(self, task: Task, generation: int, *, attempts: int, now: datetime) -> None:
+        """Commit the intent to send attempt number `attempts` of a generation."""
+        await self._write(rows.sent(task, generation, run=self.run, attempts=attempts, now=now))
+
+    async def received(self, task: Task, finished: Finished, outcome: Outcome) -> None:
+        """Commit the URLs of a result before the first of them is fetched."""
+        await self._write((rows.received(task, finished, outcome),))
+
+    async def part_done(self, task: Task, generation: int, parts: Sequence[Outcome]) -> None:
+        """Commit what the newest of a task's requests brought, before the next one is sent."""
+        await self._write(rows.part_done(task, generation, parts))
+
+    async def record(self, task: Task, generation: int, outcome: Outcome) -> None:
+        """Commit the outcome of a task whose intent was committed; returns after COMMIT."""
+        await self._write(rows.outcome(task, generation, outcome))
+
+    async def leave_pending(self, tasks: Iterable[Task]) -> None:
+        """Put down tasks that the run will not come to, so that the results show them.
+
+        A task that the ledger knows stays as it is.
+        """
+        await self._write(rows.pending(task, run=self.run) for task in tasks)
+
+    async def _write(self, statements: Iterable[Statement]) -> None:
+        if self._writer is None:
+            raise RuntimeError("begin_run comes before the first write")
+        await self._writer.write(statements)
+
+    # What is read.
+
+    def is_empty(self) -> bool:
+        """Whether no task has ever been begun."""
+        return self._first("SELECT 1 FROM tasks LIMIT 1") is None
+
+    def priors(self, keys: list[str]) -> dict[str, Prior]:
+        """What is known of the tasks with these keys."""
+        wanted = rows.text(keys)
+        parts = rows.parts_of(self._read(sql.PARTS, wanted))
+        found = self._read(sql.PRIORS, wanted)
+        return {row["key"]: rows.prior(row, parts.get(row["key"], ())) for row in found}
+
+    def positions(self, keys: list[str]) -> dict[str, tuple[int, int, int, int]]:
+        """Where these tasks stood in the last manifest: (row number, ordinal, line, listed)."""
+        found = self._read(sql.POSITIONS, rows.text(keys))
+        return {
+            row["key"]: (row["task"], row["ordinal"], row["line"], row["listed"]) for row in found
+        }
+
+    def reposition(
+        self, moved: Iterable[tuple[int, str, int, int]], dropped: Iterable[int]
+    ) -> None:
+        """Give tasks their new (ordinal, file, line); unlist those the manifest no longer has."""
+        with self._changing() as db:
+            db.executemany(sql.MOVE, moved)
+            db.executemany(sql.UNLIST, ((task,) for task in dropped))
+
+    def listed(self) -> Iterator[int]:
+        """Row numbers of the tasks that the last manifest had."""
+        return (row["task"] for row in self._read(sql.LISTED))
+
+    def owner(self, path: str) -> str | None:
+        """The key of the task that owns the artifact at this path."""
+        row = self._first(sql.OWNER, path)
+        return None if row is None else str(row["key"])
+
+    def records(self, *, every: bool = False) -> Generator[Record, None, None]:
+        """Tasks in manifest order; `every` adds those that the manifest no longer has."""
+        # Only the numbers are sorted: whole rows would fill temporary files.
+        ordered = (row["task"] for row in self._read(sql.IN_ORDER, 0 if every else 1))
+        while wanted := list(islice(ordered, _RECORDS_AT_ONCE)):
+            yield from rows.records(self._read(sql.RECORDS, rows.text(wanted)))
+
+    def variables(self, *, every: bool = False) -> list[str]:
+        """The names of all variables that tasks have."""
+        return [row["name"] for row in self._read(sql.VARIABLES, 0 if every else 1)]
+
+    def unsuccessful(self) -> Iterator[Record]:
+        """Listed tasks that failed, were refused or are unknown, without artifacts."""
+        return (rows.record(row) for row in self._read(sql.UNSUCCESSFUL))
+
+    def spent_usd(self) -> float:
+        """What all tasks and their earlier generations have cost, as far as it is known."""
+        return float(self._one(sql.SPENT)["cost_usd"])
+
+    def totals(self) -> Totals:
+        """Sums over the tasks that the manifest lists."""
+        counts = {Status(row["status"]): int(row["count"]) for row in self._read(sql.COUNTS)}
+        row = self._one(sql.SUMS)
+        files = self._one(sql.ARTIFACT_SUMS)
+        return Totals(
+            counts, files["count"], files["size_bytes"], row["cost_usd"], row["unpriced"],
+            row["attempts"],
+        )  # fmt: skip
+
+    def last_run(self) -> RunRow | None:
+        """The newest run."""
+        row = self._first(sql.LAST_RUN)
+        if row is None:
+            return None
+        return RunRow(
+            row["run"], row["pid"], datetime.fromisoformat(row["started_at"]),
+            row["finished_at"] and datetime.fromisoformat(row["finished_at"]), row["total"],
+            row["reason"],
+        )  # fmt: skip
+
+    def finished_since(self, moment: datetime) -> int:
+        """How many tasks ended at or after `moment`: the rate that `status` shows."""
+        return int(self._one(sql.FINISHED_SINCE, moment.isoformat())["count"])
+
+    def meta(self, name: str) -> str | None:
+        """A remembered fact about the job."""
+        row = self._first("SELECT value FROM meta WHERE name = ?", name)
+        return None if row is None else str(row["value"])
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Remember a fact about the job."""
+        with self._changing() as db:
+            db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
+
+    def _read(self, statement: str, *values: object) -> Iterator[sqlite3.Row]:
+        try:
+            yield from self._db.execute(statement, values)
+        except sqlite3.Error as error:
+            raise unusable(self.path, error) from error
+
+    def _first(self, statement: str, *values: object) -> sqlite3.Row | None:
+        return next(iter(list(self._read(statement, *values))), None)
+
+    def _one(self, statement: str, *values: object) -> sqlite3.Row:
+        (row,) = self._read(statement, *values)
+        return row
+
+    def _changing(self) -> Transaction:
+        return Transaction(self._db, self.path)

@@ -1,0 +1,90 @@
+"""Connections to the ledger file, and transactions whose errors a person can read."""
+
+import sqlite3
+from pathlib import Path
+from types import TracebackType
+
+from batchgen.errors import StorageError
+from batchgen.ledger.schema import migrate
+
+
+class Transaction:
+    """BEGIN IMMEDIATE to COMMIT; SQLite's errors come out as StorageError."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        self._db = db
+        self._path = path
+
+    def __enter__(self) -> sqlite3.Connection:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise unusable(self._path, error) from error
+        return self._db
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        failure = error
+        if failure is None:
+            try:
+                self._db.execute("COMMIT")
+            except sqlite3.Error as found:
+                failure = found
+        if self._db.in_transaction:  # a full disk may have rolled it back already
+            self._db.execute("ROLLBACK")
+        if isinstance(failure, sqlite3.Error):
+            raise unusable(self._path, failure) from failure
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open and migrate the file, in autocommit mode. Raises StorageError."""
+    try:
+        return _open(path)
+    except sqlite3.Error as error:
+        raise unusable(path, error) from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    try:
+        db.row_factory = sqlite3.Row
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA temp_store = FILE")
+        migrate(db, str(path))
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def unusable(path: Path, error: sqlite3.Error) -> StorageError:
+    """What a person reads when SQLite refuses."""
+    return StorageError(
+        f"the ledger {path} cannot be used ({error}): check the disk and the permissions; if the"
+        f" file is damaged, `batchgen verify {path.parent.parent} --rebuild` makes a new one"
+    )
+
+
+def refuse_lost(path: Path) -> None:
+    """Raise StorageError where results.jsonl tells of tasks and the file is gone or emptied.
+
+    SQLite would make a new one, and everything would be generated again.
+    """
+    directory = path.parent.parent
+    results = directory / "results.jsonl"
+    try:
+        lost = not (path.exists() and path.stat().st_size)
+        if not (lost and results.exists() and results.stat().st_size):
+            return
+    except OSError as error:
+        raise StorageError(f"cannot look at {path} ({error.strerror or error})") from error
+    raise StorageError(
+        f"the ledger {path} is gone or empty and {results} is not: put the ledger back from a"
+        f" copy, make a new one by `batchgen verify {directory} --rebuild`, or choose another"
+        " output directory"
+    )

@@ -1,0 +1,136 @@
+"""The ledger's tables as numbered migrations.
+
+`PRAGMA user_version` counts the migrations a file has had. A migration is never edited once it
+has been released: a change is a new one, with a test that upgrades an old file.
+"""
+
+import sqlite3
+
+from batchgen.errors import StorageError
+
+APPLICATION_ID = 0x62677631  # "bgv1": tells a ledger from any other SQLite file
+
+_FIRST = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE runs (
+    run INTEGER PRIMARY KEY,
+    pid INTEGER NOT NULL,
+    started_at TEXT NOT NULL,
+    finished_at TEXT,
+    total INTEGER NOT NULL,      -- tasks of the manifest, done or not
+    reason TEXT                  -- why it ended; NULL while it runs or after a crash
+);
+
+CREATE TABLE tasks (
+    task INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    id TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    file TEXT NOT NULL,
+    line INTEGER NOT NULL,
+    listed INTEGER NOT NULL,     -- 1 while the manifest has it
+    run INTEGER NOT NULL,        -- the last run that worked on it
+    generation INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    status TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    model TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    params TEXT NOT NULL,        -- JSON
+    vars TEXT NOT NULL,          -- JSON
+    attempts INTEGER NOT NULL,
+    remote_id TEXT,
+    urls TEXT,                   -- JSON list, while status is 'received'
+    http_status INTEGER,
+    error_kind TEXT,
+    error_code TEXT,
+    error_message TEXT,
+    revised_prompt TEXT,
+    request_id TEXT,
+    seed TEXT,                   -- text: seeds beyond 64 bits exist
+    cost_usd REAL,
+    started_at TEXT,
+    finished_at TEXT,
+    duration_s REAL
+);
+
+CREATE TABLE artifacts (
+    task INTEGER NOT NULL REFERENCES tasks (task),
+    generation INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    width INTEGER,
+    height INTEGER,
+    PRIMARY KEY (task, generation, n)
+) WITHOUT ROWID;
+
+CREATE TABLE versions (          -- outcomes of earlier generations
+    task INTEGER NOT NULL REFERENCES tasks (task),
+    generation INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    status TEXT NOT NULL,
+    model TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    params TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    error_kind TEXT,
+    error_message TEXT,
+    request_id TEXT,
+    cost_usd REAL,
+    finished_at TEXT,
+    PRIMARY KEY (task, generation)
+) WITHOUT ROWID;
+"""
+
+_PARTS = """
+CREATE TABLE parts (             -- requests carried out, of tasks that take several
+    task INTEGER NOT NULL REFERENCES tasks (task),
+    generation INTEGER NOT NULL,
+    part INTEGER NOT NULL,       -- from 0
+    first INTEGER NOT NULL,      -- the number of its first artifact
+    images INTEGER NOT NULL,
+    outcome TEXT NOT NULL,       -- JSON
+    PRIMARY KEY (task, generation, part)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTS)
+
+
+def migrate(db: sqlite3.Connection, path: str) -> None:
+    """Bring the file up to this version, one transaction a migration.
+
+    Raises StorageError for a file of a newer batchgen, and for one that is no ledger.
+    """
+    version = _number(db, "user_version")
+    if version > len(MIGRATIONS):
+        raise StorageError(
+            f"{path} was written by a newer batchgen (ledger version {version}, this one knows"
+            f" {len(MIGRATIONS)}): upgrade batchgen, or choose another output directory"
+        )
+    foreign = _number(db, "application_id") != APPLICATION_ID
+    if foreign and (version or db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()):
+        raise StorageError(f"{path} is not a ledger of batchgen: choose another output directory")
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        _apply(db, number, script)
+
+
+def _apply(db: sqlite3.Connection, number: int, script: str) -> None:
+    try:
+        db.executescript(
+            f"BEGIN IMMEDIATE; {script} PRAGMA application_id = {APPLICATION_ID};"
+            f" PRAGMA user_version = {number}; COMMIT;"
+        )
+    except sqlite3.OperationalError:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        if _number(db, "user_version") < number:  # else another process was faster
+            raise
+
+
+def _number(db: sqlite3.Connection, pragma: str) -> int:
+    return int(db.execute(f"PRAGMA {pragma}").fetchone()[0])

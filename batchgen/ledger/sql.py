@@ -1,0 +1,176 @@
+"""The ledger's statements: explicit columns, parameters only."""
+
+SENT_TO_UNKNOWN = "UPDATE tasks SET status = 'unknown' WHERE status = 'sent'"
+
+INSERT_RUN = "INSERT INTO runs (pid, started_at, total) VALUES (?, ?, ?)"
+
+END_RUN = "UPDATE runs SET finished_at = ?, reason = ? WHERE run = ?"
+
+LAST_RUN = """
+SELECT run, pid, started_at, finished_at, total, reason FROM runs ORDER BY run DESC LIMIT 1
+"""
+
+SENT = """
+INSERT INTO tasks (
+    key, id, ordinal, file, line, listed, run, generation, digest, status, endpoint, model,
+    prompt, params, vars, attempts, started_at
+) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET
+    id = excluded.id, ordinal = excluded.ordinal, file = excluded.file, line = excluded.line,
+    listed = 1, run = excluded.run, generation = excluded.generation, digest = excluded.digest,
+    status = excluded.status, endpoint = excluded.endpoint, model = excluded.model,
+    prompt = excluded.prompt, params = excluded.params, vars = excluded.vars,
+    attempts = excluded.attempts, started_at = excluded.started_at,
+    remote_id = NULL, urls = NULL, http_status = NULL, error_kind = NULL, error_code = NULL,
+    error_message = NULL, revised_prompt = NULL, request_id = NULL, seed = NULL, cost_usd = NULL,
+    finished_at = NULL, duration_s = NULL
+"""
+
+SENT_AGAIN = "UPDATE tasks SET status = 'sent', attempts = ?, run = ? WHERE key = ?"
+
+KEEP_VERSION = """
+INSERT OR IGNORE INTO versions (
+    task, generation, digest, status, model, prompt, params, attempts, error_kind, error_message,
+    request_id, cost_usd, finished_at
+)
+SELECT
+    task, generation, digest, status, model, prompt, params, attempts, error_kind, error_message,
+    request_id, cost_usd, finished_at
+FROM tasks WHERE key = ? AND generation < ?
+"""
+
+RECEIVED = """
+UPDATE tasks SET status = 'received', urls = ?, http_status = ?, request_id = ?,
+    revised_prompt = ?, seed = ?, cost_usd = ?
+WHERE key = ?
+"""
+
+# What came with a reply whose URLs were committed stands although its download tells none of it.
+OUTCOME = """
+UPDATE tasks SET
+    urls = CASE WHEN ? = 'received' THEN urls END, status = ?, attempts = ?,
+    http_status = coalesce(?, CASE WHEN status = 'received' THEN http_status END),
+    error_kind = ?, error_code = ?, error_message = ?, revised_prompt = ?,
+    request_id = coalesce(?, CASE WHEN status = 'received' THEN request_id END),
+    seed = ?, cost_usd = ?, started_at = ?, finished_at = ?, duration_s = ?
+WHERE key = ?
+"""
+
+INSERT_ARTIFACT = """
+INSERT OR REPLACE INTO artifacts (
+    task, generation, n, path, size_bytes, sha256, media_type, width, height
+)
+SELECT task, ?, ?, ?, ?, ?, ?, ?, ? FROM tasks WHERE key = ?
+"""
+
+PART_DONE = """
+INSERT OR REPLACE INTO parts (task, generation, part, first, images, outcome)
+SELECT task, ?, ?, ?, ?, ? FROM tasks WHERE key = ?
+"""
+
+# The URLs that were received are this part's: the next one has none yet.
+BETWEEN_PARTS = "UPDATE tasks SET status = 'pending', urls = NULL, cost_usd = ? WHERE key = ?"
+
+# What a failed generation of the same request has brought is not made again by the next one.
+CARRY_PARTS = """
+INSERT OR IGNORE INTO parts (task, generation, part, first, images, outcome)
+SELECT task, ?, part, first, images, json_set(outcome, '$.cost_usd', 0.0)
+FROM parts JOIN tasks USING (task, generation) WHERE key = ? AND digest = ? AND generation < ?
+"""
+
+CARRY_ARTIFACTS = """
+INSERT OR IGNORE INTO artifacts (
+    task, generation, n, path, size_bytes, sha256, media_type, width, height
+)
+SELECT task, ?, n, path, size_bytes, sha256, media_type, width, height
+FROM artifacts JOIN tasks USING (task, generation)
+WHERE key = ? AND digest = ? AND generation < ? AND EXISTS (
+    SELECT 1 FROM parts WHERE parts.task = artifacts.task
+    AND parts.generation = artifacts.generation AND n BETWEEN first AND first + images - 1
+)
+"""
+
+# Parts of which an artifact is gone, as `verify --fix` forgets it, have to be made again.
+PARTS = """
+SELECT key, outcome, images = (
+    SELECT count(*) FROM artifacts WHERE artifacts.task = parts.task
+    AND artifacts.generation = parts.generation AND n BETWEEN first AND first + images - 1
+) AS whole
+FROM parts JOIN tasks USING (task, generation)
+WHERE key IN (SELECT value FROM json_each(?)) ORDER BY key, part
+"""
+
+PENDING = """
+INSERT OR IGNORE INTO tasks (
+    key, id, ordinal, file, line, listed, run, generation, digest, status, endpoint, model,
+    prompt, params, vars, attempts
+) VALUES (?, ?, ?, ?, ?, 1, ?, 1, ?, ?, ?, ?, ?, ?, ?, 0)
+"""
+
+PRIORS = """
+SELECT key, status, digest, generation, attempts, error_kind, remote_id, urls, revised_prompt,
+    seed, cost_usd
+FROM tasks WHERE key IN (SELECT value FROM json_each(?))
+"""
+
+POSITIONS = """
+SELECT key, task, ordinal, line, listed FROM tasks
+WHERE key IN (SELECT value FROM json_each(?))
+"""
+
+MOVE = "UPDATE tasks SET ordinal = ?, file = ?, line = ?, listed = 1 WHERE task = ?"
+
+UNLIST = "UPDATE tasks SET listed = 0 WHERE task = ?"
+
+LISTED = "SELECT task FROM tasks WHERE listed = 1"
+
+OWNER = """
+SELECT key FROM artifacts JOIN tasks USING (task) WHERE path = ? LIMIT 1
+"""
+
+IN_ORDER = "SELECT task FROM tasks WHERE listed >= ? ORDER BY listed DESC, ordinal, task"
+
+RECORDS = """
+SELECT tasks.*, artifacts.path, size_bytes, sha256, media_type, width, height
+FROM json_each(?) AS wanted
+JOIN tasks ON tasks.task = wanted.value
+LEFT JOIN artifacts USING (task, generation)
+ORDER BY wanted.key, n
+"""
+
+COUNTS = "SELECT status, count(*) AS count FROM tasks WHERE listed = 1 GROUP BY status"
+
+SUMS = """
+SELECT
+    coalesce(sum(cost_usd), 0.0) AS cost_usd,
+    coalesce(sum(status = 'succeeded' AND cost_usd IS NULL), 0) AS unpriced,
+    coalesce(sum(attempts), 0) AS attempts
+FROM tasks WHERE listed = 1
+"""
+
+SPENT = """
+SELECT
+    (SELECT coalesce(sum(cost_usd), 0.0) FROM tasks)
+    + (SELECT coalesce(sum(cost_usd), 0.0) FROM versions) AS cost_usd
+"""
+
+ARTIFACT_SUMS = """
+SELECT count(*) AS count, coalesce(sum(size_bytes), 0) AS size_bytes
+FROM artifacts JOIN tasks USING (task, generation) WHERE listed = 1
+"""
+
+FINISHED_SINCE = "SELECT count(*) AS count FROM tasks WHERE finished_at >= ?"
+
+UNKNOWN_TO_FAILED = """
+UPDATE tasks SET status = 'failed', error_kind = 'unknown', error_code = NULL,
+    error_message = 'sent, and no way to learn what came of it (--on-unknown fail)'
+WHERE status = 'unknown'
+"""
+
+VARIABLES = """
+SELECT DISTINCT json_each.key AS name FROM tasks, json_each(tasks.vars) WHERE listed >= ?
+"""
+
+UNSUCCESSFUL = """
+SELECT * FROM tasks WHERE listed = 1 AND status IN ('failed', 'refused', 'unknown')
+"""

@@ -1,0 +1,90 @@
+"""What a request needs before it goes out, and what is counted of it."""
+
+from dataclasses import dataclass
+
+from batchgen.perform import STOPPING
+from batchgen.prices import images_of
+from batchgen.progress import Progress
+from batchgen.retry import CUT
+from batchgen.stopping import Stop, StopReason
+from batchgen.throttle import Budget, BudgetSpentError, Throttle, Ticket
+from batchgen.types import Decision, Outcome, Reply, Status, Task, Verb
+
+
+@dataclass(slots=True)
+class RunTally:
+    """What this run did: outcomes, requests, money."""
+
+    succeeded: int = 0
+    failed: int = 0
+    refused: int = 0
+    unknown: int = 0
+    pending: int = 0
+    requests: int = 0
+    artifacts: int = 0
+    size_bytes: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0
+    resent: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count an outcome."""
+        name = str(outcome.status)
+        if name in ("succeeded", "failed", "refused", "unknown"):
+            setattr(self, name, getattr(self, name) + 1)
+        else:
+            self.pending += 1
+        self.artifacts += len(outcome.artifacts)
+        self.size_bytes += sum(artifact.size_bytes for artifact in outcome.artifacts)
+        self.cost_usd += outcome.cost_usd or 0.0
+        self.unpriced += outcome.status is Status.SUCCEEDED and outcome.cost_usd is None
+
+
+class Permits:
+    """What a request needs before it goes out: its turn, no stop, and room in the budget."""
+
+    def __init__(
+        self, throttle: Throttle, budget: Budget, stop: Stop, progress: Progress, tally: RunTally
+    ) -> None:
+        self._throttle = throttle
+        self._budget = budget
+        self._stop = stop
+        self._progress = progress
+        self._tally = tally
+        self._tickets: dict[str, Ticket] = {}  # of the requests in flight, by their tasks' keys
+
+    async def admit(self, task: Task) -> Decision | None:
+        """None when the request may go out; else the decision that ends its task's attempts."""
+        ticket = await self._throttle.admit(task.model, images_of(task))
+        if not self._stop.is_set():
+            try:
+                self._budget.take_request()
+            except BudgetSpentError as error:
+                self._stop.set(StopReason.BUDGET, str(error))
+        if self._stop.is_set():
+            self._throttle.leave(task.model)
+            return Decision(Verb.HALT, STOPPING)
+        self._tickets[task.key] = ticket
+        self._tally.requests += 1
+        return None
+
+    def stopping(self) -> bool:
+        """Whether the run is stopping."""
+        return self._stop.is_set()
+
+    def tell(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None:
+        """Hear of an attempt's reply and decision: hold the model, halt the run."""
+        if decision.verb is Verb.HALT:
+            self._stop.set(StopReason.HALT, _halted(decision))
+        ticket = self._tickets.pop(task.key)
+        if self._throttle.hear(task.model, ticket, reply, decision) and decision.after_s:
+            # A wait that was cut is told in the message; there it is worth more than the kind.
+            reason = decision.message if CUT in decision.message else "rate limit"
+            self._progress.gate_closed(task.model, decision.after_s, reason)
+        if decision.verb is not Verb.ACCEPT:
+            self._progress.attempt_failed(task, attempt, decision, decision.after_s)
+
+
+def _halted(decision: Decision) -> str:
+    code = f" ({decision.http_status})" if decision.http_status else ""
+    return f"{decision.kind}{code}: {decision.message}"

@@ -1,0 +1,290 @@
+"""A manifest, opened and checked: what a run would do and cost, without the network."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from batchgen import catalog
+from batchgen.dialect import Dialect
+from batchgen.errors import BatchgenError, ManifestError
+from batchgen.job import Flags, Job, read_job
+from batchgen.manifest.rows import read_rows
+from batchgen.manifest.source import Format, Source, format_of
+from batchgen.manifest.values import shown
+from batchgen.manifest.yaml_events import iter_prompts, load_settings
+from batchgen.prices import Prices
+from batchgen.tasks import Expander
+from batchgen.text import did_you_mean
+from batchgen.types import HttpRequest, Json, Problem, Row, Severity, Task
+
+# A row, and what the `from:` item of its file adds; None for a row that the job itself holds.
+_Given: TypeAlias = tuple[Row, Mapping[str, Json] | None]
+
+_FIRST_REQUESTS = 3
+_SHOWN_PROBLEMS = 20
+_KEPT_PROBLEMS = 100_000
+_REMEMBERED_MODELS = 1000
+
+
+class RejectedError(BatchgenError):
+    """A job or manifest with errors: nothing was sent."""
+
+    def __init__(self, problems: Iterable[Problem], more: int = 0) -> None:
+        self.problems = tuple(problems)
+        errors = [one for one in self.problems if one.severity is Severity.ERROR]
+        shown = [str(problem) for problem in errors[:_SHOWN_PROBLEMS]]
+        rest = len(errors) - len(shown) + more
+        if rest:
+            shown.append(f"and {rest:,} more")
+        super().__init__("\n".join(shown))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A job with the rows that belong to it; every pass over its tasks reads the file anew.
+
+    referenced: variables that the job file's prompts name.
+    problems: what is wrong with the job file itself.
+    """
+
+    source: Source
+    job: Job
+    referenced: frozenset[str] = frozenset()
+    problems: tuple[Problem, ...] = ()
+
+    def tasks(self, *, check: bool = True) -> Iterator[Task | Problem]:
+        """The tasks in order; `check` holds them against the catalogue."""
+        expander = Expander(self.job, referenced=self.referenced, check=check)
+        for item in self._rows():
+            if isinstance(item, Problem):
+                yield item
+            else:
+                yield from expander.expand(*item)
+        yield from expander.finish(self.source.label)
+
+    def _rows(self) -> Iterator[_Given | Problem]:
+        if self.source.format is not Format.YAML:
+            rows = read_rows(self.source, needs_prompt=self._needs_prompt({}))
+            yield from _with_entry(rows, {})
+            return
+        for item in iter_prompts(self.source):
+            if isinstance(item, Problem):
+                yield item
+            else:
+                yield from self._prompt_rows(*item)
+
+    def _prompt_rows(self, line: int, item: Json) -> Iterator[_Given | Problem]:
+        label = self.source.label
+        match item:
+            case str():
+                yield Row(label, line, {"prompt": item}), None
+            case dict() if "from" in item:
+                entry = {name: value for name, value in item.items() if name != "from"}
+                yield from self._from_rows(item["from"], entry, line)
+            case dict():
+                yield Row(label, line, item), None
+            case _:
+                yield Problem(label, line, f"a row is a text or a mapping, not {shown(item)}")
+
+    def _from_rows(
+        self, from_file: Json, entry: Mapping[str, Json], line: int
+    ) -> Iterator[_Given | Problem]:
+        label = self.source.label
+        if not isinstance(from_file, str):
+            yield Problem(label, line, "`from` names a file, relative to this one")
+            return
+        if wrong := sorted(entry.keys() & {"id", "filename"} - _templated(entry)):
+            yield Problem(
+                label,
+                line,
+                f"`{wrong[0]}` beside `from` would be the same for every row: use variables in it",
+            )
+            return
+        file_format = format_of(from_file)
+        if file_format is None or file_format is Format.YAML:
+            yield Problem(label, line, f"`from: {from_file}` is no CSV, TSV, JSONL or TXT file")
+            return
+        path = self.source.path.parent / from_file
+        try:
+            rows = read_rows(
+                Source(path, str(Path(label).parent / from_file), file_format),
+                needs_prompt="prompt" not in entry and self._needs_prompt(entry),
+            )
+            yield from _with_entry(rows, entry)
+        except ManifestError as error:
+            yield Problem(label, line, f"`from`: {error}")
+
+    def _needs_prompt(self, entry: Mapping[str, Json]) -> bool:
+        """Whether rows need a prompt unless they name another model themselves."""
+        job = self.job
+        model_id = job.overrides.get("model") or entry.get("model") or job.defaults.get("model")
+        model = catalog.find(str(model_id), job.provider.catalog)
+        return model is None or model.prompt_required
+
+
+def open_manifest(source: Source, flags: Flags) -> Manifest:
+    """Read a job's settings, or those that flags give to a bare list of rows."""
+    if source.format is not Format.YAML:
+        job, problems = read_job({}, {}, source.label, flags)
+        return Manifest(source, job, problems=tuple(problems))
+    settings = load_settings(source)
+    job, problems = read_job(settings.values, settings.lines, source.label, flags)
+    problems = [*settings.problems, *problems]
+    if ("prompts",) not in settings.lines and not problems:
+        problems.append(Problem(source.label, 1, "no `prompts`: a job needs a list of them"))
+    return Manifest(source, job, settings.referenced, tuple(problems))
+
+
+@dataclass(slots=True)
+class Plan:
+    """What the check of a whole manifest came to.
+
+    tasks: those selected, of all that were read.
+    cost_usd: the sum of the prices that are known; unpriced: tasks without a known price.
+    problems: every error, and of equal warnings the first.
+    """
+
+    tasks: int = 0
+    read: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    errors: int = 0
+    warnings: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0
+    requests: list[HttpRequest] = field(default_factory=list)
+    models: Counter[str] = field(default_factory=Counter)
+    warned: set[str] = field(default_factory=set)
+
+    def raise_errors(self) -> None:
+        """Raise RejectedError where anything is wrong."""
+        if self.errors:
+            errors = [one for one in self.problems if one.severity is Severity.ERROR]
+            raise RejectedError(errors, self.errors - len(errors))
+
+    def to_json(self) -> dict[str, Json]:
+        """What `plan --json` prints."""
+        return {
+            "tasks": self.tasks,
+            "problems": [
+                {
+                    "file": problem.file,
+                    "line": problem.line,
+                    "severity": str(problem.severity),
+                    "message": problem.message,
+                }
+                for problem in self.problems
+            ],
+            "cost_usd": round(self.cost_usd, 6) if self.unpriced < self.tasks else None,
+            "unpriced": self.unpriced,
+            "models": dict(self.models),
+            "requests": [
+                {"method": request.method, "path": request.path, "body": dict(request.body)}
+                for request in self.requests
+            ],
+        }
+
+
+def check(
+    manifest: Manifest,
+    *,
+    select: Callable[[Iterator[Task | Problem]], Iterator[Task | Problem]],
+) -> Plan:
+    """Read the whole manifest once and say everything that is wrong with it.
+
+    select: narrows the tasks (`--only`, `--limit`, `--shard`).
+    """
+    plan = Plan()
+    told = set(manifest.problems)
+    for problem in manifest.problems:
+        _note(plan, problem)
+    price = Prices(manifest.job)
+    dialect = Dialect(manifest.job)
+    for item in select(_counted(manifest.tasks(), plan)):
+        if isinstance(item, Problem):
+            if item not in told:
+                _note(plan, item)
+            continue
+        usd = price.of(item)
+        if usd is None and manifest.job.require_price:
+            _note(plan, _unpriced(item))
+        _count(plan, item, usd, dialect)
+    if not plan.tasks and not plan.errors:
+        _note(plan, _nothing(manifest.source.label, plan.read))
+    return plan
+
+
+def _counted(items: Iterator[Task | Problem], plan: Plan) -> Iterator[Task | Problem]:
+    for item in items:
+        plan.read += isinstance(item, Task)
+        yield item
+
+
+def _nothing(label: str, tasks: int) -> Problem:
+    """Why there is nothing to do: an empty manifest is an error, an empty selection is not."""
+    if not tasks:
+        return Problem(label, 0, "there is nothing to do: no prompts")
+    told = f"none of the {tasks:,} tasks is selected by --only, --limit or --shard"
+    return Problem(label, 0, told, Severity.WARNING)
+
+
+def _unpriced(task: Task) -> Problem:
+    message = (
+        f"no price is known for {task.model} with these parameters, and --require-price is given:"
+        " name it in the job's `prices`, or try --live-prices"
+    )
+    return Problem(task.file, task.line, message)
+
+
+def _count(plan: Plan, task: Task, price: float | None, dialect: Dialect) -> None:
+    plan.tasks += 1
+    if price is None:
+        plan.unpriced += 1
+    else:
+        plan.cost_usd += price
+    if task.model in plan.models or len(plan.models) < _REMEMBERED_MODELS:
+        plan.models[task.model] += 1
+    if len(plan.requests) < _FIRST_REQUESTS:
+        plan.requests += dialect.requests(task)[: _FIRST_REQUESTS - len(plan.requests)]
+
+
+def _note(plan: Plan, problem: Problem) -> None:
+    if problem.severity is Severity.ERROR:
+        plan.errors += 1
+    else:
+        plan.warnings += 1
+        if problem.message in plan.warned:  # of equal warnings the first row's is kept
+            return
+        plan.warned.add(problem.message)
+    if len(plan.problems) < _KEPT_PROBLEMS:
+        plan.problems.append(problem)
+
+
+def _with_entry(
+    rows: Iterable[Row | Problem], entry: Mapping[str, Json]
+) -> Iterator[_Given | Problem]:
+    for row in rows:
+        yield row if isinstance(row, Problem) else (row, entry)
+
+
+def _templated(entry: Mapping[str, Json]) -> frozenset[str]:
+    return frozenset(name for name, value in entry.items() if "{" in str(value))
+
+
+def source_of(path: str, format_name: str | None, spooled: Path | None) -> Source:
+    """Where a manifest is and how it is read; ManifestError where its format cannot be told."""
+    if path == "-":
+        if format_name is None or spooled is None:
+            raise ManifestError("standard input needs --format", file="<stdin>")
+        return Source(spooled, "<stdin>", Format(format_name))
+    found = Format(format_name) if format_name else format_of(path)
+    if found is None:
+        suffix = Path(path).suffix
+        hint = did_you_mean(suffix, (".yaml", ".csv", ".tsv", ".jsonl", ".txt"))
+        raise ManifestError(
+            f"cannot tell the format from the name{f' (did you mean {hint}?)' if hint else ''};"
+            " say it with --format yaml, csv, tsv, jsonl or txt",
+            file=path,
+        )
+    return Source(Path(path), path, found)

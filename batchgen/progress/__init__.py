@@ -1,0 +1,79 @@
+"""What a running job tells: a bar on a terminal, plain lines or JSON events elsewhere.
+
+Everything is driven by the events of the run and a clock that is passed in: no thread, no timer.
+The runner calls `tick` about once a second, so that a run that waits still tells why.
+"""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, TextIO
+
+from batchgen.errors import UsageError
+from batchgen.progress.bar import Bar
+from batchgen.progress.events import Both, Progress, Silent
+from batchgen.progress.lines import JsonLines, Lines
+from batchgen.progress.sink import Sink
+from batchgen.progress.tally import Pace, Tally
+
+__all__ = [
+    "Bar", "Both", "JsonLines", "Lines", "Pace", "Progress", "Silent", "Sink", "Tally",
+    "make_progress",
+]  # fmt: skip
+
+
+def make_progress(  # noqa: PLR0913  a flag of the command each, all keyword-only
+    *,
+    stream: TextIO,
+    terminal: bool,
+    log_format: Literal["text", "json"],
+    log_file: Path | None,
+    quiet: bool,
+    bar: bool,
+    interval_s: float,
+    clock: Callable[[], float],
+) -> Progress:
+    """The progress that the flags of `run` ask for.
+
+    clock: monotonic seconds. interval_s: between two plain status lines. bar: False leaves out the
+    bar and the status lines of `stream`, not its messages. A log file is told everything, quiet or
+    not, and is appended to. Raises UsageError where it cannot be written.
+    """
+    sink = Sink(stream)
+    shown: Progress
+    if quiet:
+        shown = Silent()
+    elif log_format == "json":
+        shown = JsonLines(sink, now=_utc_now)
+    elif terminal and bar:
+        shown = Bar(sink, clock=clock)
+    else:
+        shown = Lines(sink, clock=clock, interval_s=interval_s if bar else math.inf)
+    if log_file is None:
+        return shown
+    log = _open_log(log_file)
+    if log_format == "json":
+        return Both(shown, JsonLines(log, now=_utc_now))
+    return Both(shown, Lines(log, clock=clock, interval_s=interval_s, stamp=_stamp))
+
+
+def _open_log(path: Path) -> Sink:
+    try:
+        # Messages may hold lone surrogates, which UTF-8 refuses.
+        stream = path.open("a", encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(
+            f"the log file {path} cannot be written: {reason}; --log-file takes the path of a"
+            " file in a folder that exists"
+        ) from error
+    return Sink(stream, owned=True)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _stamp() -> str:
+    return f"{_utc_now():%Y-%m-%dT%H:%M:%SZ} "

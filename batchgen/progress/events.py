@@ -1,0 +1,108 @@
+"""The events of a run, and who hears them."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from batchgen.types import Decision, Json, Outcome, Task
+
+
+class Progress(Protocol):
+    """Hears the events of a run; never raises for want of a place to write them."""
+
+    def start(self, *, name: str, total: int) -> None:
+        """The run begins: so many tasks are selected, done or not."""
+
+    def tasks_skipped(self, count: int) -> None:
+        """So many tasks turned out to need nothing any more."""
+
+    def task_started(self, task: Task) -> None:
+        """A worker took the task up."""
+
+    def attempt_failed(
+        self, task: Task, attempt: int, decision: Decision, wait_s: float | None
+    ) -> None:
+        """An attempt (from 1) was not accepted; `wait_s` until the next, None if there is none."""
+
+    def gate_closed(self, model: str, seconds: float, reason: str) -> None:
+        """Nothing of this model is sent for so many seconds, for a reason in words."""
+
+    def task_finished(self, task: Task, outcome: Outcome) -> None:
+        """A worker let go of the task; open outcomes (a stopped run) settle nothing."""
+
+    def say(self, message: str) -> None:
+        """A line for the person."""
+
+    def tick(self) -> None:
+        """Time has passed."""
+
+    def finish(self, summary: Mapping[str, Json]) -> None:
+        """The run ended; `summary` is what summary.json holds."""
+
+    def close(self) -> None:
+        """Let go of the terminal and of the log file; may be called again."""
+
+
+class Silent:
+    """Hears everything and tells nothing (`--quiet`)."""
+
+    def start(self, *, name: str, total: int) -> None: ...
+    def tasks_skipped(self, count: int) -> None: ...
+    def task_started(self, task: Task) -> None: ...
+    def attempt_failed(
+        self, task: Task, attempt: int, decision: Decision, wait_s: float | None
+    ) -> None: ...
+    def gate_closed(self, model: str, seconds: float, reason: str) -> None: ...
+    def task_finished(self, task: Task, outcome: Outcome) -> None: ...
+    def say(self, message: str) -> None: ...
+    def tick(self) -> None: ...
+    def finish(self, summary: Mapping[str, Json]) -> None: ...
+    def close(self) -> None: ...
+
+
+class Both:
+    """Tells two: the terminal and a log file."""
+
+    def __init__(self, first: Progress, second: Progress) -> None:
+        self._all = (first, second)
+
+    def start(self, *, name: str, total: int) -> None:
+        for one in self._all:
+            one.start(name=name, total=total)
+
+    def tasks_skipped(self, count: int) -> None:
+        for one in self._all:
+            one.tasks_skipped(count)
+
+    def task_started(self, task: Task) -> None:
+        for one in self._all:
+            one.task_started(task)
+
+    def attempt_failed(
+        self, task: Task, attempt: int, decision: Decision, wait_s: float | None
+    ) -> None:
+        for one in self._all:
+            one.attempt_failed(task, attempt, decision, wait_s)
+
+    def gate_closed(self, model: str, seconds: float, reason: str) -> None:
+        for one in self._all:
+            one.gate_closed(model, seconds, reason)
+
+    def task_finished(self, task: Task, outcome: Outcome) -> None:
+        for one in self._all:
+            one.task_finished(task, outcome)
+
+    def say(self, message: str) -> None:
+        for one in self._all:
+            one.say(message)
+
+    def tick(self) -> None:
+        for one in self._all:
+            one.tick()
+
+    def finish(self, summary: Mapping[str, Json]) -> None:
+        for one in self._all:
+            one.finish(summary)
+
+    def close(self) -> None:
+        for one in self._all:
+            one.close()

@@ -1,0 +1,139 @@
+"""Where a run stands, by its events: counts, rate, spend, time left."""
+
+import math
+from collections import deque
+from collections.abc import Callable
+
+from batchgen.text import Field, one_line, show_count, show_duration, show_money, show_rate
+from batchgen.types import Decision, Outcome, Status, Verb
+
+SETTLED = frozenset({Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.UNKNOWN})
+
+
+class Pace:
+    """Completions a second over the recent past.
+
+    The window is the last 30 s, or the last 60 completions where those reach further back: a
+    fast run is not judged by a tenth of a second, nor a slow one by its last completion.
+    """
+
+    SPAN_S = 30.0
+    LEAST = 60
+    _GRAIN_S = 0.25  # completions closer together share a mark, which bounds their number
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._count = 0
+        self._marks = deque([(clock(), 0)])
+
+    def mark(self) -> None:
+        """A task was completed now."""
+        now = self._clock()
+        self._count += 1
+        marks = self._marks
+        if now - marks[-1][0] >= self._GRAIN_S:
+            marks.append((now, self._count))
+        while len(marks) > 1 and self._dispensable(marks[1], now):
+            marks.popleft()
+
+    def _dispensable(self, following: tuple[float, int], now: float) -> bool:
+        at, count = following
+        return now - at >= self.SPAN_S and self._count - count >= self.LEAST
+
+    def per_s(self) -> float | None:
+        """The rate; None before the first completion. Falls while nothing completes."""
+        since, before = self._marks[0]
+        elapsed_s = self._clock() - since
+        done = self._count - before
+        return done / elapsed_s if done and elapsed_s > 0 else None
+
+
+class Tally:
+    """Where the run stands, by its events."""
+
+    def __init__(self, clock: Callable[[], float], *, total: int = 0) -> None:
+        self._clock = clock
+        self._pace = Pace(clock)
+        self._total = total
+        self._settled = 0
+        self._in_flight = 0
+        self._by_status = dict.fromkeys(SETTLED, 0)
+        self._retries = 0
+        self._usd = 0.0
+        self._unpriced = False
+        self._is_open = True
+        self._holds: dict[str, tuple[float, str]] = {}
+
+    @property
+    def settled(self) -> int:
+        """Tasks that need nothing more, those of earlier runs included."""
+        return self._settled
+
+    def task_started(self) -> None:
+        self._in_flight += 1
+
+    def task_finished(self, outcome: Outcome) -> None:
+        self._in_flight -= 1
+        self._usd += outcome.cost_usd or 0.0
+        if outcome.status in SETTLED:
+            self._settled += 1
+            self._by_status[outcome.status] += 1
+            self._unpriced |= outcome.cost_usd is None and outcome.status is Status.SUCCEEDED
+            self._pace.mark()
+
+    def attempt_failed(self, decision: Decision) -> None:
+        self._retries += decision.verb is Verb.RETRY
+
+    def gate_closed(self, model: str, seconds: float, reason: str) -> None:
+        self._holds[model] = (self._clock() + seconds, reason)
+
+    def fields(self) -> tuple[Field, ...]:
+        """The parts of a status line, in the order in which they are read."""
+        failed, refused, unknown = (
+            self._by_status[status] for status in (Status.FAILED, Status.REFUSED, Status.UNKNOWN)
+        )
+        rate = self._pace.per_s()
+        told = (
+            Field(0, f"{show_count(self._settled)} of {show_count(self._total)}"),
+            Field(1, f"{show_count(failed)} failed" if failed else ""),
+            Field(3, f"{show_count(refused)} refused" if refused else ""),
+            Field(4, f"{show_count(unknown)} unknown" if unknown else ""),
+            Field(8, f"{show_count(self._in_flight)} in flight" if self._in_flight else ""),
+            Field(9, _retries(self._retries)),
+            Field(7, show_rate(rate) if rate else ""),
+            Field(2, self._held()),
+            Field(6, self._spend()),
+            Field(5, self._left(rate)),
+        )
+        return tuple(field for field in told if field.text)
+
+    def final_fields(self) -> tuple[Field, ...]:
+        """The same at the end of the run, when nothing is held and no time is left."""
+        self._holds.clear()
+        self._is_open = False
+        return self.fields()
+
+    def skipped(self, count: int) -> None:
+        """Tasks that needed nothing any more."""
+        self._settled += count
+
+    def _held(self) -> str:
+        now = self._clock()
+        self._holds = {model: hold for model, hold in self._holds.items() if hold[0] > now}
+        if not self._holds:
+            return ""
+        until, reason = max(self._holds.values())
+        return f"{one_line(reason, 40)} for {show_duration(math.ceil(until - now))} more"
+
+    def _spend(self) -> str:
+        if not self._usd:
+            return ""
+        return ("at least " if self._unpriced else "") + show_money(self._usd)
+
+    def _left(self, rate: float | None) -> str:
+        left = self._total - self._settled if self._is_open else 0
+        return f"{show_duration(round(left / rate))} left" if rate and left > 0 else ""
+
+
+def _retries(count: int) -> str:
+    return f"{show_count(count)} {'retry' if count == 1 else 'retries'}" if count else ""

@@ -1,0 +1,74 @@
+// The matching tasks as a table of two facets: what differs along each can be seen at a glance.
+
+const grid = {
+  table: byId("cells"),
+  tasks: [],
+  axes: [byId("across"), byId("down")],
+
+  /** Offer every facet as an axis; two of the job's own variables come first. */
+  prepare() {
+    const pairs = facets.map((facet, index) => [index, facet.name]);
+    const first = Math.max(0, facets.findIndex((facet) => facet.source === "vars"));
+    this.axes.forEach((axis, number) => {
+      axis.append(...options(pairs));
+      axis.selectedIndex = (first + number) % facets.length;
+      axis.addEventListener("change", () => this.draw());
+    });
+  },
+
+  show(found) {
+    this.tasks = found;
+    this.draw();
+  },
+
+  draw() {
+    if (!facets.length || !this.table.closest("section").clientWidth) return;
+    const [across, down] = this.axes.map((axis) => facets[axis.selectedIndex]);
+    const cells = grouped(this.tasks, (task) => cellKey(task, across, down));
+    this.table.replaceChildren(
+      element("thead", {}, heads(across, down)),
+      element("tbody", {}, ...down.values.map((value) => line(value, across, cells))),
+    );
+  },
+};
+
+function cellKey(task, across, down) {
+  return JSON.stringify([valueOf(task, across), valueOf(task, down)]);
+}
+
+function grouped(values, keyOf) {
+  const groups = new Map();
+  for (const value of values) {
+    const name = keyOf(value);
+    if (!groups.has(name)) groups.set(name, []);
+    groups.get(name).push(value);
+  }
+  return groups;
+}
+
+function heads(across, down) {
+  const corner = `${down.name} ↓ ${across.name} →`;
+  const names = [corner, ...across.values.map(shown)];
+  return element("tr", {}, ...names.map((name) => element("th", { scope: "col" }, name)));
+}
+
+function line(value, across, cells) {
+  const row = element("tr", {}, element("th", { scope: "row" }, shown(value)));
+  for (const other of across.values) {
+    row.append(element("td", {}, cell(cells.get(JSON.stringify([other, value])) ?? [])));
+  }
+  return row;
+}
+
+function cell(found) {
+  if (!found.length) return "";
+  const first = found.find((task) => task.files.length) ?? found[0];
+  const badge = found.length > 1 ? `${found.length} tasks` : "";
+  const button = element(
+    "button",
+    { type: "button", title: first.prompt },
+    picture(first, { badge }),
+  );
+  button.addEventListener("click", () => viewer.open(found, found.indexOf(first)));
+  return button;
+}

@@ -1,0 +1,110 @@
+// A task large, with all that is known of it.
+
+const viewer = {
+  dialog: byId("viewer"),
+  list: [],
+  position: 0,
+
+  /** Show a task out of a list; the arrows go through the list. */
+  open(list, position) {
+    this.list = list;
+    this.position = position;
+    this.fill();
+    if (!this.dialog.open) this.dialog.showModal();
+  },
+
+  step(by) {
+    const position = this.position + by;
+    if (position < 0 || position >= this.list.length) return;
+    this.position = position;
+    this.fill();
+  },
+
+  fill() {
+    const task = this.list[this.position];
+    const [stage, told] = [".stage", ".told"].map((name) => this.dialog.querySelector(name));
+    stage.replaceChildren(...task.files.map(large));
+    if (!task.files.length) stage.append(element("p", { class: task.status }, emptyWord(task)));
+    stage.scrollTop = 0;
+    told.replaceChildren(...description(task));
+    this.dialog.querySelector(".place").textContent =
+      `${(this.position + 1).toLocaleString()} of ${this.list.length.toLocaleString()}`;
+    this.dialog.querySelector("[data-do=previous]").disabled = this.position === 0;
+    this.dialog.querySelector("[data-do=next]").disabled = this.position === this.list.length - 1;
+  },
+};
+
+function large(file) {
+  if (file.type.startsWith("image/")) return element("img", { src: file.url, alt: file.path });
+  if (file.type.startsWith("video/")) return element("video", { src: file.url, controls: true });
+  if (file.type.startsWith("audio/")) return element("audio", { src: file.url, controls: true });
+  return link(file);
+}
+
+function link(file) {
+  return element("a", { href: file.url, target: "_blank", rel: "noopener" }, file.path);
+}
+
+function* description(task) {
+  yield element("h2", {}, task.id);
+  yield element("p", { class: "prompt" }, task.prompt);
+  const list = element("dl");
+  for (const [term, value] of facts(task)) {
+    if (value === null || value === undefined || value === "") continue;
+    const values = Array.isArray(value) ? value : [value];
+    list.append(element("dt", {}, term), element("dd", {}, ...values));
+  }
+  yield list;
+  const yaml = yamlRow(task);
+  const copy = element("button", { type: "button", data: { do: "copy" } }, "Copy as YAML row");
+  copy.addEventListener("click", () => copyText(yaml, copy));
+  yield copy;
+  yield element("pre", { class: "yaml" }, yaml);
+}
+
+function* facts(task) {
+  yield ["status", element("span", { class: task.status }, task.status)];
+  yield ["cause", task.cause];
+  yield ["message", task.message];
+  yield ["revised prompt", task.revised];
+  yield ["model", task.model];
+  for (const [name, text] of Object.entries(task.params)) yield [name, shown(text)];
+  for (const [name, text] of Object.entries(task.vars)) yield [`{${name}}`, shown(text)];
+  yield ["seed used", task.seed];
+  yield ["cost", task.cost === null ? null : `$${task.cost}`];
+  yield ["took", task.duration === null ? null : `${task.duration} s`];
+  yield ["attempts", String(task.attempts)];
+  yield ["finished", task.finished];
+  yield ["row", task.source];
+  yield ["request", task.request];
+  for (const file of task.files) yield ["file", [link(file), ` ${measured(file)}`]];
+}
+
+function measured(file) {
+  const size = file.width ? `${file.width} × ${file.height}, ` : "";
+  return `${size}${Math.ceil(file.bytes / 1000).toLocaleString()} kB`;
+}
+
+/** Copy a text; where the browser refuses, it stands selected below the button. */
+async function copyText(text, button) {
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(button.nextElementSibling);
+    button.textContent = "Selected: press Ctrl-C";
+  }
+}
+
+viewer.dialog.addEventListener("click", ({ target }) => {
+  const action = target.closest("[data-do]")?.dataset.do;
+  if (action === "close") viewer.dialog.close();
+  if (action === "previous") viewer.step(-1);
+  if (action === "next") viewer.step(1);
+});
+viewer.dialog.addEventListener("keydown", (event) => {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  if (!by || event.altKey || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  viewer.step(by);
+});

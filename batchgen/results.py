@@ -1,0 +1,192 @@
+"""The results manifest, derived from the ledger: appended to live, put in order at the end."""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+import msgspec
+
+from batchgen.errors import StorageError
+from batchgen.types import Artifact, Json, Outcome, Record, Status, Task
+
+SCHEMA = 1
+FILE_NAME = "results.jsonl"
+COLUMNS = (
+    "id", "key", "line", "status", "model", "prompt", "params", "path", "paths", "bytes", "sha256",
+    "media_type", "width", "height", "attempts", "http_status", "error_kind", "error_code",
+    "error_message", "revised_prompt", "request_id", "cost_usd", "started_at", "finished_at",
+    "duration_s",
+)  # fmt: skip
+
+_encode = msgspec.json.encode
+_SHOWN = {  # on the way in the ledger, `pending` or `unknown` for a person
+    Status.SENT: Status.UNKNOWN,
+    Status.SUBMITTED: Status.PENDING,
+    Status.RECEIVED: Status.PENDING,
+}
+
+
+class ResultsFile:
+    """DIR/results.jsonl: appended to while tasks end, rewritten in manifest order at the end."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / FILE_NAME
+        try:
+            self._file = _open_at_last_line(self._path)
+        except OSError as error:
+            raise _failed(self._path, error) from error
+
+    def append(self, task: Task, outcome: Outcome) -> None:
+        """Add the line of a task that has just ended."""
+        line = memoryview(_encode(line_of(Record(task, outcome))) + b"\n")
+        start = self._file.tell()
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            with suppress(OSError):  # else the next run cuts the torn line away
+                self._file.truncate(start)
+                self._file.seek(start)
+            raise _failed(self._path, error) from error
+
+    def rewrite(self, records: Iterable[Record]) -> None:
+        """Put all lines in order, atomically."""
+        self.close()
+        temporary = self._path.parent / ".batchgen" / f"{FILE_NAME}.part"
+        try:
+            with temporary.open("wb") as file:
+                write_jsonl(records, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(self._path)
+        except OSError as error:
+            with suppress(OSError):  # on a full disk every block counts
+                temporary.unlink()
+            raise _failed(self._path, error) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def line_of(record: Record) -> dict[str, Json]:
+    """A line of the results manifest: every key is always there."""
+    task, outcome = record.task, record.outcome
+    error = outcome.error
+    return {
+        "schema": SCHEMA,
+        "id": task.id,
+        "key": task.key,
+        "line": task.line,
+        "status": str(shown_status(outcome.status)),
+        "model": task.model,
+        "prompt": task.prompt,
+        "params": dict(task.params),
+        "vars": dict(task.vars),
+        "artifacts": [_artifact(artifact) for artifact in outcome.artifacts],
+        "attempts": outcome.attempts,
+        "http_status": outcome.http_status,
+        "error": None
+        if error is None
+        else {"kind": error.kind, "code": error.code, "message": error.message},
+        "revised_prompt": outcome.revised_prompt,
+        "request_id": outcome.request_id,
+        "cost_usd": outcome.cost_usd,
+        "started_at": _stamp(outcome.started_at),
+        "finished_at": _stamp(outcome.finished_at),
+        "duration_s": outcome.duration_s,
+    }
+
+
+def shown_status(status: Status) -> Status:
+    """The status as results and counts show it."""
+    return _SHOWN.get(status, status)
+
+
+def write_jsonl(records: Iterable[Record], file: BinaryIO) -> None:
+    """Write a line a task."""
+    file.writelines(_encode(line_of(record)) + b"\n" for record in records)
+
+
+def write_csv(records: Iterable[Record], file: TextIO, variables: Sequence[str] = ()) -> None:
+    """Write a row a task: its first artifact in columns, the paths of all in one.
+
+    variables: those that get a column each, `vars.NAME` where NAME is a column already.
+    A cell that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
+    writer = csv.writer(file)
+    named = (f"vars.{name}" if name in COLUMNS else name for name in variables)
+    writer.writerow([*COLUMNS, *map(_cell, named)])
+    for record in records:
+        own = (record.task.vars.get(name) for name in variables)
+        writer.writerow([_cell(value) for value in (*_cells(record), *own)])
+
+
+def _cells(record: Record) -> Iterator[Json]:
+    line = line_of(record)
+    error = record.outcome.error
+    artifacts = record.outcome.artifacts
+    first = _artifact(artifacts[0]) if artifacts else {}
+    extra: dict[str, Json] = {
+        **first,
+        "params": _encode(record.task.params).decode(),
+        "paths": " ".join(artifact.path for artifact in artifacts),
+        "error_kind": error.kind if error else None,
+        "error_code": error.code if error else None,
+        "error_message": error.message if error else None,
+    }
+    for column in COLUMNS:
+        yield extra.get(column) if column in extra else line.get(column)
+
+
+def _cell(value: Json) -> Json:
+    if isinstance(value, list | dict):
+        return _encode(value).decode()
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + value
+    return value
+
+
+def _artifact(artifact: Artifact) -> dict[str, Json]:
+    return {
+        "path": artifact.path,
+        "bytes": artifact.size_bytes,
+        "sha256": artifact.sha256,
+        "media_type": artifact.media_type,
+        "width": artifact.width,
+        "height": artifact.height,
+    }
+
+
+def _stamp(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds")
+
+
+def _open_at_last_line(path: Path) -> BinaryIO:
+    """Open for appending; a line that a crash tore off is cut away (the ledger has its task)."""
+    file = path.open("ab+", buffering=0)
+    size = file.seek(0, os.SEEK_END)
+    position = size
+    while position > 0:
+        start = max(0, position - 65536)
+        file.seek(start)
+        newline = file.read(position - start).rfind(b"\n")
+        if newline >= 0:
+            position = start + newline + 1
+            break
+        position = start
+    if position < size:
+        file.truncate(position)
+    file.seek(0, os.SEEK_END)
+    return file
+
+
+def _failed(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"cannot write {path} ({error.strerror or error}): free space or mend the permissions,"
+        " then run the same command again; the ledger has every result"
+    )

@@ -1,0 +1,199 @@
+"""Producer, bounded queue, workers, stop: the only module with concurrency.
+
+One producer reads the tasks that are left; N workers in a TaskGroup carry them along the path of
+`perform.py`. Stop is one event with a reason: workers finish what they hold, the producer takes
+no more. The ledger outlives them all.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Protocol
+
+from batchgen.clock import Clock
+from batchgen.errors import BatchgenError
+from batchgen.ledger import Ledger
+from batchgen.perform import Performer, sent_before
+from batchgen.permits import RunTally
+from batchgen.prices import Prices
+from batchgen.progress import Progress
+from batchgen.results import ResultsFile
+from batchgen.stopping import Stop, StopReason, Streak
+from batchgen.throttle import Budget, BudgetSpentError
+from batchgen.types import Outcome, Status, Task, Work
+
+_LEFT_AT_ONCE = 500
+_MOST_LEFT = 100_000  # pending tasks that a stopped run puts down by name
+_TICK_S = 1.0
+
+
+class Source(Protocol):
+    """The tasks that are left, in manifest order; and after a stop, those nobody came to."""
+
+    def works(self) -> Iterator[Work | None]:
+        """What is left to do; None now and then, where the caller may let others run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Carries all that is left of a job through N workers."""
+
+    performer: Performer
+    ledger: Ledger
+    results: ResultsFile
+    progress: Progress
+    prices: Prices
+    budget: Budget
+    stop: Stop
+    clock: Clock
+    tally: RunTally
+    streak: Streak
+
+    async def run(self, source: Source, *, workers: int, deadline_s: float | None) -> None:
+        """Return when nothing is left or the run has stopped; what is in flight is finished.
+
+        An exception that is nobody's fault but this program's comes out as it was raised.
+        """
+        try:
+            await self._run(source, workers, deadline_s)
+        except BaseExceptionGroup as group:
+            raise _first_of(group) from group
+
+    async def _run(self, source: Source, workers: int, deadline_s: float | None) -> None:
+        queue: asyncio.Queue[Work | None] = asyncio.Queue(maxsize=2 * workers)
+        works = source.works()
+        async with asyncio.TaskGroup() as group:
+            timers = [group.create_task(self._tick())]
+            if deadline_s is not None:
+                timers.append(group.create_task(self._deadline(deadline_s)))
+            async with asyncio.TaskGroup() as crew:
+                for _ in range(workers):
+                    crew.create_task(self._worker(queue))
+                crew.create_task(self._produce(works, queue, workers))
+            if self.stop.is_set() and self.stop.error is None:
+                with self._stopping_on_error():
+                    await self._leave(_left_in(queue), works)
+            for timer in timers:
+                timer.cancel()
+
+    async def _produce(
+        self, works: Iterator[Work | None], queue: "asyncio.Queue[Work | None]", workers: int
+    ) -> None:
+        with self._stopping_on_error():
+            for work in works:
+                if work is None:
+                    await asyncio.sleep(0)
+                else:
+                    await queue.put(work)
+                if self.stop.is_set():
+                    break
+        for _ in range(workers):
+            await queue.put(None)
+
+    async def _worker(self, queue: "asyncio.Queue[Work | None]") -> None:
+        while (work := await queue.get()) is not None:
+            with self._stopping_on_error():
+                if self.stop.is_set():
+                    await self._leave_one(work)
+                else:
+                    await self._carry(work)
+
+    @contextmanager
+    def _stopping_on_error(self) -> Iterator[None]:
+        """What a person has to mend stops the run; others finish what they hold."""
+        try:
+            yield
+        except BatchgenError as error:
+            self.stop.fail(error)
+
+    async def _carry(self, work: Work) -> None:
+        """One task with what surrounds it: the budget, the ledger's commit, the results line."""
+        price = self.prices.of(work.task)
+        try:
+            reserved = await self.budget.reserve(price)
+        except BudgetSpentError as error:
+            self.stop.set(StopReason.BUDGET, str(error))
+            await self._leave_one(work)
+            return
+        self.progress.task_started(work.task)
+        spent = price or 0.0  # where a bug or a second interrupt cuts it short
+        try:
+            outcome = await self.performer.perform(work)
+            outcome = _priced(outcome, price)
+            spent = outcome.cost_usd or 0.0
+            if outcome.status is Status.UNKNOWN:
+                spent = price or 0.0
+            if _is_untouched(work, outcome):
+                await self._leave_one(work)
+            else:
+                await self.ledger.record(work.task, work.generation, outcome)
+                self.performer.store.settle(outcome.artifacts)
+                self.results.append(work.task, outcome)
+        finally:
+            await self.budget.settle(reserved, spent)
+        self._count(work, outcome)
+
+    def _count(self, work: Work, outcome: Outcome) -> None:
+        self.tally.add(outcome)
+        self.progress.task_finished(work.task, outcome)
+        dead_end = self.streak.add(outcome)
+        if dead_end is not None:
+            self.stop.set(StopReason.HALT, dead_end)
+
+    async def _leave_one(self, work: Work) -> None:
+        if work.prior is None:
+            await self.ledger.leave_pending([work.task])
+
+    async def _leave(self, queued: Iterable[Work], works: Iterator[Work | None]) -> None:
+        """Put down by name what nobody came to, so that the results manifest shows it."""
+        left = 0
+        chunk: list[Task] = []
+        for work in chain(queued, works):
+            if work is None:
+                await asyncio.sleep(0)
+            elif work.prior is None:
+                chunk.append(work.task)
+            if len(chunk) >= _LEFT_AT_ONCE:
+                await self.ledger.leave_pending(chunk)
+                left += len(chunk)
+                chunk.clear()
+            if left >= _MOST_LEFT:
+                return
+        if chunk:
+            await self.ledger.leave_pending(chunk)
+
+    async def _deadline(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
+        self.stop.set(StopReason.DEADLINE, "the deadline has passed")
+
+    async def _tick(self) -> None:
+        while True:
+            await self.clock.sleep(_TICK_S)
+            self.progress.tick()
+
+
+def _left_in(queue: "asyncio.Queue[Work | None]") -> Iterator[Work]:
+    while not queue.empty():
+        work = queue.get_nowait()
+        if work is not None:
+            yield work
+
+
+def _is_untouched(work: Work, outcome: Outcome) -> bool:
+    """The run stopped before this task's turn came: the ledger's row of it still stands."""
+    open_ended = outcome.status in (Status.PENDING, Status.UNKNOWN)
+    return open_ended and outcome.attempts == sent_before(work)
+
+
+def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _priced(outcome: Outcome, price_usd: float | None) -> Outcome:
+    """The catalogue's price where the provider told none."""
+    if outcome.status is not Status.SUCCEEDED or outcome.cost_usd is not None:
+        return outcome
+    return replace(outcome, cost_usd=price_usd)

@@ -1,0 +1,100 @@
+"""JSON Schema of the job file, for editors: made from the tables that the file is read by."""
+
+from collections.abc import Mapping
+
+from batchgen import catalog
+from batchgen.job import OWN_KEYS, PROVIDERS
+from batchgen.settings import SECTIONS, Setting
+from batchgen.types import Json
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_REQUIRED = "required"  # the default of a setting that has none
+_TEXT: Mapping[str, Json] = {"type": "string", "minLength": 1}
+
+
+def job_schema() -> dict[str, Json]:
+    """The schema (draft 2020-12): exact for settings, loose for what depends on a row's model."""
+    schema = _section("")
+    properties = schema["properties"]
+    if isinstance(properties, dict):
+        for name, shape in _ROWS_AND_NAMES.items():
+            properties[name] = {**_described(properties[name]), **shape()}
+    return {"$schema": DIALECT, "title": "a job of batchgen", **schema}
+
+
+def _section(path: str) -> dict[str, Json]:
+    settings = SECTIONS[path]
+    properties: dict[str, Json] = {
+        key: _property(f"{path}.{key}" if path else key, setting)
+        for key, setting in settings.items()
+    }
+    required: list[Json] = [key for key, one in settings.items() if one.default == _REQUIRED]
+    return {
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        **({"required": required} if required else {}),
+    }
+
+
+def _property(path: str, setting: Setting) -> dict[str, Json]:
+    default = f" (default: {setting.default})" if setting.default else ""
+    about: dict[str, Json] = {"description": setting.help + default}
+    if path in SECTIONS:
+        return {**about, **_section(path)}
+    if f"{path}[]" in SECTIONS:
+        return {**about, "type": "array", "items": _section(f"{path}[]")}
+    if f"{path}.NAME" in SECTIONS:
+        return {**about, "type": "object", "additionalProperties": _section(f"{path}.NAME")}
+    return {**about, **setting.read.schema}
+
+
+def _described(schema: Json) -> dict[str, Json]:
+    return {"description": schema["description"]} if isinstance(schema, dict) else {}
+
+
+def _provider() -> dict[str, Json]:
+    return {"anyOf": [{"enum": list(PROVIDERS)}, dict(_TEXT)]}
+
+
+def _model() -> dict[str, Json]:
+    ids: list[Json] = [model.id for model in catalog.models()]
+    return {"description": "the model's id", "anyOf": [{"enum": ids}, dict(_TEXT)]}
+
+
+def _defaults() -> dict[str, Json]:
+    return {"type": "object", "properties": _fields()}
+
+
+def _matrix() -> dict[str, Json]:
+    no_axis: dict[str, Json] = dict.fromkeys(sorted(OWN_KEYS - {"model"}), False)
+    values: dict[str, Json] = {"type": "array", "minItems": 1, "uniqueItems": True}
+    return {"type": "object", "properties": no_axis, "additionalProperties": values}
+
+
+def _prompts() -> dict[str, Json]:
+    file: dict[str, Json] = {"description": "take the rows of this file", **_TEXT}
+    row: dict[str, Json] = {"type": "object", "properties": {"from": file, **_fields()}}
+    return {"type": "array", "items": {"anyOf": [dict(_TEXT), row]}}
+
+
+def _fields() -> dict[str, Json]:
+    """A row's own keys; and the parameters of all models, whose values are the models' affair."""
+    parameters: dict[str, Json] = dict.fromkeys(sorted(catalog.parameter_names()), True)
+    return {
+        **parameters,
+        "id": {"description": "names the task and its files", "type": ["string", "number"]},
+        "prompt": {"description": "the text; {name} is a variable", "type": "string"},
+        "model": _model(),
+        "filename": {"description": "as output.filename, for this row", **_TEXT},
+        "vars": {"description": "variables for templates and results", "type": "object"},
+        "repeat": {"description": "copies, each with a seed of its own", "type": "integer"},
+    }
+
+
+_ROWS_AND_NAMES = {
+    "provider": _provider,
+    "defaults": _defaults,
+    "matrix": _matrix,
+    "prompts": _prompts,
+}

@@ -1,0 +1,315 @@
+"""One `run` from the checked manifest to its exit code: everything is put together here."""
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from batchgen.clock import Clock, SystemClock
+from batchgen.controls import Controls, Reread, make_budget, make_throttle, open_purse
+from batchgen.descriptors import affordable
+from batchgen.dialect import Dialect
+from batchgen.directory import ledger_path, locked
+from batchgen.errors import Exit, UsageError
+from batchgen.job import SIMULATOR, Access, Provider
+from batchgen.ledger import Ledger
+from batchgen.ledger.identity import identity_of
+from batchgen.perform import Performer, Transport
+from batchgen.permits import Permits, RunTally
+from batchgen.plan import Manifest, Plan, check
+from batchgen.prices import Prices
+from batchgen.progress import Progress
+from batchgen.results import ResultsFile, shown_status
+from batchgen.runner import Runner
+from batchgen.stopping import Stop, StopReason, Streak
+from batchgen.store import LocalStore, write_atomically
+from batchgen.summary import Ending, FailureGroups, JobCounts, RunCounts, Spend, Summary
+from batchgen.throttle.purse import Purse
+from batchgen.types import Status
+from batchgen.worklist import OnUnknown, Positions, Selection, Worklist
+
+SUMMARY_NAME = "summary.json"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_EXIT_OF_SIGNAL = {signal.SIGINT: Exit.INTERRUPTED}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A run about to begin.
+
+    access: the provider's key and what else is secret. command: the words that run the job again.
+    reread: reads the job file anew, for its limits. preflight: ask for key and balance first.
+    """
+
+    manifest: Manifest
+    selection: Selection
+    progress: Progress
+    command: tuple[str, ...]
+    access: Access = field(default_factory=Access)
+    reread: Reread | None = None
+    preflight: bool = False
+    clock: Clock = field(default_factory=SystemClock)
+
+    def run(self) -> Summary:
+        """Check the manifest, do what is left of it, and write the results down.
+
+        Raises BatchgenError for what a person has to mend first.
+        """
+        directory = self.manifest.job.output_dir
+        positions = Positions()
+        path = ledger_path(directory)
+        plan = None if path.exists() else self._check(positions)  # before anything is made on disk
+        with ExitStack() as stack:
+            stack.enter_context(locked(directory))
+            ledger = stack.enter_context(Ledger(path))
+            _check_provider(ledger, self.manifest.job.provider)
+            if plan is None:
+                positions = Positions(ledger)
+                plan = self._check(positions)
+            store = LocalStore(directory, is_taken=lambda path: ledger.owner(path) is not None)
+            stack.callback(store.close)
+            store.prepare()
+            return asyncio.run(_Run(self, ledger, store, plan, positions.count).go())
+
+    def _check(self, positions: Positions) -> Plan:
+        plan = check(
+            self.manifest,
+            select=lambda items: self.selection.narrow(positions.watch(items), to_the_end=True),
+        )
+        for problem in plan.problems[:20]:
+            if problem.severity == "warning":
+                self.progress.say(str(problem))
+        plan.raise_errors()
+        positions.close()
+        return plan
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run under way."""
+
+    session: Session
+    ledger: Ledger
+    store: LocalStore
+    plan: Plan
+    total: int
+    heard: signal.Signals | None = None
+
+    async def go(self) -> Summary:
+        """Carry out what is left; return how it ended."""
+        clock = self.session.clock
+        stop = Stop(clock)
+        tally = RunTally()
+        started_at, started = clock.now(), clock.monotonic()
+        selection = self.session.selection
+        crashed = self.ledger.begin_run(
+            pid=os.getpid(),
+            total=self.total,
+            now=started_at,
+            give_up=selection.on_unknown is OnUnknown.FAIL,
+        )
+        if crashed:
+            self.session.progress.say(
+                f"{crashed} tasks were in flight when an earlier run broke off: their outcome is"
+                f" unknown (--on-unknown {selection.on_unknown})"
+            )
+        worklist = Worklist(
+            self.session.manifest, self.ledger, selection, self.session.progress.tasks_skipped
+        )
+        results = ResultsFile(self.session.manifest.job.output_dir)
+        try:
+            with _signals(stop, self._hear, self.session.progress):
+                await self._work(worklist, results, stop, tally)
+        finally:
+            results.close()
+        tally.resent = worklist.resent
+        if stop.error is None:
+            results.rewrite(self.ledger.records())
+        run = RunCounts(
+            started_at=started_at,
+            finished_at=clock.now(),
+            duration_s=clock.monotonic() - started,
+            succeeded=tally.succeeded,
+            failed=tally.failed,
+            refused=tally.refused,
+            unknown=tally.unknown,
+            resent=tally.resent,
+            requests=tally.requests,
+            spend=Spend(tally.cost_usd, tally.unpriced),
+        )
+        summary = self._summary(run, stop, worklist, tally)
+        if stop.error is not None:
+            raise stop.error
+        self.ledger.end_run(reason=stop.reason or summary.ending, now=clock.now())
+        write_atomically(
+            self.session.manifest.job.output_dir / SUMMARY_NAME,
+            msgspec.json.format(msgspec.json.encode(summary.to_json()), indent=2) + b"\n",
+        )
+        if stop.reason is None:
+            self.store.sweep()
+        self.session.progress.finish(summary.to_json())
+        return summary
+
+    def _hear(self, number: signal.Signals) -> None:
+        self.heard = self.heard or number
+
+    async def _work(
+        self, worklist: Worklist, results: ResultsFile, stop: Stop, tally: RunTally
+    ) -> None:
+        job = self.session.manifest.job
+        progress = self.session.progress
+        progress.start(name=job.name, total=self.plan.tasks)
+        async with _service(job.provider, self.session.access) as (provider, access):
+            # aiohttp takes a quarter of a second to import: only what sends pays for it
+            from batchgen.account import preflight, service_of  # noqa: PLC0415  # see above
+            from batchgen.transport import AiohttpTransport  # noqa: PLC0415  # see above
+
+            service = service_of(provider, access, job.limits)
+            in_flight = affordable(job.limits.concurrency, progress.say)
+            async with AiohttpTransport(
+                service, connections=in_flight, open_sink=self.store.open_sink
+            ) as transport:
+                if self.session.preflight:
+                    for warning in await preflight(transport, self.plan.cost_usd):
+                        progress.say(warning)
+                workers = min(in_flight, max(1, self.plan.tasks))
+                with open_purse(job, self.session.clock) as purse:
+                    controls = self._controls(stop, purse, workers)
+                    runner = self._runner(transport, results, controls, stop, tally)
+                    with controls.listening():
+                        await runner.run(
+                            worklist, workers=workers, deadline_s=job.limits.deadline_s
+                        )
+
+    def _controls(self, stop: Stop, purse: Purse | None, workers: int) -> Controls:
+        session, job = self.session, self.session.manifest.job
+        return Controls(
+            make_throttle(job, stop, session.clock),
+            make_budget(job, spent_usd=self.ledger.spent_usd(), purse=purse),
+            session.progress,
+            session.reread or (lambda: session.manifest),
+            workers,
+        )
+
+    def _runner(
+        self,
+        transport: Transport,
+        results: ResultsFile,
+        controls: Controls,
+        stop: Stop,
+        tally: RunTally,
+    ) -> Runner:
+        job, clock, progress = self.session.manifest.job, self.session.clock, self.session.progress
+        limits, budget = job.limits, controls.budget
+        performer = Performer(
+            dialect=Dialect(job),
+            transport=transport,
+            store=self.store,
+            ledger=self.ledger,
+            permits=Permits(controls.throttle, budget, stop, progress, tally),
+            retry=job.retry,
+            clock=clock,
+            identity=identity_of(self.ledger),
+            sleep=stop.sleep,
+            random=random.random,
+        )
+        return Runner(
+            performer, self.ledger, results, progress, Prices(job), budget, stop, clock, tally,
+            Streak(limits.halt_after, refusals=limits.halt_refusals),
+        )  # fmt: skip
+
+    def _summary(self, run: RunCounts, stop: Stop, worklist: Worklist, tally: RunTally) -> Summary:
+        totals = self.ledger.totals()
+        counts = dict.fromkeys((str(status) for status in Status), 0)
+        for status, count in totals.counts.items():
+            counts[shown_status(status)] += count
+        ended = {name: counts[name] for name in ("succeeded", "failed", "refused", "unknown")}
+        tasks = JobCounts(self.total, **ended, pending=self.total - sum(ended.values()))
+        failures = FailureGroups()
+        for record in self.ledger.unsuccessful():
+            failures.add(record.task, record.outcome)
+        skipped = sum(count for status, count in worklist.skipped.items() if status != "succeeded")
+        good = not (skipped or tally.failed or tally.refused or tally.unknown or tally.pending)
+        ending, exit_code = self._ending(stop, good=good)
+        job = self.session.manifest.job
+        return Summary(
+            name=job.name,
+            ending=ending,
+            tasks=tasks,
+            run=run,
+            command=self.session.command,
+            output=str(job.output_dir),
+            exit_code=exit_code,
+            reason=stop.message or None,
+            spend=Spend(self.ledger.spent_usd(), totals.unpriced),
+            artifacts=totals.artifacts,
+            size_bytes=totals.size_bytes,
+            failures=failures.groups(),
+        )
+
+    def _ending(self, stop: Stop, *, good: bool) -> tuple[Ending, Exit]:
+        match stop.reason:
+            case None:
+                return (Ending.COMPLETE, Exit.OK) if good else (Ending.INCOMPLETE, Exit.SOME_FAILED)
+            case StopReason.SIGNAL:
+                code = _EXIT_OF_SIGNAL.get(self.heard or signal.SIGINT, Exit.TERMINATED)
+                return Ending.INTERRUPTED, code
+            case StopReason.STORAGE:
+                return Ending.HALTED, Exit.STORAGE
+            case _:
+                return Ending.HALTED, Exit.HALTED
+
+
+def _check_provider(ledger: Ledger, provider: Provider) -> None:
+    """Keep simulated pictures apart from paid ones: both would count as done."""
+    kind = "simulated" if provider.name == SIMULATOR else "real"
+    before = ledger.meta("provider_kind")
+    if before is None:
+        ledger.set_meta("provider_kind", kind)
+    elif before != kind:
+        raise UsageError(
+            f"this output directory holds {before} results, and the provider is {provider.name}:"
+            " choose another output directory with -o"
+        )
+
+
+@asynccontextmanager
+async def _service(provider: Provider, access: Access) -> AsyncIterator[tuple[Provider, Access]]:
+    """The provider as it is reached; the simulator is started for the time of the run."""
+    if provider.name != SIMULATOR:
+        yield provider, access
+        return
+    from batchgen.simulator import Simulator, SimulatorSettings  # noqa: PLC0415  # draws: heavy
+
+    async with Simulator(SimulatorSettings()) as simulator:
+        yield replace(provider, base_url=simulator.base_url), Access("simulator")
+
+
+@contextmanager
+def _signals(
+    stop: Stop, heard: Callable[[signal.Signals], None], progress: Progress
+) -> Iterator[None]:
+    """First signal: finish what is under way. Second: end at once."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def receive(number: signal.Signals) -> None:
+        heard(number)
+        if stop.reason is StopReason.SIGNAL and task is not None:
+            task.cancel()
+            return
+        stop.set(StopReason.SIGNAL, f"{number.name} was received")
+        progress.say("stopping: what is under way is finished and kept; once more ends at once")
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, receive, number)
+    try:
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,31 @@
+"""The rate limit that the simulator keeps: a token bucket."""
+
+import math
+from collections.abc import Callable
+
+
+class Bucket:
+    """Lets `rpm` requests a minute through; saves up a second's worth of them, at least one."""
+
+    def __init__(self, rpm: float, monotonic: Callable[[], float]) -> None:
+        self._per_second = rpm / 60
+        self._most = max(1.0, self._per_second)
+        self._monotonic = monotonic
+        self._tokens = self._most
+        self._filled_at = monotonic()
+
+    def take(self) -> float:
+        """Take a token: 0, or else the seconds until there is one, without taking any."""
+        now = self._monotonic()
+        self._tokens += (now - self._filled_at) * self._per_second
+        self._tokens = min(self._tokens, self._most)
+        self._filled_at = now
+        if self._tokens >= 1:
+            self._tokens -= 1
+            return 0.0
+        return (1 - self._tokens) / self._per_second
+
+
+def retry_after(wait_s: float) -> dict[str, str]:
+    """The header that tells a wait; whole seconds, as HTTP has it (RFC 9110, 10.2.3)."""
+    return {"Retry-After": str(max(1, math.ceil(wait_s)))}

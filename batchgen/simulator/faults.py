@@ -1,0 +1,62 @@
+"""What goes wrong with a request: drawn ahead, so that a run of the same seed fails alike."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from batchgen.simulator.settings import FILE_FAULTS
+
+_REMEMBERED = 100_000  # identities whose attempts are counted; older ones begin again
+_SHARE_BYTES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """The fault that strikes a request, if any; `share` (0 to 1) decides its latency."""
+
+    fault: str | None
+    share: float
+
+
+class Draws:
+    """Draws for requests: by seed, identity, and how often the identity was seen.
+
+    So the order in which parallel requests arrive changes nothing, and the second attempt of a
+    task is struck independently of its first.
+    """
+
+    def __init__(self, seed: int, faults: Mapping[str, float]) -> None:
+        self._seed = seed
+        self._generation = {n: share for n, share in faults.items() if n not in FILE_FAULTS}
+        self._file = {n: share for n, share in faults.items() if n in FILE_FAULTS}
+        self._times: OrderedDict[bytes, int] = OrderedDict()
+
+    def generation(self, identity: str) -> Draw:
+        """What becomes of a request for images; its identity is its idempotency key or body."""
+        return self._draw(f"generation\n{identity}", self._generation)
+
+    def file(self, identity: str) -> Draw:
+        """What becomes of a request for a file; its identity is the path."""
+        return self._draw(f"file\n{identity}", self._file)
+
+    def _draw(self, identity: str, faults: Mapping[str, float]) -> Draw:
+        name = hashlib.blake2b(identity.encode("utf-8", "replace"), digest_size=16).digest()
+        times = self._times.pop(name, 0)
+        self._times[name] = times + 1
+        if len(self._times) > _REMEMBERED:
+            self._times.popitem(last=False)
+        dice = hashlib.blake2b(name + f"{self._seed} {times}".encode()).digest()
+        return Draw(_struck_by(faults, _share(dice[:_SHARE_BYTES])), _share(dice[-_SHARE_BYTES:]))
+
+
+def _share(dice: bytes) -> float:
+    return int.from_bytes(dice) / (1 << 8 * len(dice))
+
+
+def _struck_by(faults: Mapping[str, float], share: float) -> str | None:
+    for name in sorted(faults):
+        if share < faults[name]:
+            return name
+        share -= faults[name]
+    return None

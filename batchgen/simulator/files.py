@@ -1,0 +1,57 @@
+"""The files' origin: another host than the API's, as far as a client can tell."""
+
+import asyncio
+from concurrent.futures import Executor
+
+from aiohttp import web
+
+from batchgen.simulator.api import vendor_errors
+from batchgen.simulator.faults import Draws
+from batchgen.simulator.links import PREFIX, Links, media_type
+from batchgen.simulator.pictures import easel
+from batchgen.simulator.rejection import Rejection
+from batchgen.simulator.settings import SimulatorSettings
+from batchgen.simulator.stats import Stats
+
+_STATUSES = {"file404": 404, "file500": 500}
+
+
+class Files:
+    """Draws a picture whenever its URL is asked for."""
+
+    def __init__(
+        self, settings: SimulatorSettings, *, draws: Draws, stats: Stats, executor: Executor
+    ) -> None:
+        self._links = Links(settings.seed)
+        self._draws = draws
+        self._stats = stats
+        self._executor = executor
+
+    def application(self) -> web.Application:
+        """The aiohttp application with its one route."""
+        app = web.Application(middlewares=[vendor_errors])
+        app.router.add_get(f"{PREFIX}{{name}}", self._counted)
+        return app
+
+    async def _counted(self, request: web.Request) -> web.StreamResponse:
+        try:
+            response = await self._serve(request)
+        except Rejection as rejection:
+            self._stats.file_requests[str(rejection.status)] += 1
+            raise
+        self._stats.file_requests[str(response.status)] += 1
+        return response
+
+    async def _serve(self, request: web.Request) -> web.Response:
+        if "Authorization" in request.headers:
+            self._stats.leaked_keys += 1
+            raise Rejection(403, "An API key was sent to the host of the files: it has leaked")
+        picture = self._links.picture_at(request.raw_path)
+        if picture is None:
+            raise Rejection(404, "No such file, or the signature in the query does not match")
+        fault = self._draws.file(request.raw_path).fault
+        if fault is not None:
+            raise Rejection(_STATUSES[fault])
+        loop = asyncio.get_running_loop()
+        data = await loop.run_in_executor(self._executor, easel().draw, picture)
+        return web.Response(body=data, content_type=media_type(picture))

@@ -1,0 +1,93 @@
+"""The paid part: begins generations, at most one under an idempotency key."""
+
+import asyncio
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from batchgen.simulator.answers import Generation, seed_of
+from batchgen.simulator.orders import Order
+from batchgen.simulator.rejection import Rejection
+from batchgen.simulator.settings import SimulatorSettings
+from batchgen.simulator.stats import Stats
+
+Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+
+_KEPT = 20_000  # generations that can be answered again; older ones are forgotten
+_COUNTED = 100_000  # keys whose generations are counted
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    order: Order
+    task: asyncio.Task[Generation]
+
+
+class Generations:
+    """Begins generations and remembers the last 20,000 that came with a key.
+
+    A generation goes on, and is charged, when its client goes away: as at the vendor's.
+    """
+
+    def __init__(self, settings: SimulatorSettings, stats: Stats, sleep: Sleep) -> None:
+        self._settings = settings
+        self._stats = stats
+        self._sleep = sleep
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._times: OrderedDict[str, int] = OrderedDict()
+        self._running: set[asyncio.Task[Generation]] = set()
+
+    async def get(self, order: Order, key: str | None, *, share: float) -> tuple[Generation, bool]:
+        """The generation for an order, and whether it is an earlier one of the same key.
+
+        share: between 0 and 1, decides the latency of a new one.
+        Raises Rejection: credit spent (403), key of another order (400).
+        """
+        kept = self._kept.get(key) if key and self._settings.honour_idempotency else None
+        if kept is None:
+            task = self._begin(order, self._settings.latency.at(share))
+            if key:
+                self._remember(key, _Kept(order, task))
+            return await asyncio.shield(task), False
+        if kept.order != order:
+            raise Rejection(400, "The Idempotency-Key was used before, for another request")
+        self._stats.replays += 1
+        return await asyncio.shield(kept.task), True
+
+    async def close(self) -> None:
+        """Give up what is still being generated."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _begin(self, order: Order, latency_s: float) -> asyncio.Task[Generation]:
+        credit = self._settings.credit
+        if credit is not None and self._stats.generations >= credit:
+            raise Rejection(403)
+        self._stats.generations += 1
+        self._stats.images += order.count
+        task = asyncio.create_task(self._generate(order, latency_s))
+        # Not in a TaskGroup: a fixture may leave the simulator from another task than it entered.
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def _generate(self, order: Order, latency_s: float) -> Generation:
+        if latency_s:
+            await self._sleep(latency_s)
+        seed = seed_of(order, self._settings.seed)
+        return Generation(order, seed, round(time.time() * 1000), str(uuid.uuid4()))
+
+    def _remember(self, key: str, kept: _Kept) -> None:
+        self._kept[key] = kept
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        times = self._times.pop(key, 0) + 1
+        self._times[key] = times
+        if len(self._times) > _COUNTED:
+            self._times.popitem(last=False)
+        self._stats.keys += times == 1
+        self._stats.double_generations += times == 2  # noqa: PLR2004 - the second makes it double

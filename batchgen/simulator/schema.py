@@ -1,0 +1,150 @@
+"""The part of JSON Schema that the vendor's specs use, and what is wrong with a value under it.
+
+The words are those of the vendor's validator (https://docs.aimlapi.com, "Errors and messages").
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+import msgspec
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+Scalar: TypeAlias = bool | int | float | str
+
+# The specs say `uri`, their descriptions allow base64 as well.
+_URI = re.compile(r"(?:https?://|data:)\S+|[A-Za-z0-9+/=_-]{16,}", re.ASCII)
+_SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})", re.ASCII)
+
+
+class Schema(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """One schema; `sides` (least, most) is ours, for a size that only a description bounds."""
+
+    type: str | None = None
+    enum: tuple[Scalar, ...] = ()
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    multiple_of: int | None = None
+    min_length: int = 0
+    max_length: int | None = None
+    format: str | None = None
+    sides: tuple[int, int] | None = None
+    items: "Schema | None" = None
+    min_items: int = 0
+    max_items: int | None = None
+    properties: Mapping[str, "Schema"] = {}
+    required: frozenset[str] = frozenset()
+    any_of: tuple["Schema", ...] = ()
+    default: Scalar | tuple[str, ...] | None = None
+
+
+def kind(value: Json) -> str:
+    """JSON's name for the type of a value; a whole number is an `integer`, however written."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "integer" if value == value // 1 else "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case dict():
+            return "object"
+
+
+def problems(value: Json, schema: Schema, where: str) -> Iterator[str]:
+    """Everything that is wrong with a value, each as `place: what, and what is expected`."""
+    found = kind(value)
+    if schema.any_of:
+        yield from _nearest(value, schema, where)
+    elif value is None and schema.nullable:
+        return
+    elif schema.type not in (None, found) and (schema.type, found) != ("number", "integer"):
+        yield f"{where}: Expected {schema.type}, received {found}"
+    elif schema.enum and value not in schema.enum:
+        wanted = " | ".join(repr(one) for one in schema.enum)
+        yield f"{where}: Invalid enum value. Expected {wanted}, received {value!r:.80}"
+    else:
+        yield from _inside(value, schema, where)
+
+
+def _nearest(value: Json, schema: Schema, where: str) -> Iterator[str]:
+    """Nothing if any of the forms fits, else what the last form of the same type says.
+
+    The last one is of the older spec, which is mostly the wider one.
+    """
+    told = [list(problems(value, form, where)) for form in schema.any_of]
+    if all(told):
+        same_type = [
+            words
+            for form, words in zip(schema.any_of, told, strict=True)
+            if form.type == kind(value)
+        ]
+        yield from (same_type or told)[-1]
+
+
+def _inside(value: Json, schema: Schema, where: str) -> Iterator[str]:
+    match value:
+        case bool():
+            return
+        case int() | float():
+            yield from _number(value, schema, where)
+        case str():
+            yield from _string(value, schema, where)
+        case list():
+            yield from _array(value, schema, where)
+        case dict():
+            yield from _object(value, schema, where)
+
+
+def _number(value: float, schema: Schema, where: str) -> Iterator[str]:
+    if schema.minimum is not None and value < schema.minimum:
+        yield f"{where}: Number must be greater than or equal to {schema.minimum:g}"
+    if schema.maximum is not None and value > schema.maximum:
+        yield f"{where}: Number must be less than or equal to {schema.maximum:g}"
+    if schema.multiple_of and value % schema.multiple_of:
+        yield f"{where}: Number must be a multiple of {schema.multiple_of}"
+
+
+def _string(value: str, schema: Schema, where: str) -> Iterator[str]:
+    if len(value) < schema.min_length:
+        yield f"{where}: String must contain at least {schema.min_length} character(s)"
+    if schema.max_length is not None and len(value) > schema.max_length:
+        yield f"{where}: String must contain at most {schema.max_length} character(s)"
+    if schema.format == "uri" and not _URI.fullmatch(value):
+        yield f"{where}: Invalid url, received {value!r:.80}"
+    if schema.sides and not _size_within(value, *schema.sides):
+        least, most = schema.sides
+        yield f"{where}: Must be between [{least}x{least}, {most}x{most}], received {value!r:.80}"
+
+
+def _size_within(value: str, least: int, most: int) -> bool:
+    found = _SIZE.fullmatch(value)
+    return found is not None and all(least <= int(side) <= most for side in found.groups())
+
+
+def _array(value: list[Json], schema: Schema, where: str) -> Iterator[str]:
+    if len(value) < schema.min_items:
+        yield f"{where}: Array must contain at least {schema.min_items} element(s)"
+    if schema.max_items is not None and len(value) > schema.max_items:
+        yield f"{where}: Array must contain at most {schema.max_items} element(s)"
+    if schema.items is not None:
+        for index, item in enumerate(value):
+            yield from problems(item, schema.items, f"{where}.{index}")
+
+
+def _object(value: dict[str, Json], schema: Schema, where: str) -> Iterator[str]:
+    prefix = f"{where}." if where else ""
+    for name in sorted(schema.required - value.keys()):
+        yield f"{prefix}{name}: Required"
+    for name, inner in value.items():
+        if name in schema.properties:
+            yield from problems(inner, schema.properties[name], f"{prefix}{name}")
+    unknown = ", ".join(repr(name) for name in value if name not in schema.properties)
+    if unknown and schema.properties:
+        known = ", ".join(schema.properties)
+        yield f"{where or 'body'}: Unrecognized key(s) in object: {unknown:.200}; it has {known}"

@@ -1,0 +1,91 @@
+"""The simulator as a whole: two origins on loopback, from entering to leaving a `with` block."""
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from batchgen.errors import UsageError
+from batchgen.simulator.api import Api
+from batchgen.simulator.faults import Draws
+from batchgen.simulator.files import Files
+from batchgen.simulator.generations import Generations, Sleep
+from batchgen.simulator.settings import SimulatorSettings
+from batchgen.simulator.stats import Stats, StatsJson
+
+HOST = "127.0.0.1"
+_BACKLOG = 4096
+_DRAIN_S = 2.0
+
+
+class Simulator:
+    """A loopback server that behaves like the AI/ML API for images, faults included.
+
+    `async with Simulator(settings) as simulator:` serves at `simulator.base_url`.
+    sleep: how a generation passes its latency; for tests that do not want to wait.
+    """
+
+    def __init__(
+        self, settings: SimulatorSettings | None = None, *, sleep: Sleep = asyncio.sleep
+    ) -> None:
+        self._settings = settings or SimulatorSettings()
+        self._sleep = sleep
+        self._stats = Stats()
+        self._runners: list[web.AppRunner] = []
+        self.base_url = ""
+
+    def stats(self) -> StatsJson:
+        """What was seen so far, as `GET /_simulator/stats` tells it; see `stats.Stats`."""
+        return self._stats.as_json()
+
+    async def __aenter__(self) -> Self:
+        settings, stats = self._settings, self._stats
+        draws = Draws(settings.seed, settings.faults)
+        self._executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="simulator")
+        self._generations = Generations(settings, stats, self._sleep)
+        self._api = Api(
+            settings, self._generations, draws=draws, stats=stats, executor=self._executor
+        )
+        files = Files(settings, draws=draws, stats=stats, executor=self._executor)
+        try:
+            self._api.files_origin = await self._serve(files.application(), 0)
+            self.base_url = f"{await self._serve(self._api.application(), settings.port)}/v1"
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._close()
+
+    async def _serve(self, app: web.Application, port: int) -> str:
+        """Start an origin and tell its URL."""
+        # A stalled handler learns by its cancellation that the client has gone.
+        runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=_DRAIN_S
+        )
+        await runner.setup()
+        self._runners.append(runner)
+        try:
+            await web.TCPSite(runner, HOST, port, backlog=_BACKLOG).start()
+        except OSError as error:
+            raise UsageError(
+                f"the simulator cannot listen on port {port} of {HOST} ({error.strerror}); "
+                "another port can, and 0 takes a free one"
+            ) from error
+        return f"http://{HOST}:{runner.addresses[0][1]}"
+
+    async def _close(self) -> None:
+        self._api.stopping.set()
+        await self._generations.close()
+        for runner in self._runners:
+            await runner.cleanup()
+        self._executor.shutdown()

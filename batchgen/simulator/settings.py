@@ -1,0 +1,118 @@
+"""What a simulator can be told: how slow, how faulty, how strict."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from batchgen.errors import UsageError
+
+GENERATION_FAULTS = (
+    "reset",
+    "lost",
+    "html",
+    "empty",
+    "badb64",
+    "text",
+    "truncated",
+    "stall",
+)  # fmt: skip - a list to be read in one line
+FILE_FAULTS = ("file404", "file500")
+
+_LATENCY = re.compile(
+    r"(?P<mean>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|s|m)"
+    r"(?:(?:±|\+-|\+/-)(?P<spread>[0-9]+(?:\.[0-9]+)?)(?P<spread_unit>ms|s|m)?)?",
+    re.ASCII,
+)
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_LEAST_STATUS, _MOST_STATUS = 200, 599
+_ROUNDING = 1e-9  # ten faults of 0.1 come to a little more than 1
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long a generation takes: `mean_s` seconds, give or take up to `spread_s`."""
+
+    mean_s: float = 0.0
+    spread_s: float = 0.0
+
+    def at(self, share: float) -> float:
+        """Seconds for a draw between 0 (the shortest) and 1 (the longest)."""
+        return max(0.0, self.mean_s + self.spread_s * (2 * share - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorSettings:
+    """Everything that decides what the simulator answers.
+
+    faults: the share of requests that each fault strikes, as `parse_faults` reads it.
+    rpm: requests a minute that a token bucket lets through, a second's worth at once.
+    seed: of the draws of faults, latency and pictures.
+    port: of the API; 0 takes a free one. The files have a free port of their own.
+    api_keys: the keys that are good; None takes any that is not empty.
+    credit: generations until the account is spent; None is no end.
+    refuse_words: words in a prompt, in small letters, that the content rules refuse.
+    honour_idempotency: give the same answer again under the same `Idempotency-Key`.
+    """
+
+    latency: Latency = Latency()
+    faults: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    rpm: float | None = None
+    seed: int = 0
+    port: int = 0
+    api_keys: frozenset[str] | None = None
+    credit: int | None = None
+    refuse_words: frozenset[str] = frozenset({"forbidden-word"})
+    honour_idempotency: bool = True
+
+
+def parse_latency(text: str) -> Latency:
+    """Read a latency such as `250ms`, `2s` or `2s±0.5` (`2s+-0.5`); a bare spread has its unit.
+
+    Raises UsageError.
+    """
+    found = _LATENCY.fullmatch(text.replace(" ", ""))
+    if found is None:
+        raise UsageError(f"{text!r} is not a latency; 250ms, 1.5s, 2s±0.5 and 2s+-500ms are")
+    unit = found["unit"]
+    mean_s = float(found["mean"]) * _UNIT_S[unit]
+    spread_s = float(found["spread"] or 0) * _UNIT_S[found["spread_unit"] or unit]
+    if spread_s > mean_s:
+        raise UsageError(f"in the latency {text!r} the part after ± is more than the part before")
+    return Latency(mean_s, spread_s)
+
+
+def parse_faults(text: str) -> dict[str, float]:
+    """Read faults such as `429=0.1,500=0.02,reset=0.01`: names, and shares between 0 and 1.
+
+    Raises UsageError.
+    """
+    faults: dict[str, float] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, share = (piece.strip() for piece in part.partition("="))
+        if name in faults:
+            raise UsageError(f"the fault {name} is given twice")
+        faults[_fault_name(name)] = _share(name, share)
+    for names in (set(faults) - set(FILE_FAULTS), set(FILE_FAULTS)):
+        total = sum(faults.get(name, 0) for name in names)
+        if total > 1 + _ROUNDING:
+            raise UsageError(f"the faults {text!r} add up to {total:g}; together they may be 1")
+    return faults
+
+
+def _fault_name(name: str) -> str:
+    status = name.isascii() and name.isdecimal() and _LEAST_STATUS <= int(name) <= _MOST_STATUS
+    if not status and name not in GENERATION_FAULTS + FILE_FAULTS:
+        known = ", ".join(GENERATION_FAULTS + FILE_FAULTS)
+        raise UsageError(f"{name!r} is not a fault; an HTTP status such as 429 is, and {known}")
+    return name
+
+
+def _share(name: str, text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UsageError(f"the fault {name} needs a share between 0 and 1, as in {name}=0.1")
+    return share

@@ -1,0 +1,112 @@
+"""The request schemas of the vendor's image models, as data, and the script that writes them.
+
+`python -m batchgen.simulator.specs FOLDER` reads the OpenAPI files of the vendor's documentation
+from FOLDER and prints what `specs.json` holds. Files that end in `@2025-05` are of that date, the
+others current; a property that they give differently may be either.
+"""
+
+import functools
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+
+from batchgen.simulator.schema import Schema
+
+Raw: TypeAlias = dict[str, Any]  # the vendor's own JSON, which only this module reads
+
+DEFAULT_MODEL = "dall-e-2"  # OpenAI's, for requests that name none
+_ROUTE = "/v1/images/generations"
+_OLD = "@2025-05"
+_COUNTS = ("n", "num_images")
+_NOTES = frozenset({"description", "title", "example", "additionalProperties"})
+_MULTIPLE = re.compile(r"multiple of ([0-9]+)")
+_SIDES = re.compile(r"between \[([0-9]+)x[0-9]+, ([0-9]+)x[0-9]+\]")
+_DECODER = msgspec.json.Decoder(dict[str, Schema])
+
+
+@functools.cache
+def specs() -> Mapping[str, Schema]:
+    """The schema of every known image model by its id; `model` itself is not in it."""
+    return _DECODER.decode(resources.files(__package__).joinpath("specs.json").read_bytes())
+
+
+def written(folder: Path) -> str:
+    """What specs.json holds for a folder of OpenAPI files: a line a model."""
+    merged: dict[str, Raw] = {}
+    for model, schema in _schemas(folder):
+        merged[model] = _either(merged[model], schema) if model in merged else schema
+    lines = [
+        f"{json.dumps(model)}:{json.dumps(merged[model], separators=(',', ':'))}"
+        for model in sorted(merged)
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _schemas(folder: Path) -> Iterator[tuple[str, Raw]]:
+    """Every model with its schema, the current ones first."""
+    for file in sorted(folder.glob("*.json"), key=lambda file: (_OLD in file.name, file.name)):
+        operation = json.loads(file.read_bytes())["paths"].get(_ROUTE, {}).get("post")
+        if operation is None:
+            continue
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        models = schema["properties"].pop("model")["enum"]
+        schema["required"] = sorted(set(schema["required"]) - {"model"})
+        for model in models:
+            yield model, _compact(schema)
+
+
+def _compact(schema: Raw) -> Raw:
+    """The schema without its prose, but with the two rules that only the prose has."""
+    description = str(schema.get("description", ""))
+    compact = {key: _compact_value(key, inner) for key, inner in schema.items()}
+    compact = {key: inner for key, inner in compact.items() if key not in _NOTES}
+    if multiple := _MULTIPLE.search(description):
+        sides = compact["properties"]
+        compact["properties"] = {
+            name: {**side, "multipleOf": int(multiple[1])} for name, side in sides.items()
+        }
+    if sides := _SIDES.search(description):
+        compact["sides"] = [int(sides[1]), int(sides[2])]
+    return compact
+
+
+def _compact_value(key: str, value: Any) -> Any:  # noqa: ANN401 - whatever stands under the key
+    match key:
+        case "properties":
+            return {name: _compact(inner) for name, inner in value.items()}
+        case "items":
+            return _compact(value)
+        case "anyOf":
+            return [_compact(inner) for inner in value]
+        case _:
+            return value
+
+
+def _either(current: Raw, old: Raw) -> Raw:
+    """A schema under which a request is right whose every property is right in one of the two."""
+    properties = {**old["properties"], **current["properties"]}
+    for name in current["properties"].keys() & old["properties"].keys():
+        properties[name] = _either_form(name, current["properties"][name], old["properties"][name])
+    required = sorted(set(current["required"]) & set(old["required"]))
+    return {**current, "properties": properties, "required": required}
+
+
+def _either_form(name: str, current: Raw, old: Raw) -> Raw:
+    """A count that the old spec leaves unbounded is not a licence: the current one decides."""
+    if name in _COUNTS and "maximum" not in old and "enum" not in old:
+        return current
+    given = [form for schema in (current, old) for form in schema.get("anyOf", [schema])]
+    bare = [{key: form[key] for key in form if key != "default"} for form in given]
+    forms = [form for index, form in enumerate(bare) if form not in bare[:index]]
+    default = {key: schema[key] for schema in (old, current) for key in schema if key == "default"}
+    return {**(forms[0] if len(forms) == 1 else {"anyOf": forms}), **default}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(written(Path(sys.argv[1])))

@@ -1,0 +1,56 @@
+"""What the simulator saw, so that a test can compare both sides."""
+
+from collections import Counter
+from typing import TypeAlias
+
+StatsJson: TypeAlias = dict[str, int | dict[str, int]]
+
+
+class Stats:
+    """Counters of one simulator.
+
+    requests: those for images, by status, or by what else became of them: `reset`, `lost`,
+        `truncated`, `stall`, `abandoned` (the client went away before the reply).
+    generations, images: what was charged for. replays: answers given again instead.
+    keys: idempotency keys that began a generation; double_generations: those that began several.
+    file_requests: by status. leaked_keys: requests for files that carried an API key.
+    in_flight_max: requests for images at one time.
+    """
+
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.file_requests: Counter[str] = Counter()
+        self.generations = 0
+        self.images = 0
+        self.replays = 0
+        self.keys = 0
+        self.double_generations = 0
+        self.leaked_keys = 0
+        self.in_flight_max = 0
+        self._in_flight = 0
+
+    def begin(self) -> None:
+        """Count a request for images that has come in."""
+        self._in_flight += 1
+        self.in_flight_max = max(self.in_flight_max, self._in_flight)
+
+    def end(self, became: str) -> None:
+        """Count what became of a request for images."""
+        self._in_flight -= 1
+        self.requests[became] += 1
+
+    def as_json(self) -> StatsJson:
+        """The counters as `GET /_simulator/stats` tells them."""
+        return {
+            "requests": dict(self.requests),
+            "generations": self.generations,
+            "images": self.images,
+            "replays": self.replays,
+            "keys": self.keys,
+            "double_generations": self.double_generations,
+            "file_requests": dict(self.file_requests),
+            "files": self.file_requests["200"],
+            "leaked_keys": self.leaked_keys,
+            "in_flight": self._in_flight,
+            "in_flight_max": self.in_flight_max,
+        }

@@ -1,0 +1,105 @@
+"""Why and how a run takes no more tasks."""
+
+import asyncio
+from collections import deque
+from enum import StrEnum
+
+from batchgen.clock import Clock
+from batchgen.errors import BatchgenError, StorageError
+from batchgen.types import Outcome, Status
+
+_LAST_TASKS = 100
+_FINISHED = (Status.SUCCEEDED, Status.FAILED, Status.REFUSED)
+
+
+class StopReason(StrEnum):
+    """Why a run takes no more tasks."""
+
+    SIGNAL = "signal"
+    HALT = "halt"
+    BUDGET = "budget"
+    DEADLINE = "deadline"
+    STORAGE = "storage"
+    MANIFEST = "manifest"  # it no longer reads as it was checked
+
+
+class Stop:
+    """One event with a reason; the first reason stays."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.reason: StopReason | None = None
+        self.message = ""
+        self.error: BatchgenError | None = None
+        self._sleeping: set[asyncio.Future[None]] = set()
+        self._clock = clock
+
+    def set(self, reason: StopReason, message: str) -> None:
+        """Take no more tasks."""
+        if self.reason is None:
+            self.reason, self.message = reason, message
+            for sleeping in self._sleeping:
+                sleeping.cancel()
+
+    def fail(self, error: BatchgenError) -> None:
+        """Take no more tasks, for an error that the command ends with."""
+        self.error = self.error or error
+        storage = isinstance(error, StorageError)
+        self.set(StopReason.STORAGE if storage else StopReason.MANIFEST, str(error))
+
+    def is_set(self) -> bool:
+        """Whether the run is stopping."""
+        return self.reason is not None
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, or return early when the run is stopping."""
+        if self.is_set():
+            return
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        self._sleeping.add(sleeping)
+        try:
+            await asyncio.wait((sleeping,))
+        finally:
+            self._sleeping.discard(sleeping)
+            sleeping.cancel()
+        if not sleeping.cancelled():
+            sleeping.result()
+
+
+class Streak:
+    """Dead ends that no single reply tells: failures in a row of one kind, or many refusals.
+
+    bound: failures in a row. refusals: the share among the last 100 tasks; None is no bound.
+    """
+
+    def __init__(self, bound: int, *, refusals: float | None = None) -> None:
+        self._bound = bound
+        self._kind = ""
+        self._count = 0
+        self._refusals = refusals
+        self._last: deque[bool] = deque(maxlen=_LAST_TASKS)
+
+    def add(self, outcome: Outcome) -> str | None:
+        """Count an outcome; the reason to halt when a bound is reached."""
+        return self._failed(outcome) or self._refused(outcome)
+
+    def _failed(self, outcome: Outcome) -> str | None:
+        if outcome.status not in (Status.FAILED, Status.UNKNOWN) or outcome.error is None:
+            if outcome.status is Status.SUCCEEDED:
+                self._count = 0
+            return None
+        self._count = self._count + 1 if outcome.error.kind == self._kind else 1
+        self._kind = outcome.error.kind
+        if self._count < self._bound:
+            return None
+        return f"{self._count} failures in a row: {outcome.error.kind} ({outcome.error.message})"
+
+    def _refused(self, outcome: Outcome) -> str | None:
+        if self._refusals is None or outcome.status not in _FINISHED:
+            return None
+        self._last.append(outcome.status is Status.REFUSED)
+        if len(self._last) < _LAST_TASKS or sum(self._last) <= self._refusals * _LAST_TASKS:
+            return None
+        return (
+            f"{sum(self._last)} of the last {_LAST_TASKS} tasks were refused by the provider's"
+            f" content rules; limits.halt_refusals allows {self._refusals:.0%}"
+        )

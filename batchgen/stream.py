@@ -1,0 +1,350 @@
+"""Takes base64 payloads out of a JSON reply while its bytes arrive.
+
+A picture of some megabytes never stands in memory: its bytes go to a sink as they come, and the
+small JSON that is left holds `batchgen-payload:N` in its place. A few states walk the bytes; each
+leaves half an escape, key or `data:` head to the next chunk, so borders may fall anywhere.
+"""
+
+import binascii
+import json
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol, TypeAlias
+
+import pybase64
+
+from batchgen.types import Spooled
+
+PLACEHOLDER = "batchgen-payload:"
+PAYLOAD_KEYS = frozenset({"b64_json", "image_base64", "b64", "base64"})
+
+_ESCAPED_BYTES = 6  # the longest way to write an ASCII character in JSON: \u0061
+_KEY_BYTES = _ESCAPED_BYTES * max(map(len, PAYLOAD_KEYS)) + 1
+_HEAD_CHARACTERS = 256
+_HEAD_BYTES = _ESCAPED_BYTES * _HEAD_CHARACTERS
+_HEAD_STARTS = (b"d", b"D", b"\\")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BLANKS = b" \t\r\n"
+_JSON_STARTS = (b"{", b"[", b'"')
+_NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+_BODY = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_HEAD = re.compile(rb'((?:[^"\\,]++|\\(?!u002[cC]).)*+)(,|\\u002[cC]|")?', re.DOTALL)
+_HALF_ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
+_CUT_GROUP = re.compile(rb"[A-Za-z0-9+/]{0,3}|[A-Za-z0-9+/]{2}=")
+_STANDARD = re.compile(rb"[+/]")
+_URLSAFE_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
+_JUNK = re.compile(rb"[^A-Za-z0-9+/=_ \t\r\n-]")
+
+
+class PayloadError(ValueError):
+    """A reply that cannot be taken as it came; the message is for a person."""
+
+
+class PayloadSink(Protocol):
+    """Where the bytes of one payload go while they arrive.
+
+    discard removes what was written, closed or not, and is harmless when repeated.
+    """
+
+    def write(self, data: bytes) -> None: ...
+    def close(self) -> Spooled: ...
+    def discard(self) -> None: ...
+
+
+SinkFactory: TypeAlias = Callable[[], PayloadSink]
+_State: TypeAlias = Callable[[bytes, int], int | None]
+
+
+class PayloadDecoder:
+    """Splits one reply into the JSON that is left and its payloads.
+
+    Diverted are the strings under PAYLOAD_KEYS and each value that is a `data:...;base64,` URL.
+    A reply that does not begin like JSON passes through whole. After an error (PayloadError, or
+    what a sink raised) nothing but `abort` is of use.
+
+    max_payload_bytes: of one payload, decoded. max_rest_bytes: of all that is not diverted.
+    """
+
+    def __init__(
+        self,
+        open_sink: SinkFactory,
+        *,
+        max_payload_bytes: int,
+        max_rest_bytes: int = 4 * 1024 * 1024,
+        max_payloads: int = 64,
+    ) -> None:
+        self._open_sink = open_sink
+        self._max_payload_bytes = max_payload_bytes
+        self._max_rest_bytes = max_rest_bytes
+        self._max_payloads = max_payloads
+        self._state: _State = self._start
+        self._unread = b""
+        self._place = _Place()
+        self._payload_key: str | None = None
+        self._rest = bytearray()
+        self._sinks: list[PayloadSink] = []
+        self._spooled: list[Spooled] = []
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the reply. Raises PayloadError, and what a sink raises."""
+        data = self._unread + chunk if self._unread else chunk
+        self._unread = b""
+        position = 0
+        while position < len(data):
+            after = self._state(data, position)
+            if after is None:
+                self._unread = data[position:]
+                return
+            position = after
+
+    def finish(self) -> tuple[bytes, tuple[Spooled, ...]]:
+        """The JSON that is left, and the payloads in the order of their placeholders.
+
+        Raises PayloadError when the reply ended within a payload.
+        """
+        if len(self._sinks) > len(self._spooled):
+            raise PayloadError("base64 ends in the middle: the reply was cut off")
+        self._keep(self._unread)
+        self._unread = b""
+        return bytes(self._rest), tuple(self._spooled)
+
+    def abort(self) -> None:
+        """Discard every payload, closed ones too; harmless when repeated."""
+        for sink in self._sinks:
+            sink.discard()
+
+    # Each state gets the bytes and a position before their end, and returns the position after
+    # what it has used up, or None when it cannot go on without the next bytes.
+
+    def _start(self, data: bytes, start: int) -> int | None:
+        """Before the first byte that tells JSON from anything else."""
+        body = data[start:].removeprefix(_BYTE_ORDER_MARK).lstrip(_BLANKS)
+        if body and _BYTE_ORDER_MARK.startswith(body):
+            return None
+        first = len(data) - len(body)
+        self._keep(data[start:first])
+        if body:
+            self._state = self._outside if body.startswith(_JSON_STARTS) else self._verbatim
+        return first
+
+    def _verbatim(self, data: bytes, start: int) -> int:
+        self._keep(data[start:])
+        return len(data)
+
+    def _outside(self, data: bytes, start: int) -> int:
+        """Between strings, up to and with the next opening quote."""
+        quote = data.find(b'"', start)
+        end = len(data) if quote < 0 else quote
+        self._place.move_over(data[start:end])
+        if quote < 0:
+            self._keep(data[start:])
+            return end
+        self._keep(data[start : quote + 1])
+        self._state = self._key if self._place.expects_key else self._value
+        return quote + 1
+
+    def _key(self, data: bytes, start: int) -> int | None:
+        end = _body_end(data, start)
+        closed = data[end : end + 1] == b'"'
+        if not closed and len(data) - start < _KEY_BYTES:
+            return None
+        key = _unescaped(data[start:end]) if closed else None
+        self._payload_key = key if key in PAYLOAD_KEYS else None
+        self._state = self._text
+        return start
+
+    def _value(self, data: bytes, start: int) -> int | None:
+        """The first bytes of a value, which tell whether it is a payload."""
+        head = data[start : start + _HEAD_BYTES]
+        if not _is_decisive(head):
+            return None
+        key = self._payload_key if self._place.follows_key else None
+        offset = _payload_offset(head, under_payload_key=key is not None)
+        if offset is None:
+            self._state = self._text
+            return start
+        self._state = partial(self._diverted, self._open_payload(key or "a data: URL"))
+        return start + offset
+
+    def _text(self, data: bytes, start: int) -> int | None:
+        """In a string that stays, up to and with its closing quote."""
+        end = _body_end(data, start)
+        if data[end : end + 1] == b'"':
+            end += 1
+            self._leave_string()
+        elif end == start:
+            return None
+        self._keep(data[start:end])
+        return end
+
+    def _diverted(self, payload: "_Base64", data: bytes, start: int) -> int | None:
+        """In a payload, up to and with its closing quote."""
+        quote = data.find(b'"', start)
+        end = len(data) if quote < 0 else quote
+        if data.find(b"\\", start, end) < 0:
+            payload.write(memoryview(data)[start:end])
+        else:
+            end = payload.write_escaped(data[start:end], complete=quote >= 0) + start
+        if quote < 0:
+            return end if end > start else None
+        self._spooled.append(payload.close())
+        self._keep(b'"')
+        self._leave_string()
+        return quote + 1
+
+    def _leave_string(self) -> None:
+        self._place.move_over(b'"')
+        self._state = self._outside
+
+    def _open_payload(self, name: str) -> "_Base64":
+        if len(self._sinks) == self._max_payloads:
+            raise PayloadError(f"the reply has over {self._max_payloads} payloads")
+        self._keep(f"{PLACEHOLDER}{len(self._sinks)}".encode())
+        sink = self._open_sink()
+        self._sinks.append(sink)
+        return _Base64(sink, name=name, max_bytes=self._max_payload_bytes)
+
+    def _keep(self, piece: bytes) -> None:
+        if len(self._rest) + len(piece) > self._max_rest_bytes:
+            limit_mb = self._max_rest_bytes / 1_000_000
+            raise PayloadError(f"the reply without its payloads is over {limit_mb:g} MB")
+        self._rest += piece
+
+
+class _Place:
+    """Knows from what stands between strings whether the next one is a key or a value."""
+
+    def __init__(self) -> None:
+        self._open_brackets = bytearray()
+        self._last = b""
+
+    def move_over(self, between: bytes) -> None:
+        for bracket in between.translate(None, _NO_BRACKETS):
+            if bracket in b"{[":
+                self._open_brackets.append(bracket)
+            elif self._open_brackets:
+                self._open_brackets.pop()
+        self._last = between.rstrip(_BLANKS)[-1:] or self._last
+
+    @property
+    def expects_key(self) -> bool:
+        return self._last in (b"{", b",") and self._open_brackets.endswith(b"{")
+
+    @property
+    def follows_key(self) -> bool:
+        return self._last == b":"
+
+
+class _Base64:
+    """Decodes one base64 string, given in pieces, into a sink.
+
+    Both alphabets are taken, though not in one string; blanks are skipped (MIME breaks lines);
+    padding may be missing at the end. Everything else is an error, never dropped.
+    """
+
+    def __init__(self, sink: PayloadSink, *, name: str, max_bytes: int) -> None:
+        self._sink = sink
+        self._name = name
+        self._max_bytes = max_bytes
+        self._seen = 0
+        self._size = 0
+        self._cut_group = b""
+        self._is_padded = False
+        self._is_standard = False
+        self._is_urlsafe = False
+
+    def write(self, piece: bytes | memoryview) -> None:
+        """Decode what makes whole groups and keep the rest for the next piece."""
+        if not self._decode(piece) and not self._decode(self._cleaned(bytes(piece))):
+            wrong = _JUNK.search(piece) or re.search(rb"=", piece)
+            raise self._invalid(wrong.start() if wrong else 0)
+        self._is_standard = self._is_standard or _STANDARD.search(piece) is not None
+        if self._is_standard and self._is_urlsafe:
+            raise PayloadError(f"{self._name} mixes both base64 alphabets: + or / and - or _")
+        self._seen += len(piece)
+
+    def write_escaped(self, piece: bytes, *, complete: bool) -> int:
+        """Write a piece with JSON escapes, but for half an escape at its end; return its length."""
+        half = _HALF_ESCAPE.search(piece)
+        end = half.start() if half else len(piece)
+        text = _unescaped(piece[:end])
+        if text is None or (half and complete):
+            raise self._invalid(piece.find(b"\\"))
+        self.write(text.encode("latin-1", "replace"))
+        return end
+
+    def close(self) -> Spooled:
+        """The string is complete."""
+        if len(self._cut_group) == 1:
+            raise PayloadError(f"base64 ends in the middle of {self._name}")
+        if self._cut_group:
+            self._emit(pybase64.b64decode(self._cut_group.ljust(4, b"=")))
+        return self._sink.close()
+
+    def _decode(self, piece: bytes | memoryview) -> bool:
+        """Take a piece of the standard alphabet; False, and nothing is taken, if it is not."""
+        text = memoryview(b"".join((self._cut_group, piece)) if self._cut_group else piece)
+        cut = len(text) % 4
+        whole, rest = text[: len(text) - cut], bytes(text[len(text) - cut :])
+        if _CUT_GROUP.fullmatch(rest) is None or (self._is_padded and text):
+            return False
+        try:
+            decoded = pybase64.b64decode(whole, validate=True)
+        except binascii.Error:
+            return False
+        self._emit(decoded)
+        self._cut_group = rest
+        self._is_padded = self._is_padded or bytes(whole[-1:]) == b"="
+        return True
+
+    def _cleaned(self, piece: bytes) -> bytes:
+        self._is_urlsafe = self._is_urlsafe or b"-" in piece or b"_" in piece
+        return piece.translate(_URLSAFE_TO_STANDARD, _BLANKS)
+
+    def _emit(self, decoded: bytes) -> None:
+        self._size += len(decoded)
+        if self._size > self._max_bytes:
+            limit_mb = self._max_bytes / 1_000_000
+            raise PayloadError(f"the payload in {self._name} is over {limit_mb:g} MB")
+        if decoded:
+            self._sink.write(decoded)
+
+    def _invalid(self, offset: int) -> PayloadError:
+        return PayloadError(f"invalid base64 at byte {self._seen + offset} of {self._name}")
+
+
+def _body_end(data: bytes, start: int) -> int:
+    """Where a string's body ends: at its closing quote, before half an escape, or at the end."""
+    body = _BODY.match(data, start)
+    return body.end() if body else start
+
+
+def _unescaped(body: bytes) -> str | None:
+    """A string's text, a character a byte where it is not escaped; None for a wrong escape."""
+    if b"\\" not in body:
+        return body.decode("latin-1")
+    try:
+        text: str = json.loads(f'"{body.decode("latin-1")}"', strict=False)
+    except ValueError:
+        return None
+    return text
+
+
+def _is_decisive(head: bytes) -> bool:
+    """Whether a value's first bytes tell what it is, whatever comes after them."""
+    if not head.startswith(_HEAD_STARTS) or len(head) == _HEAD_BYTES:
+        return True
+    found = _HEAD.match(head)
+    return found is not None and found[2] is not None
+
+
+def _payload_offset(head: bytes, *, under_payload_key: bool) -> int | None:
+    """Where the base64 begins in a value with these first bytes; None: it is not a payload."""
+    found = _HEAD.match(head) if head.startswith(_HEAD_STARTS) else None
+    url = (_unescaped(found[1]) or "").lower() if found else ""
+    if found is None or not url.startswith("data:"):
+        return 0 if under_payload_key and not head.startswith(b'"') else None
+    has_comma = found[2] not in (None, b'"')
+    is_base64 = url.endswith(";base64") and len(url) < _HEAD_CHARACTERS
+    return found.end() if has_comma and is_base64 else None

@@ -1,0 +1,327 @@
+"""The closing summary of a run and its job: `summary.json` and what a person reads."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import PurePath
+from textwrap import wrap
+
+from batchgen.text import one_line, show_bytes, show_count, show_duration, show_money
+from batchgen.types import Json, Outcome, Status, Task
+
+SCHEMA = 1
+MOST_GROUPS = 50
+_MESSAGE_WIDTH = 300
+_LABEL_WIDTH = 10
+_GROUPS_SHOWN = 10
+_NARROWEST = 40
+_OTHER = "other"
+_GROUPED = frozenset({Status.FAILED, Status.REFUSED, Status.UNKNOWN})
+
+
+class Ending(StrEnum):
+    """How a run ended."""
+
+    COMPLETE = "complete"  # every task has succeeded
+    INCOMPLETE = "incomplete"  # all was tried; some failed, were refused or are unknown
+    HALTED = "halted"  # a dead end: key, credit, budget, deadline, failures in a row
+    INTERRUPTED = "interrupted"  # a signal
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """What was spent, as far as it is known.
+
+    usd: the sum of the known prices.
+    unpriced: how many results had a price that nobody told.
+    """
+
+    usd: float = 0.0
+    unpriced: int = 0
+
+    def __str__(self) -> str:
+        if not self.unpriced:
+            return show_money(self.usd)
+        if not self.usd:
+            return show_money(None)
+        count = show_count(self.unpriced)
+        return f"at least {show_money(self.usd)}, {count} of unknown price"
+
+    def to_json(self) -> dict[str, Json]:
+        """`cost_usd` is null where no price at all is known."""
+        unknown = self.unpriced and not self.usd
+        return {"cost_usd": None if unknown else round(self.usd, 6), "unpriced": self.unpriced}
+
+
+@dataclass(frozen=True, slots=True)
+class JobCounts:
+    """The tasks of the whole job, over all runs, by status."""
+
+    total: int
+    succeeded: int = 0
+    failed: int = 0
+    refused: int = 0
+    unknown: int = 0
+    pending: int = 0
+
+    def to_json(self) -> dict[str, Json]:
+        """A count under each status's name."""
+        return {
+            "total": self.total,
+            "succeeded": self.succeeded,
+            "failed": self.failed,
+            "refused": self.refused,
+            "unknown": self.unknown,
+            "pending": self.pending,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunCounts:
+    """What this run alone did.
+
+    resent: tasks in flight at an earlier crash that were sent again under the same key.
+    requests: sent to the provider, every attempt counted.
+    duration_s: by a monotonic clock; the two times are UTC.
+    """
+
+    started_at: datetime
+    finished_at: datetime
+    duration_s: float
+    succeeded: int = 0
+    failed: int = 0
+    refused: int = 0
+    unknown: int = 0
+    resent: int = 0
+    requests: int = 0
+    spend: Spend = Spend()
+
+    def to_json(self) -> dict[str, Json]:
+        """The `run` object of `summary.json`; times are ISO 8601 in UTC."""
+        return {
+            "succeeded": self.succeeded,
+            "failed": self.failed,
+            "refused": self.refused,
+            "unknown": self.unknown,
+            "resent": self.resent,
+            "requests": self.requests,
+            "started_at": self.started_at.astimezone(UTC).isoformat(),
+            "finished_at": self.finished_at.astimezone(UTC).isoformat(),
+            "duration_s": round(self.duration_s, 3),
+            **self.spend.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One task that stands for a group of failures; `line` is 0 when none applies."""
+
+    id: str
+    file: str
+    line: int
+    message: str
+
+    def to_json(self) -> dict[str, Json]:
+        """The `example` object of a failure in `summary.json`."""
+        return {"id": self.id, "file": self.file, "line": self.line, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Tasks that did not succeed for one cause: our kind, the provider's code, the HTTP status.
+
+    retryable: whether `--retry-failed` takes its tasks up (refused and unknown ones are not).
+    """
+
+    kind: str
+    code: str | None
+    http_status: int | None
+    count: int
+    example: Example
+    retryable: bool = True
+
+    @property
+    def cause(self) -> str:
+        """The cause in words: `server, HTTP 503, model_busy`."""
+        parts = [self.kind, f"HTTP {self.http_status}" if self.http_status else "", self.code or ""]
+        return ", ".join(part for part in parts if part)
+
+    def to_json(self) -> dict[str, Json]:
+        """An element of `failures` in `summary.json`."""
+        return {
+            "kind": self.kind,
+            "code": self.code,
+            "http_status": self.http_status,
+            "count": self.count,
+            "example": self.example.to_json(),
+        }
+
+
+@dataclass(slots=True)
+class _Tally:
+    example: Example
+    retryable: bool
+    count: int = 0
+
+
+class FailureGroups:
+    """Collects outcomes that are no success, by cause.
+
+    At most 50 causes are kept apart, so that a provider with a new message code a reply cannot
+    fill the memory; what comes after them is counted together under the kind `other`.
+    """
+
+    def __init__(self) -> None:
+        self._tallies: dict[tuple[str, str | None, int | None], _Tally] = {}
+        self._rest: _Tally | None = None
+
+    def add(self, task: Task, outcome: Outcome) -> None:
+        """Count an outcome; successes and tasks that are still open are passed over."""
+        error = outcome.error
+        if error is None or outcome.status not in _GROUPED:
+            return
+        message = one_line(error.message, _MESSAGE_WIDTH)
+        example = Example(task.id, task.file, task.line, message)
+        new = _Tally(example, retryable=outcome.status is Status.FAILED)
+        key = (error.kind, error.code, outcome.http_status)
+        if key in self._tallies or len(self._tallies) < MOST_GROUPS:
+            tally = self._tallies.setdefault(key, new)
+        else:
+            tally = self._rest = self._rest or new
+        tally.count += 1
+        tally.retryable |= new.retryable
+
+    def groups(self) -> tuple[FailureGroup, ...]:
+        """The groups, the largest first; `other`, where there is one, comes last."""
+        named = [
+            FailureGroup(*key, tally.count, tally.example, retryable=tally.retryable)
+            for key, tally in self._tallies.items()
+        ]
+        named.sort(key=lambda group: -group.count)
+        rest = self._rest
+        if rest:
+            other = FailureGroup(_OTHER, None, None, rest.count, rest.example, rest.retryable)
+            named.append(other)
+        return tuple(named)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a run ended and where its job stands.
+
+    reason: why it halted or was interrupted, for a person.
+    command: the words that run the job again, `("batchgen", "run", MANIFEST, ...)`.
+    output: the output directory as the person named it.
+    """
+
+    name: str
+    ending: Ending
+    tasks: JobCounts
+    run: RunCounts
+    command: tuple[str, ...]
+    output: str
+    exit_code: int
+    reason: str | None = None
+    spend: Spend = Spend()
+    artifacts: int = 0
+    size_bytes: int = 0
+    failures: tuple[FailureGroup, ...] = ()
+
+    def to_json(self) -> dict[str, Json]:
+        """What DIR/summary.json holds."""
+        return {
+            "schema": SCHEMA,
+            "name": self.name,
+            "status": self.ending.value,
+            "reason": self.reason,
+            "tasks": self.tasks.to_json(),
+            "run": self.run.to_json(),
+            **self.spend.to_json(),
+            "artifacts": self.artifacts,
+            "bytes": self.size_bytes,
+            "failures": [group.to_json() for group in self.failures],
+            "exit_code": self.exit_code,
+        }
+
+    def to_text(self, width: int = 80) -> str:
+        """The closing summary for a person, its lines about `width` characters at most.
+
+        Commands and paths are never cut or broken: they are there to be copied.
+        """
+        width = max(width, _NARROWEST)
+        lines = wrap(one_line(self._title(), _MESSAGE_WIDTH), width, subsequent_indent="  ")
+        for label, told in self._figures():
+            lines += wrap(told, width, initial_indent=_label(label), subsequent_indent=_label(""))
+        lines += _failure_lines(self.failures, width)
+        lines += [_label(label) + told for label, told in self._next_steps()]
+        return "\n".join(lines) + "\n"
+
+    def _title(self) -> str:
+        words = "finished, not all succeeded," if self.ending is Ending.INCOMPLETE else self.ending
+        reason = f": {self.reason}" if self.reason else ""
+        return f"{self.name}: {words} after {show_duration(self.run.duration_s)}{reason}"
+
+    def _figures(self) -> Iterator[tuple[str, str]]:
+        tasks, run = self.tasks, self.run
+        yield "succeeded", f"{_of(tasks.succeeded, tasks.total)}{_here(run, tasks)}"
+        for label, count in (("failed", tasks.failed), ("refused", tasks.refused)):
+            if count:
+                yield label, show_count(count)
+        if tasks.unknown:
+            yield (
+                "unknown",
+                f"{show_count(tasks.unknown)} sent, and no way to learn what came of it",
+            )
+        if run.resent:
+            yield "resent", f"{show_count(run.resent)} in flight at a crash, under the same key"
+        if tasks.pending:
+            yield "pending", show_count(tasks.pending)
+        yield "artifacts", f"{show_count(self.artifacts)}, {show_bytes(self.size_bytes)}"
+        yield "requests", f"{show_count(run.requests)} in this run"
+        both = str(run.spend) != str(self.spend)
+        yield "spend", f"{run.spend} in this run; {self.spend} in all" if both else f"{self.spend}"
+
+    def _next_steps(self) -> Iterator[tuple[str, str]]:
+        if self.tasks.pending or self.tasks.unknown:
+            yield "go on", shlex.join(self.command)
+        kinds = list(dict.fromkeys(group.kind for group in self.failures if group.retryable))
+        named = [kind for kind in kinds if kind != _OTHER]
+        retry = (*self.command, "--retry-failed")
+        if kinds[1:] or kinds != named:
+            yield "retry all", shlex.join(retry)
+        if named:
+            yield "retry", shlex.join((*retry, named[0]))
+        yield "results", str(PurePath(self.output, "results.jsonl"))
+
+
+def _label(label: str) -> str:
+    return f"  {label:<{_LABEL_WIDTH}} "
+
+
+def _of(count: int, total: int) -> str:
+    return f"{show_count(count)} of {show_count(total)}"
+
+
+def _here(run: RunCounts, tasks: JobCounts) -> str:
+    same = run.succeeded == tasks.succeeded
+    return "" if same else f" ({show_count(run.succeeded)} in this run)"
+
+
+def _indented(text: str, width: int, *, indent: int) -> str:
+    return " " * indent + one_line(text, width - indent)
+
+
+def _failure_lines(failures: tuple[FailureGroup, ...], width: int) -> Iterator[str]:
+    if failures:
+        yield "causes"
+    for group in failures[:_GROUPS_SHOWN]:
+        example = group.example
+        where = f"{example.file}:{example.line}" if example.line else example.file
+        yield _indented(f"{show_count(group.count)} x {group.cause}", width, indent=2)
+        yield _indented(f"{example.id} ({where}): {example.message}", width, indent=6)
+    hidden = failures[_GROUPS_SHOWN:]
+    if hidden:
+        count = show_count(sum(group.count for group in hidden))
+        yield f"  {count} more of {len(hidden)} other causes, all in summary.json"

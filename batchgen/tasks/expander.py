@@ -1,0 +1,162 @@
+"""From rows to tasks, one manifest at a time."""
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+
+from batchgen import catalog
+from batchgen.job import PROVIDERS, Job
+from batchgen.manifest import template
+from batchgen.manifest.identity import request_digest, slug
+from batchgen.manifest.naming import NamingError
+from batchgen.manifest.values import UnsoundError, as_text
+from batchgen.tasks.batch_lines import is_batch_line, read_batch_line
+from batchgen.tasks.checks import Checked, Checks
+from batchgen.tasks.drafts import Draft, Drafts
+from batchgen.tasks.fields import Fields, RowError, merge
+from batchgen.tasks.matrix import Combination, Matrix, TooManyError
+from batchgen.tasks.names import Names, Resolved
+from batchgen.types import Json, Problem, Row, Severity, Task
+
+_ENDPOINT = "images"
+_MOST_SEEDS = 2**31 - 2
+_TOLD = (RowError, template.TemplateError, NamingError, UnsoundError)
+
+
+class Expander:
+    """Turns the rows of one manifest into tasks; each pass over a manifest takes a new one.
+
+    referenced: variables that the prompts of the job file name (axes among them vary only the
+        rows that name them).
+    check: whether models' limits are checked.
+    """
+
+    def __init__(
+        self, job: Job, *, referenced: frozenset[str] = frozenset(), check: bool = True
+    ) -> None:
+        self._job = job
+        self._matrix = Matrix(job, referenced)
+        self._drafts = Drafts(job, referenced)
+        catalogue = job.provider.catalog if job.provider.name in PROVIDERS else None
+        self._checks = Checks(on=check and job.check, catalogue=catalogue)
+        self._names = Names()
+        self._is_full = False
+        self.count = 0  # tasks made so far
+
+    def expand(self, row: Row, entry: Mapping[str, Json] | None = None) -> Iterator[Task | Problem]:
+        """The tasks of a row, or what is wrong with it.
+
+        entry: what a `from:` item adds to each row of its file, nothing (`{}`) for a file that is
+            run directly; None for a row that the job itself holds, whose every key must be known.
+        """
+        try:
+            if is_batch_line(row):
+                if entry:
+                    raise RowError("an OpenAI Batch line is sent as it is: `from` stands alone")
+                yield from self._batch_line(row)
+            else:
+                yield from self._tasks(merge(row, entry, self._job.defaults))
+        except TooManyError as error:
+            if not self._is_full:
+                self._is_full = True
+                yield Problem(row.file, row.line, self._too_many(error.size))
+        except _TOLD as error:
+            yield Problem(row.file, row.line, str(error))
+
+    def finish(self, label: str) -> Iterator[Problem]:
+        """What can be told only at the end: axes that no row used."""
+        return self._matrix.unused(label)
+
+    def _tasks(self, fields: Fields) -> Iterator[Task | Problem]:
+        row, room = fields.row, self._job.limits.max_tasks - self.count
+        pattern = fields.text("filename") or self._job.filename
+        for combination in self._matrix.combinations(fields, room):
+            draft = self._drafts.draft(fields, combination.axes)
+            prompt = _prompt(fields, draft)
+            checked = self._checked(draft, prompt, combination)
+            for doubt in self._checks.doubts(draft, prompt, checked):
+                yield Problem(row.file, row.line, doubt, Severity.WARNING)
+            resolved = _resolved(draft, prompt, checked)
+            task_id = _given_id(fields, draft, combination)
+            yield self._names.task(row, resolved, task_id, pattern, self.count)
+            self.count += 1
+
+    def _checked(self, draft: Draft, prompt: str, combination: Combination) -> Checked:
+        checked = self._checks.params(draft, draft.rendered())
+        if combination.copies == 1:
+            return checked
+        seed = _seed(draft, checked.params.get("seed"), prompt, combination)
+        return (
+            checked
+            if seed is None
+            else self._checks.params(draft, {**checked.params, "seed": seed})
+        )
+
+    def _batch_line(self, row: Row) -> Iterator[Task | Problem]:
+        if self.count >= self._job.limits.max_tasks:
+            raise TooManyError(1)
+        line = read_batch_line(row)
+        draft = self._drafts.exact(line.model, line.params)
+        if not line.prompt and _needs_prompt(draft.model):
+            raise RowError("`body` needs a `prompt`")
+        checked = self._checks.exact(draft)
+        for doubt in self._checks.doubts(draft, line.prompt, checked):
+            yield Problem(row.file, row.line, doubt, Severity.WARNING)
+        resolved = _resolved(draft, line.prompt, checked, line.endpoint)
+        yield self._names.task(row, resolved, line.custom_id, self._job.filename, self.count)
+        self.count += 1
+
+    def _too_many(self, size: int) -> str:
+        most = self._job.limits.max_tasks
+        if size > most:
+            return (
+                f"the row comes to {size:,} tasks, and {most:,} are the most: shorten the matrix,"
+                " or raise --max-tasks"
+            )
+        return (
+            f"the manifest comes to more than {most:,} tasks here: split it, or raise --max-tasks"
+        )
+
+
+def _resolved(draft: Draft, prompt: str, checked: Checked, endpoint: str = _ENDPOINT) -> Resolved:
+    digest = request_digest(endpoint, draft.model_id, prompt, checked.canonical)
+    return Resolved(endpoint, draft.model_id, prompt, checked.params, draft.variables, digest)
+
+
+def _needs_prompt(model: catalog.Model | None) -> bool:
+    return model is None or model.prompt_required
+
+
+def _prompt(fields: Fields, draft: Draft) -> str:
+    text = fields.text("prompt")
+    if text is None or not text.strip():
+        if _needs_prompt(draft.model):
+            raise RowError("no prompt: every row needs one")
+        return ""
+    inner = fields.inner_prompt
+    if inner is None:
+        return template.render(text, draft.scope)
+    return template.render(text, lambda: {"prompt": inner, **draft.scope()})
+
+
+def _seed(draft: Draft, given: Json, prompt: str, combination: Combination) -> int | None:
+    """The seed of a copy where the model has seeds; None leaves the request as it is."""
+    if type(given) is int:
+        return given + combination.copy
+    if given is not None or draft.model is None or "seed" not in draft.model.parameters:
+        return None
+    base = f"{draft.model_id}\0{prompt}\0{combination.copy}".encode()
+    return int.from_bytes(sha256(base).digest()[:4]) % _MOST_SEEDS + 1
+
+
+def _given_id(fields: Fields, draft: Draft, combination: Combination) -> str | None:
+    """A row's id, told apart by the axis values and copy number that it does not name itself."""
+    value = fields.given.get("id")
+    if value is None:
+        return None
+    given = as_text(value)
+    named = template.names(given)
+    pieces = [template.render(given, draft.scope)]
+    pieces += [slug(as_text(one)) for name, one in combination.axes.items() if name not in named]
+    if combination.copies > 1:
+        pieces.append(f"r{combination.copy + 1}")
+    return "-".join(piece for piece in pieces if piece)

@@ -1,0 +1,103 @@
+"""Ids, keys and file names of the tasks of one manifest: no two tasks share any of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from batchgen.job import DEFAULT_FILENAME
+from batchgen.manifest import naming, template
+from batchgen.manifest.identity import Occurrences, key_of_id, key_of_request, slug
+from batchgen.manifest.values import as_text
+from batchgen.tasks.drafts import COUNT_KEYS
+from batchgen.tasks.fields import RowError
+from batchgen.text import one_line
+from batchgen.types import Json, Row, Task
+
+_HASH = 8
+_LONG_HASH = 16  # among a million ids with one slug, a hundred pairs agree in 8 digits
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A request with everything filled in."""
+
+    endpoint: str
+    model: str
+    prompt: str
+    params: Mapping[str, Json]
+    variables: Mapping[str, Json]
+    digest: str
+
+
+class Names:
+    """Names the tasks of a manifest, in their order."""
+
+    def __init__(self) -> None:
+        self._identities = Occurrences()
+        self._filenames = Occurrences()
+
+    def task(
+        self, row: Row, resolved: Resolved, given: str | None, pattern: str, ordinal: int
+    ) -> Task:
+        """The task of a request; `given` is its id where it has one.
+
+        pattern: the template of its file name. ordinal: counts tasks from 0.
+        Raises RowError for an id or a file name that is taken, NamingError for a bad one.
+        """
+        if given is None:
+            key, task_id, filename = self._unnamed(resolved, pattern, ordinal)
+        else:
+            key, task_id = self._key_of(given), given
+            filename = _filename(resolved, pattern, given, key, ordinal)
+            if self._filenames.add(filename):
+                raise RowError(_taken(filename))
+        return Task(
+            key, resolved.digest, task_id, ordinal, row.file, row.line, resolved.endpoint,
+            resolved.model, resolved.prompt, resolved.params, resolved.variables, filename,
+        )  # fmt: skip
+
+    def _unnamed(self, resolved: Resolved, pattern: str, ordinal: int) -> tuple[str, str, str]:
+        """The key of a task without an id, an id made from it, and its file name."""
+        key = key_of_request(resolved.digest, self._identities.add(resolved.digest))
+        words = slug(resolved.prompt) or "task"
+        filename = ""
+        for digits in (_HASH, _LONG_HASH):
+            task_id = f"{words}-{key[:digits]}"
+            if pattern == DEFAULT_FILENAME:
+                filename = pattern.replace("{id}", task_id)  # of a slug and a hash: safe and short
+            else:
+                filename = _filename(resolved, pattern, task_id, key, ordinal)
+            if not self._filenames.add(filename):
+                return key, task_id, filename
+        raise RowError(_taken(filename))
+
+    def _key_of(self, task_id: str) -> str:
+        naming.check_id(task_id)
+        key = key_of_id(task_id)
+        if self._identities.add(key):
+            raise RowError(f"duplicate id {task_id!r}: every id stands once in a manifest")
+        return key
+
+
+def _taken(filename: str) -> str:
+    return (
+        f"file name {one_line(filename, 80)!r} is taken by an earlier row: add {{id}} or a"
+        " variable that tells them apart to `filename`"
+    )
+
+
+def _filename(resolved: Resolved, pattern: str, task_id: str, key: str, ordinal: int) -> str:
+    def values() -> dict[str, str]:
+        given = {**resolved.params, **resolved.variables}
+        return {
+            **{name: naming.safe_value(as_text(value)) for name, value in given.items()},
+            "model": naming.safe_value(resolved.model),
+            "id": naming.safe_id(task_id),
+            "slug": slug(resolved.prompt) or "task",
+            "hash": key[:_HASH],
+            "ordinal": str(ordinal + 1),
+            "n": "{n}",
+            "ext": "{ext}",
+        }
+
+    several = any(resolved.params.get(name) not in (None, 1) for name in COUNT_KEYS)
+    return naming.finish(template.render(pattern, values), several=several)

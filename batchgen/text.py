@@ -1,0 +1,159 @@
+"""Small things said to people and read from them: durations, money, sizes, single lines."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from batchgen.types import Json
+
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+_DURATION = re.compile(
+    rf"(?:({_NUMBER})h)?(?:({_NUMBER})m)?(?:({_NUMBER})s)?(?:({_NUMBER})ms)?", re.ASCII
+)
+_UNIT_S = (3600.0, 60.0, 1.0, 0.001)
+_EXAMPLES = "50ms, 1.5s, 30m, 2h and 1h30m are durations"
+_LONGEST_S = 100 * 365 * 86_400.0  # beyond it timers overflow, and nobody waits
+_MINUTE = 60
+_HOUR = 60
+_TWO_DAYS = 48  # hours; from there the minutes tell nothing
+_KILO = 1000
+_LEAST_MONEY = 0.00005  # what four decimals would show as nothing
+_LONGEST_WORD = 64
+
+
+def parse_duration(text: str) -> float:
+    """Read a duration such as `50ms`, `1.5s`, `30m`, `2h` or `1h30m`; seconds.
+
+    Raises ValueError, whose message says what would be right.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    parts = found.groups() if found else ()
+    if not any(parts):
+        raise ValueError(_not_a_duration(text))
+    total = sum(float(part) * unit for part, unit in zip(parts, _UNIT_S, strict=True) if part)
+    return _bounded(total, text)
+
+
+def seconds(value: Json) -> float:
+    """Take a plain number as seconds and a text as `parse_duration` does.
+
+    Raises ValueError, whose message says what would be right.
+    """
+    if isinstance(value, str):
+        return parse_duration(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _bounded(value, str(value))
+    raise ValueError(_not_a_duration(str(value)))
+
+
+def _bounded(duration_s: float, text: str) -> float:
+    if not 0 <= duration_s <= _LONGEST_S:
+        raise ValueError(
+            f"the duration {one_line(text, 40)!r} is not between 0 and 100 years; {_EXAMPLES}"
+        )
+    return float(duration_s)
+
+
+def _not_a_duration(text: str) -> str:
+    shown = one_line(text, 40)
+    if re.fullmatch(_NUMBER, shown):
+        return f"the duration {shown!r} has no unit; {shown}s, {shown}m or {shown}h say which"
+    return f"{shown!r} is not a duration; {_EXAMPLES}"
+
+
+def show_duration(duration_s: float) -> str:
+    """Show a duration in two units at most: `50 ms`, `12.4 s`, `5 min 03 s`, `2 h 05 min`."""
+    duration_s = max(duration_s, 0.0)
+    if 0 < round(duration_s * _KILO) < _KILO:
+        return f"{round(duration_s * _KILO)} ms"
+    if round(duration_s, 1) < _MINUTE:
+        return f"{duration_s:.1f}".removesuffix(".0") + " s"
+    minutes, rest_s = divmod(round(duration_s), 60)
+    if minutes < _HOUR:
+        return f"{minutes} min {rest_s:02} s"
+    hours, minutes = divmod(round(duration_s / 60), 60)
+    if hours < _TWO_DAYS:
+        return f"{hours} h {minutes:02} min"
+    days, hours = divmod(round(duration_s / 3600), 24)
+    return f"{days} d {hours:02} h"
+
+
+def show_money(usd: float | None) -> str:
+    """Show US dollars: `$1.24`, `$0.026` (to four decimals below a dollar), `unknown` for None."""
+    if usd is None:
+        return "unknown"
+    if usd < 0:
+        return f"-{show_money(-usd)}"
+    if 0 < usd < _LEAST_MONEY:
+        return "under $0.0001"
+    if usd >= 1 or not usd:
+        return f"${usd:,.2f}"
+    whole, _, decimals = f"{usd:.4f}".partition(".")
+    return f"${whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
+
+
+def show_bytes(size_bytes: int) -> str:
+    """Show a size in decimal units: `312 B`, `4.6 kB`, `1.2 GB`."""
+    if size_bytes < _KILO:
+        return f"{size_bytes} B"
+    size = size_bytes / _KILO
+    for unit in ("kB", "MB", "GB"):
+        if round(size, 1) < _KILO:
+            return f"{size:.1f} {unit}"
+        size /= _KILO
+    return f"{size:,.1f} TB"
+
+
+def show_count(number: int) -> str:
+    """Show a count with its thousands apart: `1,234,567`."""
+    return f"{number:,}"
+
+
+def show_rate(per_s: float) -> str:
+    """Show a rate in the unit that gives a figure above one: `4.1/s`, `12.0/min`, `3.0/h`."""
+    for unit, factor in (("s", 1), ("min", 60)):
+        if per_s * factor >= 1:
+            return f"{per_s * factor:,.1f}/{unit}"
+    return f"{per_s * 3600:.1f}/h"
+
+
+def one_line(text: str, width: int) -> str:
+    """Bring a text to one line of at most `width` characters, cut with `…`.
+
+    Whatever a terminal would obey (control characters, escapes, bidirectional overrides, line
+    separators) becomes a space, and runs of spaces become one.
+    """
+    head = text[: 8 * width]  # a prompt may have megabytes; the line needs its beginning only
+    line = " ".join("".join(c if c.isprintable() else " " for c in head).split())
+    if len(line) <= width and len(head) == len(text):
+        return line
+    return line[: width - 1].rstrip() + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A part of a status line; where room is short the highest rank goes first."""
+
+    rank: int
+    text: str
+
+
+def fit(fields: Sequence[Field], width: int) -> str:
+    """Join what fits into `width` characters, in the order given."""
+    kept = list(fields)
+    while len(kept) > 1 and len(_joined(kept)) > width:
+        kept.remove(max(kept, key=lambda field: field.rank))
+    return one_line(_joined(kept), width)
+
+
+def _joined(fields: Sequence[Field]) -> str:
+    return ", ".join(field.text for field in fields)
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that was probably meant, without regard to case; None where none is near."""
+    by_folded = {candidate.casefold(): candidate for candidate in candidates}
+    # The comparison is quadratic in the length, and no name here comes near the bound.
+    near = difflib.get_close_matches(word.casefold()[:_LONGEST_WORD], by_folded, n=1)
+    return by_folded[near[0]] if near else None

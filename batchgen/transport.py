@@ -1,0 +1,324 @@
+"""Sends requests and fetches what replies point to; large payloads stream to disk.
+
+Two sessions, so that the key can only go where it belongs: the provider's session adds it and
+follows no redirect, the download session never has it and asks the guard before every hop.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urljoin
+
+import aiohttp
+import msgspec
+import yarl
+from multidict import CIMultiDict
+
+from batchgen import __version__
+from batchgen.errors import UsageError
+from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url
+from batchgen.job import Timeouts
+from batchgen.proxy import proxy_for
+from batchgen.stream import PayloadDecoder, PayloadError, PayloadSink
+from batchgen.types import FaultKind, HttpRequest, HttpResponse, NetworkFault, Reply, Spooled
+
+CHUNK_BYTES = 256 * 1024
+MOST_PAYLOAD_BYTES = 512 * 1024 * 1024
+_MOST_ERROR_BYTES = 64 * 1024
+_MOST_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_ACCEPT = {"Accept": "application/json"}
+_AGENT = {"User-Agent": f"batchgen/{__version__}"}
+
+_encode = msgspec.json.encode
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The provider as the transport sees it.
+
+    api_key: sent as a bearer token to this host only; never shown.
+    key_headers: headers that carry the idempotency key.
+    timeout_s: seconds for a whole exchange; timeouts: for its parts.
+    headers: of every request to this host; never shown.
+    secrets: what is cut out of this host's replies.
+    proxies: as `proxy_for` takes them, for this host and for downloads.
+    ca_file: certificates (PEM) that are trusted besides the system's.
+    """
+
+    base_url: str
+    api_key: str | None = field(repr=False)
+    key_headers: tuple[str, ...] = ()
+    timeout_s: float = 600.0
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca_file: Path | None = None
+
+    def url(self, path: str) -> str:
+        """The address of a path such as /v1/images/generations; the base may end in /v1 or not."""
+        base = self.base_url.rstrip("/")
+        for version in ("/v1", "/v2"):
+            base = base.removesuffix(version)
+        return base + path
+
+
+class AiohttpTransport:
+    """The network's edge; use it as an async context manager.
+
+    open_sink: makes the temporary file that a payload is written to.
+    """
+
+    def __init__(
+        self, service: Service, *, connections: int, open_sink: Callable[[], PayloadSink]
+    ) -> None:
+        self._service = service
+        self._open_sink = open_sink
+        self._connections = connections
+        self._guard = Guard(service.base_url)
+        self._headers = CIMultiDict({"Content-Type": "application/json", **_ACCEPT})
+        if service.api_key:
+            self._headers["Authorization"] = f"Bearer {service.api_key}"
+        self._headers.update(service.headers)
+        self._tls = _trusting(service.ca_file)
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(
+            total=self._service.timeout_s,
+            sock_connect=self._service.timeouts.connect_s,
+            sock_read=None,  # it could not tell a reply that is awaited from one that stalls
+        )
+        self._api = self._session(timeout, None)
+        self._resolver = GuardedResolver(self._guard)
+        self._files = self._session(timeout, self._resolver)
+        self._proxied_files = self._session(timeout, None)  # the resolver is for the proxy's name
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._api.close()
+        await self._files.close()
+        await self._proxied_files.close()
+        await self._resolver.close()
+
+    def _session(
+        self, timeout: aiohttp.ClientTimeout, resolver: aiohttp.abc.AbstractResolver | None
+    ) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._connections, resolver=resolver, ssl=self._tls
+            ),
+            timeout=timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=_AGENT,
+            read_bufsize=CHUNK_BYTES,
+        )
+
+    async def send(self, request: HttpRequest, idempotency_key: str) -> Reply:
+        """Send a request once; an empty key is not sent.
+
+        Raises StorageError when a payload cannot be written.
+        """
+        headers = self._headers.copy()
+        if idempotency_key:
+            headers.update(dict.fromkeys(self._service.key_headers, idempotency_key))
+        url = yarl.URL(self._service.url(request.path), encoded=True)
+        try:
+            async with (
+                asyncio.timeout(self._service.timeouts.first_byte_s) as patience,
+                self._api.request(
+                    request.method,
+                    url,
+                    data=None if request.method == "GET" else _encode(request.body),
+                    headers=headers,
+                    allow_redirects=False,
+                    proxy=proxy_for(url, self._service.proxies),
+                ) as response,
+            ):
+                return await self._read(response, self._pieces(response, patience))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return _fault(error)
+
+    async def _pieces(
+        self, response: aiohttp.ClientResponse, patience: asyncio.Timeout
+    ) -> AsyncIterator[bytes]:
+        """The body as it arrives; the patience is renewed with every piece."""
+        loop = asyncio.get_running_loop()
+        patience.reschedule(loop.time() + self._service.timeouts.stall_s)
+        async for piece in response.content.iter_any():
+            yield piece
+            patience.reschedule(loop.time() + self._service.timeouts.stall_s)
+
+    async def _read(self, response: aiohttp.ClientResponse, pieces: AsyncIterable[bytes]) -> Reply:
+        headers = _lower(response.headers)
+        if not _is_good(response):
+            return HttpResponse(
+                response.status, headers, self._without_secrets(await _error_body(pieces))
+            )
+        decoder = PayloadDecoder(self._open_sink, max_payload_bytes=MOST_PAYLOAD_BYTES)
+        finished = False
+        try:
+            async for chunk in pieces:
+                decoder.feed(chunk)
+            body, payloads = decoder.finish()
+            finished = True
+        except PayloadError as error:
+            return NetworkFault(FaultKind.BAD_RESPONSE, str(error), sent=True)
+        finally:
+            if not finished:
+                decoder.abort()
+        return HttpResponse(response.status, headers, self._without_secrets(body), payloads)
+
+    def _without_secrets(self, body: bytes) -> bytes:
+        for secret in self._service.secrets:
+            body = body.replace(secret.encode(), b"***")
+        return body
+
+    async def fetch(self, url: str) -> Reply:
+        """Get a payload by its URL; a good reply has it as its only payload.
+
+        The query string goes out as it came. Raises StorageError when it cannot be written.
+        """
+        for _ in range(_MOST_REDIRECTS + 1):
+            refusal = self._guard.check_url(url)
+            if refusal is not None:
+                return NetworkFault(FaultKind.UNSAFE_URL, refusal, sent=False)
+            try:
+                reply, target = await self._get(url)
+                if target is None:
+                    return reply
+                url = urljoin(url, target)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                refused = _guarded(error)
+                return _fault(error) if refused is None else refused
+            except ValueError as error:  # a host or redirect that no URL can have
+                reason = f"not a URL that can be fetched ({error})"
+                return NetworkFault(FaultKind.UNSAFE_URL, reason, sent=False)
+        return NetworkFault(
+            FaultKind.UNSAFE_URL, f"more than {_MOST_REDIRECTS} redirects", sent=False
+        )
+
+    async def _get(self, url: str) -> tuple[Reply, str | None]:
+        target = exact_url(url)
+        proxy = proxy_for(target, self._service.proxies)
+        if proxy is not None:
+            await self._refuse_private(target)
+        session = self._files if proxy is None else self._proxied_files
+        async with (
+            asyncio.timeout(self._service.timeouts.first_byte_s) as patience,
+            session.get(
+                target,
+                allow_redirects=False,
+                headers={"Accept-Encoding": "identity"},
+                proxy=proxy,
+            ) as response,
+        ):
+            pieces = self._pieces(response, patience)
+            headers = _lower(response.headers)
+            if response.status in _REDIRECTS and "location" in headers:
+                return HttpResponse(response.status, headers, b""), headers["location"]
+            if not _is_good(response):
+                body = await _error_body(pieces)
+                return HttpResponse(response.status, headers, body), None
+            payload = await self._spool(pieces)
+            if isinstance(payload, NetworkFault):
+                return payload, None
+            return HttpResponse(response.status, headers, b"", (payload,)), None
+
+    async def _refuse_private(self, url: yarl.URL) -> None:
+        """Raise GuardError for a name that leads to where no reply may; the proxy resolves it.
+
+        A name that only the proxy knows passes.
+        """
+        try:
+            await self._resolver.resolve(url.raw_host or "", url.port or 0)
+        except GuardError:
+            raise
+        except OSError:
+            return
+
+    async def _spool(self, pieces: AsyncIterable[bytes]) -> Spooled | NetworkFault:
+        sink = self._open_sink()
+        finished = False
+        size = 0
+        try:
+            async for chunk in pieces:
+                size += len(chunk)
+                if size > MOST_PAYLOAD_BYTES:
+                    limit = f"the file is over {MOST_PAYLOAD_BYTES // 1024**2} MB"
+                    return NetworkFault(FaultKind.BAD_RESPONSE, limit, sent=True)
+                sink.write(chunk)
+            finished = True
+        finally:
+            if not finished:
+                sink.discard()
+        return sink.close()
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext | bool:
+    """The TLS settings; raises UsageError for a file that holds no certificates."""
+    if ca_file is None:
+        return True
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca_file)
+    except OSError as error:  # an ssl.SSLError is one
+        why = "there is no such file" if isinstance(error, FileNotFoundError) else "no PEM file"
+        raise UsageError(f"`ca_file` {ca_file}: {why} of certificates") from error
+    return context
+
+
+def _is_good(response: aiohttp.ClientResponse) -> bool:
+    return response.status // 100 == 2  # noqa: PLR2004  # a class of statuses
+
+
+async def _error_body(pieces: AsyncIterable[bytes]) -> bytes:
+    """What an error says: its beginning is enough."""
+    body = b""
+    async for chunk in pieces:
+        body += chunk
+        if len(body) >= _MOST_ERROR_BYTES:
+            break
+    return body[:_MOST_ERROR_BYTES]
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _guarded(error: BaseException | None) -> NetworkFault | None:
+    """The guard's refusal, where that is what lies behind an error of the client."""
+    while error is not None:
+        if isinstance(error, GuardError):
+            return NetworkFault(FaultKind.UNSAFE_URL, str(error), sent=False)
+        error = getattr(error, "os_error", None) or error.__cause__
+    return None
+
+
+def _fault(error: Exception) -> NetworkFault:
+    """Why no reply came, and whether the request may have left."""
+    for kinds, fault, message, sent in _FAULTS:
+        if isinstance(error, kinds):
+            return NetworkFault(fault, message.format(error), sent=sent)
+    return NetworkFault(FaultKind.CONNECTION, str(error) or type(error).__name__, sent=True)
+
+
+# The first that fits; `{}` is the error's own text.
+_FAULTS: tuple[tuple[tuple[type[Exception], ...], FaultKind, str, bool], ...] = (
+    ((aiohttp.ConnectionTimeoutError,), FaultKind.TIMEOUT, "no connection in time", False),
+    ((TimeoutError,), FaultKind.TIMEOUT, "no complete reply in time", True),
+    ((aiohttp.ClientConnectorCertificateError, ssl.SSLError), FaultKind.CONNECTION, "{}", False),
+    ((aiohttp.ClientConnectorError,), FaultKind.CONNECTION, "{}", False),
+    ((aiohttp.ClientPayloadError,), FaultKind.CONNECTION, "the reply was cut short", True),
+    ((aiohttp.ServerDisconnectedError,), FaultKind.CONNECTION, "closed without a reply", True),
+    ((aiohttp.InvalidURL,), FaultKind.BAD_RESPONSE, "not a URL that can be fetched", False),
+)

@@ -1,0 +1,366 @@
+"""The glossary as frozen values.
+
+Every value here is data: no I/O, no clocks. Unions are closed by `match` and `assert_never`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeAlias
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+
+class Severity(StrEnum):
+    """How much a problem weighs: an error forbids the run, a warning is only told."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong in a job or manifest; `line` counts from 1, 0 when none applies."""
+
+    file: str
+    line: int
+    message: str
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        label = "warning: " if self.severity is Severity.WARNING else ""
+        return f"{where}: {label}{self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One raw mapping of a manifest with its file and line (of the row's first character).
+
+    `textual` rows come from CSV, TSV and TXT: every value is a string and takes the type that
+    the model's parameter of that name has.
+    """
+
+    file: str
+    line: int
+    fields: Mapping[str, Json]
+    textual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A checked row (one of its copies) with a stable key.
+
+    key: 32 hex digits, from the id or else from the request and its occurrence number.
+    digest: 32 hex digits over the resolved request; a change under one key is an edited row.
+    filename: path below the output directory with `{n}` and `{ext}` still open.
+    params: the request's fields besides `model` and `prompt`.
+    """
+
+    key: str
+    digest: str
+    id: str
+    ordinal: int
+    file: str
+    line: int
+    endpoint: str
+    model: str
+    prompt: str
+    params: Mapping[str, Json]
+    vars: Mapping[str, Json]
+    filename: str
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """What an endpoint wants sent: a path below the provider's host, and a JSON body."""
+
+    method: str
+    path: str
+    body: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """A payload whose bytes already stand in a temporary file of the output directory.
+
+    head: the first bytes (at most 4096), enough to tell the type.
+    """
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A payload to be fetched; the URL's query string is never re-encoded."""
+
+    url: str
+
+
+Payload: TypeAlias = Spooled | Remote
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A reply whose large payloads were taken out while it arrived.
+
+    headers: names in lower case.
+    body: the bytes that are left. Where a base64 string stood (or a `data:` URL), the JSON holds
+        the string `batchgen-payload:N`, N being the index into `payloads`.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    payloads: tuple[Spooled, ...] = ()
+
+
+class FaultKind(StrEnum):
+    """Why no usable reply came."""
+
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    BAD_RESPONSE = "bad_response"
+    UNSAFE_URL = "unsafe_url"  # a reply pointed to where nothing may be fetched from
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFault:
+    """No complete reply. `sent` tells that the request may have reached the provider."""
+
+    kind: FaultKind
+    message: str
+    sent: bool
+
+
+Reply: TypeAlias = HttpResponse | NetworkFault
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a provider that charges by tokens counted: of the texts, of the pictures, drawn."""
+
+    text_input: int
+    image_input: int
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A usable reply: where the payloads are, and what the provider told about them."""
+
+    payloads: tuple[Payload, ...]
+    revised_prompt: str | None = None
+    seed: int | None = None
+    cost_usd: float | None = None
+    tokens: Tokens | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The provider works on it: ask again under `remote_id`, first after `after_s` seconds."""
+
+    remote_id: str
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A 2xx reply without a result.
+
+    kind: `bad_response`, `content_policy` or `remote_failed`.
+    """
+
+    kind: str
+    message: str
+    code: str | None = None
+
+
+class Phase(StrEnum):
+    """Which kind of exchange an attempt belongs to."""
+
+    SUBMIT = "submit"
+    POLL = "poll"
+    DOWNLOAD = "download"
+
+
+class Verb(StrEnum):
+    """What an attempt means for its task."""
+
+    ACCEPT = "accept"
+    RETRY = "retry"
+    FAIL = "fail"
+    REFUSE = "refuse"
+    HALT = "halt"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an attempt means, and why.
+
+    kind: the word of the decision table (`rate_limited`, `auth`, ...); empty when accepted.
+    code, message: the provider's own, for the results manifest.
+    after_s: seconds that the provider asked to wait; None leaves it to the back-off.
+    hold: the wait is meant for every worker of the model.
+    attempts: a bound of attempts of this rule's own, below the job's.
+    sent: the request may have been carried out although no usable reply came.
+    """
+
+    verb: Verb
+    kind: str = ""
+    code: str | None = None
+    message: str = ""
+    http_status: int | None = None
+    request_id: str | None = None
+    after_s: float | None = None
+    hold: bool = False
+    attempts: int | None = None
+    sent: bool = False
+    result: Finished | Pending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A line of the decision table: all that is given must match; the first match wins.
+
+    statuses: HTTP statuses; faults: kinds of network fault. A rule with neither matches every
+        reply that is not accepted.
+    code: the provider's code, compared without regard to case, `*` and `?` as in file names.
+    text: words to be found in the provider's code or message, any of them, without regard to case.
+    model: the model's id, `*` and `?` as in file names.
+    hold: the wait is meant for every worker of the model.
+    after_s: seconds to wait where the provider asks for none; None leaves it to the back-off.
+    attempts: a bound of attempts below the job's.
+    """
+
+    verb: Verb
+    kind: str
+    statuses: frozenset[int] | None = None
+    faults: frozenset[FaultKind] | None = None
+    code: str | None = None
+    text: tuple[str, ...] = ()
+    model: str | None = None
+    phases: frozenset[Phase] | None = None
+    hold: bool = False
+    after_s: float | None = None
+    attempts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySettings:
+    """How often and how patiently an exchange is tried; `rules` go before the built-in table.
+
+    max_wait_s: the longest `Retry-After` that is believed.
+    """
+
+    attempts: int = 6
+    initial_s: float = 1.0
+    max_s: float = 60.0
+    jitter: bool = True
+    max_wait_s: float = 3600.0
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A stored file; `path` is relative to the output directory, with forward slashes."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+    media_type: str
+    width: int | None
+    height: int | None
+
+
+class Status(StrEnum):
+    """Where a task stands.
+
+    The first three are on the way and live in the ledger only; the others are outcomes.
+    """
+
+    SENT = "sent"  # an intent is committed; the request may be under way
+    SUBMITTED = "submitted"  # the provider gave a remote id and works on it
+    RECEIVED = "received"  # the result's URLs are committed; the download may be under way
+    PENDING = "pending"  # nothing of it is under way
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # will not succeed as it is, or attempts used up
+    REFUSED = "refused"  # the provider's content rules
+    UNKNOWN = "unknown"  # sent, and no way to learn what came of it
+
+
+@dataclass(frozen=True, slots=True)
+class TaskError:
+    """Why a task did not succeed: our kind, the provider's code, a message for a person."""
+
+    kind: str
+    code: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The state of a task when its worker lets go of it.
+
+    attempts: requests sent for this generation of the task, over all runs.
+    cost_usd: None where the provider told nothing and no price is known.
+    """
+
+    status: Status
+    artifacts: tuple[Artifact, ...] = ()
+    error: TaskError | None = None
+    attempts: int = 0
+    http_status: int | None = None
+    request_id: str | None = None
+    revised_prompt: str | None = None
+    seed: int | None = None
+    cost_usd: float | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What the ledger knew of a task before this run took it up.
+
+    generation: counts deliberate generations of the task, from 1.
+    attempts: requests sent so far for this generation.
+    received: the reply whose URLs are committed and not yet stored.
+    error_kind: why it failed, where it did.
+    parts: what the requests of a task that takes several have brought so far, in their order.
+    """
+
+    status: Status
+    digest: str
+    generation: int
+    attempts: int
+    error_kind: str | None = None
+    remote_id: str | None = None
+    received: Finished | None = None
+    parts: tuple[Outcome, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A task that a run has to do something about; `prior` is None for a task never begun.
+
+    generation: the generation to be made; the idempotency key follows from it.
+    """
+
+    task: Task
+    generation: int
+    prior: Prior | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A task with its outcome, as the ledger holds it and the results manifest shows it."""
+
+    task: Task
+    outcome: Outcome

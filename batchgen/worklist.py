@@ -1,0 +1,208 @@
+"""What a run has to do: the manifest's tasks, narrowed by flags, less what the ledger has done."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from itertools import islice
+from typing import assert_never
+
+from batchgen.errors import UsageError
+from batchgen.ledger import Ledger
+from batchgen.plan import Manifest, RejectedError
+from batchgen.results import shown_status
+from batchgen.types import Prior, Problem, Severity, Status, Task, Work
+
+_AT_ONCE = 500  # tasks looked up in the ledger with one query
+_MOVED_AT_ONCE = 20_000  # moves committed together: a row put in at the top moves all the others
+ANY_KIND = "*"
+
+
+class OnUnknown(StrEnum):
+    """What is done about tasks that were sent and whose outcome nobody knows."""
+
+    RESEND = "resend"
+    HOLD = "hold"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which tasks a run is about, and which of the ended ones it takes up again.
+
+    shard: (number from 1, of how many), by the key's hash.
+    retry_failed: a kind of failure or `*`; None leaves failed tasks alone.
+    """
+
+    limit: int | None = None
+    only: str | None = None
+    shard: tuple[int, int] | None = None
+    retry_failed: str | None = None
+    on_unknown: OnUnknown = OnUnknown.RESEND
+
+    def narrow(
+        self, items: Iterable[Task | Problem], *, to_the_end: bool
+    ) -> Iterator[Task | Problem]:
+        """The selected tasks, and every problem; `to_the_end` goes on checking past the limit."""
+        taken = 0
+        for item in items:
+            if isinstance(item, Problem):
+                yield item
+            elif self.limit is not None and taken >= self.limit:
+                if not to_the_end:
+                    return
+            elif self._is_selected(item):
+                taken += 1
+                yield item
+
+    def _is_selected(self, task: Task) -> bool:
+        if self.only is not None and not fnmatchcase(task.id, self.only):
+            return False
+        if self.shard is None:
+            return True
+        number, of = self.shard
+        return int(task.key[:8], 16) % of == number - 1
+
+    def decide(self, task: Task, prior: Prior | None) -> Work | None:
+        """What has to be done about a task that the ledger knows so; None when nothing has."""
+        if prior is None:
+            return Work(task, 1)
+        if prior.digest != task.digest:
+            started = prior.status is not Status.PENDING or prior.attempts > 0
+            return Work(task, prior.generation + 1 if started else prior.generation, prior)
+        match prior.status:
+            case Status.SUCCEEDED:
+                return None
+            case Status.FAILED | Status.REFUSED:
+                again = self._is_retried(prior)
+                return Work(task, prior.generation + 1, prior) if again else None
+            case Status.UNKNOWN | Status.SENT:
+                resent = self.on_unknown is OnUnknown.RESEND
+                return Work(task, prior.generation, prior) if resent else None
+            case Status.PENDING | Status.RECEIVED | Status.SUBMITTED:
+                return Work(task, prior.generation, prior)
+            case _:
+                assert_never(prior.status)
+
+    def _is_retried(self, prior: Prior) -> bool:
+        if self.retry_failed is None:
+            return False
+        if self.retry_failed == ANY_KIND:
+            return prior.status is Status.FAILED
+        return self.retry_failed in (prior.error_kind, prior.status)
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read `I/N`, from 1/N to N/N."""
+    number, slash, of = text.partition("/")
+    if slash and number.isascii() and of.isascii() and number.isdigit() and of.isdigit():
+        found = int(number), int(of)
+        if 1 <= found[0] <= found[1]:
+            return found
+    raise UsageError(f"--shard {text!r} is not I/N, such as 1/4, 2/4, 3/4 and 4/4")
+
+
+@dataclass(slots=True)
+class Worklist:
+    """The tasks that are left, looked up in the ledger chunk by chunk.
+
+    tell_skipped: hears how many more tasks nothing has to be done about.
+    skipped: how those tasks stand.
+    resent: tasks taken up again whose outcome was unknown.
+    """
+
+    manifest: Manifest
+    ledger: Ledger
+    selection: Selection
+    tell_skipped: Callable[[int], None] = lambda _: None
+    skipped: Counter[Status] = field(default_factory=Counter)
+    resent: int = 0
+
+    def works(self) -> Iterator[Work | None]:
+        """What is left, in manifest order; None after each chunk, so that others may run.
+
+        Raises RejectedError when the manifest no longer reads as it was checked.
+        """
+        tasks = self.selection.narrow(self.manifest.tasks(check=False), to_the_end=False)
+        sound = _without_problems(tasks)
+        while chunk := list(islice(sound, _AT_ONCE)):
+            priors = self.ledger.priors([task.key for task in chunk])
+            before = self.skipped.total()
+            for task in chunk:
+                prior = priors.get(task.key)
+                work = self.selection.decide(task, prior)
+                if work is not None:
+                    self.resent += prior is not None and prior.status is Status.UNKNOWN
+                    yield work
+                elif prior is not None:
+                    self.skipped[shown_status(prior.status)] += 1
+            self.tell_skipped(self.skipped.total() - before)
+            yield None
+
+
+def _without_problems(items: Iterable[Task | Problem]) -> Iterator[Task]:
+    for item in items:
+        if isinstance(item, Task):
+            yield item
+        elif item.severity is Severity.ERROR:
+            raise RejectedError([item])
+
+
+class Positions:
+    """Tells the ledger where tasks stand in the manifest now, and which are no longer in it.
+
+    Kept for each task of the ledger: one bit.
+    """
+
+    def __init__(self, ledger: Ledger | None = None) -> None:
+        self._ledger = None if ledger is None or ledger.is_empty() else ledger
+        self._chunk: list[Task] = []
+        self._moved: list[tuple[int, str, int, int]] = []
+        self._seen = bytearray()
+        self.count = 0
+
+    def watch(self, items: Iterable[Task | Problem]) -> Iterator[Task | Problem]:
+        """Pass items through and note where each task stands."""
+        for item in items:
+            if isinstance(item, Task):
+                self.count += 1
+                if self._ledger is not None:
+                    self._chunk.append(item)
+                    if len(self._chunk) >= _AT_ONCE:
+                        self._place()
+            yield item
+
+    def close(self) -> None:
+        """The whole manifest was seen: what it does not have is unlisted."""
+        if self._ledger is None:
+            return
+        self._place()
+        gone = [task for task in self._ledger.listed() if not self._is_seen(task)]
+        self._ledger.reposition(self._moved, gone)
+        self._moved.clear()
+
+    def _place(self) -> None:
+        if not self._chunk or self._ledger is None:
+            return
+        known = self._ledger.positions([task.key for task in self._chunk])
+        for task in self._chunk:
+            if task.key in known:
+                number, ordinal, line, listed = known[task.key]
+                self._mark(number)
+                if (ordinal, line, listed) != (task.ordinal, task.line, 1):
+                    self._moved.append((task.ordinal, task.file, task.line, number))
+        self._chunk.clear()
+        if len(self._moved) >= _MOVED_AT_ONCE:
+            self._ledger.reposition(self._moved, ())
+            self._moved.clear()
+
+    def _mark(self, number: int) -> None:
+        byte, bit = divmod(number, 8)
+        if byte >= len(self._seen):
+            self._seen.extend(bytes(byte + 4096 - len(self._seen)))
+        self._seen[byte] |= 1 << bit
+
+    def _is_seen(self, number: int) -> bool:
+        byte, bit = divmod(number, 8)
+        return byte < len(self._seen) and bool(self._seen[byte] & (1 << bit))

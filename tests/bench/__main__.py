@@ -1,0 +1,77 @@
+"""`python -m tests.bench [NAME ...]`: runs the named measurements, or all, and prints tables."""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from tests.bench.parti import parti
+from tests.bench.races import large, memory, small
+from tests.bench.rows import rows
+from tests.bench.scene import Scene, Settings, fsync_ms
+from tests.bench.served import described
+from tests.bench.usage import RunError
+
+MEASUREMENTS: Mapping[str, Callable[[Scene], Iterator[str]]] = {
+    "small-b64": partial(small, "b64_json"),
+    "small-url": partial(small, "url"),
+    "large-b64": large,
+    "memory": memory,
+    "rows": rows,
+    "parti": parti,
+}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Measure and print; 1 where a measured program did not do its work."""
+    parser = _parser()
+    told = parser.parse_args(words)
+    if unknown := set(told.names) - set(MEASUREMENTS):
+        parser.error(f"{', '.join(sorted(unknown))} is not one of {', '.join(MEASUREMENTS)}")
+    settings = Settings(told.rounds, told.items, told.large_items, told.rows)
+    with tempfile.TemporaryDirectory(prefix="batchgen-bench-", dir=told.dir) as folder:
+        scene = Scene(settings, Path(folder))
+        _print(_conditions(scene))
+        for name in told.names or MEASUREMENTS:
+            _print(f"## {name}")
+            try:
+                for paragraph in MEASUREMENTS[name](scene):
+                    _print(paragraph)
+            except RunError as error:
+                _print(f"failed: {error}")
+                return 1
+    return 0
+
+
+def _conditions(scene: Scene) -> str:
+    return (
+        f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()};"
+        f" server on the same machine: {described()}; batchgen with fsync, which takes"
+        f" {fsync_ms(scene.folder):.2f} ms for 12 KB on this disk. Whole processes from start to"
+        " end, medians of alternating runs."
+    )
+
+
+def _print(paragraph: str) -> None:
+    sys.stdout.write(f"{paragraph}\n\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    default = Settings()
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MEASUREMENTS))
+    parser.add_argument("--rounds", type=int, default=default.rounds)
+    parser.add_argument("--items", type=int, default=default.items, help="small images")
+    parser.add_argument("--large-items", type=int, default=default.large_items)
+    parser.add_argument("--rows", type=int, default=default.rows, help="of the long manifest")
+    parser.add_argument("--dir", type=Path, help="a folder on the disk to be measured")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""The whole of PartiPrompts against the simulator: real prompts, every picture looked at."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.bench.scene import Scene, command, environment
+from tests.bench.table import markdown, megabytes
+from tests.bench.usage import RunError, Usage, run
+from tests.shared import shared_path
+
+_SIZE = (256, 256)
+_COLUMNS = ("Category", "Challenge", "Note")
+
+
+def parti(scene: Scene) -> Iterator[str]:
+    """PartiPrompts.tsv as a person would run it."""
+    try:
+        manifest = shared_path("data", "PartiPrompts.tsv")
+    except pytest.skip.Exception as absent:
+        yield f"left out: {absent}"
+        return
+    with scene.output("parti") as output:
+        words = command(
+            "run", manifest, "--provider", "simulator", "--model", "dall-e-2",
+            "--set", f"size={_SIZE[0]}x{_SIZE[1]}", "--no-progress", "-o", output,
+        )  # fmt: skip
+        used = run(words, environment=environment(), log=scene.log)
+        tasks = _check(manifest, output)
+    yield f"{tasks} real prompts, simulator in the same process, {_SIZE[0]}x{_SIZE[1]}"
+    yield _shown(tasks, used)
+
+
+def _shown(tasks: int, used: Usage) -> str:
+    return markdown(
+        ("all images decoded, all results in order", "images/s", "peak RSS"),
+        [("yes", f"{tasks / used.wall_s:,.0f}", megabytes(used.peak_bytes))],
+    )
+
+
+def _check(manifest: Path, output: Path) -> int:
+    """Hold results and images against the manifest; return how many. Raises RunError."""
+    lines = (output / "results.jsonl").read_text().splitlines()
+    wanted = list(_rows(manifest))
+    if len(lines) != len(wanted):
+        raise RunError(f"{len(lines)} results of {len(wanted)} prompts")
+    for line, row in zip(lines, wanted, strict=True):
+        result = json.loads(line)
+        if result["prompt"] != row["Prompt"] or any(
+            result["vars"].get(name) != row[name] for name in _COLUMNS if row[name]
+        ):
+            raise RunError(f"line {result['line']} is not in order: {row['Prompt']!r}")
+        _look_at(output, result)
+    return len(lines)
+
+
+def _rows(manifest: Path) -> Iterator[dict[str, str]]:
+    """The file as it stands: cut at tabs, quotes are characters."""
+    header, *lines = manifest.read_text("utf-8").splitlines()
+    names = header.split("\t")
+    for line in lines:
+        yield dict(zip(names, line.split("\t"), strict=True))
+
+
+def _look_at(output: Path, result: Mapping[str, Any]) -> None:
+    if not result["artifacts"]:
+        raise RunError(f"{result['id']} is {result['status']} and has no image")
+    for artifact in result["artifacts"]:
+        with Image.open(output / artifact["path"]) as picture:
+            picture.load()
+            if picture.size != _SIZE:
+                raise RunError(f"{artifact['path']} is of size {picture.size}, not {_SIZE}")

@@ -1,0 +1,37 @@
+"""Real pictures of noise, which do not compress, and the replies that carry them."""
+
+import base64
+import json
+import random
+import struct
+import zlib
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_RGB = 2
+
+
+def noise_png(side: int) -> bytes:
+    """A square PNG of about 3 bytes a pixel; the same one each time."""
+    noise = random.Random(side)  # noqa: S311  # a picture, not a secret
+    lines = b"".join(b"\0" + noise.randbytes(3 * side) for _ in range(side))
+    header = struct.pack(">IIBBBBB", side, side, 8, _RGB, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines, 1)), (b"IEND", b""))
+    return _SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def b64_reply(picture: bytes) -> bytes:
+    """A reply of the images API with the picture in it."""
+    return _reply({"b64_json": base64.b64encode(picture).decode()})
+
+
+def url_reply(url: str) -> bytes:
+    """A reply of the images API that says where the picture is."""
+    return _reply({"url": url})
+
+
+def _reply(item: dict[str, str]) -> bytes:
+    return json.dumps({"created": 1_700_000_000, "data": [item]}).encode()
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,0 +1,66 @@
+"""`python -m tests.bench.plain_server FD ROOT`: serves files from memory, with no framework.
+
+It understands as much HTTP as the three clients of the bench speak: requests with a
+Content-Length or none, one after the other on a connection.
+"""
+
+import asyncio
+import re
+import socket
+import sys
+from pathlib import Path
+from typing import cast
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+_MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+
+
+class Connection(asyncio.Protocol):
+    """Answers each complete request with canned bytes."""
+
+    def __init__(self, replies: dict[bytes, bytes]) -> None:
+        self._replies = replies
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while (end := _request_end(self._received)) is not None:
+            target = self._received.split(b" ", 2)[1]
+            self._transport.write(self._replies.get(target, _MISSING))
+            self._received = self._received[end:]
+
+
+def _request_end(received: bytes) -> int | None:
+    head = received.find(b"\r\n\r\n")
+    if head < 0:
+        return None
+    found = _LENGTH.search(received, 0, head)
+    end = head + 4 + (int(found[1]) if found else 0)
+    return end if len(received) >= end else None
+
+
+def _replies(root: Path) -> dict[bytes, bytes]:
+    paths = (path for path in root.rglob("*") if path.is_file())
+    return {f"/{path.relative_to(root).as_posix()}".encode(): _reply(path) for path in paths}
+
+
+def _reply(path: Path) -> bytes:
+    data = path.read_bytes()
+    kind = "image/png" if path.suffix == ".png" else "application/json"
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n\r\n"
+    return head.encode() + data
+
+
+async def _serve(descriptor: int, root: Path) -> None:
+    replies = _replies(root)
+    listener = socket.socket(fileno=descriptor)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(replies), sock=listener)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(int(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,135 @@
+"""The same images by batchgen, by a bare loop and by the official SDK, taking turns."""
+
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.bench.pictures import b64_reply, noise_png, url_reply
+from tests.bench.scene import Scene, command, environment, write_manifest
+from tests.bench.served import listen, served
+from tests.bench.table import markdown, megabytes
+from tests.bench.usage import RunError, Usage, run
+
+_SMALL_SIDE = 64  # pixels: 12 KB
+_LARGE_SIDE = 935  # 2.6 MB, 3.5 MB in base64
+_HUGE_SIDE = 2236  # 15 MB, 20 MB in base64
+_ENDPOINT = "v1/images/generations"
+_HEADER = ("program", "images/s", "of the bare loop", "CPU ms an image", "peak RSS", "runs")
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """side: of the picture in pixels. answer: `b64_json` or `url`."""
+
+    side: int
+    items: int
+    in_flight: int
+    answer: str = "b64_json"
+    programs: tuple[str, ...] = ("batchgen", "bare loop", "openai SDK")
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a program is told."""
+
+    manifest: Path
+    base_url: str
+    race: Race
+    output: Path
+
+
+def small(answer: str, scene: Scene) -> Iterator[str]:
+    """12 KB images, 64 in flight."""
+    yield f"{scene.settings.items} images of 12 KB as {answer}, 64 in flight"
+    yield _table(Race(_SMALL_SIDE, scene.settings.items, 64, answer), scene)
+
+
+def large(scene: Scene) -> Iterator[str]:
+    """3.5 MB bodies, 16 in flight."""
+    yield f"{scene.settings.large_items} bodies of 3.5 MB (b64_json), 16 in flight"
+    yield _table(Race(_LARGE_SIDE, scene.settings.large_items, 16), scene)
+
+
+def memory(scene: Scene) -> Iterator[str]:
+    """Many large bodies at once: what counts is the peak."""
+    two = ("batchgen", "bare loop")
+    yield "512 bodies of 3.5 MB, 256 in flight"
+    yield _table(Race(_LARGE_SIDE, 512, 256, programs=two), scene)
+    yield "128 bodies of 20 MB, 64 in flight"
+    yield _table(Race(_HUGE_SIDE, 128, 64, programs=two), scene)
+
+
+def _table(race: Race, scene: Scene) -> str:
+    manifest = scene.folder / "prompts.csv"
+    write_manifest(manifest, race.items)
+    picture = noise_png(race.side)
+    with scene.output("server") as folder, listen() as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/picture.png"
+        reply = b64_reply(picture) if race.answer == "b64_json" else url_reply(url)
+        files = {_ENDPOINT: reply, "picture.png": picture}
+        with served(folder, listener, files) as base_url:
+            runs = _take_turns(race, scene, manifest, base_url, len(picture))
+    return _shown(race, runs)
+
+
+def _take_turns(
+    race: Race, scene: Scene, manifest: Path, base_url: str, size_bytes: int
+) -> dict[str, list[Usage]]:
+    runs: dict[str, list[Usage]] = {name: [] for name in race.programs}
+    for _ in range(scene.settings.rounds):
+        for name in race.programs:
+            with scene.output("images") as output:
+                start = _Start(manifest, base_url, race, output)
+                words = _PROGRAMS[name](start)
+                runs[name].append(run(words, environment=environment(), log=scene.log))
+                _inspect(name, output, race.items, size_bytes)
+    return runs
+
+
+def _inspect(name: str, output: Path, items: int, size_bytes: int) -> None:
+    whole = sum(path.stat().st_size == size_bytes for path in output.glob("*.png"))
+    if whole != items:
+        raise RunError(f"{name} left {whole} whole images of {items}")
+
+
+def _batchgen(start: _Start) -> list[str]:
+    return command(
+        "run", start.manifest, "--base-url", start.base_url, "--model", "dall-e-2",
+        "--set", f"response_format={start.race.answer}", "--concurrency",
+        str(start.race.in_flight), "--no-progress", "-o", start.output,
+    )  # fmt: skip
+
+
+def _loop(module: str, start: _Start) -> list[str]:
+    told = (start.manifest, start.base_url, start.race.in_flight, start.race.answer, start.output)
+    return [sys.executable, "-m", f"tests.bench.{module}", *map(str, told)]
+
+
+_PROGRAMS: Mapping[str, Callable[[_Start], list[str]]] = {
+    "batchgen": _batchgen,
+    "bare loop": partial(_loop, "bare_loop"),
+    "openai SDK": partial(_loop, "openai_loop"),
+}
+
+
+def _shown(race: Race, runs: Mapping[str, list[Usage]]) -> str:
+    return markdown(
+        _HEADER, (_row(name, race, used, runs["bare loop"]) for name, used in runs.items())
+    )
+
+
+def _row(name: str, race: Race, used: list[Usage], bare: list[Usage]) -> tuple[str, ...]:
+    median = statistics.median
+    # A ratio a round: what else the machine does slows both of a round.
+    ratio = median(theirs.wall_s / ours.wall_s for ours, theirs in zip(used, bare, strict=True))
+    return (
+        name,
+        f"{race.items / median(usage.wall_s for usage in used):,.0f}",
+        f"{ratio:.2f}",
+        f"{1000 * median(usage.cpu_s for usage in used) / race.items:.2f}",
+        megabytes(median(usage.peak_bytes for usage in used)),
+        str(len(used)),
+    )

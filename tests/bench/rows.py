@@ -1,0 +1,61 @@
+"""Long manifests: checking them, and running again when all is done."""
+
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.bench.scene import Scene, command, environment, write_manifest
+from tests.bench.table import MEGABYTE, markdown, megabytes
+from tests.bench.usage import Usage, run
+
+_FEW = 10_000
+_NOBODY = "http://127.0.0.1:9"  # a request would fail the run
+
+
+def rows(scene: Scene) -> Iterator[str]:
+    """`plan`, and a second `run`, over many rows and over few."""
+    many = scene.settings.rows
+    yield f"CSV of {many:,} rows against {_FEW:,}"
+    few_runs, many_runs = (_measured(count, scene) for count in (_FEW, many))
+    yield markdown(
+        ("command", f"{_FEW:,} rows", f"{many:,} rows", "peak RSS", "peak RSS more"),
+        [
+            _row(name, *both)
+            for name, *both in zip(("plan", "run, all done"), few_runs, many_runs, strict=True)
+        ],
+    )
+
+
+def _measured(count: int, scene: Scene) -> tuple[list[Usage], list[Usage]]:
+    manifest = scene.folder / "rows.csv"
+    write_manifest(manifest, count)
+    planned = _repeated(command("plan", manifest, *_FLAGS), scene)
+    with scene.output("rows") as output:
+        _fill(manifest, output, scene)
+        again = _repeated(command("run", manifest, *_FLAGS, "--no-progress", "-o", output), scene)
+    return planned, again
+
+
+_FLAGS = ("--model", "dall-e-2", "--base-url", _NOBODY)
+
+
+def _repeated(words: Sequence[str], scene: Scene) -> list[Usage]:
+    rounds = range(scene.settings.rounds)
+    return [run(words, environment=environment(), log=scene.log) for _ in rounds]
+
+
+def _fill(manifest: Path, output: Path, scene: Scene) -> None:
+    words = (sys.executable, "-m", "tests.bench.filled_ledger", str(manifest), str(output))
+    run(words, environment=environment(), log=scene.log)
+
+
+def _row(name: str, few: list[Usage], many: list[Usage]) -> tuple[str, ...]:
+    median = statistics.median
+    peaks = [median(usage.peak_bytes for usage in runs) for runs in (few, many)]
+    return (
+        name,
+        *(f"{median(usage.wall_s for usage in runs):.1f} s" for runs in (few, many)),
+        megabytes(peaks[1]),
+        f"{(peaks[1] - peaks[0]) / MEGABYTE:+,.0f} MB",
+    )

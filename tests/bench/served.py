@@ -1,0 +1,119 @@
+"""A server of fixed replies that is not the bottleneck: nginx, or a plain one of our own.
+
+Both are handed a socket that listens already, so nobody waits for them and no port is raced for.
+"""
+
+import grp
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+_BACKLOG = 4096
+_GRACE_S = 10.0
+_PATHS = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
+
+# A static file answers POST with 405: the error page of that is the file itself.
+_CONFIGURATION = """\
+daemon off;
+user {user} {group};
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log warn;
+events {{ worker_connections 16384; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    default_type application/json;
+    types {{ image/png png; }}
+    sendfile on;
+    tcp_nopush on;
+    keepalive_timeout 1h;
+    keepalive_requests 1000000000;
+    open_file_cache max=100;
+    server {{
+        listen 127.0.0.1:{port};
+        root {folder}/root;
+        error_page 405 =200 $uri;
+    }}
+}}
+"""
+
+
+@contextmanager
+def served(folder: Path, listener: socket.socket, files: Mapping[str, bytes]) -> Iterator[str]:
+    """Serve each file at its path, to GET and POST alike; the base URL, while the block lasts."""
+    for path, data in files.items():
+        target = folder / "root" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    base_url = f"http://127.0.0.1:{_port(listener)}"
+    nginx = _find_nginx()
+    server = _plain(folder, listener) if nginx is None else _nginx(nginx, folder, listener)
+    listener.close()  # a server that dies refuses connections instead of leaving them waiting
+    try:
+        yield base_url
+    finally:
+        server.terminate()
+        try:
+            server.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def described() -> str:
+    """Which server it is, with a remark where it is not nginx."""
+    nginx = _find_nginx()
+    if nginx is None:
+        return (
+            "a plain asyncio server, which may itself be the bottleneck"
+            " (`apt-get install nginx` for figures that can be compared)"
+        )
+    told = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True)
+    return told.stderr.strip().rpartition(" ")[2]
+
+
+def _find_nginx() -> str | None:
+    return shutil.which("nginx", path=_PATHS)
+
+
+def listen() -> socket.socket:
+    """A listening socket on a free loopback port."""
+    return socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
+
+
+def _nginx(program: str, folder: Path, listener: socket.socket) -> subprocess.Popen[bytes]:
+    configuration = folder / "nginx.conf"
+    user = pwd.getpwuid(os.getuid()).pw_name  # else a root's worker is nobody, who may not read
+    group = grp.getgrgid(os.getgid()).gr_name
+    configuration.write_text(
+        _CONFIGURATION.format(folder=folder, port=_port(listener), user=user, group=group)
+    )
+    # By this variable nginx hands its sockets on when its program is exchanged while it runs:
+    # https://nginx.org/en/docs/control.html, "Upgrading Executable on the Fly"
+    return subprocess.Popen(
+        [program, "-p", str(folder), "-c", str(configuration), "-e", str(folder / "error.log")],
+        env={**os.environ, "NGINX": f"{listener.fileno()};"},
+        pass_fds=(listener.fileno(),),
+        stderr=subprocess.DEVNULL,  # it is in error.log
+    )
+
+
+def _plain(folder: Path, listener: socket.socket) -> subprocess.Popen[bytes]:
+    words = ("-m", "tests.bench.plain_server", str(listener.fileno()), str(folder / "root"))
+    return subprocess.Popen([sys.executable, *words], pass_fds=(listener.fileno(),))
+
+
+def _port(listener: socket.socket) -> int:
+    port: int = listener.getsockname()[1]
+    return port

@@ -1,0 +1,49 @@
+"""The installed command as a person runs it, in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+COMMAND = Path(sys.executable).with_name("batchgen")
+_KEYS = ("AIMLAPI_API_KEY", "AIML_API_KEY", "AIMLAPI_KEY", "OPENAI_API_KEY")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """The environment without anybody's keys, warnings as errors in the command too."""
+    kept = {name: value for name, value in os.environ.items() if name not in _KEYS}
+    return {**kept, "PYTHONWARNINGS": "error", **extra}
+
+
+def batchgen(*words: str | Path, cwd: Path, stdin: str = "", **extra: str) -> Ended:
+    """Run the command to its end."""
+    done = subprocess.run(
+        [COMMAND, *map(str, words)],
+        cwd=cwd,
+        env=environment(**extra),
+        input=stdin.encode(),
+        capture_output=True,
+        timeout=100,
+        check=False,
+    )
+    ended = Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+    assert "Traceback" not in ended.err, ended.err
+    return ended
+
+
+def results(directory: Path) -> list[dict[str, Any]]:
+    """The lines of the results manifest."""
+    text = (directory / "results.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]

@@ -1,0 +1,192 @@
+"""The main job, end to end: the installed command against the simulator over real HTTP."""
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.e2e.command import batchgen, results
+from tests.shared import shared_path
+
+JOB = """\
+name: small
+defaults: {model: dall-e-2, size: 256x256}
+matrix: {colour: [red, blue]}
+prompts:
+  - "A {colour} kite"
+  - {id: hero, prompt: "A lighthouse", n: 2, vars: {sku: A-17}}
+  - {id: inline, prompt: "A bridge", response_format: b64_json}
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(JOB)
+    return path
+
+
+def test_a_job_becomes_pictures_and_a_results_manifest(job: Path, tmp_path: Path) -> None:
+    ended = batchgen("run", job, "--provider", "simulator", cwd=tmp_path)
+
+    assert (ended.code, ended.out) == (0, ""), ended.err
+    lines = results(tmp_path / "out" / "small")
+    assert [line["status"] for line in lines] == ["succeeded"] * 4
+    assert [line["prompt"] for line in lines][:2] == ["A red kite", "A blue kite"]
+    assert [len(line["artifacts"]) for line in lines] == [1, 1, 2, 1]
+    assert lines[2]["vars"] == {"sku": "A-17"}
+    for line in lines:
+        for artifact in line["artifacts"]:
+            path = tmp_path / "out" / "small" / artifact["path"]
+            data = path.read_bytes()
+            assert hashlib.sha256(data).hexdigest() == artifact["sha256"]
+            assert len(data) == artifact["bytes"]
+            with Image.open(path) as picture:
+                picture.load()
+                assert picture.size == (256, 256) == (artifact["width"], artifact["height"])
+
+
+def test_a_second_run_does_only_what_is_left(job: Path, tmp_path: Path) -> None:
+    batchgen("run", job, "--provider", "simulator", cwd=tmp_path)
+    before = results(tmp_path / "out" / "small")
+    job.write_text(JOB.replace("prompts:\n", 'prompts:\n  - "A new first row"\n'))
+
+    ended = batchgen("run", job, "--provider", "simulator", cwd=tmp_path)
+
+    summary = json.loads((tmp_path / "out" / "small" / "summary.json").read_text())
+    after = results(tmp_path / "out" / "small")
+    assert ended.code == 0
+    assert summary["run"]["requests"] == 1
+    assert [line["key"] for line in after[1:]] == [line["key"] for line in before]
+    assert [line["artifacts"] for line in after[1:]] == [line["artifacts"] for line in before]
+
+
+def test_an_edited_row_is_made_anew_and_the_old_artifact_stays(job: Path, tmp_path: Path) -> None:
+    batchgen("run", job, "--provider", "simulator", cwd=tmp_path)
+    job.write_text(JOB.replace("A bridge", "A stone bridge"))
+
+    ended = batchgen("run", job, "--provider", "simulator", cwd=tmp_path)
+
+    directory = tmp_path / "out" / "small"
+    assert ended.code == 0
+    assert json.loads((directory / "summary.json").read_text())["run"]["requests"] == 1
+    assert results(directory)[3]["artifacts"][0]["path"] == "inline-1.v2.png"
+    assert (directory / "inline-1.png").exists()
+
+
+def test_without_a_key_nothing_is_sent_and_the_message_says_what_to_do(
+    job: Path, tmp_path: Path
+) -> None:
+    ended = batchgen("run", job, cwd=tmp_path)
+
+    assert ended.code == 2
+    assert "AIMLAPI_API_KEY" in ended.err
+    assert "--provider simulator" in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_wrong_is_told_with_file_and_line_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("prompt,size,n\na fox,300x300,1\na hare,256x256,0\n")
+
+    ended = batchgen(
+        "run", "bad.csv", "--provider", "simulator", "--model", "dall-e-2", cwd=tmp_path
+    )
+
+    assert ended.code == 2
+    assert "bad.csv:2: " in ended.err
+    assert "256x256" in ended.err
+    assert "bad.csv:3: " in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_plan_tells_every_problem_as_json(tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("prompt,size\n" + "a fox,300x300\n" * 30)
+
+    ended = batchgen("plan", "bad.csv", "--model", "dall-e-2", "--json", cwd=tmp_path)
+
+    plan = json.loads(ended.out)
+    assert ended.code == 2
+    assert [problem["line"] for problem in plan["problems"]] == list(range(2, 32))
+    assert set(plan["problems"][0]) == {"file", "line", "severity", "message"}
+
+
+def test_standard_input_is_a_manifest(tmp_path: Path) -> None:
+    ended = batchgen(
+        *("run", "-", "--format", "txt", "--provider", "simulator", "--model", "dall-e-2"),
+        *("--set", "size=256x256", "-o", "piped"),
+        cwd=tmp_path,
+        stdin="# two prompts\na fox\nan owl\n",
+    )
+
+    assert ended.code == 0, ended.err
+    assert [line["prompt"] for line in results(tmp_path / "piped")] == ["a fox", "an owl"]
+
+
+def test_lines_of_an_openai_batch_file_run_as_they_are(tmp_path: Path) -> None:
+    body = {"model": "dall-e-2", "prompt": "a cat", "n": 1, "size": "256x256"}
+    line = {"custom_id": "row-1", "method": "POST", "url": "/v1/images/generations", "body": body}
+    (tmp_path / "batch.jsonl").write_text(json.dumps(line) + "\n")
+
+    ended = batchgen("run", "batch.jsonl", "--provider", "simulator", "-o", "out", cwd=tmp_path)
+
+    assert ended.code == 0, ended.err
+    assert results(tmp_path / "out")[0]["id"] == "row-1"
+
+
+def test_status_and_results_are_read_from_the_directory(job: Path, tmp_path: Path) -> None:
+    batchgen("run", job, "--provider", "simulator", cwd=tmp_path)
+
+    status = json.loads(batchgen("status", "out/small", "--json", cwd=tmp_path).out)
+    listed = batchgen("results", "out/small", cwd=tmp_path).out
+    table = batchgen("results", "out/small", "--format", "csv", cwd=tmp_path).out
+
+    assert status["succeeded"] == 4
+    assert status["pending"] == 0
+    assert listed == (tmp_path / "out" / "small" / "results.jsonl").read_text()
+    assert table.splitlines()[0].startswith("id,key,line,status")
+    assert len(table.splitlines()) == 5
+
+
+def test_real_prompts_come_out_in_order_with_their_columns(tmp_path: Path) -> None:
+    source = shared_path("data", "PartiPrompts.tsv").read_text().splitlines()
+    rows = [source[0], *source[1::68]]
+    (tmp_path / "parti.tsv").write_text("\n".join(rows) + "\n")
+
+    ended = batchgen(
+        *("run", "parti.tsv", "--provider", "simulator", "--model", "dall-e-2"),
+        *("--set", "size=256x256", "-o", "out"),
+        cwd=tmp_path,
+    )
+
+    lines = results(tmp_path / "out")
+    assert ended.code == 0, ended.err
+    assert [line["prompt"] for line in lines] == [row.split("\t")[0] for row in rows[1:]]
+    assert [line["vars"]["Category"] for line in lines] == [r.split("\t")[1] for r in rows[1:]]
+    for line in lines:
+        with Image.open(tmp_path / "out" / line["artifacts"][0]["path"]) as picture:
+            picture.load()
+            assert picture.size == (256, 256)
+
+
+def test_csv_results_carry_the_columns_of_the_manifest(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("sku,prompt,status\nA-17,a pot,new\nA-18,a bowl,old\n")
+    batchgen(*("run", "m.csv", "--provider", "simulator", "--model", "dall-e-2"), cwd=tmp_path)
+
+    table = batchgen("results", "out/m", "--format", "csv", cwd=tmp_path).out
+    rows = list(csv.DictReader(table.splitlines()))
+
+    assert [(row["sku"], row["vars.status"], row["status"]) for row in rows] == [
+        ("A-17", "new", "succeeded"),
+        ("A-18", "old", "succeeded"),
+    ]
+
+
+@pytest.mark.parametrize("job", sorted(Path("jobs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_job_of_the_project_plans(job: Path) -> None:
+    ended = batchgen("plan", job, "--json", cwd=Path.cwd())
+
+    assert ended.code == 0, ended.out
+    assert json.loads(ended.out)["problems"] == []

@@ -1,0 +1,93 @@
+"""The page as text: its policy, and that nothing in it leads elsewhere."""
+
+import base64
+import hashlib
+import html
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+from batchgen.report.data import Collector, Heading
+from batchgen.report.page import render
+from tests.given import NOW
+from tests.report.outputs import HOSTILE, a_record
+
+_HEADING = Heading("spring", NOW, 1, 0.5, "", ".batchgen/thumbs/")
+
+
+class _Reader(HTMLParser):
+    """Collects elements with their attributes, and the text of styles and scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {"script": [], "style": []}
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag in self.texts:
+            self.texts[tag].append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem in self.texts:
+            self.texts[self.cdata_elem][-1] += data
+
+
+def _page(heading: Heading = _HEADING) -> str:
+    collector = Collector()
+    record = a_record(0, prompt=HOSTILE, id=HOSTILE, model=HOSTILE, file=HOSTILE)
+    error = record.outcome.error
+    assert error is not None
+    failed = replace(record.outcome, error=replace(error, kind=HOSTILE, message=HOSTILE))
+    collector.add(replace(record, outcome=failed), [])
+    return b"".join(render(heading, collector)).decode()
+
+
+def test_hostile_texts_add_no_element() -> None:
+    reader = _Reader(_page(replace(_HEADING, name=HOSTILE)))
+    tags = [tag for tag, _ in reader.elements]
+    assert (tags.count("script"), tags.count("style"), tags.count("img")) == (2, 1, 0)
+
+
+def test_the_policy_allows_this_style_and_this_script_alone() -> None:
+    reader = _Reader(_page())
+    policies = [
+        attributes["content"]
+        for tag, attributes in reader.elements
+        if tag == "meta" and attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
+    told = html.unescape(policies[0] or "")
+    assert told.startswith("default-src 'none';")
+    assert "unsafe" not in told
+    for text, source in (
+        (reader.texts["style"][0], "style"),
+        (reader.texts["script"][1], "script"),
+    ):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{source}-src 'sha256-{digest}'" in told
+
+
+def test_nothing_is_asked_for_elsewhere_and_nothing_runs_in_attributes() -> None:
+    for tag, attributes in _Reader(_page()).elements:
+        assert not {"src", "style", "action"} & attributes.keys(), tag
+        assert not [name for name in attributes if name.startswith("on")]
+        assert (attributes.get("href") or "#").startswith("#")
+    assert not re.search(r"https?://", _page().replace(HOSTILE, ""))
+
+
+def test_a_failure_names_its_count_its_example_and_what_retries_it() -> None:
+    collector = Collector()
+    for number in range(3):
+        collector.add(a_record(number), [])
+    page = b"".join(render(_HEADING, collector)).decode()
+    assert "3 x server, HTTP 503, model_busy" in page
+    assert "the model is busy &lt;b&gt;now&lt;/b&gt;" in page
+    assert "<code>--retry-failed server</code>" in page
+
+
+def test_a_page_that_shows_a_part_says_so() -> None:
+    collector = Collector(most=1)
+    for number in range(3):
+        collector.add(a_record(number), [])
+    assert "The first 1 tasks are shown; 2 more" in b"".join(render(_HEADING, collector)).decode()

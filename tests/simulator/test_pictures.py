@@ -1,0 +1,111 @@
+"""The pictures: of the right size and format, the same for the same request, never a blank."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchgen.simulator import composers, lettering
+from batchgen.simulator.links import Links
+from batchgen.simulator.pictures import Easel, Picture
+from tests.simulator.client import opened
+
+FOX = Picture(256, 192, "png", 7, "A fox in the snow", "flux/schnell  seed 7")
+SCRIPTS = (
+    "A fox in the snow",
+    "Façade, Ñandú, über — “žluťoučký”",
+    "一只狐狸在雪地里",
+    "ثعلب في الثلج",
+    "🦊👩🏽‍🚀❄️",
+    "हिन्दी ไทย 한국어 Ελληνικά",
+    "zero\u200bwidth\x00\x07 \ud800 lone",
+    "x" * 3000,
+    "",
+)
+
+
+def _drawn(**changes: Any) -> bytes:
+    return Easel().draw(replace(FOX, **changes))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (1536, 64), (64, 1536), (256, 256), (2752, 1024)])
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_a_picture_has_the_asked_size_and_format(size: tuple[int, int], kind: str) -> None:
+    image = opened(_drawn(width=size[0], height=size[1], format=kind))
+    assert (image.size, image.format) == (size, kind.upper())
+
+
+@pytest.mark.parametrize("text", SCRIPTS)
+@pytest.mark.parametrize("side", [64, 256])
+def test_text_of_any_script_is_drawn(text: str, side: int) -> None:
+    image = opened(_drawn(width=side, height=side, text=text)).convert("RGB")
+    blank = opened(_drawn(width=side, height=side, text="")).convert("RGB")
+    assert (image.tobytes() != blank.tobytes()) == bool(text)
+
+
+def test_a_picture_follows_from_its_description_alone() -> None:
+    assert Easel().draw(FOX) == Easel().draw(FOX)
+    assert _drawn(look=7) != _drawn(look=8)
+    assert _drawn(text="A fox") != _drawn(text="A fax")
+    assert _drawn(caption="seed 7") != _drawn(caption="seed 8")
+
+
+def test_all_backgrounds_differ_and_none_is_a_blank() -> None:
+    images = [composers.compose(number, (48, 48)) for number in range(composers.COUNT)]
+    assert len({image.tobytes() for image in images}) == composers.COUNT
+    assert all((image.getcolors(48 * 48) or [])[3:] for image in images)
+
+
+def test_the_easel_holds_no_more_backgrounds_than_it_may() -> None:
+    easel = Easel(cache_bytes=3 * 64 * 64)
+    for look in range(10):
+        easel.draw(Picture(64, 64, "png", look, "x", ""))
+    assert [number for number, _, _ in easel._grounds] == [7, 8, 9]
+
+
+def test_a_background_larger_than_the_room_is_drawn_all_the_same() -> None:
+    assert opened(Easel(cache_bytes=10).draw(FOX)).size == (256, 192)
+
+
+@settings(max_examples=60)
+@given(text=st.text(max_size=300), width=st.integers(20, 600), height=st.integers(10, 300))
+def test_any_text_stays_within_its_box(text: str, width: int, height: int) -> None:
+    block = lettering.fit(text, width, height, largest_px=24)
+    widths = [sum(lettering.advance(one, block.font_px) for one in line) for line in block.lines]
+    assert all(px <= width for px in widths)
+    assert block.height <= max(height, block.line_px)
+
+
+def test_text_that_does_not_fit_shows_that_it_was_cut() -> None:
+    block = lettering.fit("many words " * 50, 60, 30, largest_px=16)
+    assert block.lines[-1][-1].glyph == "…"
+
+
+@settings(max_examples=60)
+@given(
+    text=st.text(alphabet=st.characters(), max_size=500),
+    look=st.integers(0, 2**48),
+    seed=st.integers(),
+)
+def test_a_link_says_everything_about_its_picture(text: str, look: int, seed: int) -> None:
+    picture = Picture(512, 256, "webp", look, text, "caption")
+    path = Links(seed).path_of(picture)
+    assert len(path) < 8000
+    assert path.isascii()
+    assert Links(seed).picture_at(path) == picture
+
+
+def test_a_link_with_any_character_changed_leads_nowhere() -> None:
+    path = Links(0).path_of(FOX)
+    changed = [path[:i] + chr(ord(path[i]) ^ 1) + path[i + 1 :] for i in range(len(path))]
+    assert not any(Links(0).picture_at(wrong) for wrong in changed)
+    assert Links(1).picture_at(path) is None
+    assert Links(0).picture_at("/files/é?sig=ü") is None
+
+
+@settings(max_examples=30)
+@given(text=st.text(alphabet=st.characters(categories=["Lo", "So", "Mn", "Cs"]), max_size=40))
+def test_unusual_characters_never_break_a_drawing(text: str) -> None:
+    assert opened(Easel().draw(Picture(128, 128, "png", 3, text, "x"))).size == (128, 128)

@@ -1,0 +1,61 @@
+"""What the environment gives a run, and that none of it is shown."""
+
+import pytest
+
+from batchgen.errors import UsageError
+from batchgen.job import PROVIDERS, Access, Provider, access_of
+
+LAB = Provider(
+    "lab",
+    "https://lab.example",
+    ("LAB_KEY",),
+    needs_key=False,
+    headers={"Authorization": "Token ${TOKEN}", "X-Plain": "batch"},
+)
+
+
+def test_headers_take_their_values_from_the_environment() -> None:
+    access = access_of(LAB, {"TOKEN": " t-canary-1 "})
+    assert access.headers == {"Authorization": "Token t-canary-1", "X-Plain": "batch"}
+    assert access.secrets == ("t-canary-1",)
+    assert "canary" not in repr(access)
+
+
+@pytest.mark.parametrize("environment", [{}, {"TOKEN": " "}])
+def test_a_variable_that_is_missing_is_named(environment: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match=r"providers\.lab\.headers\.Authorization.*set TOKEN in"):
+        access_of(LAB, environment)
+
+
+def test_a_value_that_no_header_can_have_is_refused_and_not_shown() -> None:
+    with pytest.raises(UsageError) as raised:
+        access_of(LAB, {"TOKEN": "canary\r\nX-Evil: 1"})
+    assert "canary" not in str(raised.value)
+
+
+def test_key_variables_are_read_in_the_documented_order() -> None:
+    environment = {"AIML_API_KEY": "third-key", "AIMLAPI_KEY": "second-key"}
+    assert access_of(PROVIDERS["aimlapi"], environment).key == "second-key"
+    environment["AIMLAPI_API_KEY"] = "first-key"
+    assert access_of(PROVIDERS["aimlapi"], environment).key == "first-key"
+
+
+@pytest.mark.parametrize(
+    ("environment", "proxies"),
+    [
+        ({"HTTP_PROXY": "http://p:1", "no_proxy": "a,b"}, {"http": "http://p:1", "no": "a,b"}),
+        ({"HTTPS_PROXY": "p:1"}, {"https": "http://p:1"}),
+        ({"https_proxy": "", "HTTPS_PROXY": "p"}, {}),
+        ({"HTTP_PROXY": "p", "REQUEST_METHOD": "GET"}, {}),
+    ],
+)
+def test_proxies_are_read_as_curl_reads_them(
+    environment: dict[str, str], proxies: dict[str, str]
+) -> None:
+    assert access_of(PROVIDERS["simulator"], environment) == Access(proxies=proxies)
+
+
+def test_a_proxy_of_another_kind_is_refused_and_its_password_not_shown() -> None:
+    with pytest.raises(UsageError, match="ALL_PROXY is no http") as raised:
+        access_of(PROVIDERS["simulator"], {"ALL_PROXY": "socks5://me:canary@p"})
+    assert "canary" not in str(raised.value)

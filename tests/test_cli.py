@@ -1,0 +1,85 @@
+"""The command's words: help, examples, what was probably meant, completion."""
+
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from batchgen import cli
+from batchgen.examples import EXAMPLES
+from tests.e2e.command import batchgen
+from tests.readme_tables import _subparsers
+
+
+def _refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as refused:
+        cli.parser().parse_args(words)
+    assert refused.value.code == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["rnu", "job.yaml"], "run"),
+        (["stauts", "out"], "status"),
+        (["run", "job.yaml", "--concurency", "3"], "--concurrency"),
+        (["run", "job.yaml", "--concurency=3"], "--concurrency"),
+        (["plan", "job.yaml", "--jsn"], "--json"),
+        (["results", "out", "--format", "cvs"], "csv"),
+    ],
+)
+def test_a_slip_is_answered_with_what_was_meant(
+    words: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"did you mean {meant}?" in _refused(capsys, *words)
+
+
+def test_what_is_near_to_nothing_is_only_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean" not in _refused(capsys, "run", "job.yaml", "--zzzzzz")
+    assert "did you mean" not in _refused(capsys, "zzzzzz")
+
+
+def test_an_unknown_option_is_answered_by_its_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "usage: batchgen status" in _refused(capsys, "status", "out", "--frobnicate")
+
+
+def test_every_command_has_examples() -> None:
+    assert set(EXAMPLES) == {"", *_subparsers()}
+    for name, parser in _subparsers().items():
+        assert EXAMPLES[name] in parser.format_help()
+
+
+@pytest.mark.parametrize(
+    "line", [line.strip() for lines in EXAMPLES.values() for line in lines.splitlines()]
+)
+def test_every_example_is_understood(line: str) -> None:
+    words = shlex.split(line.split("   ", maxsplit=1)[0])
+    while words:
+        command, words = _first_command(words)
+        if command[0] == "batchgen":
+            assert cli.parser().parse_args(command[1:]).call
+
+
+def _first_command(words: list[str]) -> tuple[list[str], list[str]]:
+    ends = [index for index, word in enumerate(words) if word in ("&&", "|", ">")]
+    if not ends:
+        return words, []
+    rest = words[ends[0] + 1 :]
+    return words[: ends[0]], [] if words[ends[0]] == ">" else rest
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_is_a_script_that_its_shell_takes(shell: str, tmp_path: Path) -> None:
+    ended = batchgen("completion", shell, cwd=tmp_path)
+    assert ended.code == 0
+    assert "--retry-failed" in ended.out
+    command = shutil.which(shell)
+    if command is None:
+        pytest.skip(f"no {shell} is installed")
+    script = tmp_path / "script"
+    script.write_text(ended.out)
+    done = subprocess.run([command, "-n", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,351 @@
+import socket
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.test_utils import TestServer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url, expires_at, is_public
+
+PUBLIC_PROVIDER = "https://api.aimlapi.com/v1"
+
+FORBIDDEN = [
+    "0.0.0.0",  # noqa: S104  # an address to be refused, not one to listen at
+    "10.1.2.3",
+    "100.64.0.1",
+    "100.127.255.254",
+    "127.0.0.1",
+    "127.255.255.254",
+    "168.63.129.16",
+    "169.254.169.254",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.0.0.9",
+    "192.0.0.192",
+    "192.168.0.1",
+    "198.18.0.1",
+    "203.0.113.9",
+    "224.0.0.251",
+    "239.255.255.250",
+    "240.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "::127.0.0.1",
+    "::ffff:127.0.0.1",
+    "::ffff:a9fe:a9fe",
+    "64:ff9b::10.0.0.1",
+    "64:ff9b::7f00:1",
+    "64:ff9b:1::1",
+    "2002:7f00:1::",
+    "2002:c0a8:1::1",
+    "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+    "2001:db8::1",
+    "3fff::1",
+    "5f00::1",
+    "fc00::1",
+    "fd00:ec2::254",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fec0::1",
+    "ff02::1",
+]
+PERMITTED = [
+    "1.1.1.1",
+    "8.8.8.8",
+    "100.63.255.255",
+    "100.128.0.1",
+    "172.32.0.1",
+    "192.169.0.1",
+    "2606:4700:4700::1111",
+    "64:ff9b::8.8.8.8",
+    "::ffff:8.8.8.8",
+    "2002:808:808::1",
+]
+
+
+class FixedResolver(AbstractResolver):
+    """Resolves from a table."""
+
+    def __init__(self, table: dict[str, list[str]]) -> None:
+        self.table = table
+        self.is_closed = False
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(hostname=host, host=one, port=port, family=family, proto=0, flags=0)
+            for one in self.table[host]
+        ]
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+def resolver(*addresses: str, base_url: str = PUBLIC_PROVIDER) -> GuardedResolver:
+    return GuardedResolver(Guard(base_url), FixedResolver({"files.example.test": [*addresses]}))
+
+
+@pytest.mark.parametrize("address", FORBIDDEN)
+async def test_a_name_that_leads_to_a_private_address_is_refused(address: str) -> None:
+    with pytest.raises(GuardError, match="not a public address") as raised:
+        await resolver(address).resolve("files.example.test", 443)
+    assert isinstance(raised.value, OSError)
+    assert address in str(raised.value)
+
+
+@pytest.mark.parametrize("address", PERMITTED)
+async def test_a_name_that_leads_to_a_public_address_is_resolved(address: str) -> None:
+    found = await resolver(address).resolve("files.example.test", 443)
+    assert [one["host"] for one in found] == [address]
+
+
+async def test_of_mixed_addresses_the_public_ones_are_left() -> None:
+    found = await resolver("127.0.0.1", "8.8.8.8", "::1").resolve("files.example.test", 443)
+    assert [one["host"] for one in found] == ["8.8.8.8"]
+
+
+@pytest.mark.parametrize("address", FORBIDDEN)
+def test_a_literal_private_address_is_refused(address: str) -> None:
+    host = f"[{address.replace('%', '%25')}]" if ":" in address else address
+    for url in (f"http://{host}/a.png", f"https://{host}:8443/a.png?x=1"):
+        reason = Guard(PUBLIC_PROVIDER).check_url(url)
+        assert reason
+        assert "not a public address" in reason
+
+
+@pytest.mark.parametrize("address", PERMITTED)
+def test_a_literal_public_address_is_fetched(address: str) -> None:
+    host = f"[{address}]" if ":" in address else address
+    assert Guard(PUBLIC_PROVIDER).check_url(f"http://{host}/a.png") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("ftp://example.test/a", "its scheme is 'ftp'"),
+        ("file:///etc/passwd", "its scheme is 'file'"),
+        ("data:image/png;base64,QUJD", "its scheme is 'data'"),
+        ("//example.test/a", "its scheme is 'missing'"),
+        ("a.png", "its scheme is 'missing'"),
+        ("", "its scheme is 'missing'"),
+        ("http:///a.png", "no host"),
+        ("https://user@example.test/a", "user name or password"),
+        ("https://:secret@example.test/a", "user name or password"),
+        ("http://8.8.8.8@127.0.0.1/", "user name or password"),
+        ("http://example.test:99999/", "not a URL"),
+        ("http://[::1/", "not a URL"),
+        ("http://good.test\\@127.0.0.1/", "not a URL"),
+        ("http://2130706433/", "in disguise"),
+        ("http://0x7f000001/", "in disguise"),
+        ("http://0x7f.1/", "in disguise"),
+        ("http://017700000001/", "in disguise"),
+        ("http://0177.0.0.1/", "in disguise"),
+        ("http://127.1/", "in disguise"),
+        ("http://134744072/", "in disguise"),
+        ("http://127.0.0.1./", "not a public address"),
+        ("HTTP://127.0.0.1", "not a public address"),
+        ("http://%31%32%37.0.0.1/", "not a public address"),
+        ("http://\uff11\uff12\uff17.0.0.1/", "not a public address"),
+        ("http://127\u30020\u30020\u30021/", "not a public address"),
+        (" http://127.0.0.1/ ", "not a public address"),
+        ("http://[::FFFF:127.0.0.1]/", "not a public address"),
+    ],
+)
+def test_a_url_that_is_refused_says_why(url: str, reason: str) -> None:
+    assert reason in (Guard(PUBLIC_PROVIDER).check_url(url) or "it was not refused")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://cdn.aimlapi.com/generations/a b.png",
+        "http://example.test:8080/a?X-Amz-Signature=a%2Fb",
+        "https://b\u00fccher.example.test/\u00fc.png",
+        "https://127.0.0.1.example.test/",
+        "https://7f000001.example.test/",
+    ],
+)
+def test_an_ordinary_url_is_fetched(url: str) -> None:
+    assert Guard(PUBLIC_PROVIDER).check_url(url) is None
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "http://127.0.0.1:8000/v1",
+        "http://[::1]:8000",
+        "http://192.168.1.20/v1",
+        "http://localhost:8000/v1",
+        "http://api.localhost/v1",
+    ],
+)
+async def test_a_provider_at_a_private_address_may_lead_to_others(base_url: str) -> None:
+    guard = Guard(base_url)
+    assert guard.check_url("http://127.0.0.1:9000/a.png") is None
+    assert guard.check_url("http://10.0.0.5/a.png") is None
+    assert guard.check_url("ftp://10.0.0.5/a.png")
+    assert guard.check_url("http://127.1/a.png")
+    found = await resolver("10.0.0.5", base_url=base_url).resolve("files.example.test", 80)
+    assert len(found) == 1
+
+
+async def test_a_provider_whose_name_leads_to_a_private_address_is_learned() -> None:
+    guard = Guard("http://GPU-box:8000/v1")
+    table = {"gpu-box": ["10.0.0.5"], "files.example.test": ["10.0.0.6"]}
+    guarded = GuardedResolver(guard, FixedResolver(table))
+    assert guard.check_url("http://10.0.0.6/a.png")
+    with pytest.raises(GuardError):
+        await guarded.resolve("gpu-box", 9000)
+    await guarded.resolve("gpu-box", 8000)
+    assert guard.check_url("http://10.0.0.6/a.png") is None
+    assert len(await guarded.resolve("files.example.test", 80)) == 1
+
+
+async def test_the_resolver_closes_what_it_wraps() -> None:
+    inner = FixedResolver({})
+    await GuardedResolver(Guard(PUBLIC_PROVIDER), inner).close()
+    assert inner.is_closed
+
+
+@settings(deadline=None)
+@given(st.ip_addresses(v=4))
+def test_an_ipv4_address_is_judged_alike_in_every_ipv6_form(address: IPv4Address) -> None:
+    number = int(address)
+    for form in (
+        (0xFFFF << 32) + number,
+        (0x64FF9B << 96) + number,
+        (0x2002 << 112) + (number << 80),
+    ):
+        assert is_public(IPv6Address(form)) == is_public(address)
+
+
+@settings(deadline=None)
+@given(st.text() | st.ip_addresses().map(str).map("http://{}/".format))
+def test_arbitrary_text_never_raises(text: str) -> None:
+    Guard(PUBLIC_PROVIDER).check_url(text)
+    Guard(PUBLIC_PROVIDER).check_url(f"http://{text}")
+    expires_at(text)
+    expires_at(f"http://example.test/?{text}")
+
+
+def test_addresses_of_no_use_are_never_public() -> None:
+    assert not any(is_public(ip_address(address)) for address in FORBIDDEN)
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://x.test/a%2Fb%zz?sig=a%2bB%3d&x=+&y=a/b?c,;:@!$'()*~|{}\"<>^`", None),
+        ("https://x.test/a/../b//c?&&=", None),
+        ("https://x.test/a b?q=c d", "https://x.test/a%20b?q=c%20d"),
+        ("https://x.test/\u00e4?q=\u4e2d", "https://x.test/%C3%A4?q=%E4%B8%AD"),
+        ("https://x.test/a\x00b\x7f", "https://x.test/a%00b%7F"),
+        ("https://b\u00fccher.test:81/\u00fc?a=%2f", "https://xn--bcher-kva.test:81/%C3%BC?a=%2f"),
+        ("  https://x.test/a ", "https://x.test/a"),
+    ],
+)
+def test_a_url_is_sent_as_it_came_but_for_what_cannot_be_sent(url: str, sent: str | None) -> None:
+    assert str(exact_url(url)) == (sent or url)
+
+
+@pytest.mark.parametrize(
+    ("query", "end"),
+    [
+        ("se=2026-08-21T10%3A30%3A00Z&sp=r&sv=2025-01-05&sig=a%2Bb", (2026, 8, 21, 10, 30)),
+        ("se=2026-08-21T12:30:00+02:00&sig=a", (2026, 8, 21, 10, 30)),
+        ("se=2026-08-21&sig=a", (2026, 8, 21)),
+        ("X-Amz-Date=20260821T103000Z&X-Amz-Expires=600", (2026, 8, 21, 10, 40)),
+        ("X-Goog-Date=20260821T103000Z&X-Goog-Expires=604800", (2026, 8, 28, 10, 30)),
+        ("X-Tos-Date=20260821T103000Z&X-Tos-Expires=86400", (2026, 8, 22, 10, 30)),
+        ("x-oss-date=20260821T103000Z&x-oss-expires=3600", (2026, 8, 21, 11, 30)),
+        ("Expires=1787308200&OSSAccessKeyId=a&Signature=b", (2026, 8, 21, 10, 30)),
+        ("Expires=1787308200&Key-Pair-Id=a&Signature=b", (2026, 8, 21, 10, 30)),
+    ],
+)
+def test_a_signed_url_says_when_it_expires(query: str, end: tuple[int, ...]) -> None:
+    year, month, day, *clock = end
+    hour, minute = clock or (0, 0)
+    expected = datetime(year, month, day, hour, minute, tzinfo=UTC)
+    assert expires_at(f"https://x.test/a.png?{query}") == expected
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "se=2026-08-21T10:30:00Z",
+        "se=soon&sig=a",
+        "Expires=3600",
+        "Expires=never",
+        "Expires=" + "9" * 30,
+        "Expires=" + "9" * 5000,
+        "X-Amz-Expires=600",
+        "X-Amz-Date=20260821&X-Amz-Expires=600",
+        "X-Amz-Date=20260821T103000Z&X-Amz-Expires=" + "9" * 20,
+    ],
+)
+def test_a_url_that_does_not_say_has_no_expiry(query: str) -> None:
+    assert expires_at(f"https://x.test/a.png?{query}") is None
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[tuple[TestServer, list[str]]]:
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.raw_path)
+        if request.path == "/go":
+            raise web.HTTPFound(f"http://127.0.0.1:{request.url.port}/secret")
+        return web.Response(body=b"file")
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    running = TestServer(app)
+    async with running:
+        yield running, seen
+
+
+async def fetch(server: TestServer, base_url: str, path: str) -> tuple[int, str]:
+    """Status and `Location` of files.example.test, which is the loopback server."""
+    table = {"files.example.test": ["127.0.0.1"]}
+    connector = aiohttp.TCPConnector(
+        resolver=GuardedResolver(Guard(base_url), FixedResolver(table))
+    )
+    async with aiohttp.ClientSession(connector=connector) as session:
+        url = exact_url(f"http://files.example.test:{server.port}{path}")
+        async with session.get(url, allow_redirects=False) as reply:
+            return reply.status, reply.headers.get("Location", "")
+
+
+async def test_no_request_reaches_a_private_address(server: tuple[TestServer, list[str]]) -> None:
+    running, seen = server
+    with pytest.raises(aiohttp.ClientConnectorError) as raised:
+        await fetch(running, PUBLIC_PROVIDER, "/a.png")
+    assert isinstance(raised.value.os_error, GuardError)
+    assert seen == []
+
+
+async def test_a_redirect_to_loopback_is_seen(server: tuple[TestServer, list[str]]) -> None:
+    running, seen = server
+    status, location = await fetch(running, "http://127.0.0.1/v1", "/go")
+    assert status == 302
+    assert "127.0.0.1 is not a public address" in (Guard(PUBLIC_PROVIDER).check_url(location) or "")
+    assert Guard("http://127.0.0.1/v1").check_url(location) is None
+    assert seen == ["/go"]
+
+
+async def test_a_signed_query_arrives_as_it_was_signed(
+    server: tuple[TestServer, list[str]],
+) -> None:
+    running, seen = server
+    path = "/a%2Fb.png?sig=a%2bB%3d&x=+&se=2026-08-21T10%3A30%3A00Z&q={}|~"
+    assert await fetch(running, "http://127.0.0.1/v1", path) == (200, "")
+    assert seen == [path]

@@ -1,0 +1,89 @@
+"""`batchgen models`: the table, one model, and what the provider has now."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from batchgen import catalog
+from tests.e2e.command import batchgen
+from tests.e2e.simulated import simulate
+
+TABLES = [*catalog.models(), *catalog.models("openai")]
+
+
+@pytest.mark.parametrize("model", TABLES, ids=[model.id for model in TABLES])
+def test_the_example_row_of_a_model_passes_its_checks(model: catalog.Model) -> None:
+    row = catalog.example(model)
+    params = {name: value for name, value in row.items() if name not in ("model", "prompt")}
+    assert model.check(model.normalise(params)) == ()
+    assert model.check_prompt(str(row.get("prompt", ""))) is None
+
+
+def test_the_table_tells_what_to_choose_by(tmp_path: Path) -> None:
+    ended = batchgen("models", "--search", "KONTEXT-PRO", cwd=tmp_path)
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert lines == [
+        ["model", "price", "images", "size", "inputs"],
+        ["flux/kontext-pro/image-to-image", "num_images", "1-4", "aspect_ratio", "image_url"],
+        ["flux/kontext-pro/text-to-image", "$0.052", "num_images", "1-4", "aspect_ratio"],
+    ]
+
+
+def test_a_search_that_finds_nothing_says_so(tmp_path: Path) -> None:
+    ended = batchgen("models", "--search", "zzz", cwd=tmp_path)
+    assert (ended.code, ended.out) == (2, "")
+    assert "'zzz'" in ended.err
+
+
+def test_one_model_is_shown_with_a_row_that_plans(tmp_path: Path) -> None:
+    ended = batchgen("models", "flux/schnell", cwd=tmp_path)
+    assert "1 to 4" in ended.out
+    (tmp_path / "row.jsonl").write_text(ended.out.splitlines()[-1])
+    assert batchgen("plan", "row.jsonl", cwd=tmp_path).code == 0
+
+
+def test_a_model_of_openai_is_priced_by_its_tokens(tmp_path: Path) -> None:
+    ended = batchgen("models", "gpt-image-1", "--provider", "openai", cwd=tmp_path)
+    assert "for a million tokens" in ended.out
+    assert "response_format" not in ended.out
+
+
+def test_json_is_for_programs(tmp_path: Path) -> None:
+    (one,) = json.loads(batchgen("models", "--search", "reve/edit", "--json", cwd=tmp_path).out)
+    assert (one["id"], one["count_key"], one["inputs"]) == ("reve/edit-image", None, ["image_url"])
+
+
+def test_live_asks_the_provider_and_needs_no_key(tmp_path: Path) -> None:
+    with simulate(cwd=tmp_path) as base_url:
+        words = ("models", "--live", "--base-url", base_url)
+        listed = json.loads(batchgen(*words, "--json", cwd=tmp_path).out)
+        other = batchgen(*words, "--provider", "openai", cwd=tmp_path)
+        shown = batchgen(*words, "flux/dev", cwd=tmp_path)
+
+    assert len(listed) >= len(catalog.models())
+    assert all(one["live"] for one in listed if one["id"] in ("flux/dev", "dall-e-3"))
+    assert "has it" in shown.out
+    assert any(
+        line.startswith("flux/dev ") and line.endswith("not in the catalogue")
+        for line in other.out.splitlines()
+    )
+
+
+def test_a_provider_that_cannot_be_asked_is_told(tmp_path: Path) -> None:
+    ended = batchgen("models", "--live", "--base-url", "http://127.0.0.1:9", cwd=tmp_path)
+    assert ended.code == 2
+    assert "http://127.0.0.1:9/v1/models gave no list of models" in ended.err
+    public = batchgen("models", "--live", "--base-url", "http://example.com", cwd=tmp_path)
+    assert "https:// is right" in public.err
+
+
+def test_live_marks_what_either_side_does_not_have(tmp_path: Path) -> None:
+    with simulate(cwd=tmp_path) as base_url:
+        found = batchgen(
+            *("models", "--live", "--base-url", base_url, "--provider", "openai", "--json"),
+            cwd=tmp_path,
+        )
+    by_id = {one["id"]: one for one in json.loads(found.out)}
+    assert by_id["dall-e-3"] == {**by_id["dall-e-3"], "live": True, "known": True}
+    assert by_id["flux/dev"] == {"id": "flux/dev", "known": False, "live": True}

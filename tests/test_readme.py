@@ -1,0 +1,37 @@
+"""The README is held against the code."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import batchgen
+from tests.readme_tables import PAGES, README, filled, tables
+
+
+def test_every_table_is_as_the_code_has_it() -> None:
+    texts = [page.read_text() for page in PAGES]
+    assert all(f"<!-- {name} -->" in "".join(texts) for name in tables())
+    for text in texts:
+        assert filled(text) == text, "run: python -m tests.readme_tables"
+
+
+def test_the_readme_stays_readable_in_one_sitting() -> None:
+    assert len(README.read_text().splitlines()) < 400
+
+
+def test_the_example_job_of_the_readme_plans(tmp_path: Path) -> None:
+    text = README.read_text()
+    job = text.split("```yaml\n", 1)[1].split("```", 1)[0]
+    (tmp_path / "spring.yaml").write_text(job)
+    shutil.copy(README.parent / "jobs" / "products.csv", tmp_path / "products.csv")
+
+    ended = batchgen("plan", "spring.yaml", cwd=tmp_path)
+
+    assert ended.code == 0, ended.err
+    assert "10 tasks" in ended.out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["--version"]])
+def test_help_needs_nothing(words: list[str], tmp_path: Path) -> None:
+    assert batchgen(*words, cwd=tmp_path).code == 0

@@ -1,0 +1,152 @@
+"""The schema of the job file, held against what reads it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from batchgen.job import Flags, read_job
+from batchgen.schema import DIALECT, job_schema
+from batchgen.settings import SECTIONS
+from tests.e2e.command import batchgen
+
+JOBS = sorted((Path(__file__).resolve().parents[1] / "jobs").glob("*.yaml"))
+SCHEMA: dict[str, Any] = job_schema()
+_VALIDATOR = Draft202012Validator(SCHEMA)
+_JUNK: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.text() | st.just([]) | st.just({})
+)
+# What more than types decides: a name that has to be known, a template, a URL.
+_BEYOND_TYPES = {
+    ("", "provider"): st.sampled_from(["aimlapi", "openai", "simulator"]),
+    ("", "defaults"): st.just({"model": "flux/schnell"}),
+    ("", "prompts"): st.just(["A fox"]),
+    ("output", "filename"): st.just("{sku}/{id}-{n}.{ext}"),
+}
+# A section with keys that are required is drawn as a whole.
+_SETTINGS = [
+    (section, key)
+    for section, keys in SECTIONS.items()
+    if "." not in section and not (section and SCHEMA["properties"][section].get("required"))
+    for key in keys
+]
+
+
+def _shape(section: str, key: str) -> dict[str, Any]:
+    node = SCHEMA["properties"][section] if section else SCHEMA
+    found: dict[str, Any] = node["properties"][key]
+    return found
+
+
+def _values(shape: Mapping[str, Any]) -> st.SearchStrategy[Any]:  # noqa: PLR0911  # one a kind
+    """Values that a schema of the kinds used here accepts."""
+    if "anyOf" in shape:
+        return st.one_of(*map(_values, shape["anyOf"]))
+    if "enum" in shape or "const" in shape:
+        return st.sampled_from(shape.get("enum") or [shape["const"]])
+    match shape.get("type"):
+        case "string" if "pattern" in shape:
+            return st.from_regex(shape["pattern"].replace("$", r"\Z"))
+        case "string":
+            return st.text(min_size=shape.get("minLength", 0))
+        case "boolean":
+            return st.booleans()
+        case "integer":
+            return st.integers(shape["minimum"], shape["maximum"])
+        case "number":
+            least = shape.get("minimum", shape.get("exclusiveMinimum"))
+            return st.floats(
+                least, min(shape.get("maximum", 1e9), 1e9), exclude_min="minimum" not in shape
+            )
+        case "array":
+            return st.lists(_values(shape.get("items", {"const": 1})), min_size=1, max_size=3)
+        case "object" if "properties" in shape:
+            return st.fixed_dictionaries(
+                {key: _values(shape["properties"][key]) for key in shape.get("required", ())},
+                optional={
+                    key: _values(one)
+                    for key, one in shape["properties"].items()
+                    if key not in shape.get("required", ()) and isinstance(one, dict)
+                },
+            )
+        case _:
+            return st.just({})
+
+
+def _problems(section: str, key: str, value: Any) -> list[str]:
+    values = {section: {key: value}} if section else {key: value}
+    _, problems = read_job(values, {}, "job.yaml", Flags())
+    return [str(problem) for problem in problems]
+
+
+def _job(section: str, key: str, value: Any) -> dict[str, Any]:
+    return {"prompts": ["A fox"], **({section: {key: value}} if section else {key: value})}
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["$schema"] == DIALECT
+
+
+@given(st.data(), st.sampled_from(_SETTINGS))
+def test_what_the_schema_accepts_is_read_without_problems(
+    data: st.DataObject, setting: tuple[str, str]
+) -> None:
+    if setting == ("", "providers"):
+        return  # beyond types throughout: names, URLs, headers
+    beyond = _BEYOND_TYPES.get(setting)
+    value = data.draw(_values(_shape(*setting)) if beyond is None else beyond)
+    assert _VALIDATOR.is_valid(_job(*setting, value))
+    problems = _problems(*setting, value)
+    assume(not any("100 years" in problem for problem in problems))  # a pattern cannot tell
+    assert problems == []
+
+
+@given(_JUNK, st.sampled_from(_SETTINGS))
+def test_what_is_read_without_problems_the_schema_accepts(
+    value: Any, setting: tuple[str, str]
+) -> None:
+    section, key = setting
+    if value is None or setting == ("", "prompts") or _problems(section, key, value):
+        return  # a key without a value is as good as none, and an editor may still point at it
+    assert _VALIDATOR.is_valid(_job(section, key, value))
+
+
+def test_both_know_the_same_keys() -> None:
+    for section, keys in SECTIONS.items():
+        node: Any = SCHEMA
+        for part in filter(None, section.replace("[]", "").split(".")):
+            node = node["additionalProperties"] if part == "NAME" else node["properties"][part]
+        node = node.get("items", node)
+        assert set(node["properties"]) == set(keys), section
+        assert node["additionalProperties"] is False
+
+
+def test_an_unknown_key_is_refused_by_both() -> None:
+    assert not _VALIDATOR.is_valid(_job("limits", "concurency", 4))
+    assert _problems("limits", "concurency", 4)
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.stem)
+def test_the_example_jobs_fit(path: Path) -> None:
+    _VALIDATOR.validate(yaml.safe_load(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    "row", [7, ["A fox"], {"prompt": 7}, {"id": [], "prompt": "A fox"}, {"model": {}}]
+)
+def test_a_row_of_a_wrong_shape_does_not_fit(row: Any) -> None:
+    assert not _VALIDATOR.is_valid({"prompts": [row]})
+
+
+def test_parameters_of_every_model_are_offered(tmp_path: Path) -> None:
+    ended = batchgen("schema", cwd=tmp_path)
+    assert yaml.safe_load(ended.out) == SCHEMA
+    row = SCHEMA["properties"]["prompts"]["items"]["anyOf"][1]["properties"]
+    assert {"image_size", "size", "seed", "num_images"} <= set(row)
+    assert "flux/schnell" in row["model"]["anyOf"][0]["enum"]

@@ -1,0 +1,340 @@
+"""The network's edge against real servers on loopback."""
+
+import asyncio
+import base64
+import json
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from batchgen.errors import UsageError
+from batchgen.store import LocalStore
+from batchgen.transport import AiohttpTransport, Service
+from batchgen.types import FaultKind, HttpRequest, HttpResponse, NetworkFault, Spooled
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+REQUEST = HttpRequest("POST", "/v1/images/generations", {"model": "m", "prompt": "ü"})
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 5000
+CANARY = "sk-canary-5309"
+
+
+@asynccontextmanager
+async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    app = web.Application(client_max_size=2**24)
+    app.router.add_route("*", "/{tail:.*}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    await site.start()
+    try:
+        yield f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    store = LocalStore(tmp_path, is_taken=lambda _: False)
+    store.prepare()
+    return store
+
+
+def transport(base_url: str, store: LocalStore, timeout_s: float = 10.0) -> AiohttpTransport:
+    service = Service(base_url, CANARY, ("Idempotency-Key", "X-Client-Request-Id"), timeout_s)
+    return AiohttpTransport(service, connections=4, open_sink=store.open_sink)
+
+
+def leftovers(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / ".batchgen" / "tmp").iterdir())
+
+
+async def test_a_request_carries_key_body_and_both_key_headers(store: LocalStore) -> None:
+    seen: dict[str, str] = {}
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.update(request.headers)
+        seen["path"] = request.path
+        seen["body"] = await request.text()
+        return web.json_response({"data": []}, status=201)
+
+    async with serving(answer) as base, transport(base + "/v1/", store) as client:
+        reply = await client.send(REQUEST, "bg-1")
+
+    assert isinstance(reply, HttpResponse)
+    assert (reply.status, reply.body) == (201, b'{"data": []}')
+    assert seen["path"] == "/v1/images/generations"
+    assert json.loads(seen["body"]) == REQUEST.body
+    assert seen["Authorization"] == f"Bearer {CANARY}"
+    assert seen["Idempotency-Key"] == seen["X-Client-Request-Id"] == "bg-1"
+    assert seen["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/", "/v2"])
+def test_a_base_url_may_have_its_version_or_not(ending: str) -> None:
+    service = Service("https://host/openai" + ending, None)
+    assert service.url("/v1/images/generations") == "https://host/openai/v1/images/generations"
+
+
+async def test_base64_goes_to_a_file_and_the_rest_to_the_parser(store: LocalStore) -> None:
+    body = {"data": [{"b64_json": base64.b64encode(PICTURE).decode()}]}
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(body)
+
+    async with serving(answer) as base, transport(base, store) as client:
+        reply = await client.send(REQUEST, "k")
+
+    assert isinstance(reply, HttpResponse)
+    assert json.loads(reply.body) == {"data": [{"b64_json": "batchgen-payload:0"}]}
+    assert reply.payloads[0].path.read_bytes() == PICTURE
+
+
+async def test_a_reply_that_breaks_off_leaves_no_file(store: LocalStore, tmp_path: Path) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "9000000"})
+        await response.prepare(request)
+        await response.write(b'{"data":[{"b64_json":"' + base64.b64encode(PICTURE))
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async with serving(answer) as base, transport(base, store) as client:
+        reply = await client.send(REQUEST, "k")
+
+    assert isinstance(reply, NetworkFault)
+    assert (reply.kind, reply.sent) == (FaultKind.CONNECTION, True)
+    assert leftovers(tmp_path) == []
+
+
+async def test_bad_base64_is_a_bad_response_and_leaves_no_file(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text='{"data":[{"b64_json":"iVBO$$$$"}]}')
+
+    async with serving(answer) as base, transport(base, store) as client:
+        reply = await client.send(REQUEST, "k")
+
+    assert isinstance(reply, NetworkFault)
+    assert reply.kind is FaultKind.BAD_RESPONSE
+    assert leftovers(tmp_path) == []
+
+
+async def test_a_server_that_never_answers_is_cut_and_counts_as_sent(store: LocalStore) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError("never reached")
+
+    async with serving(answer) as base, transport(base, store, timeout_s=0.2) as client:
+        reply = await client.send(REQUEST, "k")
+
+    assert reply == NetworkFault(FaultKind.TIMEOUT, "no complete reply in time", sent=True)
+
+
+async def test_a_port_where_nobody_listens_was_not_sent_to(store: LocalStore) -> None:
+    async with transport("http://127.0.0.1:9", store) as client:
+        reply = await client.send(REQUEST, "k")
+
+    assert isinstance(reply, NetworkFault)
+    assert (reply.kind, reply.sent) == (FaultKind.CONNECTION, False)
+
+
+async def test_the_provider_cannot_redirect_the_key_away(store: LocalStore) -> None:
+    asked = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        raise web.HTTPTemporaryRedirect("/elsewhere")
+
+    async with serving(answer) as base, transport(base, store) as client:
+        reply = await client.send(REQUEST, "k")
+
+    assert isinstance(reply, HttpResponse)
+    assert reply.status == 307
+    assert asked == ["/v1/images/generations"]
+
+
+async def test_a_file_is_fetched_without_the_key_and_with_its_query_as_it_came(
+    store: LocalStore,
+) -> None:
+    seen: dict[str, str] = {}
+
+    async def answer(request: web.Request) -> web.Response:
+        seen["path"] = request.raw_path
+        seen["authorization"] = request.headers.get("Authorization", "")
+        return web.Response(body=PICTURE)
+
+    async with serving(answer) as base, transport(base, store) as client:
+        reply = await client.fetch(base + "/a%2Fb.png?sig=a%2Bb%3D&se=2026-01-01T00%3A00")
+
+    assert isinstance(reply, HttpResponse)
+    payload = reply.payloads[0]
+    assert isinstance(payload, Spooled)
+    assert payload.path.read_bytes() == PICTURE
+    assert seen == {
+        "path": "/a%2Fb.png?sig=a%2Bb%3D&se=2026-01-01T00%3A00",
+        "authorization": "",
+    }
+
+
+async def test_redirects_of_a_file_are_followed_but_not_forever(store: LocalStore) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        left = int(request.query["left"])
+        if left:
+            raise web.HTTPFound(f"/file?left={left - 1}")
+        return web.Response(body=PICTURE)
+
+    async with serving(answer) as base, transport(base, store) as client:
+        near = await client.fetch(base + "/file?left=3")
+        far = await client.fetch(base + "/file?left=20")
+
+    assert isinstance(near, HttpResponse)
+    assert len(near.payloads) == 1
+    assert isinstance(far, NetworkFault)
+    assert far.kind is FaultKind.UNSAFE_URL
+
+
+@pytest.mark.parametrize(
+    "place", ["http://[bad", "http://a..b/x", f"http://{'a' * 64}/x", "http://:0:0/", "//[", "x://"]
+)
+async def test_a_redirect_to_what_is_no_url_is_a_fault_of_its_task(
+    store: LocalStore, place: str
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": place})
+
+    async with serving(answer) as base, transport(base, store) as client:
+        reply = await client.fetch(base + "/file")
+
+    assert isinstance(reply, NetworkFault)
+    assert reply.kind in (FaultKind.UNSAFE_URL, FaultKind.CONNECTION)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "http://localhost:1/x", "file:///etc/x"])
+async def test_a_public_provider_cannot_point_to_this_machine(store: LocalStore, url: str) -> None:
+    async with transport("https://api.example.com/v1", store) as client:
+        reply = await client.fetch(url)
+
+    assert isinstance(reply, NetworkFault)
+    assert reply.kind is FaultKind.UNSAFE_URL
+
+
+async def test_the_key_is_in_no_message(store: LocalStore) -> None:
+    client = transport("http://127.0.0.1:9", store)
+    async with client:
+        reply = await client.send(REQUEST, "k")
+    assert CANARY not in repr(reply) + repr(Service("http://h", CANARY))
+
+
+async def test_the_providers_headers_go_to_it_and_to_nobody_else(store: LocalStore) -> None:
+    seen = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("X-Team"))
+        return web.Response(body=PICTURE) if request.method == "GET" else web.json_response({})
+
+    async with serving(answer) as base:
+        service = Service(base, CANARY, headers={"X-Team": "t-1", "authorization": "Token t-2"})
+        async with AiohttpTransport(service, connections=1, open_sink=store.open_sink) as client:
+            await client.send(REQUEST, "bg-1")
+            await client.fetch(base + "/a.png")
+
+    assert seen == ["t-1", None]
+    assert "t-1" not in repr(service)
+
+
+async def test_what_a_reply_repeats_of_a_secret_is_cut_out(store: LocalStore) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"message": request.headers["X-Team"]}, status=400)
+
+    async with serving(answer) as base:
+        service = Service(base, None, headers={"X-Team": "canary-2"}, secrets=("canary-2",))
+        async with AiohttpTransport(service, connections=1, open_sink=store.open_sink) as client:
+            reply = await client.send(REQUEST, "bg-1")
+
+    assert isinstance(reply, HttpResponse)
+    assert reply.body == b'{"message": "***"}'
+
+
+async def test_a_proxy_carries_requests_and_downloads(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "netrc").write_text("default login me password canary-netrc\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    seen = []
+
+    async def carry(request: web.Request) -> web.Response:
+        seen.append((request.headers["Host"], request.headers.get("Authorization")))
+        return web.Response(body=PICTURE) if request.method == "GET" else web.json_response({})
+
+    async with serving(carry) as proxy:
+        service = Service("http://198.51.100.7/v1", CANARY, proxies={"http": proxy})
+        async with AiohttpTransport(service, connections=1, open_sink=store.open_sink) as client:
+            sent = await client.send(REQUEST, "bg-1")
+            fetched = await client.fetch("http://93.184.215.14/a.png")
+
+    assert isinstance(sent, HttpResponse)
+    assert isinstance(fetched, HttpResponse)
+    assert len(fetched.payloads) == 1
+    assert seen == [("198.51.100.7", f"Bearer {CANARY}"), ("93.184.215.14", None)]
+
+
+async def test_a_proxy_is_no_way_to_a_private_host(store: LocalStore) -> None:
+    service = Service("https://api.example.test", CANARY, proxies={"http": "http://127.0.0.1:9"})
+    async with AiohttpTransport(service, connections=1, open_sink=store.open_sink) as client:
+        reply = await client.fetch("http://10.0.0.7/a.png")
+
+    assert isinstance(reply, NetworkFault)
+    assert reply.kind is FaultKind.UNSAFE_URL
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for 127.0.0.1 that nobody signed, with its key beside it."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl makes the certificate, and is not installed")
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -keyout key.pem"
+    subprocess.run(
+        [openssl, *words.split(), "-out", "cert.pem", "-addext", "subjectAltName=IP:127.0.0.1"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    return tmp_path / "cert.pem"
+
+
+async def test_a_certificate_of_its_own_is_trusted_where_the_job_names_it(
+    store: LocalStore, certificate: Path
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({})
+
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, certificate.with_name("key.pem"))
+    async with serving(answer, tls) as base:
+        replies = []
+        for ca_file in (certificate, None):
+            service = Service(base, None, ca_file=ca_file)
+            async with AiohttpTransport(
+                service, connections=1, open_sink=store.open_sink
+            ) as client:
+                replies.append(await client.send(REQUEST, "bg-1"))
+
+    assert isinstance(replies[0], HttpResponse)
+    assert isinstance(replies[1], NetworkFault)
+    assert not replies[1].sent
+
+
+def test_a_file_without_certificates_is_told(store: LocalStore, tmp_path: Path) -> None:
+    (tmp_path / "none.pem").write_text("nothing")
+    for name, why in (("none.pem", "no PEM file"), ("gone.pem", "there is no such file")):
+        service = Service("https://h", None, ca_file=tmp_path / name)
+        with pytest.raises(UsageError, match=why):
+            AiohttpTransport(service, connections=1, open_sink=store.open_sink)
