@@ -1,4 +1,4 @@
-"""The tables of README and docs/ as the code has them; `python -m tests.readme_tables` fills them."""
+"""The tables of README and docs/ as the code has them; run as a module, it fills them in."""
 
 import argparse
 import re
