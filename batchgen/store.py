@@ -1,31 +1,37 @@
 """Puts bytes at a path, atomically: the local store.
 
-A payload is written to a temporary file in DIR/.batchgen/tmp while it arrives. Publishing is
-fsync of the file, a hard link at its path, fsync of the folder (and of those that a new folder
-was made in); only then does it count as stored. The temporary name goes when the ledger has the
-outcome. So a crash before the link leaves a temporary file, swept when the next run starts; after
-it, a file with two names: an orphan, which whoever wants that path next takes over. A file that
-stands at the path and is no orphan is somebody else's and is never touched.
+A payload waits in memory or in a temporary file in DIR/.batchgen/tmp (`spool.py`). Publishing is
+fsync of the temporary file, a hard link at its path, fsync of the folder (and of those that a new
+folder was made in); only then does it count as stored. What waits to be published goes through
+these steps together, so that many share the fsync of their folder. The temporary name goes when
+the ledger has the outcome. So a crash before the link leaves a temporary file, swept when the
+next run starts; after it, a file with two names: an orphan, which whoever wants that path next
+takes over. A file that stands at the path and is no orphan is somebody else's and is never
+touched.
 """
 
-import asyncio
-import contextlib
 import errno
 import hashlib
-import itertools
+import io
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count, groupby
 from pathlib import Path
 
 from batchgen.errors import StorageError
-from batchgen.media import MediaType, dimensions, sniff
+from batchgen.grouping import Grouped
+from batchgen.media import MediaType, Size, dimensions, sniff
+from batchgen.spool import Spool, unwritable
 from batchgen.types import Artifact, Spooled
 
-HEAD_BYTES = 4096
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-_FILE_THREADS = 8  # fsync waits on the disk: more than cores pays
+_FILE_THREADS = 4  # fsync waits on the disk: more than cores pays
+_MOST_AT_ONCE = 32
+_CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
 
 
 class LocalStore:
@@ -39,10 +45,13 @@ class LocalStore:
         self._temporary = root / ".batchgen" / "tmp"
         self._is_taken = is_taken
         self._token = secrets.token_hex(4)  # names apart from those that earlier runs left
-        self._numbers = itertools.count(1)
+        self._numbers = count(1)
         self._orphans: set[tuple[int, int]] = set()
         self._unsettled: dict[str, Path] = {}
-        self._pool = ThreadPoolExecutor(_FILE_THREADS, thread_name_prefix="store")
+        self._settled: deque[Path] = deque()
+        self._publishing = Grouped(
+            self._publish, name="store", threads=_FILE_THREADS, most=_MOST_AT_ONCE
+        )
 
     def prepare(self) -> int:
         """Make the folders and sweep temporary files; return how many were swept.
@@ -62,27 +71,29 @@ class LocalStore:
                     leftover.unlink()
                     swept += 1
         except OSError as error:
-            raise _failed(self._temporary, error) from error
+            raise unwritable(self._temporary, error) from error
         return swept
 
     def sweep(self) -> None:
         """Remove all temporary files, once a run has left nothing undone."""
         for leftover in self._temporary.iterdir():
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 leftover.unlink()
 
     def close(self) -> None:
-        """Wait for the file threads."""
-        self._pool.shutdown()
+        """Wait for the file threads; what is settled has no second name then."""
+        self._publishing.close()
+        self._unlink_settled()
 
-    def open_sink(self) -> "FileSink":
-        """A new temporary file that a payload is written to."""
-        return FileSink(self._temporary / f"{self._token}-{next(self._numbers)}.part")
+    def open_sink(self) -> Spool:
+        """What takes the bytes of a payload while they arrive."""
+        return Spool(self._temporary / f"{self._token}-{next(self._numbers)}.part")
 
     def discard(self, spooled: Spooled) -> None:
         """Remove a payload that will not be published."""
-        with contextlib.suppress(OSError):
-            spooled.path.unlink()
+        if spooled.data is None:
+            with suppress(OSError):
+                spooled.path.unlink()
 
     async def publish(self, spooled: Spooled, filename: str, n: int) -> Artifact:
         """Store a payload as number `n` of its task at `filename` (with `{n}` and `{ext}` open).
@@ -91,47 +102,37 @@ class LocalStore:
         left alone and the artifact gets the next free name. Raises StorageError; bytes of no known
         type are a ValueError.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._publish, spooled, filename, n)
+        media = sniff(spooled.head)
+        if media is None:
+            raise ValueError(f"a payload of no known type was accepted: {spooled.head[:24]!r}")
+        wanted = open_filename(filename, n, media.extension)
+        return await self._publishing.result_of(_Publication(spooled, media, wanted))
 
     def settle(self, artifacts: Iterable[Artifact]) -> None:
         """The ledger has these artifacts: their temporary names may go."""
         for artifact in artifacts:
             temporary = self._unsettled.pop(artifact.path, None)
             if temporary is not None:
-                self._pool.submit(temporary.unlink, missing_ok=True)
+                self._settled.append(temporary)
 
-    def _publish(self, spooled: Spooled, filename: str, n: int) -> Artifact:
-        media = sniff(spooled.head)
-        if media is None:
-            raise ValueError(f"a payload of no known type was accepted: {spooled.head[:24]!r}")
-        try:
-            size = _fsync_and_measure(spooled.path, media)
-            wanted = open_filename(filename, n, media.extension)
-            wanted = self._with_folder(wanted)
-            path = self._place(spooled.path, wanted)
-            fsync_folder((self._root / path).parent)
-        except OSError as error:
-            raise _failed(self._root, error) from error
-        width, height = size or (None, None)
-        return Artifact(path, spooled.size_bytes, spooled.sha256, media.mime, width, height)
+    def _publish(self, group: "Sequence[_Publication]") -> "Sequence[Artifact | BaseException]":
+        for step in (_write, _make_durable, self._place):
+            for one in group:
+                one.take(step)
+        placed = [one for one in group if one.error is None]
+        for _, inside in groupby(sorted(placed, key=_folder_of), key=_folder_of):
+            self._fsync_folder_of(list(inside))
+        self._unlink_settled()
+        return [one.artifact() if one.error is None else one.error for one in group]
 
-    def _with_folder(self, wanted: str) -> str:
-        """Make the folder of a path; where a file is in its way, the path without folders."""
-        try:
-            make_folder((self._root / wanted).parent)
-        except (FileExistsError, NotADirectoryError):
-            return wanted.replace("/", "-")
-        return wanted
-
-    def _place(self, temporary: Path, wanted: str) -> str:
-        """Give the file its name below the root: the wanted one, or the next that is free."""
-        for path in _names(wanted):
+    def _place(self, one: "_Publication") -> None:
+        """Give a file its name below the root: the wanted one, or the next that is free."""
+        for path in _names(self._with_folder(one.wanted)):
             target = self._root / path
             if self._is_orphan(target, path):
                 target.unlink()
             try:
-                os.link(temporary, target)
+                os.link(one.spooled.path, target)
             except FileExistsError:
                 continue
             except OSError as error:
@@ -139,10 +140,20 @@ class LocalStore:
                     raise
                 if os.path.lexists(target):
                     continue
-                temporary.rename(target)
-            self._unsettled[path] = temporary
-            return path
-        raise AssertionError("numbers do not end")
+                one.spooled.path.rename(target)
+            self._unsettled[path] = one.spooled.path
+            one.path = path
+            return
+
+    def _with_folder(self, wanted: str) -> str:
+        """Make the folder of a path; where a file is in its way, the path without folders."""
+        if "/" not in wanted:
+            return wanted
+        try:
+            make_folder((self._root / wanted).parent)
+        except (FileExistsError, NotADirectoryError):
+            return wanted.replace("/", "-")
+        return wanted
 
     def _is_orphan(self, target: Path, path: str) -> bool:
         if not self._orphans:
@@ -153,61 +164,96 @@ class LocalStore:
             return False
         return (found.st_dev, found.st_ino) in self._orphans and not self._is_taken(path)
 
+    def _fsync_folder_of(self, together: "Sequence[_Publication]") -> None:
+        first, *others = together
+        first.take(lambda one: fsync_folder((self._root / one.path).parent))
+        for one in others:
+            one.error = first.error
 
-class FileSink:
-    """A temporary file that hashes what passes through it."""
+    def _unlink_settled(self) -> None:
+        with suppress(IndexError):  # another thread has taken the last one
+            while True:
+                self._settled.popleft().unlink(missing_ok=True)
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._hash = hashlib.sha256()
-        self._size = 0
-        self._head = b""
+
+@dataclass(slots=True)
+class _Publication:
+    """A payload on its way to its path below the root; error: what ended it."""
+
+    spooled: Spooled
+    media: MediaType
+    wanted: str
+    handle: int = -1
+    sha256: str = ""
+    size: Size | None = None
+    path: str = ""
+    error: BaseException | None = None
+
+    def take(self, step: "Callable[[_Publication], None]") -> None:
+        """Take a step unless an earlier one failed; its error is for its own caller."""
+        if self.error is not None:
+            return
         try:
-            self._file = path.open("xb", buffering=0)
+            step(self)
         except OSError as error:
-            raise _failed(path, error) from error
+            self.error = unwritable(self.spooled.path, error)
+        except BaseException as error:  # noqa: BLE001  # others of the group go on
+            self.error = error
 
-    def write(self, data: bytes) -> None:
-        """Append; raises StorageError when the disk is full."""
-        if self._size < HEAD_BYTES:
-            self._head += data[: HEAD_BYTES - self._size]
-        self._hash.update(data)
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[self._file.write(view) :]
-        except OSError as error:
-            raise _failed(self._path, error) from error
-        self._size += len(data)
+    def artifact(self) -> Artifact:
+        width, height = self.size or (None, None)
+        return Artifact(
+            self.path, self.spooled.size_bytes, self.sha256, self.media.mime, width, height
+        )
 
-    def close(self) -> Spooled:
-        """Everything is written; the file is not yet durable."""
-        self._file.close()
-        return Spooled(self._path, self._size, self._hash.hexdigest(), self._head)
 
-    def discard(self) -> None:
-        """Remove the file; harmless when repeated."""
-        self._file.close()
-        with contextlib.suppress(OSError):
-            self._path.unlink()
+def _folder_of(one: _Publication) -> str:
+    return one.path.rpartition("/")[0]
+
+
+def _write(one: _Publication) -> None:
+    """Have all bytes in the temporary file, on their way to the disk."""
+    spooled = one.spooled
+    if spooled.data is None:
+        one.handle = os.open(spooled.path, os.O_RDONLY | os.O_CLOEXEC)
+        one.sha256 = spooled.sha256
+        with open(one.handle, "rb", closefd=False) as file:
+            one.size = dimensions(file, one.media)
+        return
+    one.handle = os.open(spooled.path, _CREATE, 0o666)  # less what the umask takes away
+    try:
+        _write_all(one.handle, spooled.data)
+    except OSError:
+        os.close(one.handle)
+        spooled.path.unlink()  # on a full disk every block counts
+        raise
+    one.sha256 = hashlib.sha256(spooled.data).hexdigest()
+    one.size = dimensions(io.BytesIO(spooled.data), one.media)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def _make_durable(one: _Publication) -> None:
+    try:
+        os.fsync(one.handle)
+    finally:
+        os.close(one.handle)
 
 
 def _names(path: str) -> Iterator[str]:
     stem, dot, extension = path.rpartition(".")
     yield path
-    for number in itertools.count(2):
+    for number in count(2):
         yield f"{stem}~{number}{dot}{extension}"
 
 
 def open_filename(filename: str, n: int, extension: str) -> str:
     """Fill the two places that are open until the bytes are known."""
     return filename.replace("{n}", str(n)).replace("{ext}", extension)
-
-
-def _fsync_and_measure(path: Path, media: MediaType) -> tuple[int, int] | None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        return dimensions(file, media)
 
 
 def make_folder(folder: Path) -> None:
@@ -239,11 +285,3 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.rename(path)
     except OSError as error:
         raise StorageError(f"cannot write {path} ({error.strerror or error})") from error
-
-
-def _failed(path: Path, error: OSError) -> StorageError:
-    place = error.filename2 or error.filename or path
-    return StorageError(
-        f"cannot write {place} ({error.strerror or error}): free space or mend the"
-        " permissions, then run the same command again to go on"
-    )

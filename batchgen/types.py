@@ -84,15 +84,19 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """A payload whose bytes already stand in a temporary file of the output directory.
+    """A payload that has arrived whole: in memory if it is small, else in a temporary file.
 
+    path: of the temporary file of the output directory, made when it is published if not before.
+    sha256: empty for bytes in memory, which are hashed when they are published.
     head: the first bytes (at most 4096), enough to tell the type.
+    data: all bytes, where they are in memory.
     """
 
     path: Path
     size_bytes: int
     sha256: str
     head: bytes
+    data: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

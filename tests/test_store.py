@@ -4,6 +4,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import StorageError
-from batchgen.store import FileSink, LocalStore
+from batchgen.spool import MEMORY_BYTES, Spool
+from batchgen.store import LocalStore
 from batchgen.types import Spooled
 from tests.given import a_png, spooled
 
 PNG = a_png()
+LARGE = PNG + bytes(MEMORY_BYTES)  # has a file while it arrives
 HIDDEN = ".batchgen"
 
 
@@ -50,13 +53,16 @@ def temporary(root: Path) -> list[Path]:
     return list((root / HIDDEN / "tmp").iterdir())
 
 
-async def test_an_artifact_is_told_as_it_stands_on_disk(store: LocalStore, tmp_path: Path) -> None:
-    artifact = await store.publish(sink_of(store), "cats/{n}.{ext}", 2)
+@pytest.mark.parametrize("data", [PNG, LARGE], ids=["small", "large"])
+async def test_an_artifact_is_told_as_it_stands_on_disk(
+    store: LocalStore, tmp_path: Path, data: bytes
+) -> None:
+    artifact = await store.publish(sink_of(store, data), "cats/{n}.{ext}", 2)
 
-    assert (tmp_path / "cats" / "2.png").read_bytes() == PNG
+    assert (tmp_path / "cats" / "2.png").read_bytes() == data
     assert artifact.path == "cats/2.png"
-    assert artifact.size_bytes == len(PNG)
-    assert artifact.sha256 == hashlib.sha256(PNG).hexdigest()
+    assert artifact.size_bytes == len(data)
+    assert artifact.sha256 == hashlib.sha256(data).hexdigest()
     assert (artifact.media_type, artifact.width, artifact.height) == ("image/png", 64, 32)
     store.settle([artifact])
     store.close()
@@ -64,19 +70,24 @@ async def test_an_artifact_is_told_as_it_stands_on_disk(store: LocalStore, tmp_p
 
 
 @given(parts=st.lists(st.binary(max_size=3000), max_size=6))
-def test_what_passes_through_a_sink_is_measured_hashed_and_remembered(
+def test_what_passes_through_a_spool_is_measured_hashed_and_remembered(
     tmp_path_factory: pytest.TempPathFactory, parts: list[bytes]
 ) -> None:
-    sink = FileSink(tmp_path_factory.mktemp("sink") / "1.part")
+    path = tmp_path_factory.mktemp("spool") / "1.part"
+    spool = Spool(path, memory_bytes=5000)
     for part in parts:
-        sink.write(part)
-    found = sink.close()
+        spool.write(part)
+    found = spool.close()
 
     whole = b"".join(parts)
-    assert found.path.read_bytes() == whole
     assert found.size_bytes == len(whole)
-    assert found.sha256 == hashlib.sha256(whole).hexdigest()
     assert found.head == whole[:4096]
+    if len(whole) <= 5000:
+        assert found.data == whole
+        assert not path.exists()
+    else:
+        assert found.path.read_bytes() == whole
+        assert found.sha256 == hashlib.sha256(whole).hexdigest()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="tells which file is behind a handle")
@@ -249,12 +260,47 @@ async def test_where_a_file_is_in_the_way_of_a_folder_the_artifact_stands_beside
     assert visible(tmp_path) == {"cats", "cats-1.png"}
 
 
+@pytest.mark.parametrize("data", [PNG, LARGE], ids=["small", "large"])
 async def test_an_output_directory_that_was_deleted_is_told(
-    store: LocalStore, tmp_path: Path
+    store: LocalStore, tmp_path: Path, data: bytes
 ) -> None:
     (tmp_path / HIDDEN / "tmp").rmdir()
     with pytest.raises(StorageError, match="No such file"):
-        store.open_sink()
+        await store.publish(sink_of(store, data), "fox.{ext}", 1)
+
+
+async def test_what_is_published_together_shares_the_fsync_of_its_folder(
+    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders: list[str] = []
+
+    def fsync(handle: int, real: Callable[[int], None] = os.fsync) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            folders.append("fsync")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    payloads = [sink_of(store) for _ in range(200)]
+
+    await asyncio.gather(*(store.publish(one, f"{n}.{{ext}}", 1) for n, one in enumerate(payloads)))
+
+    assert len(visible(tmp_path)) == 200
+    assert 0 < len(folders) < 100
+
+
+async def test_of_payloads_published_together_one_that_fails_leaves_the_others_alone(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    payloads = [sink_of(store, LARGE) for _ in range(20)]
+    payloads[7].path.unlink()
+
+    artifacts = await asyncio.gather(
+        *(store.publish(one, f"{n}.{{ext}}", 1) for n, one in enumerate(payloads)),
+        return_exceptions=True,
+    )
+
+    assert [n for n, one in enumerate(artifacts) if isinstance(one, StorageError)] == [7]
+    assert len(visible(tmp_path)) == 19
 
 
 async def test_bytes_of_no_known_type_are_a_bug_of_the_caller(store: LocalStore) -> None:
@@ -263,8 +309,8 @@ async def test_bytes_of_no_known_type_are_a_bug_of_the_caller(store: LocalStore)
 
 
 def test_leftovers_are_swept_when_a_run_begins(store: LocalStore, tmp_path: Path) -> None:
-    sink_of(store)
-    sink_of(store)
+    sink_of(store, LARGE)
+    sink_of(store, LARGE)
     (tmp_path / "1.part").write_bytes(b"not in the temporary folder")
 
     assert store.prepare() == 2
@@ -272,9 +318,13 @@ def test_leftovers_are_swept_when_a_run_begins(store: LocalStore, tmp_path: Path
     assert visible(tmp_path) == {"1.part"}
 
 
-def test_a_payload_that_is_not_kept_is_removed(store: LocalStore, tmp_path: Path) -> None:
-    payload = sink_of(store)
+@pytest.mark.parametrize("data", [PNG, LARGE], ids=["small", "large"])
+def test_a_payload_that_is_not_kept_is_removed(
+    store: LocalStore, tmp_path: Path, data: bytes
+) -> None:
+    payload = sink_of(store, data)
     sink = store.open_sink()
+    sink.write(data)
     store.discard(payload)
     store.discard(payload)
     sink.discard()
@@ -288,12 +338,12 @@ from pathlib import Path
 from batchgen.errors import StorageError
 from batchgen.store import LocalStore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 store = LocalStore(Path(sys.argv[1]), is_taken=lambda path: False)
 store.prepare()
 sink = store.open_sink()
 try:
-    sink.write(b"x" * 1500)
+    sink.write(b"x" * 150_000)
 except StorageError as error:
     sink.discard()
     print(error)

@@ -1,0 +1,108 @@
+"""Work that costs less together: threads that take all that waits, do it, and wake the waiters.
+
+A group is as large as what arrived while the last one was under way, so that one alone waits for
+nobody and many share what is dear: a commit, an fsync, a change of threads.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Grouped(Generic[T, R]):
+    """Carries out orders in groups, on threads of its own.
+
+    carry_out: gives the result of each order of a group, in their order; an exception among them
+        is raised where that order's result is awaited, and one that it raises wherever one of the
+        group's is. most: orders in a group, which bounds how long the first of them waits.
+    """
+
+    def __init__(
+        self,
+        carry_out: Callable[[Sequence[T]], Sequence[R | BaseException]],
+        *,
+        name: str,
+        most: int,
+        threads: int = 1,
+    ) -> None:
+        self._carry_out = carry_out
+        self._most = most
+        self._queue: queue.SimpleQueue[_Order[T, R] | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def result_of(self, order: T) -> R:
+        """Have an order carried out. Whoever is cancelled here does not undo it."""
+        waiting = _Order[T, R](order, asyncio.get_running_loop())
+        self._queue.put(waiting)
+        return await waiting.future
+
+    def close(self) -> None:
+        """Carry out what waits and end the threads; harmless when repeated."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
+
+    def _work(self) -> None:
+        going_on = True
+        while going_on:
+            group, going_on = self._take()
+            if group:
+                _tell(group, self._results(group))
+
+    def _take(self) -> "tuple[list[_Order[T, R]], bool]":
+        group: list[_Order[T, R]] = []
+        order = self._queue.get()
+        while order is not None:
+            group.append(order)
+            if len(group) == self._most:
+                break
+            try:
+                order = self._queue.get_nowait()
+            except queue.Empty:
+                break
+        return group, order is not None
+
+    def _results(self, group: "list[_Order[T, R]]") -> Sequence[R | BaseException]:
+        try:
+            return self._carry_out([order.what for order in group])
+        except BaseException as error:  # noqa: BLE001  # a dead thread would leave all waiting
+            return [error] * len(group)
+
+
+class _Order(Generic[T, R]):
+    __slots__ = ("future", "loop", "what")
+
+    def __init__(self, what: T, loop: asyncio.AbstractEventLoop) -> None:
+        self.what = what
+        self.loop = loop
+        self.future: asyncio.Future[R] = loop.create_future()
+
+
+def _tell(group: "list[_Order[T, R]]", results: Sequence[R | BaseException]) -> None:
+    told = list(zip(group, results, strict=True))
+    for loop in {order.loop for order in group}:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any longer
+            loop.call_soon_threadsafe(_wake, [one for one in told if one[0].loop is loop])
+
+
+def _wake(told: "list[tuple[_Order[T, R], R | BaseException]]") -> None:
+    for order, result in told:
+        if order.future.done():  # its task was cancelled; what was done stands all the same
+            continue
+        if isinstance(result, BaseException):
+            order.future.set_exception(result)
+        else:
+            order.future.set_result(result)
