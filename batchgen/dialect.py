@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from batchgen import catalog
 from batchgen.endpoints import ENDPOINTS
 from batchgen.job import Job
@@ -25,7 +27,7 @@ class Dialect:
         parts = (task.params,) if whole or model is None else model.split(task.params)
         build = ENDPOINTS[task.endpoint].build_request
         path = self._provider.paths.get(task.endpoint)
-        requests = (build(replace(task, params=params)) for params in parts)
+        requests = (build(structs.replace(task, params=params)) for params in parts)
         return tuple(replace(one, path=path) if path else one for one in requests)
 
     def parse(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:

@@ -1,6 +1,7 @@
 """The glossary as frozen values.
 
 Every value here is data: no I/O, no clocks. Unions are closed by `match` and `assert_never`.
+What is made for each of a million rows is a Struct: a frozen dataclass takes ten times as long.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
+
+import msgspec
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -35,8 +38,7 @@ class Problem:
         return f"{where}: {label}{self.message}"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One raw mapping of a manifest with its file and line (of the row's first character).
 
     `textual` rows come from CSV, TSV and TXT: every value is a string and takes the type that
@@ -49,8 +51,7 @@ class Row:
     textual: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(msgspec.Struct, frozen=True):
     """A checked row (one of its copies) with a stable key.
 
     key: 32 hex digits, from the id or else from the request and its occurrence number.

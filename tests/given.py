@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from batchgen.ledger import Ledger
 from batchgen.types import Artifact, Outcome, Spooled, Status, Task
 
@@ -35,7 +37,7 @@ def a_task(number: int = 0, /, **changes: Any) -> Task:
         vars={"sku": "Ä-17"},
         filename=f"fox-{number}-{{n}}.{{ext}}",
     )
-    return replace(task, **changes)
+    return structs.replace(task, **changes)
 
 
 def an_artifact(path: str = "fox-0-1.png", **changes: Any) -> Artifact:

@@ -4,11 +4,13 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from msgspec import structs
 
 from batchgen.ledger import rows, sql
 from batchgen.ledger.connection import Transaction, connect
@@ -97,4 +99,4 @@ def facts_of(path: Path) -> dict[str, str]:
 def _placed(db: sqlite3.Connection, task: Task) -> Task:
     """A task that a later line tells again keeps the place of its first line."""
     row = db.execute(_ORDINAL, (task.key,)).fetchone()
-    return task if row is None else replace(task, ordinal=row["ordinal"])
+    return task if row is None else structs.replace(task, ordinal=row["ordinal"])

@@ -1,8 +1,10 @@
 """From a row's fields to a draft of its request: the model, its parameters, the variables."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import TypeAlias
+
+import msgspec
 
 from batchgen import catalog
 from batchgen.job import OWN_KEYS, SIMULATOR, Job
@@ -14,10 +16,10 @@ from batchgen.types import Json
 COUNT_KEYS = frozenset({"n", "count", "num_images"})
 _SIMULATED_MODEL = "flux/schnell"  # what the simulator draws with where no model is named
 _MOST_REMEMBERED = 4096
+_LONGEST_REMEMBERED = 100  # characters of a cell
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """What would be sent and what only templates see; texts may still be templates."""
 
     model_id: str
@@ -64,6 +66,10 @@ class _Use(Enum):
     NOTHING = auto()
 
 
+# A row's fields in their order, and what is made of each.
+_Layout: TypeAlias = tuple[tuple[str, _Use], ...]
+
+
 class Drafts:
     """Sorts the fields of rows into parameters and variables, flags last.
 
@@ -75,7 +81,8 @@ class Drafts:
         self._referenced = referenced
         self._flags = {name: text for name, text in job.overrides.items() if name != "model"}
         self._models: dict[str, catalog.Model | None] = {}
-        self._uses: dict[tuple[str, str, _Origin], _Use] = {}
+        self._layouts: dict[tuple[object, ...], _Layout] = {}
+        self._cells: dict[tuple[str, str, str], Json] = {}
 
     def draft(self, fields: Fields, axes: Mapping[str, Json]) -> Draft:
         """The draft of a row at a point of the matrix; raises RowError where it has no model."""
@@ -83,23 +90,20 @@ class Drafts:
         model = self.find(model_id)
         draft = Draft(model_id, model, {}, dict(fields.variables))
         given = {**fields.given, **axes} if axes else fields.given
-        for name, value in given.items():
-            if value is None or name in OWN_KEYS:
+        for (name, use), value in zip(
+            self._layout(model_id, given, fields, axes), given.values(), strict=True
+        ):
+            if value is None or use is _Use.NOTHING:
                 if name in axes:  # a point of the matrix that leaves the parameter out
                     draft.variables[name] = None
-                continue
-            origin = _Origin.AXIS if name in axes else _origin(name, fields)
-            match self._use(name, model_id, origin):
-                case _Use.PARAMETER:
-                    draft.params[name] = value
-                case _Use.TYPED:
-                    draft.params[name] = typed(model, name, str(value))
-                case _Use.VARIABLE:
-                    draft.variables[name] = value
-                case _Use.NOTHING:
-                    pass
+            elif use is _Use.VARIABLE:
+                draft.variables[name] = value
+            elif use is _Use.PARAMETER:
+                draft.params[name] = value
+            else:
+                draft.params[name] = self._typed(model, model_id, name, str(value))
         for name, text in self._flags.items():
-            draft.params[name] = typed(model, name, text)
+            draft.params[name] = self._typed(model, model_id, name, text)
         return draft
 
     def exact(self, model_id: str | None, params: Mapping[str, Json]) -> Draft:
@@ -127,16 +131,43 @@ class Drafts:
             raise RowError("no model: give --model, `defaults: {model: …}` or a `model` column")
         return model_id
 
-    def _use(self, name: str, model_id: str, origin: _Origin) -> _Use:
-        remembered = (name, model_id, origin)
-        use = self._uses.get(remembered)
-        if use is None:
-            if len(self._uses) >= _MOST_REMEMBERED:
-                self._uses.clear()
-            use = self._uses[remembered] = self._decide(name, model_id, origin)
-        return use
+    def _layout(
+        self,
+        model_id: str,
+        given: Mapping[str, Json],
+        fields: Fields,
+        axes: Mapping[str, Json],
+    ) -> _Layout:
+        """What is made of each given field; the rows of a list mostly agree in it."""
+        names = tuple(given)
+        origins = (tuple(fields.own), tuple(fields.row.fields), tuple(axes), fields.listed)
+        shape = (model_id, names, origins, fields.row.textual)
+        layout = self._layouts.get(shape)
+        if layout is None:
+            if len(self._layouts) >= _MOST_REMEMBERED:
+                self._layouts.clear()
+            layout = self._layouts[shape] = tuple(
+                (name, self._use(name, model_id, _origin(name, fields, axes))) for name in names
+            )
+        return layout
 
-    def _decide(self, name: str, model_id: str, origin: _Origin) -> _Use:
+    def _typed(self, model: catalog.Model | None, model_id: str, name: str, text: str) -> Json:
+        """As `typed`; what is seen often is worked out once."""
+        if len(text) > _LONGEST_REMEMBERED:
+            return typed(model, name, text)
+        cell = (model_id, name, text)
+        if cell in self._cells:
+            return self._cells[cell]
+        value = typed(model, name, text)
+        if not isinstance(value, dict | list):  # those could be changed by whoever takes them
+            if len(self._cells) >= _MOST_REMEMBERED:
+                self._cells.clear()
+            self._cells[cell] = value
+        return value
+
+    def _use(self, name: str, model_id: str, origin: _Origin) -> _Use:
+        if name in OWN_KEYS:
+            return _Use.NOTHING
         model = self.find(model_id)
         if model is not None and accepts(model, name):
             return _Use.TYPED if origin is _Origin.COLUMN else _Use.PARAMETER
@@ -172,7 +203,9 @@ def typed(model: catalog.Model | None, name: str, text: str) -> Json:
     return catalog.text_value(text) if model is None else model.from_text(name, text)
 
 
-def _origin(name: str, fields: Fields) -> _Origin:
+def _origin(name: str, fields: Fields, axes: Mapping[str, Json]) -> _Origin:
+    if name in axes:
+        return _Origin.AXIS
     if name not in fields.own:
         return _Origin.DEFAULT
     if fields.listed and name in fields.row.fields:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from types import MappingProxyType
+
+import msgspec
 
 from batchgen.job import OWN_KEYS
 from batchgen.manifest.values import canonical, shown
@@ -17,8 +18,7 @@ class RowError(ValueError):
     """What is wrong with a row; the message says what would be right."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
+class Fields(msgspec.Struct, frozen=True):
     """A row's fields, merged and of the right shapes; nothing is rendered yet.
 
     given: every field; the row beats the item, the item the defaults. A null takes a default away.
@@ -52,7 +52,8 @@ def merge(row: Row, entry: Mapping[str, Json] | None, defaults: Mapping[str, Jso
         inner_prompt = prompt if isinstance(prompt, str) else None
         own["prompt"] = item["prompt"]
     given = {**defaults, **own} if defaults else own
-    canonical(given)
+    if given is not row.fields or not row.textual:  # a text that was read holds nothing unsound
+        canonical(given)
     _check_shapes(given)
     names: AbstractSet[str] = own.keys()
     variables = _NONE

@@ -1,7 +1,8 @@
 """Ids, keys and file names of the tasks of one manifest: no two tasks share any of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from batchgen.job import DEFAULT_FILENAME
 from batchgen.manifest import naming, template
@@ -16,8 +17,7 @@ _HASH = 8
 _LONG_HASH = 16  # among a million ids with one slug, a hundred pairs agree in 8 digits
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(msgspec.Struct, frozen=True):
     """A request with everything filled in."""
 
     endpoint: str
