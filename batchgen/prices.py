@@ -14,10 +14,17 @@ class Prices:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._catalog = job.provider.catalog
-        self._last: tuple[str, catalog.Model | None] = ("", None)  # most jobs have one model
+        self._last: tuple[str, object, float | None] = ("", None, None)
 
     def of(self, task: Task) -> float | None:
         """The price of one generation; None where it is unknown."""
+        model, params, usd = self._last  # equal requests share their parameters
+        if task.params is not params or task.model != model:
+            usd = self._priced(task)
+            self._last = (task.model, task.params, usd)
+        return usd
+
+    def _priced(self, task: Task) -> float | None:
         own = self._job.prices.get(task.model)
         quote = self._job.quotes.get(task.model)
         if own is None and quote is not None:
@@ -25,9 +32,7 @@ class Prices:
         return self._catalogued(task) if own is None else own * images_of(task)
 
     def _catalogued(self, task: Task) -> float | None:
-        if self._last[0] != task.model:
-            self._last = (task.model, catalog.find(task.model, self._catalog))
-        model = self._last[1]
+        model = catalog.find(task.model, self._catalog)
         try:
             return None if model is None else model.price(task.params)
         except OverflowError:  # a count of hundreds of digits that nobody checked

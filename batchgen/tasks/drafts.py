@@ -66,8 +66,8 @@ class _Use(Enum):
     NOTHING = auto()
 
 
-# A row's fields in their order, and what is made of each.
-_Layout: TypeAlias = tuple[tuple[str, _Use], ...]
+# The fields that a row's request is made of: name, is it a variable, is it a text to be typed.
+_Layout: TypeAlias = tuple[tuple[str, bool, bool], ...]
 
 
 class Drafts:
@@ -90,18 +90,17 @@ class Drafts:
         model = self.find(model_id)
         draft = Draft(model_id, model, {}, dict(fields.variables))
         given = {**fields.given, **axes} if axes else fields.given
-        for (name, use), value in zip(
-            self._layout(model_id, given, fields, axes), given.values(), strict=True
-        ):
-            if value is None or use is _Use.NOTHING:
+        for name, is_variable, is_text in self._layout(model_id, given, fields, axes):
+            value = given[name]
+            if value is None:
                 if name in axes:  # a point of the matrix that leaves the parameter out
                     draft.variables[name] = None
-            elif use is _Use.VARIABLE:
+            elif is_variable:
                 draft.variables[name] = value
-            elif use is _Use.PARAMETER:
-                draft.params[name] = value
-            else:
+            elif is_text:
                 draft.params[name] = self._typed(model, model_id, name, str(value))
+            else:
+                draft.params[name] = value
         for name, text in self._flags.items():
             draft.params[name] = self._typed(model, model_id, name, text)
         return draft
@@ -146,8 +145,15 @@ class Drafts:
         if layout is None:
             if len(self._layouts) >= _MOST_REMEMBERED:
                 self._layouts.clear()
+            uses = {
+                name: self._decide(name, model_id, _origin(name, fields, axes))
+                for name in names
+                if name not in OWN_KEYS
+            }
             layout = self._layouts[shape] = tuple(
-                (name, self._use(name, model_id, _origin(name, fields, axes))) for name in names
+                (name, use is _Use.VARIABLE, use is _Use.TYPED)
+                for name, use in uses.items()
+                if use is not _Use.NOTHING
             )
         return layout
 
@@ -165,9 +171,7 @@ class Drafts:
             self._cells[cell] = value
         return value
 
-    def _use(self, name: str, model_id: str, origin: _Origin) -> _Use:
-        if name in OWN_KEYS:
-            return _Use.NOTHING
+    def _decide(self, name: str, model_id: str, origin: _Origin) -> _Use:
         model = self.find(model_id)
         if model is not None and accepts(model, name):
             return _Use.TYPED if origin is _Origin.COLUMN else _Use.PARAMETER

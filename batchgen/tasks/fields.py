@@ -29,7 +29,7 @@ class Fields(msgspec.Struct, frozen=True):
     """
 
     row: Row
-    given: dict[str, Json]
+    given: Mapping[str, Json]
     own: AbstractSet[str]
     variables: Mapping[str, Json]
     copies: int
@@ -45,16 +45,18 @@ class Fields(msgspec.Struct, frozen=True):
 def merge(row: Row, entry: Mapping[str, Json] | None, defaults: Mapping[str, Json]) -> Fields:
     """Merge the layers; raises RowError, or UnsoundError for what nothing could hold."""
     item = _without_nulls(entry) if entry else {}
-    own = {**item, **_without_nulls(row.fields)}
+    own = _without_nulls(row.fields)
+    if item:
+        own = {**item, **own}
     inner_prompt = None
     if "prompt" in item:
         prompt = row.fields.get("prompt")
         inner_prompt = prompt if isinstance(prompt, str) else None
-        own["prompt"] = item["prompt"]
+        own = {**own, "prompt": item["prompt"]}
     given = {**defaults, **own} if defaults else own
-    if given is not row.fields or not row.textual:  # a text that was read holds nothing unsound
-        canonical(given)
-    _check_shapes(given)
+    if item or defaults or not row.textual:  # a cell that could be read is a sound text
+        canonical(dict(given))
+        _check_shapes(given)
     names: AbstractSet[str] = own.keys()
     variables = _NONE
     if given.get("vars") is not None:

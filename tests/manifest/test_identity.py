@@ -31,6 +31,12 @@ def test_occurrences_stay_right_while_the_tables_grow() -> None:
     assert {occurrences.add(thing) for thing in things} == {1}
 
 
+def test_what_comes_hundreds_of_times_is_counted_on() -> None:
+    occurrences = Occurrences()
+    assert [occurrences.add("a") for _ in range(600)] == list(range(600))
+    assert occurrences.add("b") == 0
+
+
 def test_a_hundred_thousand_things_take_less_than_forty_bytes_each() -> None:
     tracemalloc.start()
     try:
