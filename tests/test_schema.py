@@ -21,6 +21,7 @@ _VALIDATOR = Draft202012Validator(SCHEMA)
 _JUNK: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers() | st.text() | st.just([]) | st.just({})
 )
+_SOUND = st.characters(codec="utf-8", exclude_characters="\0")  # no text of a job has others
 # What more than types decides: a name that has to be known, a template, a URL.
 _BEYOND_TYPES = {
     ("", "provider"): st.sampled_from(["aimlapi", "openai", "simulator"]),
@@ -51,9 +52,9 @@ def _values(shape: Mapping[str, Any]) -> st.SearchStrategy[Any]:  # noqa: PLR091
         return st.sampled_from(shape.get("enum") or [shape["const"]])
     match shape.get("type"):
         case "string" if "pattern" in shape:
-            return st.from_regex(shape["pattern"].replace("$", r"\Z"))
+            return st.from_regex(shape["pattern"].replace("$", r"\Z"), alphabet=_SOUND)
         case "string":
-            return st.text(min_size=shape.get("minLength", 0))
+            return st.text(_SOUND, min_size=shape.get("minLength", 0))
         case "boolean":
             return st.booleans()
         case "integer":
