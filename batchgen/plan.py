@@ -1,6 +1,5 @@
 """A manifest, opened and checked: what a run would do and cost, without the network."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from batchgen.manifest.rows import read_rows
 from batchgen.manifest.source import Format, Source, format_of
 from batchgen.manifest.values import shown
 from batchgen.manifest.yaml_events import iter_prompts, load_settings
-from batchgen.prices import Prices
+from batchgen.prices import Prices, images_of
 from batchgen.tasks import Expander
 from batchgen.text import did_you_mean
 from batchgen.types import HttpRequest, Json, Problem, Row, Severity, Task
@@ -26,6 +25,7 @@ _FIRST_REQUESTS = 3
 _SHOWN_PROBLEMS = 20
 _KEPT_PROBLEMS = 100_000
 _REMEMBERED_MODELS = 1000
+OTHER_MODELS = "other models"
 
 
 class RejectedError(BatchgenError):
@@ -138,6 +138,35 @@ def open_manifest(source: Source, flags: Flags) -> Manifest:
 
 
 @dataclass(slots=True)
+class Share:
+    """What one model's tasks come to; cost_usd: the sum of the prices that are known."""
+
+    tasks: int = 0
+    requests: int = 0
+    images: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0
+
+    def add(self, price: float | None, requests: int, images: int) -> None:
+        """Count a task."""
+        self.tasks += 1
+        self.requests += requests
+        self.images += images
+        self.cost_usd += price or 0.0
+        self.unpriced += price is None
+
+    def to_json(self) -> dict[str, Json]:
+        """An element of `by_model` in `plan --json`."""
+        return {
+            "tasks": self.tasks,
+            "requests": self.requests,
+            "images": self.images,
+            "cost_usd": round(self.cost_usd, 6) if self.unpriced < self.tasks else None,
+            "unpriced": self.unpriced,
+        }
+
+
+@dataclass(slots=True)
 class Plan:
     """What the check of a whole manifest came to.
 
@@ -154,7 +183,7 @@ class Plan:
     cost_usd: float = 0.0
     unpriced: int = 0
     requests: list[HttpRequest] = field(default_factory=list)
-    models: Counter[str] = field(default_factory=Counter)
+    models: dict[str, Share] = field(default_factory=dict)
     warned: set[str] = field(default_factory=set)
 
     def raise_errors(self) -> None:
@@ -178,7 +207,8 @@ class Plan:
             ],
             "cost_usd": round(self.cost_usd, 6) if self.unpriced < self.tasks else None,
             "unpriced": self.unpriced,
-            "models": dict(self.models),
+            "models": {model: share.tasks for model, share in self.models.items()},
+            "by_model": {model: share.to_json() for model, share in self.models.items()},
             "requests": [
                 {"method": request.method, "path": request.path, "body": dict(request.body)}
                 for request in self.requests
@@ -243,8 +273,12 @@ def _count(plan: Plan, task: Task, price: float | None, dialect: Dialect) -> Non
         plan.unpriced += 1
     else:
         plan.cost_usd += price
-    if task.model in plan.models or len(plan.models) < _REMEMBERED_MODELS:
-        plan.models[task.model] += 1
+    share = plan.models.get(task.model)
+    if share is None:
+        other = task.model if len(plan.models) < _REMEMBERED_MODELS else OTHER_MODELS
+        share = plan.models.setdefault(other, Share())
+    images = images_of(task)
+    share.add(price, len(dialect.requests(task)) if images > 1 else 1, images)
     if len(plan.requests) < _FIRST_REQUESTS:
         plan.requests += dialect.requests(task)[: _FIRST_REQUESTS - len(plan.requests)]
 

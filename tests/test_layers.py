@@ -18,7 +18,7 @@ LAYERS = (
     {"perform", "stopping"},
     {"worklist", "permits", "account", "controls", "live", "report", "directory"},
     {"runner", "simulator"},
-    {"session", "verify"},
+    {"session", "verify", "standing"},
     {"rebuild", "merge"},
     {"commands"},
     {"cli"},

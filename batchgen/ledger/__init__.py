@@ -223,6 +223,11 @@ class Ledger:
         """How many tasks ended at or after `moment`: the rate that `status` shows."""
         return int(self._one(sql.FINISHED_SINCE, moment.isoformat())["count"])
 
+    def typical_duration_s(self) -> float | None:
+        """How long the newest successes took on average; None where there are none."""
+        found = self._one(sql.TYPICAL)["duration_s"]
+        return None if found is None else float(found)
+
     def meta(self, name: str) -> str | None:
         """A remembered fact about the job."""
         row = self._first("SELECT value FROM meta WHERE name = ?", name)

@@ -174,3 +174,9 @@ SELECT DISTINCT json_each.key AS name FROM tasks, json_each(tasks.vars) WHERE li
 UNSUCCESSFUL = """
 SELECT * FROM tasks WHERE listed = 1 AND status IN ('failed', 'refused', 'unknown')
 """
+
+TYPICAL = """
+SELECT avg(duration_s) AS duration_s FROM (
+    SELECT duration_s FROM tasks WHERE status = 'succeeded' ORDER BY task DESC LIMIT 1000
+)
+"""

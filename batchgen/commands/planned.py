@@ -1,0 +1,124 @@
+"""What `batchgen plan` tells a person: a table by model, what it costs and how long it takes."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from batchgen.job import Limits
+from batchgen.plan import Manifest, Plan, Share
+from batchgen.retry import BUILT_IN, describe
+from batchgen.standing import Standing
+from batchgen.text import show_count, show_duration, show_money
+from batchgen.types import Rule
+
+TYPICAL_S = 10.0  # FACTS section 4: an image takes about 1 s to 60 s
+_HEAD = ("model", "tasks", "requests", "images", "price")
+
+
+def plan_lines(
+    manifest: Manifest, plan: Plan, standing: Standing | None, typical_s: float | None
+) -> Iterator[str]:
+    """The plan, its conclusion first, the long tables last.
+
+    typical_s: how long a request of this job has taken so far, where that is known.
+    """
+    job = manifest.job
+    tasks = show_count(plan.tasks)
+    yield f"{job.name}: {tasks} tasks for {job.provider.name} into {job.output_dir}"
+    yield from _table(plan.models)
+    yield f"price     {_price(plan)}"
+    left = {model: share.tasks for model, share in plan.models.items()}
+    if standing is not None:
+        left = dict(standing.left)
+        yield f"done      {_done(standing)}"
+    yield f"limits    {_limits(job.limits)}"
+    if left:
+        yield f"time      {_time(job.limits, left, typical_s)}"
+    if plan.warnings:
+        yield f"warnings  {show_count(plan.warnings)}, told above"
+    yield "requests (the first ones):"
+    for request in plan.requests:
+        body = msgspec.json.encode(request.body).decode()
+        yield f"  {request.method} {request.path} {body}"
+    if job.retry.rules:
+        yield "decisions of the job's own rules (the first that fits):"
+        yield from _decisions(job.retry.rules)
+    yield "decisions of the built-in table:"
+    yield from _decisions(BUILT_IN)
+
+
+def _decisions(rules: Sequence[Rule]) -> Iterator[str]:
+    for seen, then, kind in describe(rules):
+        yield f"  {seen}: {then} {f'({kind})' if kind else ''}".rstrip()
+
+
+def _table(models: Mapping[str, Share]) -> Iterator[str]:
+    ranked = sorted(models.items(), key=lambda item: (-item[1].tasks, item[0]))
+    rows = [_HEAD, *(_row(model, share) for model, share in ranked)]
+    if len(ranked) > 1:
+        rows.append(_row("all", _sum(models.values())))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    for first, *others in rows:
+        cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
+        yield "  " + "  ".join((first.ljust(widths[0]), *cells))
+
+
+def _row(model: str, share: Share) -> tuple[str, ...]:
+    counts = (share.tasks, share.requests, share.images)
+    known = share.tasks - share.unpriced
+    least = "at least " if share.unpriced else ""
+    price = f"{least}{show_money(share.cost_usd)}" if known else "unknown"
+    return (model, *map(show_count, counts), price)
+
+
+def _sum(shares: Iterable[Share]) -> Share:
+    whole = Share()
+    for share in shares:
+        whole.tasks += share.tasks
+        whole.requests += share.requests
+        whole.images += share.images
+        whole.cost_usd += share.cost_usd
+        whole.unpriced += share.unpriced
+    return whole
+
+
+def _price(plan: Plan) -> str:
+    if plan.unpriced == plan.tasks:
+        return "unknown: no price is known for these models"
+    rest = f", and {show_count(plan.unpriced)} tasks of unknown price" if plan.unpriced else ""
+    return f"about {show_money(plan.cost_usd)}{rest}"
+
+
+def _done(standing: Standing) -> str:
+    left = standing.left.total()
+    done = f"{show_count(standing.tasks - left)} of {show_count(standing.tasks)}"
+    if not left:
+        return f"{done}; nothing is left"
+    return f"{done}; {show_count(left)} are left, for about {show_money(standing.left_usd)}"
+
+
+def _limits(limits: Limits) -> str:
+    told = (
+        f"{show_count(limits.concurrency)} at once",
+        f"{limits.rpm:g} requests a minute for each model" if limits.rpm else "",
+        f"{limits.images_per_minute:g} images a minute" if limits.images_per_minute else "",
+        f"max_cost {show_money(limits.max_cost_usd)}" if limits.max_cost_usd else "",
+        f"max_requests {show_count(limits.max_requests)}" if limits.max_requests else "",
+        f"deadline {show_duration(limits.deadline_s)}" if limits.deadline_s else "",
+    )
+    return ", ".join(one for one in told if one)
+
+
+def _time(limits: Limits, left: Mapping[str, int], typical_s: float | None) -> str:
+    """How long the slowest model takes, or all together at the run's own concurrency."""
+    each_s = TYPICAL_S if typical_s is None else typical_s
+    took_s = -(-sum(left.values()) // limits.concurrency) * each_s
+    for model, count in left.items():
+        bounds = limits.of_model(model)
+        took_s = max(took_s, -(-count // bounds.concurrency) * each_s)
+        if bounds.rpm:
+            took_s = max(took_s, (count - 1) * 60 / bounds.rpm + each_s)
+        if bounds.images_per_minute:
+            took_s = max(took_s, (count - 1) * 60 / bounds.images_per_minute + each_s)
+    so_far = "" if typical_s is None else ", as it did so far"
+    return f"about {show_duration(took_s)} if a request takes {show_duration(each_s)}{so_far}"

@@ -1,0 +1,47 @@
+"""What of a manifest the ledger has done already: counted for `plan`, nothing is changed."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from batchgen.ledger import Ledger
+from batchgen.prices import Prices
+from batchgen.types import Problem, Task
+from batchgen.worklist import Selection
+
+_AT_ONCE = 500  # tasks looked up in the ledger with one query
+
+
+@dataclass(slots=True)
+class Standing:
+    """How many of the selected tasks a run would take up, and what those cost.
+
+    left: tasks by model. left_usd: the sum of the prices that are known.
+    """
+
+    ledger: Ledger
+    selection: Selection
+    prices: Prices
+    tasks: int = 0
+    left: Counter[str] = field(default_factory=Counter)
+    left_usd: float = 0.0
+
+    def watch(self, items: Iterable[Task | Problem]) -> Iterator[Task | Problem]:
+        """Pass the selected tasks through and look each up."""
+        chunk: list[Task] = []
+        for item in items:
+            if isinstance(item, Task):
+                chunk.append(item)
+            if len(chunk) >= _AT_ONCE:
+                self._look_up(chunk)
+            yield item
+        self._look_up(chunk)
+
+    def _look_up(self, chunk: list[Task]) -> None:
+        priors = self.ledger.priors([task.key for task in chunk])
+        for task in chunk:
+            self.tasks += 1
+            if self.selection.decide(task, priors.get(task.key)) is not None:
+                self.left[task.model] += 1
+                self.left_usd += self.prices.of(task) or 0.0
+        chunk.clear()
