@@ -14,7 +14,7 @@ from typing import Protocol, assert_never
 
 from batchgen.clock import Clock
 from batchgen.media import sniff
-from batchgen.retry import classify, policy
+from batchgen.retry import Attempt, classify, persist, policy
 from batchgen.types import (
     Artifact,
     Decision,
@@ -203,7 +203,7 @@ class Performer:
             self.permits.tell(task, progress.attempts, decision, reply)
             return decision
 
-        return await self._policy(attempt)
+        return await self._persist(attempt)
 
     async def _store(self, work: Work, finished: Finished, first: int) -> _Stored:
         """Fetch what is remote and publish every payload, up to a download that fails."""
@@ -233,7 +233,7 @@ class Performer:
             reply = await self.transport.fetch(url)
             return self._classify(reply, self._parse_download, task, Phase.DOWNLOAD)
 
-        decision = await self._policy(attempt)
+        decision = await self._persist(attempt)
         if decision.verb is Verb.ACCEPT and isinstance(decision.result, Finished):
             payload = decision.result.payloads[0]
             if isinstance(payload, Spooled):
@@ -269,10 +269,10 @@ class Performer:
                     self.store.discard(payload)
         return decision
 
-    async def _policy(self, attempt: Callable[[], Awaitable[Decision]]) -> Decision:
-        retrying = policy(self.retry, sleep=self.sleep, random=self.random)
-        decision: Decision = await retrying.copy()(attempt)
-        return decision
+    async def _persist(self, attempt: Attempt) -> Decision:
+        return await persist(
+            attempt, lambda: policy(self.retry, sleep=self.sleep, random=self.random)
+        )
 
     def _ended(self, outcome: Outcome, progress: _Progress) -> Outcome:
         return replace(

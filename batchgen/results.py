@@ -43,14 +43,13 @@ class ResultsFile:
     def append(self, task: Task, outcome: Outcome) -> None:
         """Add the line of a task that has just ended."""
         line = memoryview(_encode(line_of(Record(task, outcome))) + b"\n")
-        start = self._file.tell()
+        written = 0
         try:
-            while line:
-                line = line[self._file.write(line) :]
+            while written < len(line):
+                written += self._file.write(line[written:])
         except OSError as error:
             with suppress(OSError):  # else the next run cuts the torn line away
-                self._file.truncate(start)
-                self._file.seek(start)
+                self._file.truncate(self._file.seek(-written, os.SEEK_END))
             raise _failed(self._path, error) from error
 
     def rewrite(self, records: Iterable[Record]) -> None:

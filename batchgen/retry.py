@@ -29,6 +29,7 @@ from batchgen.types import (
     Verb,
 )
 
+Attempt: TypeAlias = Callable[[], Awaitable[Decision]]
 Parse: TypeAlias = Callable[[HttpResponse], Finished | Pending | Unusable]
 
 _OK = frozenset(range(200, 300))
@@ -164,7 +165,7 @@ def policy(
 ) -> AsyncRetrying:
     """Make the policy that repeats an attempt until its Decision is not to retry.
 
-    `await policy(...).copy()(attempt)` returns the last Decision; a copy serves one exchange.
+    `await policy(...)(attempt)` returns the last Decision; one policy serves one exchange.
 
     sleep: takes seconds. random: uniform in [0, 1).
     Exceptions of `attempt`, cancellation among them, pass through at once.
@@ -176,6 +177,24 @@ def policy(
         wait=lambda state: _wait_s(state, settings, random),
         retry_error_callback=_decision,
     )
+
+
+async def persist(attempt: Attempt, retrying: Callable[[], AsyncRetrying]) -> Decision:
+    """Make an attempt, and more as the policy says; return the last Decision.
+
+    Most exchanges take one attempt, and the policy's machinery costs more than all that is decided
+    about it: the policy is made for those that are to be retried, and hears of the first attempt.
+    """
+    first = await attempt()
+    if first.verb is not Verb.RETRY:
+        return first
+    made = iter((first,))
+
+    async def next_attempt() -> Decision:
+        return next(made, None) or await attempt()
+
+    last: Decision = await retrying()(next_attempt)
+    return last
 
 
 def describe(rules: Iterable[Rule]) -> list[tuple[str, str, str]]:

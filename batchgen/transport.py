@@ -6,7 +6,7 @@ follows no redirect, the download session never has it and asks the guard before
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -86,6 +86,7 @@ class AiohttpTransport:
             self._headers["Authorization"] = f"Bearer {service.api_key}"
         self._headers.update(service.headers)
         self._tls = _trusting(service.ca_file)
+        self._addresses: dict[str, tuple[yarl.URL, str | None]] = {}
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(
@@ -128,10 +129,11 @@ class AiohttpTransport:
 
         Raises StorageError when a payload cannot be written.
         """
-        headers = self._headers.copy()
-        if idempotency_key:
+        headers = self._headers
+        if idempotency_key and self._service.key_headers:
+            headers = headers.copy()
             headers.update(dict.fromkeys(self._service.key_headers, idempotency_key))
-        url = yarl.URL(self._service.url(request.path), encoded=True)
+        url, proxy = self._address(request.path)
         try:
             async with (
                 asyncio.timeout(self._service.timeouts.first_byte_s) as patience,
@@ -141,42 +143,42 @@ class AiohttpTransport:
                     data=None if request.method == "GET" else _encode(request.body),
                     headers=headers,
                     allow_redirects=False,
-                    proxy=proxy_for(url, self._service.proxies),
+                    proxy=proxy,
                 ) as response,
             ):
-                return await self._read(response, self._pieces(response, patience))
+                return await self._read(
+                    response, _Body(response.content, patience, self._service.timeouts.stall_s)
+                )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return _fault(error)
 
-    async def _pieces(
-        self, response: aiohttp.ClientResponse, patience: asyncio.Timeout
-    ) -> AsyncIterator[bytes]:
-        """The body as it arrives; the patience is renewed with every piece."""
-        loop = asyncio.get_running_loop()
-        patience.reschedule(loop.time() + self._service.timeouts.stall_s)
-        async for piece in response.content.iter_any():
-            yield piece
-            patience.reschedule(loop.time() + self._service.timeouts.stall_s)
+    def _address(self, path: str) -> tuple[yarl.URL, str | None]:
+        """The URL of a path below the provider's host, and the proxy that leads there."""
+        found = self._addresses.get(path)
+        if found is None:
+            url = yarl.URL(self._service.url(path), encoded=True)
+            found = self._addresses[path] = url, proxy_for(url, self._service.proxies)
+        return found
 
-    async def _read(self, response: aiohttp.ClientResponse, pieces: AsyncIterable[bytes]) -> Reply:
+    async def _read(self, response: aiohttp.ClientResponse, body: "_Body") -> Reply:
         headers = _lower(response.headers)
         if not _is_good(response):
             return HttpResponse(
-                response.status, headers, self._without_secrets(await _error_body(pieces))
+                response.status, headers, self._without_secrets(await _error_body(body))
             )
         decoder = PayloadDecoder(self._open_sink, max_payload_bytes=MOST_PAYLOAD_BYTES)
         finished = False
         try:
-            async for chunk in pieces:
-                decoder.feed(chunk)
-            body, payloads = decoder.finish()
+            while piece := await body.piece():
+                decoder.feed(piece)
+            rest, payloads = decoder.finish()
             finished = True
         except PayloadError as error:
             return NetworkFault(FaultKind.BAD_RESPONSE, str(error), sent=True)
         finally:
             if not finished:
                 decoder.abort()
-        return HttpResponse(response.status, headers, self._without_secrets(body), payloads)
+        return HttpResponse(response.status, headers, self._without_secrets(rest), payloads)
 
     def _without_secrets(self, body: bytes) -> bytes:
         for secret in self._service.secrets:
@@ -222,14 +224,13 @@ class AiohttpTransport:
                 proxy=proxy,
             ) as response,
         ):
-            pieces = self._pieces(response, patience)
+            body = _Body(response.content, patience, self._service.timeouts.stall_s)
             headers = _lower(response.headers)
             if response.status in _REDIRECTS and "location" in headers:
                 return HttpResponse(response.status, headers, b""), headers["location"]
             if not _is_good(response):
-                body = await _error_body(pieces)
-                return HttpResponse(response.status, headers, body), None
-            payload = await self._spool(pieces)
+                return HttpResponse(response.status, headers, await _error_body(body)), None
+            payload = await self._spool(body)
             if isinstance(payload, NetworkFault):
                 return payload, None
             return HttpResponse(response.status, headers, b"", (payload,)), None
@@ -246,22 +247,42 @@ class AiohttpTransport:
         except OSError:
             return
 
-    async def _spool(self, pieces: AsyncIterable[bytes]) -> Spooled | NetworkFault:
+    async def _spool(self, body: "_Body") -> Spooled | NetworkFault:
         sink = self._open_sink()
         finished = False
         size = 0
         try:
-            async for chunk in pieces:
-                size += len(chunk)
+            while piece := await body.piece():
+                size += len(piece)
                 if size > MOST_PAYLOAD_BYTES:
                     limit = f"the file is over {MOST_PAYLOAD_BYTES // 1024**2} MB"
                     return NetworkFault(FaultKind.BAD_RESPONSE, limit, sent=True)
-                sink.write(chunk)
+                sink.write(piece)
             finished = True
         finally:
             if not finished:
                 sink.discard()
         return sink.close()
+
+
+class _Body:
+    """A body as it arrives; the patience with the provider begins anew with every piece."""
+
+    __slots__ = ("_content", "_patience", "_stall_s")
+
+    def __init__(
+        self, content: aiohttp.StreamReader, patience: asyncio.Timeout, stall_s: float
+    ) -> None:
+        self._content = content
+        self._patience = patience
+        self._stall_s = stall_s
+
+    async def piece(self) -> bytes:
+        """The next bytes; none at the end."""
+        if not self._content.is_eof():  # else all of it is here already
+            loop = asyncio.get_running_loop()
+            self._patience.reschedule(loop.time() + self._stall_s)
+        return await self._content.readany()
 
 
 def _trusting(ca_file: Path | None) -> ssl.SSLContext | bool:
@@ -281,14 +302,12 @@ def _is_good(response: aiohttp.ClientResponse) -> bool:
     return response.status // 100 == 2  # noqa: PLR2004  # a class of statuses
 
 
-async def _error_body(pieces: AsyncIterable[bytes]) -> bytes:
+async def _error_body(body: _Body) -> bytes:
     """What an error says: its beginning is enough."""
-    body = b""
-    async for chunk in pieces:
-        body += chunk
-        if len(body) >= _MOST_ERROR_BYTES:
-            break
-    return body[:_MOST_ERROR_BYTES]
+    said = b""
+    while len(said) < _MOST_ERROR_BYTES and (piece := await body.piece()):
+        said += piece
+    return said[:_MOST_ERROR_BYTES]
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

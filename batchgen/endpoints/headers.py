@@ -25,9 +25,10 @@ _EPOCH_S = 1e9  # thirty years as a duration, the year 2001 as a moment
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     """The name under which the provider knows the request."""
-    names = ("x-inference-id", "x-request-id", "request-id")
-    found = (tidy(headers.get(name, ""), _LONGEST_ID) for name in names)
-    return next((one for one in found if one), None)
+    for name in ("x-inference-id", "x-request-id", "request-id"):
+        if name in headers and (found := tidy(headers[name], _LONGEST_ID)):
+            return found
+    return None
 
 
 def asked_wait_s(status: int | None, headers: Mapping[str, str], now: datetime) -> float | None:
