@@ -1,8 +1,10 @@
 """The results manifest, derived from the ledger: appended to live, put in order at the end."""
 
 import csv
+import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +24,8 @@ COLUMNS = (
     "duration_s",
 )  # fmt: skip
 
+_TOGETHER_S = 0.05  # a write for each line would be a tenth of what a small image costs
+
 _encode = msgspec.json.encode
 _SHOWN = {  # on the way in the ledger, `pending` or `unknown` for a person
     Status.SENT: Status.UNKNOWN,
@@ -31,26 +35,42 @@ _SHOWN = {  # on the way in the ledger, `pending` or `unknown` for a person
 
 
 class ResultsFile:
-    """DIR/results.jsonl: appended to while tasks end, rewritten in manifest order at the end."""
+    """DIR/results.jsonl: appended to while tasks end, rewritten in manifest order at the end.
 
-    def __init__(self, directory: Path) -> None:
+    monotonic: seconds; lines that end closer together than a twentieth of one are written together.
+    """
+
+    def __init__(self, directory: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._path = directory / FILE_NAME
+        self._monotonic = monotonic
+        self._written_at = -math.inf
+        self._waiting: list[bytes] = []
         try:
             self._file = _open_at_last_line(self._path)
         except OSError as error:
             raise _failed(self._path, error) from error
 
     def append(self, task: Task, outcome: Outcome) -> None:
-        """Add the line of a task that has just ended."""
-        line = memoryview(_encode(line_of(Record(task, outcome))) + b"\n")
+        """Add the line of a task that has just ended; of many that end at once, before long."""
+        self._waiting.append(_encode(line_of(Record(task, outcome))) + b"\n")
+        if self._monotonic() - self._written_at >= _TOGETHER_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the lines that wait. Raises StorageError, and they wait on."""
+        if not self._waiting:
+            return
+        lines = memoryview(b"".join(self._waiting))
         written = 0
         try:
-            while written < len(line):
-                written += self._file.write(line[written:])
+            while written < len(lines):
+                written += self._file.write(lines[written:])
         except OSError as error:
             with suppress(OSError):  # else the next run cuts the torn line away
                 self._file.truncate(self._file.seek(-written, os.SEEK_END))
             raise _failed(self._path, error) from error
+        self._waiting.clear()
+        self._written_at = self._monotonic()
 
     def rewrite(self, records: Iterable[Record]) -> None:
         """Put all lines in order, atomically."""
@@ -68,7 +88,10 @@ class ResultsFile:
             raise _failed(self._path, error) from error
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; harmless when repeated."""
+        with suppress(StorageError):  # the ledger has them, and the next run writes them
+            self.flush()
+        self._waiting.clear()
         self._file.close()
 
 

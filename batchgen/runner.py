@@ -171,6 +171,8 @@ class Runner:
     async def _tick(self) -> None:
         while True:
             await self.clock.sleep(_TICK_S)
+            with self._stopping_on_error():
+                self.results.flush()
             self.progress.tick()
 
 

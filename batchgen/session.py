@@ -1,6 +1,7 @@
 """One `run` from the checked manifest to its exit code: everything is put together here."""
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -34,6 +35,7 @@ from batchgen.types import Status
 from batchgen.worklist import OnUnknown, Positions, Selection, Worklist
 
 SUMMARY_NAME = "summary.json"
+_COLLECT_EVERY = 20_000  # objects; a request makes some dozens, of which cycles hold few
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _EXIT_OF_SIGNAL = {signal.SIGINT: Exit.INTERRUPTED}
 
@@ -102,6 +104,8 @@ class _Run:
 
     async def go(self) -> Summary:
         """Carry out what is left; return how it ended."""
+        gc.freeze()  # what is loaded by now stays to the end: no need to look at it again
+        gc.set_threshold(_COLLECT_EVERY)
         clock = self.session.clock
         stop = Stop(clock)
         tally = RunTally()

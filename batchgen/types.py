@@ -5,7 +5,7 @@ What is made for each of a million rows is a Struct: a frozen dataclass takes te
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -97,7 +97,7 @@ class Spooled:
     size_bytes: int
     sha256: str
     head: bytes
-    data: bytes | None = None
+    data: bytes | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

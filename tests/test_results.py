@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from batchgen.errors import StorageError
 from batchgen.results import COLUMNS, ResultsFile, line_of, write_csv, write_jsonl
 from batchgen.types import Outcome, Record, Status, TaskError
-from tests.given import a_task, an_artifact, succeeded
+from tests.given import FakeClock, a_task, an_artifact, succeeded
 
 KEYS = (
     "schema", "id", "key", "line", "status", "model", "prompt", "params", "vars", "artifacts",
@@ -107,13 +107,33 @@ def test_what_is_written_is_read_again_as_it_was(
     assert datetime.fromisoformat(first["finished_at"]) == moment
 
 
-def test_lines_are_there_as_soon_as_their_task_has_ended(
-    results: ResultsFile, directory: Path
-) -> None:
+def test_lines_are_there_as_soon_as_their_task_has_ended(directory: Path) -> None:
+    clock = FakeClock()
+    results = ResultsFile(directory, clock.monotonic)
     results.append(a_task(1), succeeded())
     assert [line["id"] for line in lines(directory)] == ["fox-1"]
+    clock.seconds += 1
     results.append(a_task(0), FAILED)
     assert [line["id"] for line in lines(directory)] == ["fox-1", "fox-0"]
+    results.close()
+
+
+def test_lines_of_tasks_that_end_at_once_are_written_together(directory: Path) -> None:
+    clock = FakeClock()
+    results = ResultsFile(directory, clock.monotonic)
+    for number in range(4):
+        results.append(a_task(number), succeeded())
+    assert [line["id"] for line in lines(directory)] == ["fox-0"]
+
+    clock.seconds += 0.1
+    results.append(a_task(4), succeeded())
+    assert len(lines(directory)) == 5
+    results.append(a_task(5), succeeded())
+    results.flush()
+    assert len(lines(directory)) == 6
+    results.append(a_task(6), succeeded())
+    results.close()
+    assert len(lines(directory)) == 7
 
 
 @pytest.mark.parametrize("torn", ["", '{"schema":1,"id":"fo', "x" * 200_000])
@@ -167,7 +187,7 @@ from batchgen.results import ResultsFile
 from tests.given import a_task, succeeded
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-results = ResultsFile(Path(sys.argv[1]))
+results = ResultsFile(Path(sys.argv[1]), iter(range(100)).__next__)
 for number in range(5):
     try:
         results.append(a_task(number), succeeded())
