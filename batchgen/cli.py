@@ -108,6 +108,7 @@ def parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_results(commands)
     _add_report(commands)
+    _add_show(commands)
     _add_verify(commands)
     _add_merge(commands)
     _add_models(commands)
@@ -276,6 +277,15 @@ def _add_report(commands: _Commands) -> None:  # type: ignore[valid-type]  # see
     parser.add_argument(
         "--contact-sheet", type=Path, metavar="FILE", help="a PNG of all pictures, small"
     )
+
+
+def _add_show(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
+    parser = _command(commands, "show", "tell how a picture was made")
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="the output directory it came from"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def _add_verify(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command

@@ -35,6 +35,10 @@ EXAMPLES: Mapping[str, str] = {
   batchgen report out/spring                           writes out/spring/report.html
   batchgen report out/spring --contact-sheet sheet.png
 """,
+    "show": """\
+  batchgen show out/spring/hero-1.png                  its prompt, model, parameters, seed
+  batchgen show ~/Downloads/hero.png -o out/spring     by its hash, where it tells nothing itself
+""",
     "verify": """\
   batchgen verify out/spring                what is missing, damaged or of nobody
   batchgen verify out/spring --fix          have the next run make damaged tasks again

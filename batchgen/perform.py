@@ -13,6 +13,7 @@ from itertools import count
 from typing import Protocol, assert_never
 
 from batchgen.clock import Clock
+from batchgen.labels import unlabelled
 from batchgen.media import sniff
 from batchgen.retry import Attempt, classify, persist, policy
 from batchgen.types import (
@@ -121,6 +122,7 @@ class Performer:
 
     identity: what makes idempotency keys unique to this ledger.
     sleep: waits between attempts, or returns early when the run is stopping.
+    label: puts a picture's story into it before it is published, where the job asks for that.
     """
 
     dialect: Dialect
@@ -133,6 +135,7 @@ class Performer:
     identity: str
     sleep: Callable[[float], Awaitable[None]]
     random: Callable[[], float]
+    label: Callable[[Spooled, Task, Finished], Awaitable[Spooled]] = unlabelled
 
     async def perform(self, work: Work) -> Outcome:
         """Carry a task through its requests, one after the other; return its outcome.
@@ -220,7 +223,8 @@ class Performer:
                     spooled = fetched
                 case _:
                     assert_never(payload)
-            artifact = await self.store.publish(spooled, filename, n)
+            labelled = await self.label(spooled, work.task, finished)
+            artifact = await self.store.publish(labelled, filename, n)
             stored.artifacts.append(artifact)
         return stored
 

@@ -6,13 +6,14 @@ no more. The ledger outlives them all.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Protocol
 
 from batchgen.clock import Clock
+from batchgen.companions import alone
 from batchgen.errors import BatchgenError
 from batchgen.ledger import Ledger
 from batchgen.perform import Performer, sent_before
@@ -38,7 +39,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """Carries all that is left of a job through N workers."""
+    """Carries all that is left of a job through N workers.
+
+    accompany: makes what goes along with a task's artifacts, once they are in the ledger.
+    """
 
     performer: Performer
     ledger: Ledger
@@ -50,6 +54,7 @@ class Runner:
     clock: Clock
     tally: RunTally
     streak: Streak
+    accompany: Callable[[Task, Outcome], Awaitable[None]] = alone
 
     async def run(self, source: Source, *, workers: int, deadline_s: float | None) -> None:
         """Return when nothing is left or the run has stopped; what is in flight is finished.
@@ -134,6 +139,7 @@ class Runner:
         finally:
             await self.budget.settle(reserved, spent)
         self._count(work, outcome)
+        await self.accompany(work.task, outcome)
 
     def _count(self, work: Work, outcome: Outcome) -> None:
         self.tally.add(outcome)

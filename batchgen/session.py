@@ -12,12 +12,14 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from batchgen.clock import Clock, SystemClock
+from batchgen.companions import Companions, alone
 from batchgen.controls import Controls, Reread, make_budget, make_throttle, open_purse
 from batchgen.descriptors import affordable
 from batchgen.dialect import Dialect
 from batchgen.directory import ledger_path, locked
 from batchgen.errors import Exit, UsageError
 from batchgen.job import SIMULATOR, Access, Provider
+from batchgen.labels import Labeller, unlabelled
 from batchgen.ledger import Ledger
 from batchgen.ledger.identity import identity_of
 from batchgen.perform import Performer, Transport
@@ -134,6 +136,8 @@ class _Run:
         tally.resent = worklist.resent
         if stop.error is None:
             results.rewrite(self.ledger.records())
+            if (companions := self._companions()) is not None:
+                companions.make_up(self.ledger.records())
         run = RunCounts(
             started_at=started_at,
             finished_at=clock.now(),
@@ -221,11 +225,19 @@ class _Run:
             identity=identity_of(self.ledger),
             sleep=stop.sleep,
             random=random.random,
+            label=Labeller(self.store) if job.extras.embed_metadata else unlabelled,
         )
         return Runner(
             performer, self.ledger, results, progress, Prices(job), budget, stop, clock, tally,
-            Streak(limits.halt_after, refusals=limits.halt_refusals),
+            Streak(limits.halt_after, refusals=limits.halt_refusals), self._companions() or alone,
         )  # fmt: skip
+
+    def _companions(self) -> Companions | None:
+        """What makes the files that go along with artifacts; None where the job wants none."""
+        job = self.session.manifest.job
+        if not (job.extras.sidecar or job.extras.convert):
+            return None
+        return Companions(job.output_dir, job.extras, self.session.progress.say)
 
     def _summary(self, run: RunCounts, stop: Stop, worklist: Worklist, tally: RunTally) -> Summary:
         totals = self.ledger.totals()

@@ -55,14 +55,6 @@ def flag(value: Json) -> Json:
     raise ValueError(f"{_shown(value)} is neither true nor false")
 
 
-@_reads(const=False)
-def off(value: Json) -> Json:
-    """False: what the contract names and nothing does yet cannot be switched on in silence."""
-    if flag(value):
-        raise ValueError("this cannot be switched on yet; leave it out or write false")
-    return value
-
-
 @_reads(anyOf=[{"const": False}, {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}])
 @_reads(anyOf=[{"type": "string", "pattern": f"^{_HEADER.pattern}$"}, {"const": False}])
 def header(value: Json) -> Json:
@@ -181,7 +173,14 @@ JOB: Mapping[str, Setting] = {
 OUTPUT: Mapping[str, Setting] = {
     "dir": Setting(text, "out/NAME", "the output directory"),
     "filename": Setting(text, "{id}-{n}.{ext}", "template of an artifact's path below it"),
-    "embed_metadata": Setting(off, "false", "artifacts are the provider's bytes, unchanged"),
+    "embed_metadata": Setting(flag, "false", "prompt, model and parameters go into each picture"),
+    "sidecar": Setting(flag, "false", "the same as NAME.json beside each artifact"),
+    "convert": Setting(mapping, "none", "a smaller copy of each picture in DIR/converted"),
+}
+CONVERT: Mapping[str, Setting] = {
+    "format": Setting(one_of("webp", "jpeg", "png", "avif"), "required", "of the copies"),
+    "quality": Setting(whole(1, 100), "85", "where the format has one"),
+    "max_side": Setting(whole(1, 65_535), "as it is", "pixels of the longer side at most"),
 }
 LIMITS: Mapping[str, Setting] = {
     "concurrency": Setting(whole(1, 10_000), "16", "requests in flight at most"),
@@ -246,6 +245,7 @@ PROVIDER: Mapping[str, Setting] = {
 SECTIONS: Mapping[str, Mapping[str, Setting]] = {
     "": JOB,
     "output": OUTPUT,
+    "output.convert": CONVERT,
     "limits": LIMITS,
     "limits.models.NAME": MODEL_LIMITS,
     "limits.timeouts": TIMEOUTS,

@@ -18,6 +18,8 @@ from enum import StrEnum
 from itertools import count, islice
 from pathlib import Path
 
+from batchgen.companions import ENDING as SIDECAR
+from batchgen.companions import FOLDER as CONVERTED
 from batchgen.errors import StorageError
 from batchgen.ledger.inventory import Inventory, Stored
 from batchgen.results import FILE_NAME
@@ -25,7 +27,7 @@ from batchgen.store import fsync_folder
 from batchgen.types import Json, Status
 
 ASIDE = ".damaged"
-_OWN = frozenset({".batchgen", FILE_NAME, "summary.json", "report.html"})
+_OWN = frozenset({".batchgen", FILE_NAME, "summary.json", "report.html", CONVERTED})
 _THREADS = 4
 _AHEAD = 64  # files waiting for a thread or for their turn to be told
 _PATHS_AT_ONCE = 500
@@ -113,8 +115,9 @@ class Check:
     def _unknown(self) -> Iterator[str]:
         files = _files(self.directory, "")
         while paths := list(islice(files, _PATHS_AT_ONCE)):
-            known = self.inventory.known([path for path in paths if _is_text(path)])
-            yield from (path for path in paths if path not in known)
+            origins = [path.removesuffix(SIDECAR) for path in paths if path.endswith(SIDECAR)]
+            known = self.inventory.known([path for path in (*paths, *origins) if _is_text(path)])
+            yield from (path for path in paths if not {path, path.removesuffix(SIDECAR)} & known)
 
     def _mend(self, page: list[Stored], found: list[Finding]) -> None:
         """Give damaged tasks back to the next run, and set aside what is left of their files.

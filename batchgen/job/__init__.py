@@ -3,6 +3,7 @@
 from batchgen.job.access import Access, access_of
 from batchgen.job.limits import Bounds, Limits, ModelLimits, Timeouts
 from batchgen.job.money import Period, SharedBudget
+from batchgen.job.output import Conversion, Extras
 from batchgen.job.providers import PROVIDERS, SIMULATOR, Provider
 from batchgen.job.reading import read_job, stem
 from batchgen.job.values import DEFAULT_FILENAME, OWN_KEYS, Axis, Flags, Job
@@ -15,6 +16,8 @@ __all__ = [
     "Access",
     "Axis",
     "Bounds",
+    "Conversion",
+    "Extras",
     "Flags",
     "Job",
     "Limits",

@@ -7,6 +7,7 @@ from typing import Any
 from batchgen import settings as keys
 from batchgen.job.limits import read_limits
 from batchgen.job.money import read_budget, read_prices
+from batchgen.job.output import read_extras
 from batchgen.job.providers import Wish, read_provider
 from batchgen.job.rules import read_rules
 from batchgen.job.values import DEFAULT_FILENAME, OWN_KEYS, Axis, Flags, Job
@@ -41,6 +42,7 @@ def read_job(
         require_price=flags.require_price,
         prices=read_prices(found.get("prices"), reading),
         budget=read_budget(found.get("budget"), reading),
+        extras=read_extras(output, reading),
     )
     return job, reading.problems
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from batchgen.job.limits import Limits
 from batchgen.job.money import SharedBudget
+from batchgen.job.output import Extras
 from batchgen.job.providers import Provider
 from batchgen.quotes import Quote
 from batchgen.types import Json, RetrySettings
@@ -48,6 +49,7 @@ class Job:
     quotes: Mapping[str, Quote] = field(default_factory=dict)
     require_price: bool = False
     budget: SharedBudget | None = None
+    extras: Extras = field(default_factory=Extras)
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,12 @@ class Ledger:
         while wanted := list(islice(ordered, _RECORDS_AT_ONCE)):
             yield from rows.records(self._read(sql.RECORDS, rows.text(wanted)))
 
+    def made(self, sha256: str) -> Record | None:
+        """The first task, in manifest order, whose newest artifacts have one with this hash."""
+        row = self._first(sql.MADE, sha256)
+        wanted = rows.text([] if row is None else [row["task"]])
+        return next(rows.records(self._read(sql.RECORDS, wanted)), None)
+
     def variables(self, *, every: bool = False) -> list[str]:
         """The names of all variables that tasks have."""
         return [row["name"] for row in self._read(sql.VARIABLES, 0 if every else 1)]

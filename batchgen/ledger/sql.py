@@ -175,6 +175,11 @@ UNSUCCESSFUL = """
 SELECT * FROM tasks WHERE listed = 1 AND status IN ('failed', 'refused', 'unknown')
 """
 
+MADE = """
+SELECT task FROM artifacts JOIN tasks USING (task, generation) WHERE sha256 = ?
+ORDER BY listed DESC, ordinal LIMIT 1
+"""
+
 TYPICAL = """
 SELECT avg(duration_s) AS duration_s FROM (
     SELECT duration_s FROM tasks WHERE status = 'succeeded' ORDER BY task DESC LIMIT 1000

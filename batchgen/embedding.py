@@ -1,0 +1,244 @@
+"""A text in a picture's metadata, without touching its pixels: PNG, JPEG and WebP. Pure.
+
+Where it goes follows from the file's headers alone, so that the bytes of the picture stream past:
+PNG has it in an iTXt chunk after the header (PNG 3rd edition, 11.3.3.4), JPEG in an APP1 segment
+and WebP in a chunk at its end, both as XMP (XMP Specification Part 3; RFC 9649).
+"""
+
+import html
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+from xml.sax.saxutils import escape
+
+from batchgen.media import JPEG, PNG, WEBP, MediaType, dimensions
+
+KEYWORD = "batchgen"
+MOST_BYTES = 48_000  # of the text as JSON: escaped it still fits into a segment of a JPEG
+_CHUNK = 256 * 1024
+_CHUNKS = 4096  # of a file, looked through for the text
+_PNG_HEADER_END = 33
+_MARK = b"http://ns.adobe.com/xap/1.0/\0"
+_APP0, _APP1 = 0xE0, 0xE1
+_XMP_FLAG, _ALPHA_FLAG = 0x04, 0x10
+_RIFF_HEAD = 12
+_SEGMENT_MOST = 65_533
+_STORY = re.compile(rb'batchgen:story="([^"]*)"')
+_XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description'
+    ' rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/"'
+    ' xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:batchgen="urn:batchgen:story:1#"'
+    ' xmp:CreatorTool="batchgen" batchgen:story="{story}"><dc:description><rdf:Alt>'
+    '<rdf:li xml:lang="x-default">{description}</rdf:li></rdf:Alt></dc:description>'
+    '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Bytes that take the place of the next `removed` bytes from `offset` on."""
+
+    offset: int
+    removed: int
+    data: bytes
+
+
+def edits(
+    file: BinaryIO, media: MediaType, story: str, description: str
+) -> tuple[Edit, ...] | None:
+    """What puts a text into a seekable file; None where there is no place for it.
+
+    story: one line without control characters, as JSON is. description: what other programs show.
+    A JPEG or WebP with metadata of its own in that place is left as it is.
+    """
+    plan = _PLANS.get(media)
+    if plan is None or len(story.encode()) > MOST_BYTES:
+        return None
+    try:
+        return plan(file, story, description)
+    except (struct.error, ValueError):
+        return None
+
+
+def splice(file: BinaryIO, changes: tuple[Edit, ...], write: Callable[[bytes], None]) -> None:
+    """Copy a seekable file with changes, which stand in the order of their offsets."""
+    at = 0
+    for change in changes:
+        _copy(file, at, change.offset - at, write)
+        write(change.data)
+        at = change.offset + change.removed
+    _copy(file, at, None, write)
+
+
+def embedded(file: BinaryIO, media: MediaType) -> str | None:
+    """The text that `edits` has put into a seekable file; None where there is none."""
+    reader = _READERS.get(media)
+    if reader is None:
+        return None
+    try:
+        return reader(file)
+    except (struct.error, ValueError, zlib.error):
+        return None
+
+
+def _copy(file: BinaryIO, at: int, length: int | None, write: Callable[[bytes], None]) -> None:
+    file.seek(at)
+    while length is None or length > 0:
+        data = file.read(_CHUNK if length is None else min(_CHUNK, length))
+        if not data:
+            return
+        write(data)
+        if length is not None:
+            length -= len(data)
+
+
+def _exactly(file: BinaryIO, offset: int, length: int) -> bytes:
+    file.seek(offset)
+    data = file.read(length)
+    if len(data) < length:
+        raise ValueError(f"the file ends before {offset + length}")
+    return data
+
+
+def _xmp(story: str, description: str) -> bytes:
+    readable = "".join(c if c.isprintable() or c == "\n" else " " for c in description)
+    return _XMP.format(story=escape(story, {'"': "&quot;"}), description=escape(readable)).encode(
+        "utf-8", "replace"
+    )
+
+
+def _story_in(xmp: bytes) -> str | None:
+    found = _STORY.search(xmp)
+    return None if found is None else html.unescape(found[1].decode())
+
+
+# PNG
+
+
+def _png_edits(file: BinaryIO, story: str, description: str) -> tuple[Edit, ...] | None:
+    if _exactly(file, 12, 4) != b"IHDR":
+        return None
+    texts = (("Software", "batchgen"), ("Description", description), (KEYWORD, story))
+    chunks = b"".join(_itxt(keyword, text) for keyword, text in texts)
+    return (Edit(_PNG_HEADER_END, 0, chunks),)
+
+
+def _itxt(keyword: str, text: str) -> bytes:
+    told = text.replace("\0", " ").encode("utf-8", "replace")
+    data = keyword.encode("latin-1") + b"\0\0\0\0\0" + told
+    checksum = zlib.crc32(b"iTXt" + data)
+    return struct.pack(">I", len(data)) + b"iTXt" + data + struct.pack(">I", checksum)
+
+
+def _png_story(file: BinaryIO) -> str | None:
+    start = KEYWORD.encode() + b"\0\0\0\0\0"
+    for kind, offset, size in _png_chunks(file):
+        if kind == b"iTXt" and _exactly(file, offset, min(size, len(start))) == start:
+            return _exactly(file, offset, size)[len(start) :].decode()
+    return None
+
+
+def _png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    at = 8
+    for _ in range(_CHUNKS):
+        size, kind = struct.unpack(">I4s", _exactly(file, at, 8))
+        if kind == b"IDAT":
+            return
+        yield kind, at + 8, size
+        at += 12 + size
+
+
+# JPEG
+
+
+def _jpeg_edits(file: BinaryIO, story: str, description: str) -> tuple[Edit, ...] | None:
+    place = 2
+    for marker, offset, size in _jpeg_segments(file):
+        if marker == _APP0 and place == offset - 4:
+            place = offset + size  # JFIF has to be the first
+        if marker == _APP1 and _exactly(file, offset, min(size, len(_MARK))) == _MARK:
+            return None
+    data = _MARK + _xmp(story, description)
+    if len(data) > _SEGMENT_MOST:
+        return None
+    return (Edit(place, 0, struct.pack(">BBH", 0xFF, _APP1, len(data) + 2) + data),)
+
+
+def _jpeg_story(file: BinaryIO) -> str | None:
+    for marker, offset, size in _jpeg_segments(file):
+        if marker == _APP1:
+            data = _exactly(file, offset, size)
+            if data.startswith(_MARK):
+                return _story_in(data)
+    return None
+
+
+def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
+    """Marker, offset and size of what stands before the picture's data (ITU T.81, annex B)."""
+    at = 2
+    for _ in range(_CHUNKS):
+        prefix, marker, size = struct.unpack(">BBH", _exactly(file, at, 4))
+        if prefix != 0xFF or not (0xE0 <= marker <= 0xEF or marker == 0xFE):  # noqa: PLR2004  # APPn, COM
+            return
+        yield marker, at + 4, size - 2
+        at += 2 + size
+
+
+# WebP
+
+
+def _webp_edits(file: BinaryIO, story: str, description: str) -> tuple[Edit, ...] | None:
+    chunks = dict((kind, (offset, size)) for kind, offset, size in _webp_chunks(file))  # noqa: C402  # names
+    (riff_bytes,) = struct.unpack("<I", _exactly(file, 4, 4))
+    end = riff_bytes + 8
+    if file.seek(0, 2) != end or b"XMP " in chunks:
+        return None
+    header, first = _webp_header(file, chunks)
+    data = _xmp(story, description)
+    chunk = b"XMP " + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+    grown = riff_bytes + len(header.data) - header.removed + len(chunk)
+    if first is None or grown >= 2**32:
+        return None
+    return (Edit(4, 4, struct.pack("<I", grown)), header, Edit(end, 0, chunk))
+
+
+def _webp_header(file: BinaryIO, chunks: dict[bytes, tuple[int, int]]) -> tuple[Edit, bytes | None]:
+    """The extended header with its flag for XMP: that of the file, or a new one."""
+    if b"VP8X" in chunks:
+        at = chunks[b"VP8X"][0]
+        return Edit(at, 1, bytes((_exactly(file, at, 1)[0] | _XMP_FLAG,))), b"VP8X"
+    first = next(iter(chunks), None)
+    size = dimensions(file, WEBP)
+    if first not in {b"VP8 ", b"VP8L"} or size is None:
+        return Edit(_RIFF_HEAD, 0, b""), None
+    flags = _XMP_FLAG
+    if first == b"VP8L" and _exactly(file, chunks[first][0] + 4, 1)[0] & 0x10:
+        flags |= _ALPHA_FLAG
+    sides = b"".join((side - 1).to_bytes(3, "little") for side in size)
+    return Edit(_RIFF_HEAD, 0, struct.pack("<4sIB3x", b"VP8X", 10, flags) + sides), first
+
+
+def _webp_story(file: BinaryIO) -> str | None:
+    for kind, offset, size in _webp_chunks(file):
+        if kind == b"XMP ":
+            return _story_in(_exactly(file, offset, min(size, 2 * _SEGMENT_MOST)))
+    return None
+
+
+def _webp_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    (riff_bytes,) = struct.unpack("<I", _exactly(file, 4, 4))
+    at = _RIFF_HEAD
+    for _ in range(_CHUNKS):
+        if at + 8 > riff_bytes + 8:
+            return
+        kind, size = struct.unpack("<4sI", _exactly(file, at, 8))
+        yield kind, at + 8, size
+        at += 8 + size + size % 2
+
+
+_PLANS = {PNG: _png_edits, JPEG: _jpeg_edits, WEBP: _webp_edits}
+_READERS = {PNG: _png_story, JPEG: _jpeg_story, WEBP: _webp_story}

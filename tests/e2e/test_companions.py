@@ -1,0 +1,95 @@
+"""Pictures that carry their story, and files that go along with them."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.e2e.command import batchgen, results
+
+JOB = """\
+name: told
+provider: simulator
+output: {embed_metadata: true, sidecar: true, convert: {format: webp, quality: 70, max_side: 64}}
+defaults: {model: dall-e-2, size: 256x256}
+prompts:
+  - {id: hero, prompt: "A lighthouse, \\"at dawn\\"", n: 2, vars: {sku: A-17}}
+  - {id: inline, prompt: "山水画", response_format: b64_json}
+"""
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Path:
+    (tmp_path / "told.yaml").write_text(JOB)
+    ended = batchgen("run", "told.yaml", "--quiet", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    return tmp_path / "out" / "told"
+
+
+def test_a_picture_tells_its_story_wherever_it_is(told: Path, tmp_path: Path) -> None:
+    shutil.copy(told / "hero-2.png", tmp_path / "moved.png")
+
+    shown = json.loads(batchgen("show", "moved.png", "--json", cwd=tmp_path).out)
+    lines = batchgen("show", "moved.png", cwd=tmp_path).out
+
+    assert (shown["id"], shown["prompt"]) == ("hero", 'A lighthouse, "at dawn"')
+    assert (shown["model"], shown["params"]["size"]) == ("dall-e-2", "256x256")
+    assert 'prompt           A lighthouse, "at dawn"' in lines
+
+
+def test_the_ledger_has_the_hashes_of_the_files_as_they_are(told: Path, tmp_path: Path) -> None:
+    ended = batchgen("verify", told, cwd=tmp_path)
+    assert (ended.code, ended.out) == (0, ""), ended.out
+    for line in results(told):
+        for artifact in line["artifacts"]:
+            with Image.open(told / artifact["path"]) as picture:
+                picture.load()
+                assert json.loads(picture.info["batchgen"])["key"] == line["key"]
+
+
+def test_a_sidecar_and_a_smaller_copy_go_along_with_each_picture(told: Path) -> None:
+    sidecar = json.loads((told / "hero-1.png.json").read_text())
+    assert (sidecar["prompt"], sidecar["vars"]) == ('A lighthouse, "at dawn"', {"sku": "A-17"})
+    assert sidecar["sha256"] == results(told)[0]["artifacts"][0]["sha256"]
+    for name in ("hero-1", "hero-2", "inline-1"):
+        with Image.open(told / "converted" / f"{name}.webp") as copy:
+            assert (copy.format, copy.size) == ("WEBP", (64, 64))
+        with Image.open(told / f"{name}.png") as original:
+            assert original.size == (256, 256)
+
+
+def test_what_is_missing_or_old_is_made_up_for_without_a_request(
+    told: Path, tmp_path: Path
+) -> None:
+    (told / "hero-1.png.json").unlink()
+    copy = told / "converted" / "inline-1.webp"
+    copy.write_bytes(b"torn")
+    os.utime(copy, (1, 1))
+
+    ended = batchgen("run", "told.yaml", "--quiet", cwd=tmp_path)
+
+    assert ended.code == 0, ended.err
+    assert json.loads((told / "summary.json").read_text())["run"]["requests"] == 0
+    assert (told / "hero-1.png.json").exists()
+    assert copy.read_bytes().startswith(b"RIFF")
+
+
+def test_a_file_that_tells_nothing_is_found_by_its_hash(tmp_path: Path) -> None:
+    words = ["--provider", "simulator", "--model", "dall-e-2", "--set", "size=256x256"]
+    (tmp_path / "m.txt").write_text("a fox\n")
+    batchgen("run", "m.txt", *words, "-o", "out", cwd=tmp_path)
+    (artifact,) = results(tmp_path / "out")[0]["artifacts"]
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(tmp_path / "out" / artifact["path"], tmp_path / "elsewhere" / "x.png")
+
+    inside = batchgen("show", f"out/{artifact['path']}", cwd=tmp_path)
+    lost = batchgen("show", "elsewhere/x.png", cwd=tmp_path)
+    named = batchgen("show", "elsewhere/x.png", "-o", "out", "--json", cwd=tmp_path)
+
+    assert "prompt           a fox" in inside.out
+    assert (lost.code, lost.out) == (2, "")
+    assert "-o" in lost.err
+    assert json.loads(named.out)["status"] == "succeeded"
