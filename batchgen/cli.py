@@ -261,7 +261,18 @@ def _add_status(commands: _Commands) -> None:  # type: ignore[valid-type]  # see
 def _add_results(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
     parser = _command(commands, "results", "write the results manifest in manifest order")
     parser.add_argument("directory", type=Path, metavar="DIR")
-    parser.add_argument("--format", choices=("jsonl", "csv", "openai-batch"), default="jsonl")
+    parser.add_argument(
+        "--format",
+        choices=("jsonl", "csv", "parquet", "yaml", "openai-batch"),
+        default="jsonl",
+        help="yaml: a manifest of these rows, to edit and to run",
+    )
+    parser.add_argument(
+        "--status",
+        type=_statuses,
+        metavar="STATUS",
+        help="only succeeded, failed, refused, unknown or pending; several with commas",
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="instead of stdout")
     parser.add_argument(
         "--all", action="store_true", help="also tasks that the manifest no longer has"
@@ -351,6 +362,19 @@ def _whole(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+
+
+def _statuses(text: str) -> frozenset[str]:
+    known = ("succeeded", "failed", "refused", "unknown", "pending")
+    found = text.split(",")
+    for word in found:
+        if word not in known:
+            hint = did_you_mean(word, known)
+            raise argparse.ArgumentTypeError(
+                f"{word!r} is not one of {', '.join(known)}"
+                + (f"; did you mean {hint}?" if hint else "")
+            )
+    return frozenset(found)
 
 
 def _port(text: str) -> int:

@@ -28,6 +28,7 @@ EXAMPLES: Mapping[str, str] = {
 """,
     "results": """\
   batchgen results out/spring --format csv -o spring.csv
+  batchgen results out/spring --status failed,refused --format yaml -o again.yaml
   batchgen results out/spring --format openai-batch -o spring.jsonl
   batchgen results out/spring | jq -r 'select(.status == "failed") | .id'
 """,

@@ -284,6 +284,8 @@ class _Run:
 def _check_provider(ledger: Ledger, provider: Provider) -> None:
     """Keep simulated pictures apart from paid ones: both would count as done."""
     kind = "simulated" if provider.name == SIMULATOR else "real"
+    if ledger.meta("provider") != provider.name:
+        ledger.set_meta("provider", provider.name)
     before = ledger.meta("provider_kind")
     if before is None:
         ledger.set_meta("provider_kind", kind)

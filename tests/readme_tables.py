@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from batchgen import catalog, cli, settings
+from batchgen import catalog, cli, parquet, settings
 from batchgen.errors import Exit
 from batchgen.retry import BUILT_IN, describe
 from batchgen.text import show_money
@@ -35,6 +35,7 @@ def tables() -> dict[str, str]:
         "run-options": _table(("option of `run`", "does"), _options("run")),
         "job-keys": _table(("key", "default", "what it does"), _keys()),
         "exit-codes": _table(("code", "means"), ((f"`{code}`", _EXITS[code]) for code in Exit)),
+        "parquet-columns": _table(("column", "type"), _columns()),
         "decisions": _table(("seen", "then", "kind"), _decisions()),
         "models": _table(("maker", "models, with the price of an image where known"), _models()),
     }
@@ -89,6 +90,10 @@ def _keys() -> Iterator[tuple[str, str, str]]:
             name = f"{section}.{key}" if section else key
             default = f"`{setting.default}`" if setting.default else ""
             yield f"`{name}`", default, setting.help
+
+
+def _columns() -> Iterator[tuple[str, str]]:
+    return ((f"`{name}`", f"`{kind}`") for name, kind in parquet.COLUMNS.items())
 
 
 def _decisions() -> Iterator[tuple[str, str, str]]:

@@ -1,42 +1,89 @@
 """`batchgen results`: the results manifest in manifest order."""
 
 import argparse
+import io
 import sys
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
 
 from batchgen.commands.places import open_ledger
 from batchgen.errors import Exit, UsageError
+from batchgen.ledger import Ledger
 from batchgen.openai_batch import write_openai_batch
-from batchgen.results import write_csv, write_jsonl
+from batchgen.results import shown_status, write_csv, write_jsonl
 from batchgen.types import Record
 
-_LINES = {"jsonl": write_jsonl, "openai-batch": write_openai_batch}
+_Write: TypeAlias = Callable[[Iterable[Record], BinaryIO], None]
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # by which spreadsheets know UTF-8
 
 
 def results_command(arguments: argparse.Namespace) -> int:
     """`batchgen results`: the results manifest in manifest order."""
-    every = arguments.all
-    with open_ledger(arguments.directory) as ledger, closing(ledger.records(every=every)) as found:
-        variables = ledger.variables(every=every) if arguments.format == "csv" else []
-        if arguments.output is None:
-            _write_to_stdout(found, arguments.format, variables)
-            return Exit.OK
-        try:
-            if arguments.format == "csv":
-                with arguments.output.open("w", encoding="utf-8-sig", newline="") as text:
-                    write_csv(found, text, variables)
-            else:
-                with arguments.output.open("wb") as file:
-                    _LINES[arguments.format](found, file)
-        except OSError as error:
-            raise UsageError(f"cannot write {arguments.output}: {error.strerror}") from error
+    to_file = arguments.output is not None
+    if arguments.format == "parquet" and not to_file and sys.stdout.isatty():
+        raise UsageError("Parquet is no text for a terminal: name a file with -o")
+    with open_ledger(arguments.directory) as ledger:
+        write = _writer(arguments, ledger, to_file=to_file)
+        records = ledger.records(every=arguments.all)
+        with closing(records), _target(arguments.output) as file:
+            write(_chosen(records, arguments.status), file)
     return Exit.OK
 
 
-def _write_to_stdout(found: Iterator[Record], name: str, variables: list[str]) -> None:
-    if name == "csv":
-        write_csv(found, sys.stdout, variables)
-    else:
-        _LINES[name](found, sys.stdout.buffer)
-    sys.stdout.flush()
+def _chosen(records: Iterable[Record], statuses: frozenset[str] | None) -> Iterator[Record]:
+    return (
+        record
+        for record in records
+        if statuses is None or shown_status(record.outcome.status) in statuses
+    )
+
+
+@contextmanager
+def _target(path: Path | None) -> Iterator[BinaryIO]:
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+        return
+    try:
+        with path.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _writer(arguments: argparse.Namespace, ledger: Ledger, *, to_file: bool) -> _Write:
+    match arguments.format:
+        case "csv":
+            variables = ledger.variables(every=arguments.all)
+            return lambda records, file: _write_csv(records, file, variables, mark=to_file)
+        case "parquet":
+            from batchgen.parquet import write_parquet  # noqa: PLC0415  # an extra
+
+            return write_parquet
+        case "yaml":
+            return _manifest_writer(arguments, ledger)
+        case "openai-batch":
+            return write_openai_batch
+        case _:
+            return write_jsonl
+
+
+def _write_csv(
+    records: Iterable[Record], file: BinaryIO, variables: list[str], *, mark: bool
+) -> None:
+    if mark:
+        file.write(_BYTE_ORDER_MARK)
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
+    write_csv(records, text, variables)
+    text.detach()
+
+
+def _manifest_writer(arguments: argparse.Namespace, ledger: Ledger) -> _Write:
+    from batchgen.remake import write_manifest  # noqa: PLC0415  # yaml is for those who ask
+
+    statuses = sorted(arguments.status or ("again",))
+    name = "-".join((arguments.directory.resolve().name, *statuses))
+    provider = ledger.meta("provider")
+    return lambda records, file: write_manifest(records, file, name=name, provider=provider)
