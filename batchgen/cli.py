@@ -178,6 +178,20 @@ def _add_run(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _c
     )
     group.add_argument("--log-file", type=Path, metavar="FILE", help="append messages to a file")
     group.add_argument(
+        "--metrics-file",
+        type=Path,
+        metavar="FILE",
+        help="Prometheus text, replaced every 10 s and at the end (extra `metrics`)",
+    )
+    group.add_argument(
+        "--notify",
+        metavar="COMMAND",
+        help="shell command for the run's end, with summary.json on its standard input",
+    )
+    group.add_argument(
+        "--webhook", metavar="URL", help="where summary.json is posted to when the run has ended"
+    )
+    group.add_argument(
         "--report", action="store_true", help="make DIR/report.html when the run has ended"
     )
     group.add_argument("--quiet", action="store_true", help="tell nothing but errors")
@@ -256,6 +270,12 @@ def _add_status(commands: _Commands) -> None:  # type: ignore[valid-type]  # see
     parser = _command(commands, "status", "show how a job stands, while it runs and after")
     parser.add_argument("directory", type=Path, metavar="DIR")
     parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument(
+        "--watch", action="store_true", help="again every --interval until the run has ended"
+    )
+    parser.add_argument(
+        "--interval", type=_duration, default=2.0, metavar="DURATION", help="default 2s"
+    )
 
 
 def _add_results(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command

@@ -31,6 +31,14 @@ class Controls:
     reread: Reread
     workers: int
 
+    def holding(self, in_flight: int) -> str | None:
+        """What holds the run back at this moment, in words; in_flight: tasks under way."""
+        if self.budget.is_waited_for():
+            return "the budget"
+        if (reason := self.throttle.reason()) is not None:
+            return reason
+        return f"concurrency {self.workers}" if in_flight >= self.workers else None
+
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Take the limits of the job file anew whenever SIGUSR1 comes."""

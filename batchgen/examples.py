@@ -15,6 +15,7 @@ EXAMPLES: Mapping[str, str] = {
   batchgen run job.yaml                     do what is left of the job
   batchgen run prompts.csv --model flux/schnell --rpm 120 --max-cost 5
   batchgen run job.yaml --retry-failed      take failed tasks up again
+  batchgen run job.yaml --quiet --notify 'mail -s "assets: $BATCHGEN_STATUS" me'
   cat prompts.txt | batchgen run - --format txt --model dall-e-2 -o out/piped
 """,
     "plan": """\
@@ -24,6 +25,7 @@ EXAMPLES: Mapping[str, str] = {
 """,
     "status": """\
   batchgen status out/spring
+  batchgen status out/spring --watch        until the run has ended
   batchgen status out/spring --json | jq .succeeded
 """,
     "results": """\

@@ -188,6 +188,7 @@ class _Run:
                 workers = min(in_flight, max(1, self.plan.tasks))
                 with open_purse(job, self.session.clock) as purse:
                     controls = self._controls(stop, purse, workers)
+                    progress.explain_by(controls.holding)
                     runner = self._runner(transport, results, controls, stop, tally)
                     with controls.listening():
                         await runner.run(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from batchgen import catalog, cli, parquet, settings
 from batchgen.errors import Exit
+from batchgen.progress.lines import EVENTS
+from batchgen.progress.metrics import METRICS
 from batchgen.retry import BUILT_IN, describe
 from batchgen.text import show_money
 
@@ -35,6 +37,8 @@ def tables() -> dict[str, str]:
         "run-options": _table(("option of `run`", "does"), _options("run")),
         "job-keys": _table(("key", "default", "what it does"), _keys()),
         "exit-codes": _table(("code", "means"), ((f"`{code}`", _EXITS[code]) for code in Exit)),
+        "events": _table(("event", "keys", "when"), _events()),
+        "metrics": _table(("metric", "is"), _metrics()),
         "parquet-columns": _table(("column", "type"), _columns()),
         "decisions": _table(("seen", "then", "kind"), _decisions()),
         "models": _table(("maker", "models, with the price of an image where known"), _models()),
@@ -90,6 +94,15 @@ def _keys() -> Iterator[tuple[str, str, str]]:
             name = f"{section}.{key}" if section else key
             default = f"`{setting.default}`" if setting.default else ""
             yield f"`{name}`", default, setting.help
+
+
+def _events() -> Iterator[tuple[str, str, str]]:
+    for name, (keys, when) in EVENTS.items():
+        yield f"`{name}`", ", ".join(f"`{key}`" for key in keys.split(", ")), when
+
+
+def _metrics() -> Iterator[tuple[str, str]]:
+    return ((f"`{name}`", told) for name, told in METRICS.items())
 
 
 def _columns() -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ LAYERS = (
     {"summary", "embedding"},
     {"settings", "quotes", "stream", "guard", "proxy", "endpoints", "catalog", "manifest"},
     {"job", "retry"},
-    {"tasks", "prices", "schema", "dialect"},
+    {"tasks", "prices", "schema", "dialect", "notices"},
     {"plan"},
     {"transport", "throttle", "store", "ledger", "progress", "results", "openai_batch", "remake"},
     {"labels", "parquet"},

@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 
 from batchgen.errors import UsageError
 from batchgen.progress import Bar, JsonLines, Lines, Pace, Progress, Sink, Tally, make_progress
+from batchgen.progress.lines import EVENTS
+from batchgen.progress.metrics import METRICS
 from batchgen.types import Artifact, Decision, Outcome, Status, Task, TaskError, Verb
 
 SUCCESS = Outcome(Status.SUCCEEDED, cost_usd=0.01, attempts=1)
@@ -330,6 +332,55 @@ def test_json_events_are_objects_with_event_and_utc_time(task: Task) -> None:
     assert found[3]["artifacts"] == ["hero-1.png"]
     assert found[5]["summary"] == {"status": "complete"}
     assert stream.getvalue().isascii()
+    for one in found:
+        keys, _ = EVENTS[one["event"]]
+        assert set(one) == {"event", "time", *keys.split(", ")}, "docs/events.md tells its keys"
+    assert {one["event"] for one in found} == set(EVENTS)
+
+
+def test_a_status_line_tells_what_holds_the_run_back(clock: FakeClock, task: Task) -> None:
+    tally = Tally(clock, total=9)
+    tally.explain_by(lambda in_flight: "concurrency 2" if in_flight >= 2 else None)
+    tally.task_started()
+    assert told(tally) == "0 of 9, 1 in flight"
+    tally.task_started()
+    assert told(tally) == "0 of 9, 2 in flight, held by concurrency 2"
+    tally.gate_closed(task.model, 5, "rate limit")
+    assert told(tally) == "0 of 9, 2 in flight, rate limit for 5 s more"
+
+
+def test_metrics_are_replaced_every_ten_seconds_and_at_the_end(
+    tmp_path: Path, clock: FakeClock, task: Task
+) -> None:
+    path = tmp_path / "batchgen.prom"
+    progress = make(io.StringIO(), clock, quiet=True, metrics_file=path)
+    assert "batchgen_run_exit_code -1.0" in path.read_text()
+    progress.start(name="x", total=3)
+    finish_tasks(progress, task, SUCCESS, count=2)
+    progress.attempt_failed(task, 1, RETRY, 2.5)
+    progress.gate_closed(task.model, 12.0, "rate limit")
+    progress.tick()
+    assert "flux/schnell" not in path.read_text()
+    clock.now_s += 10
+    progress.tick()
+    text = path.read_text()
+    ended = 'batchgen_tasks_finished_total{model="flux/schnell",status="succeeded"} 2.0'
+    assert ended in text
+    assert 'batchgen_cost_usd_total{model="flux/schnell"} 0.02' in text
+    assert 'batchgen_attempts_failed_total{kind="server",model="flux/schnell"} 1.0' in text
+    assert 'batchgen_gate_closed_seconds_total{model="flux/schnell"} 12.0' in text
+    progress.finish({"status": "complete", "exit_code": 0})
+    progress.close()
+    assert "batchgen_run_exit_code 0.0" in path.read_text()
+    assert all(f"# TYPE {name} " in path.read_text() for name in METRICS)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_metrics_file_that_cannot_be_written_is_told_before_the_run(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    with pytest.raises(UsageError, match=r"metrics file .* cannot be written: No such file"):
+        make(io.StringIO(), clock, metrics_file=tmp_path / "missing" / "x.prom")
 
 
 def make(
@@ -340,6 +391,7 @@ def make(
     log_file: Path | None = None,
     quiet: bool = False,
     bar: bool = True,
+    metrics_file: Path | None = None,
 ) -> Progress:
     return make_progress(
         stream=stream,
@@ -349,6 +401,7 @@ def make(
         quiet=quiet,
         bar=bar,
         interval_s=30.0,
+        metrics_file=metrics_file,
         clock=clock,
     )
 

@@ -8,15 +8,19 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from batchgen.commands.arguments import flags_of, open_source, selection_of
 from batchgen.commands.plan import plan_command
 from batchgen.commands.quoting import quoted
 from batchgen.commands.report import make_report
 from batchgen.errors import BatchgenError, UsageError
 from batchgen.job import access_of
+from batchgen.notices import call_webhook, check_webhook, run_notice
 from batchgen.plan import check, open_manifest
 from batchgen.progress import make_progress
 from batchgen.session import Session
+from batchgen.summary import Summary
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -24,6 +28,8 @@ def run_command(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return plan_command(arguments)
     environment = _environment(arguments.env_file)
+    if arguments.webhook is not None:
+        check_webhook(arguments.webhook)
     with open_source(arguments) as source:
         manifest = open_manifest(source, flags_of(arguments))
         if manifest.problems:
@@ -37,6 +43,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             quiet=arguments.quiet,
             bar=not arguments.no_progress,
             interval_s=arguments.progress_interval,
+            metrics_file=arguments.metrics_file,
             clock=time.monotonic,
         )
         try:
@@ -57,7 +64,25 @@ def run_command(arguments: argparse.Namespace) -> int:
         sys.stderr.write(summary.to_text(shutil.get_terminal_size().columns))
     if arguments.report:
         _report(manifest.job.output_dir, quiet=arguments.quiet or arguments.log_format == "json")
+    _give_notice(arguments, summary)
     return summary.exit_code
+
+
+def _give_notice(arguments: argparse.Namespace, summary: Summary) -> None:
+    """Tell others of the end; the run has ended as it has, whatever becomes of that."""
+    body = msgspec.json.encode(summary.to_json())
+    told = {
+        "BATCHGEN_STATUS": str(summary.ending),
+        "BATCHGEN_EXIT_CODE": str(int(summary.exit_code)),
+        "BATCHGEN_OUTPUT": summary.output,
+    }
+    problems = (
+        run_notice(arguments.notify, body, told) if arguments.notify else None,
+        call_webhook(arguments.webhook, body) if arguments.webhook else None,
+    )
+    for problem in problems:
+        if problem is not None:
+            sys.stderr.write(f"batchgen: {problem}; the run has ended as it has\n")
 
 
 def _report(directory: Path, *, quiet: bool) -> None:

@@ -2,7 +2,10 @@
 
 import argparse
 import sys
+import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 
@@ -11,25 +14,54 @@ from batchgen.directory import is_held
 from batchgen.errors import Exit
 from batchgen.ledger import Ledger
 from batchgen.results import shown_status
-from batchgen.text import show_count
+from batchgen.text import show_bytes, show_count, show_duration, show_money, show_rate
 from batchgen.types import Json, Status
 
 _RATE_WINDOW_S = 60.0
+_HOME = "\x1b[H\x1b[2J"  # the terminal's first line, everything below it cleared
 
 
 def status_command(arguments: argparse.Namespace) -> int:
     """`batchgen status`: counts, rate, ETA and spend from the ledger."""
-    directory = arguments.directory
+    while True:
+        told = _now(arguments.directory)
+        _tell(told, as_json=arguments.json, again=arguments.watch and sys.stdout.isatty())
+        if not (arguments.watch and told["running"]):
+            return Exit.OK
+        time.sleep(arguments.interval)
+
+
+def _now(directory: Path) -> dict[str, Json]:
     with open_ledger(directory) as ledger:
-        told = _status(ledger, running=is_held(directory))
-    if arguments.json:
-        sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
-        return Exit.OK
-    for name, value in told.items():
-        if value is not None:
-            shown = show_count(value) if type(value) is int and name != "pid" else value
-            sys.stdout.write(f"{name:<12} {shown}\n")
-    return Exit.OK
+        return _status(ledger, running=is_held(directory))
+
+
+def _tell(told: Mapping[str, Json], *, as_json: bool, again: bool) -> None:
+    """Print a status; `again` puts it in the place of the one before."""
+    if as_json:
+        lines = [msgspec.json.encode(told).decode()]
+    else:
+        lines = [
+            f"{name:<12} {_shown(name, told[name])}" for name in told if told[name] is not None
+        ]
+    sys.stdout.write((_HOME if again else "") + "".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def _shown(name: str, value: Json) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int() if name != "pid":
+            return show_bytes(value) if name == "bytes" else show_count(value)
+        case float() if name == "rate_per_s":
+            return show_rate(value) if value else "0"
+        case float() if name == "eta_s":
+            return show_duration(value)
+        case float() if name == "spend_usd":
+            return show_money(value)
+        case _:
+            return str(value)
 
 
 def _status(ledger: Ledger, *, running: bool) -> dict[str, Json]:

@@ -12,13 +12,14 @@ from typing import Literal, TextIO
 
 from batchgen.errors import UsageError
 from batchgen.progress.bar import Bar
-from batchgen.progress.events import Both, Progress, Silent
+from batchgen.progress.events import Progress, Several, Silent
 from batchgen.progress.lines import JsonLines, Lines
+from batchgen.progress.metrics import Metrics
 from batchgen.progress.sink import Sink
 from batchgen.progress.tally import Pace, Tally
 
 __all__ = [
-    "Bar", "Both", "JsonLines", "Lines", "Pace", "Progress", "Silent", "Sink", "Tally",
+    "Bar", "JsonLines", "Lines", "Pace", "Progress", "Several", "Silent", "Sink", "Tally",
     "make_progress",
 ]  # fmt: skip
 
@@ -32,13 +33,15 @@ def make_progress(  # noqa: PLR0913  a flag of the command each, all keyword-onl
     quiet: bool,
     bar: bool,
     interval_s: float,
+    metrics_file: Path | None,
     clock: Callable[[], float],
 ) -> Progress:
     """The progress that the flags of `run` ask for.
 
     clock: monotonic seconds. interval_s: between two plain status lines. bar: False leaves out the
     bar and the status lines of `stream`, not its messages. A log file is told everything, quiet or
-    not, and is appended to. Raises UsageError where it cannot be written.
+    not, and is appended to; a metrics file is replaced. Raises UsageError where one of them cannot
+    be written.
     """
     sink = Sink(stream)
     shown: Progress
@@ -50,12 +53,16 @@ def make_progress(  # noqa: PLR0913  a flag of the command each, all keyword-onl
         shown = Bar(sink, clock=clock)
     else:
         shown = Lines(sink, clock=clock, interval_s=interval_s if bar else math.inf)
-    if log_file is None:
-        return shown
-    log = _open_log(log_file)
-    if log_format == "json":
-        return Both(shown, JsonLines(log, now=_utc_now))
-    return Both(shown, Lines(log, clock=clock, interval_s=interval_s, stamp=_stamp))
+    others: list[Progress] = []
+    if log_file is not None:
+        log = _open_log(log_file)
+        if log_format == "json":
+            others.append(JsonLines(log, now=_utc_now))
+        else:
+            others.append(Lines(log, clock=clock, interval_s=interval_s, stamp=_stamp))
+    if metrics_file is not None:
+        others.append(Metrics(metrics_file, clock=clock, now=_utc_now))
+    return Several(shown, *others) if others else shown
 
 
 def _open_log(path: Path) -> Sink:

@@ -24,6 +24,9 @@ class Counting(Silent):
         self._tally = Tally(self._clock, total=total)
         self.say(f"{name}: {show_count(total)} task{'' if total == 1 else 's'}")
 
+    def explain_by(self, holding: Callable[[int], str | None]) -> None:
+        self._tally.explain_by(holding)
+
     def tasks_skipped(self, count: int) -> None:
         self._tally.skipped(count)
         self._changed()

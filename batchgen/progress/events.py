@@ -1,6 +1,6 @@
 """The events of a run, and who hears them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from batchgen.types import Decision, Json, Outcome, Task
@@ -11,6 +11,9 @@ class Progress(Protocol):
 
     def start(self, *, name: str, total: int) -> None:
         """The run begins: so many tasks are selected, done or not."""
+
+    def explain_by(self, holding: Callable[[int], str | None]) -> None:
+        """Take what tells, of so many tasks under way, what holds the run back now."""
 
     def tasks_skipped(self, count: int) -> None:
         """So many tasks turned out to need nothing any more."""
@@ -46,6 +49,7 @@ class Silent:
     """Hears everything and tells nothing (`--quiet`)."""
 
     def start(self, *, name: str, total: int) -> None: ...
+    def explain_by(self, holding: Callable[[int], str | None]) -> None: ...
     def tasks_skipped(self, count: int) -> None: ...
     def task_started(self, task: Task) -> None: ...
     def attempt_failed(
@@ -59,15 +63,19 @@ class Silent:
     def close(self) -> None: ...
 
 
-class Both:
-    """Tells two: the terminal and a log file."""
+class Several:
+    """Tells several: the terminal, a log file, metrics."""
 
-    def __init__(self, first: Progress, second: Progress) -> None:
-        self._all = (first, second)
+    def __init__(self, *all_of_them: Progress) -> None:
+        self._all = all_of_them
 
     def start(self, *, name: str, total: int) -> None:
         for one in self._all:
             one.start(name=name, total=total)
+
+    def explain_by(self, holding: Callable[[int], str | None]) -> None:
+        for one in self._all:
+            one.explain_by(holding)
 
     def tasks_skipped(self, count: int) -> None:
         for one in self._all:

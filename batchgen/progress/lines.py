@@ -12,6 +12,24 @@ from batchgen.text import fit, one_line, show_duration
 from batchgen.types import Decision, Json, Outcome, Task
 
 _PROMPT_WIDTH = 200
+# What each event of --log-format json tells, besides `event` and `time`: an interface, which
+# docs/events.md shows.
+_NAMED = "id, file, line, model"
+_END = "cost_usd, duration_s"
+EVENTS: Mapping[str, tuple[str, str]] = {
+    "run_started": ("name, total", "the run begins, with so many tasks, done or not"),
+    "attempt_failed": (
+        f"{_NAMED}, attempt, decision, kind, code, http_status, message, request_id, wait_s",
+        "an attempt was not accepted; `wait_s` until the next, null where it is not known yet",
+    ),
+    "gate_closed": ("model, seconds, reason", "nothing of this model is sent for so long"),
+    "task_finished": (
+        f"{_NAMED}, prompt, status, artifacts, attempts, http_status, error, request_id, {_END}",
+        "a worker let go of a task; `artifacts` are paths, `error` as in the results",
+    ),
+    "message": ("message", "a line for a person: warnings, the first failure of each cause"),
+    "run_finished": ("summary", "the run ended; what summary.json holds"),
+}
 
 
 class Lines(Counting):
@@ -61,10 +79,7 @@ class Lines(Counting):
 
 
 class JsonLines(Silent):
-    """A JSON object a line, each with `event` and `time` (ISO 8601, UTC).
-
-    Events: run_started, attempt_failed, gate_closed, task_finished, message, run_finished.
-    """
+    """A JSON object a line, each with `event` (see EVENTS) and `time` (ISO 8601, UTC)."""
 
     def __init__(self, sink: Sink, *, now: Callable[[], datetime]) -> None:
         self._sink = sink

@@ -63,11 +63,16 @@ class Tally:
         self._unpriced = False
         self._is_open = True
         self._holds: dict[str, tuple[float, str]] = {}
+        self._holding: Callable[[int], str | None] = lambda _: None
 
     @property
     def settled(self) -> int:
         """Tasks that need nothing more, those of earlier runs included."""
         return self._settled
+
+    def explain_by(self, holding: Callable[[int], str | None]) -> None:
+        """Take what tells what holds the run back, where no gate is closed."""
+        self._holding = holding
 
     def task_started(self) -> None:
         self._in_flight += 1
@@ -99,9 +104,10 @@ class Tally:
             Field(3, f"{show_count(refused)} refused" if refused else ""),
             Field(4, f"{show_count(unknown)} unknown" if unknown else ""),
             Field(8, f"{show_count(self._in_flight)} in flight" if self._in_flight else ""),
-            Field(9, _retries(self._retries)),
+            Field(10, _retries(self._retries)),
             Field(7, show_rate(rate) if rate else ""),
-            Field(2, self._held()),
+            Field(2, self._closed()),
+            Field(9, self._held()),
             Field(6, self._spend()),
             Field(5, self._left(rate)),
         )
@@ -110,6 +116,7 @@ class Tally:
     def final_fields(self) -> tuple[Field, ...]:
         """The same at the end of the run, when nothing is held and no time is left."""
         self._holds.clear()
+        self._holding = lambda _: None
         self._is_open = False
         return self.fields()
 
@@ -118,6 +125,10 @@ class Tally:
         self._settled += count
 
     def _held(self) -> str:
+        held_by = self._holding(self._in_flight)
+        return f"held by {held_by}" if held_by and not self._holds else ""
+
+    def _closed(self) -> str:
         now = self._clock()
         self._holds = {model: hold for model, hold in self._holds.items() if hold[0] > now}
         if not self._holds:

@@ -62,6 +62,10 @@ class Throttle:
         """Hold every worker of the model; tell whether the gate was not closed that long yet."""
         return self._gate(model).hold(seconds)
 
+    def reason(self) -> str | None:
+        """What keeps the next request of a model waiting, in words; None where nothing does."""
+        return next((told for gate in self._gates.values() if (told := gate.reason())), None)
+
     def allow(self, bounds: Callable[[str], Bounds]) -> None:
         """Take other bounds of the job."""
         self._bounds = bounds

@@ -40,6 +40,7 @@ class Budget:
         self._reserved_usd = 0.0
         self._reservations = 0
         self._requests = 0
+        self._waiting = 0
         self._settled = asyncio.Condition()
 
     async def reserve(self, price_usd: float | None) -> float:
@@ -52,7 +53,11 @@ class Budget:
             while (spent := await self._refusal(price)) is not None:
                 if not self._reservations or self._is_spent():
                     raise BudgetSpentError(spent)
-                await self._settled.wait()
+                self._waiting += 1
+                try:
+                    await self._settled.wait()
+                finally:
+                    self._waiting -= 1
             self._reserved_usd += price
             self._reservations += 1
         return price
@@ -67,6 +72,10 @@ class Budget:
             if self._shared is not None:
                 await asyncio.to_thread(self._shared[0].settle, reserved_usd, actual_usd)
             self._settled.notify_all()
+
+    def is_waited_for(self) -> bool:
+        """Whether a task waits for money that others in flight have set aside."""
+        return self._waiting > 0
 
     def allow(self, max_cost_usd: float | None) -> None:
         """Take another bound of the job; it counts from the next reservation on."""

@@ -95,6 +95,21 @@ class Gate:
         self.window.allow(bounds.concurrency)
         self._wake()
 
+    def reason(self) -> str | None:
+        """What keeps the next request waiting, in words.
+
+        None where nobody waits, and while the gate is closed: that is told when it closes.
+        """
+        limit, wait_s = self._obstacle()
+        if self._waiting is None or wait_s <= 0 or limit is None:
+            return None
+        learned = ", as the provider bears it" if limit.is_learned else ""
+        if limit is self.window:
+            return f"{int(limit.value)} at once{learned}"
+        if math.isinf(limit.value):
+            return "images a minute"
+        return f"{limit.value * 60:.3g} a minute{learned}"
+
     def _obstacle(self) -> tuple[Limit | None, float]:
         """What keeps the next request waiting, and for how many seconds at most."""
         now = self._monotonic()

@@ -1,0 +1,133 @@
+"""Word of the end: a real command, and a real server on loopback."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from batchgen import notices
+from batchgen.errors import UsageError
+from batchgen.notices import call_webhook, check_webhook, run_notice
+from tests.e2e.command import batchgen
+
+BODY = b'{"status":"complete"}'
+
+
+@contextmanager
+def listener(*answers: int) -> Iterator[tuple[str, list[bytes]]]:
+    """A server that gives these answers, the last one again and again; and what it was sent."""
+    heard: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(answers[min(len(heard), len(answers)) - 1])
+            self.send_header("Location", "/elsewhere")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook/s3cret?x=1", heard
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_webhook_gets_the_summary_once() -> None:
+    with listener(204) as (url, heard):
+        assert call_webhook(url, BODY) is None
+    assert heard == [BODY]
+
+
+def test_a_webhook_that_fails_for_a_while_is_called_again() -> None:
+    with listener(503, 429, 200) as (url, heard):
+        assert call_webhook(url, BODY, pause_s=0.001) is None
+    assert len(heard) == 3
+
+
+@pytest.mark.parametrize(("answer", "calls"), [(503, 3), (404, 1), (302, 1)])
+def test_what_becomes_of_a_webhook_is_told_without_its_url(answer: int, calls: int) -> None:
+    with listener(answer) as (url, heard):
+        problem = call_webhook(url, BODY, pause_s=0.001)
+    assert problem == f"--webhook: 127.0.0.1 answered with HTTP {answer}"
+    assert len(heard) == calls
+
+
+def test_a_webhook_that_nobody_answers_is_told() -> None:
+    with listener(200) as (url, _):
+        pass
+    problem = call_webhook(url, BODY, pause_s=0.001)
+    assert problem is not None
+    assert "127.0.0.1 cannot be reached" in problem
+    assert "s3cret" not in problem
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("http://example.com/hook", "plain http to example.com"),
+        ("ftp://example.com/hook", "no http"),
+        ("hook", "no http"),
+        ("http://[::1/hook", "no http"),
+    ],
+)
+def test_a_webhook_that_cannot_be_right_is_told_before_the_run(url: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        check_webhook(url)
+
+
+@pytest.mark.parametrize("url", ["https://example.com/a?b#c", "http://127.0.0.1:9/x"])
+def test_a_webhook_may_be_private_or_protected(url: str) -> None:
+    check_webhook(url)
+
+
+def test_a_command_gets_the_summary_and_what_it_needs_to_know(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    told = {"BATCHGEN_STATUS": "complete"}
+    assert run_notice(f'cat > {out}; echo "$BATCHGEN_STATUS" >> {out}', BODY, told) is None
+    assert out.read_bytes() == BODY + b"complete\n"
+
+
+def test_a_command_that_reads_nothing_and_fails_is_told() -> None:
+    assert run_notice("exit 3", b"x" * 1_000_000, {}) == "--notify: the command ended with 3"
+
+
+def test_a_command_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notices, "COMMAND_S", 0.1)
+    problem = run_notice("sleep 600 & wait", BODY, {})
+    assert problem == "--notify: the command was ended after 0.1 s"
+
+
+def test_a_run_gives_notice_and_keeps_its_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "m.txt").write_text("a fox\n")
+    words = ["run", "m.txt", "--provider", "simulator", "--model", "dall-e-2", "--quiet"]
+    with listener(500, 200) as (url, heard):
+        ended = batchgen(
+            *(*words, "--webhook", url, "--notify", "cat > told.json; exit 7"), cwd=tmp_path
+        )
+    assert (ended.code, ended.out) == (0, "")
+    assert ended.err == (
+        "batchgen: --notify: the command ended with 7; the run has ended as it has\n"
+    )
+    summary = json.loads((tmp_path / "out" / "m" / "summary.json").read_text())
+    assert json.loads((tmp_path / "told.json").read_text()) == summary == json.loads(heard[-1])
+
+
+def test_status_is_watched_until_the_run_has_ended(tmp_path: Path) -> None:
+    (tmp_path / "m.txt").write_text("a fox\n")
+    words = ["run", "m.txt", "--provider", "simulator", "--model", "dall-e-2", "--quiet"]
+    batchgen(*words, cwd=tmp_path)
+    ended = batchgen("status", "out/m", "--watch", "--interval", "10ms", cwd=tmp_path)
+    lines = dict(line.split(maxsplit=1) for line in ended.out.splitlines())
+    assert (ended.code, lines["succeeded"], lines["running"]) == (0, "1", "no")
+    assert lines["spend_usd"].startswith("$")
