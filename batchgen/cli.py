@@ -216,7 +216,9 @@ def _add_manifest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "manifest", metavar="MANIFEST", help="a YAML job, or CSV, TSV, JSONL, TXT; - for stdin"
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="output directory")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="output directory; {date} is today's"
+    )
     parser.add_argument(
         "--format",
         choices=("yaml", "csv", "tsv", "jsonl", "txt"),

@@ -171,7 +171,7 @@ JOB: Mapping[str, Setting] = {
     "prompts": Setting(sequence, "required", "the rows, or `from:` the files that hold them"),
 }
 OUTPUT: Mapping[str, Setting] = {
-    "dir": Setting(text, "out/NAME", "the output directory"),
+    "dir": Setting(text, "out/NAME", "the output directory; `{date}` is today's"),
     "filename": Setting(text, "{id}-{n}.{ext}", "template of an artifact's path below it"),
     "embed_metadata": Setting(flag, "false", "prompt, model and parameters go into each picture"),
     "sidecar": Setting(flag, "false", "the same as NAME.json beside each artifact"),

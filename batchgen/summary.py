@@ -18,6 +18,7 @@ _LABEL_WIDTH = 10
 _GROUPS_SHOWN = 10
 _NARROWEST = 40
 _OTHER = "other"
+_NOT_SUCCEEDED = ("failed", "refused", "unknown", "pending")
 _GROUPED = frozenset({Status.FAILED, Status.REFUSED, Status.UNKNOWN})
 
 
@@ -257,6 +258,16 @@ class Summary:
         lines += _failure_lines(self.failures, width)
         lines += [_label(label) + told for label, told in self._next_steps()]
         return "\n".join(lines) + "\n"
+
+    def to_line(self) -> str:
+        """The summary in one line, for cron's mail."""
+        counts = ((name, getattr(self.tasks, name)) for name in _NOT_SUCCEEDED)
+        told = [f"{show_count(count)} {name}" for name, count in counts if count]
+        done = _of(self.tasks.succeeded, self.tasks.total)
+        causes = f" ({self.failures[0].cause})" if self.failures else ""
+        title = one_line(self._title(), _MESSAGE_WIDTH)
+        where = PurePath(self.output, "summary.json")
+        return f"{title}; {done} succeeded, {', '.join(told) or 'none failed'}{causes}; see {where}"
 
     def _title(self) -> str:
         words = "finished, not all succeeded," if self.ending is Ending.INCOMPLETE else self.ending

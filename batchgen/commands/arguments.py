@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from batchgen.job import Flags
@@ -44,6 +45,7 @@ def flags_of(arguments: argparse.Namespace) -> Flags:
         deadline_s=arguments.deadline,
         max_tasks=arguments.max_tasks,
         require_price=arguments.require_price,
+        today=datetime.now().astimezone().date(),
     )
 
 

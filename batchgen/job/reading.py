@@ -1,6 +1,7 @@
 """Reads a job: every bad key is told with its file and line."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def read_job(
         provider=read_provider(
             found, Wish(flags.provider, flags.base_url, flags.api_key_env), reading
         ),
-        output_dir=flags.output or Path(output.get("dir") or f"out/{name}"),
+        output_dir=_dated(flags.output or Path(output.get("dir") or f"out/{name}"), flags.today),
         filename=_filename(output.get("filename"), reading),
         defaults=found.get("defaults") or {},
         overrides=_overrides(flags, reading),
@@ -45,6 +46,10 @@ def read_job(
         extras=read_extras(output, reading),
     )
     return job, reading.problems
+
+
+def _dated(directory: Path, today: date | None) -> Path:
+    return Path(str(directory).replace("{date}", today.isoformat())) if today else directory
 
 
 def _sound(values: Mapping[str, Json], reading: Reading) -> dict[str, Json]:

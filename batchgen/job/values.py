@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from batchgen.job.limits import Limits
@@ -54,7 +55,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """What the command line sets of a job; None is not given."""
+    """What the command line sets of a job; None is not given.
+
+    today: what `{date}` in the output directory stands for.
+    """
 
     output: Path | None = None
     provider: str | None = None
@@ -70,5 +74,6 @@ class Flags:
     max_requests: int | None = None
     deadline_s: float | None = None
     max_tasks: int | None = None
+    today: date | None = None
     check: bool = True
     require_price: bool = False

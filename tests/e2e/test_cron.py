@@ -1,0 +1,59 @@
+"""Jobs that run by themselves: the files of jobs/cron, and what cron would mail."""
+
+import re
+import shlex
+from datetime import datetime
+from pathlib import Path
+
+from batchgen import cli
+from tests.e2e.command import batchgen
+from tests.e2e.simulated import simulate
+from tests.readme_tables import ROOT
+
+CRON = ROOT / "jobs" / "cron"
+
+
+def test_every_command_of_the_examples_is_understood() -> None:
+    files = (CRON / "crontab", CRON / "batchgen.service")
+    found = [
+        line
+        for file in files
+        for line in re.findall(r"^[^#\n]*?batchgen (run .*)$", file.read_text(), re.MULTILINE)
+    ]
+    assert len(found) == 3
+    for line in found:
+        words = shlex.split(re.sub(r"\$\(.*?\)", "DAY", line))
+        assert (ROOT / cli.parser().parse_args(words).manifest).is_file()
+
+
+def test_the_nightly_job_gets_a_directory_of_the_day(tmp_path: Path) -> None:
+    before = datetime.now().astimezone().date()
+    ended = batchgen("plan", CRON / "nightly.yaml", cwd=tmp_path)
+    after = datetime.now().astimezone().date()
+    assert ended.code == 0, ended.err
+    assert any(f"into out/nightly/{day}\n" in ended.out for day in (before, after))
+
+
+def test_the_flag_takes_the_day_too(tmp_path: Path) -> None:
+    (tmp_path / "m.txt").write_text("a fox\n")
+    words = ["--provider", "simulator", "--model", "dall-e-2", "--quiet"]
+    ended = batchgen("run", "m.txt", "-o", "out/{date}", *words, cwd=tmp_path)
+    (made,) = (tmp_path / "out").iterdir()
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", made.name)
+
+
+def test_a_quiet_run_that_did_not_go_well_says_one_line(tmp_path: Path) -> None:
+    (tmp_path / "m.txt").write_text("a fox\nan owl\n")
+    with simulate("--faults", "400=1", cwd=tmp_path) as url:
+        ended = batchgen(
+            *("run", "m.txt", "--model", "dall-e-2", "--quiet", "--base-url", url),
+            *("--api-key-env", "LAB_KEY"),
+            cwd=tmp_path,
+            LAB_KEY="k",
+        )
+    assert (ended.code, ended.out) == (1, "")
+    (line,) = ended.err.splitlines()
+    assert line.startswith("batchgen: m: finished, not all succeeded, after ")
+    assert "; 0 of 2 succeeded, 2 failed (invalid_request, HTTP 400" in line
+    assert line.endswith("; see out/m/summary.json")
