@@ -1,5 +1,6 @@
 """The README is held against the code."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,13 @@ def test_every_table_is_as_the_code_has_it() -> None:
 
 def test_the_readme_stays_readable_in_one_sitting() -> None:
     assert len(README.read_text().splitlines()) < 400
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
 
 
 def test_the_example_job_of_the_readme_plans(tmp_path: Path) -> None:

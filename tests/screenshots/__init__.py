@@ -1,0 +1,1 @@
+"""Screenshots of the documentation, from a real run: `make screenshots`."""
