@@ -42,6 +42,7 @@ def tables() -> dict[str, str]:
         "parquet-columns": _table(("column", "type"), _columns()),
         "decisions": _table(("seen", "then", "kind"), _decisions()),
         "models": _table(("maker", "models, with the price of an image where known"), _models()),
+        "other_models": _table(("family", "models, with a price where known"), _other_models()),
     }
 
 
@@ -118,8 +119,15 @@ def _models() -> Iterator[tuple[str, str]]:
     def maker(model: catalog.Model) -> str:
         return model.id.split("/")[0] if "/" in model.id else re.split(r"[-.]", model.id)[0]
 
-    for name, models in groupby(sorted(catalog.models(), key=lambda m: (maker(m), m.id)), maker):
+    drawing = [model for model in catalog.models() if model.family == "images"]
+    for name, models in groupby(sorted(drawing, key=lambda m: (maker(m), m.id)), maker):
         yield name, ", ".join(f"`{model.id}`{_price(model)}" for model in models)
+
+
+def _other_models() -> Iterator[tuple[str, str]]:
+    others = (model for model in catalog.models() if model.family != "images")
+    for family, models in groupby(others, lambda model: model.family):
+        yield family, ", ".join(f"`{model.id}`{_price(model)}" for model in models)
 
 
 def _price(model: catalog.Model) -> str:

@@ -1,7 +1,13 @@
 """Models as data, and the checks made from them: parameters, limits, prices. Pure."""
 
 from batchgen.catalog.example import example, inputs
-from batchgen.catalog.load import find, models, parameter_names, suggest
+from batchgen.catalog.load import (
+    find,
+    image_parameter_names,
+    models,
+    parameter_names,
+    suggest,
+)
 from batchgen.catalog.model import Model, Price, Prompt
 from batchgen.catalog.parameter import Finding, Form, Kind, Parameter
 from batchgen.catalog.text import text_value
@@ -16,6 +22,7 @@ __all__ = [
     "Prompt",
     "example",
     "find",
+    "image_parameter_names",
     "inputs",
     "models",
     "parameter_names",

@@ -5,15 +5,16 @@ from batchgen.catalog.parameter import SIDES, Form, Kind, Parameter
 from batchgen.types import Json
 
 PICTURE = "https://example.com/photo.png"
+_FILE = "input.wav"
 _PROMPT = "A lighthouse at dawn"
 
 
 def inputs(model: Model) -> tuple[str, ...]:
-    """The parameters that take pictures."""
+    """The parameters that take pictures and other files, by their URL or their path."""
     return tuple(
         name
         for name, parameter in model.parameters.items()
-        if any(_is_picture(form) for form in parameter.all_forms)
+        if any(_is_input(form) for form in parameter.all_forms)
     )
 
 
@@ -25,7 +26,10 @@ def example(model: Model) -> dict[str, Json]:
     for name, parameter in model.parameters.items():
         if parameter.required:
             row[name] = _value(parameter)
-    if size := next(iter(model.size_keys), None):
+    if model.one_of:
+        first = model.one_of[0]
+        row.setdefault(first, _value(model.parameters[first]))
+    if size := next((key for key in model.size_keys if model.parameters[key].forms), None):
         row.setdefault(size, _value(model.parameters[size]))
     return row
 
@@ -54,8 +58,10 @@ def _of_form(form: Form) -> Json:  # noqa: PLR0911 - a return for each kind
         case Kind.WXH:
             return f"{least}x{least}"
         case Kind.TEXT:
-            return PICTURE if form.uri else "text"
+            return _FILE if form.file else PICTURE if form.uri else "text"
+        case Kind.ANY:
+            return {}
 
 
-def _is_picture(form: Form) -> bool:
-    return form.uri or (form.items is not None and form.items.uri)
+def _is_input(form: Form) -> bool:
+    return form.uri or form.file or (form.items is not None and form.items.uri)

@@ -1,8 +1,9 @@
 """Reads the catalogue's data files, once and when first asked, and finds models in them.
 
-`image.json` is made from the vendor's specs of two dates (`tests/catalog/extract.py` writes it),
-`openai.json` and `prices.json` are kept by hand. A model lists the parameters whose definition it
-shares under `common`, the others under `own`; `seed` holds what was otherwise in 2025-05.
+There is a file a family, made from the vendor's specs of two dates (`tests/catalog/extract.py`
+writes them); `openai.json` and `prices.json` are kept by hand. A model lists the parameters whose
+definition it shares under `common`, the others under `own`; `seed` holds what was otherwise in
+2025-05.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,9 @@ from batchgen.catalog.model import Model, Price, Prompt, TokenPrice
 from batchgen.catalog.parameter import Form, Parameter, Scalar
 
 OPENAI = "openai"
+# In this order an id is looked for; a family's file is read when the search comes to it.
+_IMAGES = "image"
+_OTHERS = ("video", "music", "tts", "stt", "3d", "ocr", "embeddings", "chat", "moderation")
 _Raw: TypeAlias = dict[str, object]
 
 
@@ -38,6 +42,8 @@ class _Seed(msgspec.Struct, forbid_unknown_fields=True):
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     prompt: Prompt | None = None
     aliases: tuple[str, ...] = ()
+    path: str | None = None
+    one_of: tuple[str, ...] = ()
     common: tuple[str, ...] = ()
     own: dict[str, _Raw] = {}
     seed: _Seed | None = None
@@ -45,6 +51,8 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
+    family: str
+    path: str
     enums: dict[str, list[Scalar]]
     common: dict[str, _Raw]
     models: dict[str, _Entry]
@@ -53,7 +61,8 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 class _Source(msgspec.Struct, forbid_unknown_fields=True):
     source: str
     date: str | None
-    usd: dict[str, float]
+    per: str | None = None
+    usd: dict[str, float] = {}
 
 
 def find(model_id: str, provider: str = "aimlapi") -> Model | None:
@@ -61,17 +70,18 @@ def find(model_id: str, provider: str = "aimlapi") -> Model | None:
 
     The provider `openai` has a table of its own, every other one has the AI/ML API's.
     """
-    return _by_name(_table(provider)).get(model_id)
+    tables = (_by_name(table) for table in _tables(provider))
+    return next((found[model_id] for found in tables if model_id in found), None)
 
 
 def models(provider: str = "aimlapi") -> Sequence[Model]:
-    """Every model that the catalogue knows of the provider, by id."""
-    return tuple(_load(_table(provider)).values())
+    """Every model that the catalogue knows of the provider, by family and id."""
+    return tuple(model for table in _tables(provider) for model in _load(table).values())
 
 
 def suggest(model_id: str, provider: str = "aimlapi") -> str | None:
     """The id that was probably meant, for "did you mean ...?"."""
-    known = tuple(_by_name(_table(provider)))
+    known = tuple(name for table in _tables(provider) for name in _by_name(table))
     word = model_id.casefold()
     tail = word.rpartition("/")[2]
     same = [name for name in known if name == word or name.endswith(f"/{tail}")]
@@ -80,13 +90,20 @@ def suggest(model_id: str, provider: str = "aimlapi") -> str | None:
 
 @cache
 def parameter_names() -> frozenset[str]:
-    """The name of every parameter of any model: CSV columns that are not variables."""
+    """The name of every parameter of any model of any family."""
     tables = (*models(), *models(OPENAI))
     return frozenset(name for model in tables for name in model.parameters)
 
 
-def _table(provider: str) -> str:
-    return OPENAI if provider == OPENAI else "image"
+@cache
+def image_parameter_names() -> frozenset[str]:
+    """The name of every parameter of an image model: CSV columns that are not variables."""
+    tables = [model for table in (_IMAGES, OPENAI) for model in _load(table).values()]
+    return frozenset(name for model in tables for name in model.parameters)
+
+
+def _tables(provider: str) -> Sequence[str]:
+    return (OPENAI,) if provider == OPENAI else (_IMAGES, *_OTHERS)
 
 
 @cache
@@ -101,10 +118,7 @@ def _load(table: str) -> Mapping[str, Model]:
     raw: _Raw = msgspec.json.decode(_read(f"{table}.json"))
     file = msgspec.convert(_expanded(raw, raw["enums"]), _File)
     prices = {} if table == OPENAI else _prices()
-    return {
-        model_id: _model(model_id, file.models[model_id], file.common, prices)
-        for model_id in sorted(file.models)
-    }
+    return {model_id: _model(model_id, file, prices) for model_id in sorted(file.models)}
 
 
 def _read(name: str) -> bytes:
@@ -133,16 +147,16 @@ def _definition(raw: _Raw) -> _Definition:
 def _prices() -> dict[str, Price]:
     sources = msgspec.json.decode(_read("prices.json"), type=list[_Source])
     return {
-        model_id: Price(usd, source.source, source.date)
+        model_id: Price(usd, source.source, source.date, source.per)
         for source in reversed(sources)  # the first source that has a price wins
         for model_id, usd in source.usd.items()
     }
 
 
-def _model(
-    model_id: str, entry: _Entry, common: Mapping[str, _Raw], prices: Mapping[str, Price]
-) -> Model:
-    current: dict[str, _Raw] = {**{name: common[name] for name in entry.common}, **entry.own}
+def _model(model_id: str, file: _File, prices: Mapping[str, Price]) -> Model:
+    entry = file.models[model_id]
+    shared = {name: file.common[name] for name in entry.common}
+    current: dict[str, _Raw] = {**shared, **entry.own}
     before = entry.seed.parameters if entry.seed else {}
     names = [*current, *(name for name in before if name not in current)]
     return Model(
@@ -151,9 +165,12 @@ def _model(
         prompt=entry.prompt,
         seed_prompt=entry.seed.prompt if entry.seed else None,
         aliases=entry.aliases,
-        image_price=next((prices[i] for i in (model_id, *entry.aliases) if i in prices), None),
+        fixed_price=next((prices[i] for i in (model_id, *entry.aliases) if i in prices), None),
         token_price=entry.token_price,
         in_seed=entry.seed is not None,
+        family=file.family,
+        path=entry.path or file.path,
+        one_of=entry.one_of,
     )
 
 

@@ -17,19 +17,28 @@ _MANY = "for more images use `repeat:` or several rows"
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model takes as prompt: its length in characters, None where it is unbounded."""
+    """What a model takes as prompt: its length in characters, None where it is unbounded.
 
+    name: what the request calls it; a row always has it as its prompt.
+    """
+
+    name: str = "prompt"
     max_chars: int | None = None
     required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """An estimate in USD for an image, with where it was read and when; `date` may be unknown."""
+    """An estimate in USD for an image, video or the like, with where it was read and when.
+
+    date: None where it is unknown. per: the parameter whose number multiplies it, such as the
+    seconds of a video.
+    """
 
     usd: float
     source: str
     date: str | None
+    per: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +56,11 @@ class TokenPrice:
 class Model:
     """A model of a provider: its parameters with their limits, and its price.
 
-    path: below the provider's host. prompt: None where the model takes no prompt.
+    family: the endpoint that it answers at. path: below the provider's host.
+    prompt: None where the model takes no prompt.
     seed_prompt: what the spec of 2025-05 took, None where nothing else is known than `prompt`.
     in_seed: the vendor's documentation of 2025-05 had the model.
+    one_of: parameters of which at least one must be given.
     count_key: the parameter that tells how many images; None where a request makes one image.
     """
 
@@ -58,11 +69,12 @@ class Model:
     prompt: Prompt | None
     seed_prompt: Prompt | None = None
     aliases: tuple[str, ...] = ()
-    image_price: Price | None = None
+    fixed_price: Price | None = None
     token_price: TokenPrice | None = None
     in_seed: bool = False
     family: str = "images"
     path: str = "/v1/images/generations"
+    one_of: tuple[str, ...] = ()
     count_key: str | None = field(init=False)
     _sure: Mapping[str, Accepts] = field(init=False, repr=False, compare=False)
     _required: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -107,16 +119,25 @@ class Model:
     @property
     def price_source(self) -> str | None:
         """Where the price was read and when; None where no price is known."""
-        price = self.image_price or self.token_price
+        price = self.fixed_price or self.token_price
         return None if price is None else f"{price.source}, {price.date or 'undated'}"
 
     def price(self, params: Mapping[str, Json]) -> float | None:
         """An estimate in USD for one request; None where it is not known, never 0."""
         count = params.get(self._count_name(params))
         images = 1 if count is None else count
-        if self.image_price is None or type(images) is not int or images < 1:
+        if self.fixed_price is None or type(images) is not int or images < 1:
             return None
-        return self.image_price.usd * images
+        units = self._units(self.fixed_price, params)
+        return None if units is None else self.fixed_price.usd * images * units
+
+    def _units(self, price: Price, params: Mapping[str, Json]) -> float | None:
+        """What a price is multiplied by; None where neither the request nor the spec tells."""
+        if price.per is None:
+            return 1
+        given, parameter = params.get(price.per), self.parameters.get(price.per)
+        units = parameter.default if given is None and parameter else given
+        return units if type(units) in (int, float) else None  # type: ignore[return-value]
 
     def token_cost(self, tokens: Tokens | None) -> float | None:
         """USD for the tokens that a reply tells; None where their price is not known."""
@@ -188,6 +209,9 @@ class Model:
             if params.get(name) is None:
                 takes = describe(self.parameters[name].forms)
                 found.append(_error(f"`{name}` is missing; {self.id} needs it: {takes}"))
+        if self.one_of and all(params.get(name) is None for name in self.one_of):
+            names = " or ".join(f"`{name}`" for name in self.one_of)
+            found.append(_error(f"{names} is missing; {self.id} needs one of them"))
         return tuple(found)
 
     def check_prompt(self, prompt: str) -> Finding | None:
@@ -238,6 +262,8 @@ class Model:
 
     def _unknown(self, name: str, params: Mapping[str, Json]) -> str:
         lead = f"`{name}` is not a parameter of {self.id}"
+        if self.prompt is not None and name == self.prompt.name:
+            return f"{lead}; give it as the row's `prompt`, which is sent as `{name}`"
         if name in COUNT_KEYS:
             key = self.count_key
             makes = f"{lead}, which makes one image a request; {_MANY}"

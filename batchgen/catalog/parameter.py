@@ -17,7 +17,7 @@ _MOST_DIGITS = 6
 
 
 class Kind(StrEnum):
-    """The kinds of value; the last two are the ways of giving a width and a height."""
+    """The kinds of value; SIDES and WXH are the ways of giving a width and a height."""
 
     TEXT = "string"
     WHOLE = "integer"
@@ -27,6 +27,7 @@ class Kind(StrEnum):
     RECORD = "record"
     SIDES = "sides"  # {"width": 1024, "height": 768}
     WXH = "WxH"  # "1024x768"
+    ANY = "any"  # what the vendor's spec leaves open, or has in too many forms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Form:
     minimum, maximum: of the number, or of each side in pixels.
     multiple_of: of the number, or of each side.
     max_chars: characters of a text. uri: the text is a URL, `data:` included.
+    file: the text is the path of a file, which is sent along.
     max_ratio, max_pixels: long side to short side, and the area, of a `WxH`.
     items, min_items, max_items: of a list. fields, needs: of a record; needs: its required ones.
     partial: one of the two sides may be left out.
@@ -48,6 +50,7 @@ class Form:
     multiple_of: int | None = None
     max_chars: int | None = None
     uri: bool = False
+    file: bool = False
     max_ratio: float | None = None
     max_pixels: int | None = None
     items: "Form | None" = None
@@ -119,6 +122,8 @@ def acceptor(form: Form) -> Accepts:  # noqa: PLR0911 - a return for each kind
             return _list(form)
         case Kind.RECORD:
             return _record(form)
+        case Kind.ANY:
+            return lambda _: True
         case _:
             assert_never(form.type)
 

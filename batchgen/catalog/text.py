@@ -59,5 +59,7 @@ def _is_of(value: Json, form: Form) -> bool:
             return type(value) is list
         case Kind.RECORD | Kind.SIDES:
             return type(value) is dict
+        case Kind.ANY:
+            return True
         case Kind.TEXT | Kind.WXH | Kind.FLAG:
             return False

@@ -87,7 +87,7 @@ def _described(form: Form) -> str:  # noqa: PLR0911 - a return for each kind
         case Kind.WHOLE | Kind.NUMBER:
             return _span(form) or ("a whole number" if form.type is Kind.WHOLE else "a number")
         case Kind.TEXT:
-            return "a URL (https: or data:)" if form.uri else _text(form)
+            return "the path of a file" if form.file else _text(form)
         case Kind.SIDES:
             return f"{{width, height}}{_in_brackets(form)}"
         case Kind.WXH:
@@ -97,9 +97,13 @@ def _described(form: Form) -> str:  # noqa: PLR0911 - a return for each kind
             return f"a list of {_item_range(form)}{items}"
         case Kind.RECORD:
             return f"{{{', '.join(form.fields)}}}"
+        case Kind.ANY:
+            return "any value"
 
 
 def _text(form: Form) -> str:
+    if form.uri:
+        return "a URL (https: or data:)"
     return "text" if form.max_chars is None else f"text of at most {form.max_chars} characters"
 
 

@@ -17,7 +17,8 @@ from batchgen.job.addresses import bad_base_url
 from batchgen.text import show_money
 from batchgen.types import Json
 
-_HEAD = ("model", "price", "images", "size", "inputs")
+_HEAD = ("family", "model", "price", "images", "size", "inputs")
+_DRAWS = "images"
 _GONE, _NEW = "not at the provider", "not in the catalogue"
 
 
@@ -34,7 +35,8 @@ def models_command(arguments: argparse.Namespace) -> int:
         return Exit.OK
     rows = [_row(one, live) for one in found]
     rows += [
-        (str(new["id"]), "", "", "", _NEW) for new in _unlisted(live, provider, arguments.search)
+        (_DRAWS, str(new["id"]), "", "", "", _NEW)
+        for new in _unlisted(live, provider, arguments.search)
     ]
     if not rows:
         raise UsageError(
@@ -110,10 +112,12 @@ def _is_live(model: catalog.Model, live: Mapping[str, bool]) -> bool:
 
 def _model(model: catalog.Model, live: Mapping[str, bool] | None) -> dict[str, Json]:
     told: dict[str, Json] = {
+        "family": model.family,
         "id": model.id,
         "aliases": list(model.aliases),
         "price_usd": model.price({}),
         "price_source": model.price_source,
+        "prompt_name": model.prompt.name if model.prompt else None,
         "prompt_max": model.prompt_max,
         "count_key": model.count_key,
         "count_max": model.count_max,
@@ -127,11 +131,14 @@ def _model(model: catalog.Model, live: Mapping[str, bool] | None) -> dict[str, J
 
 def _row(model: catalog.Model, live: Mapping[str, bool] | None) -> tuple[str, ...]:
     count = f"{model.count_key} 1-{model.count_max}" if model.count_key else "1"
+    if model.family != _DRAWS:
+        count = ""
     notes = [", ".join(catalog.inputs(model))]
     if live is not None and not _is_live(model, live):
         notes.append(_GONE)
     price = model.price({})
     return (
+        model.family,
         model.id,
         "" if price is None else show_money(price),
         count,
@@ -152,8 +159,10 @@ def _lines(model: catalog.Model, live: Mapping[str, bool] | None) -> Iterator[st
     yield model.id + (f" (also {', '.join(model.aliases)})" if model.aliases else "")
     if live is not None:
         yield f"  {'provider':<24} {'has it' if _is_live(model, live) else 'does not list it now'}"
+    yield f"  {'family':<24} {model.family}, {model.path}"
     price = model.price({})
-    told = "unknown" if price is None else f"{show_money(price)} an image ({model.price_source})"
+    made = "an image" if model.family == _DRAWS else "a request"
+    told = "unknown" if price is None else f"{show_money(price)} {made} ({model.price_source})"
     if price is None and model.token_price:
         tokens = model.token_price
         told = (
@@ -174,4 +183,5 @@ def _prompt(model: catalog.Model) -> str:
     if model.prompt is None:
         return "none"
     longest = "any length" if model.prompt_max is None else f"at most {model.prompt_max} characters"
-    return longest if model.prompt.required else f"{longest}, may be left out"
+    sent = "" if model.prompt.name == "prompt" else f", sent as `{model.prompt.name}`"
+    return longest + sent + ("" if model.prompt.required else ", may be left out")

@@ -180,7 +180,7 @@ class Drafts:
                 known = model is not None or name in self._referenced
                 return _Use.VARIABLE if known else _Use.PARAMETER
             case _Origin.COLUMN:
-                sent = model is None and name in catalog.parameter_names()
+                sent = model is None and name in catalog.image_parameter_names()
                 return _Use.TYPED if sent else _Use.VARIABLE
             case _Origin.LISTED:
                 return _Use.PARAMETER if model is None else _Use.VARIABLE

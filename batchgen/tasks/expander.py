@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
 from batchgen import catalog
+from batchgen.endpoints import ENDPOINTS
 from batchgen.job import PROVIDERS, Job
 from batchgen.manifest import template
 from batchgen.manifest.identity import request_digest, slug
@@ -17,7 +18,7 @@ from batchgen.tasks.matrix import Combination, Matrix, TooManyError
 from batchgen.tasks.names import Names, Resolved
 from batchgen.types import Json, Problem, Row, Severity, Task
 
-_ENDPOINT = "images"
+_USUAL_ENDPOINT = "images"  # of models that the catalogue does not know
 _MOST_SEEDS = 2**31 - 2
 _TOLD = (RowError, template.TemplateError, NamingError, UnsoundError)
 
@@ -117,9 +118,22 @@ class Expander:
         )
 
 
-def _resolved(draft: Draft, prompt: str, checked: Checked, endpoint: str = _ENDPOINT) -> Resolved:
+def _resolved(draft: Draft, prompt: str, checked: Checked, endpoint: str | None = None) -> Resolved:
+    endpoint = endpoint or _endpoint(draft.model)
     digest = request_digest(endpoint, draft.model_id, prompt, checked.canonical)
     return Resolved(endpoint, draft.model_id, prompt, checked.params, draft.variables, digest)
+
+
+def _endpoint(model: catalog.Model | None) -> str:
+    if model is None:
+        return _USUAL_ENDPOINT
+    if model.family not in ENDPOINTS:
+        known = ", ".join(ENDPOINTS)
+        raise RowError(
+            f"{model.id} is a model of the family {model.family}, which batchgen knows and cannot"
+            f" use yet; it can use {known}"
+        )
+    return model.family
 
 
 def _needs_prompt(model: catalog.Model | None) -> bool:

@@ -1,24 +1,24 @@
-"""Makes the catalogue's image data from the vendor's specs of both dates.
+"""Makes the catalogue's data from the vendor's specs of both dates, a file a family.
 
-`python -m tests.catalog.extract > batchgen/catalog/image.json` writes it anew; a test holds the
-file against what this would write.
+`python -m tests.catalog.extract` writes batchgen/catalog/*.json anew; a test holds the files
+against what this would write.
 """
 
 import json
-import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
+from tests.catalog.specs import FAMILIES, Family, Raw, Spec, by_date
 from tests.shared import shared_path
 
-Raw: TypeAlias = dict[str, Any]  # JSON schemas and the data file: whatever the vendor wrote
-
-GENERATIONS = "/v1/images/generations"
-SEED_SUFFIX = "@2025-05"
+CATALOG = Path(__file__).resolve().parents[2] / "batchgen" / "catalog"
 COUNT_KEYS = ("n", "num_images")
+# A page of 2025-05 tells these in prose, which its schema leaves out (FACTS, section 5).
+TOLD_IN_PROSE = ("url", "audio", "file")
 _SHORTEST_SHARED_ENUM = 5
+_ANY: Raw = {"type": "any"}
 # Pages of the vendor that name a model otherwise than its spec does (FACTS, notes on 2b).
 PAGE_IDS = {
     "google/nano-banana-edit": ["google/gemini-2.5-flash-image-edit"],
@@ -26,52 +26,39 @@ PAGE_IDS = {
 }
 
 
-def schemas(folder: Path) -> Iterator[tuple[str, list[str], Raw]]:
-    """Every image request schema: the file's name, the model ids, the JSON schema."""
-    for file in sorted(folder.glob("*.json")):
-        path = json.loads(file.read_bytes())["paths"].get(GENERATIONS)
-        if path:
-            schema = path["post"]["requestBody"]["content"]["application/json"]["schema"]
-            yield file.stem, schema["properties"]["model"]["enum"], schema
-
-
-def current_and_seed(folder: Path) -> tuple[dict[str, Raw], dict[str, Raw]]:
-    """The schemas by model id, those of today and those of the seed's time.
-
-    A page of 2025-05 names two models, one of which has a page of its own: that one counts.
-    Ids that share a current schema are one model, known by the first.
-    """
-    current: dict[str, Raw] = {}
-    seed: dict[str, Raw] = {}
-    for stem, ids, schema in schemas(folder):
-        if stem.endswith(SEED_SUFFIX):
-            seed[ids[0]] = schema
-        else:
-            current[ids[0]] = schema
-    return current, seed
-
-
 def form(schema: Raw) -> Raw:
     """One JSON schema, without its `anyOf`, in the catalogue's compact form."""
     properties = schema.get("properties", {})
+    if schema.get("format") == "binary":
+        return {"type": "string", "file": True}
+    if "type" not in schema or (schema["type"] == "object" and not properties):
+        return dict(_ANY)
     if properties.keys() == {"width", "height"}:
         return _sides(schema)
     if "must be between [512x512, 2048x2048]" in schema.get("description", "").lower():
         return {"type": "WxH", "minimum": 512, "maximum": 2048}
     compact: Raw = {"type": "record" if properties else schema["type"]}
     if "enum" in schema:
-        return {**compact, "enum": schema["enum"]}
+        return {**compact, "type": _enum_type(schema), "enum": schema["enum"]}
     compact |= {key: schema[key] for key in ("minimum", "maximum") if key in schema}
     if "maxLength" in schema:
         compact["max_chars"] = schema["maxLength"]
     if schema.get("format") == "uri":
         compact["uri"] = True
     if "items" in schema:
-        compact |= {"items": form(schema["items"]), **_item_bounds(schema)}
+        compact |= {"items": inner_form(schema["items"]), **_item_bounds(schema)}
     if properties:
-        compact["fields"] = {name: form(inner) for name, inner in properties.items()}
+        compact["fields"] = {name: inner_form(inner) for name, inner in properties.items()}
         compact["needs"] = schema.get("required", [])
     return compact
+
+
+def inner_form(schema: Raw) -> Raw:
+    """The form of an item or a field: one, which takes anything where the spec has several."""
+    forms = schema.get("anyOf", [schema])
+    if all("enum" in one and one["type"] == forms[0]["type"] for one in forms):
+        return form({**forms[0], "enum": [value for one in forms for value in one["enum"]]})
+    return form(schema) if len(forms) == 1 else dict(_ANY)
 
 
 def parameter(name: str, schema: Raw, *, required: bool) -> Raw:
@@ -79,9 +66,12 @@ def parameter(name: str, schema: Raw, *, required: bool) -> Raw:
     forms = [form(inner) for inner in schema.get("anyOf", [schema])]
     if name in COUNT_KEYS:
         forms = [_count(schema)]
+    if _ANY in forms:
+        forms = [dict(_ANY)]
+    forms = [one for index, one in enumerate(forms) if one not in forms[:index]]
     compact: Raw = forms[0] if len(forms) == 1 else {"any_of": forms}
     default = schema.get("default")
-    if default is not None and not isinstance(default, list):
+    if default is not None and not isinstance(default, list | dict):
         # The spec has 1080 as text once, where only whole numbers are allowed.
         compact["default"] = int(default) if compact.get("type") == "integer" else default
     if required:
@@ -89,48 +79,55 @@ def parameter(name: str, schema: Raw, *, required: bool) -> Raw:
     return compact
 
 
-def parameters(schema: Raw) -> dict[str, Raw]:
+def parameters(schema: Raw, family: Family) -> dict[str, Raw]:
     """Every request field besides the model and the prompt."""
     return {
         name: parameter(name, inner, required=name in schema["required"])
         for name, inner in schema["properties"].items()
-        if name not in ("model", "prompt")
+        if name != prompt_name(schema, family)
     }
 
 
-def prompt(schema: Raw) -> Raw | None:
+def prompt_name(schema: Raw, family: Family) -> str | None:
+    """What the request calls the text that a row has as its prompt; None where it has none."""
+    return next((name for name in family.prompts if name in schema["properties"]), None)
+
+
+def prompt(schema: Raw, family: Family) -> Raw | None:
     """The bounds of the prompt; None for a model that takes none."""
-    raw = schema["properties"].get("prompt")
-    if raw is None:
+    name = prompt_name(schema, family)
+    if name is None:
         return None
-    compact = {"max_chars": raw["maxLength"]} if "maxLength" in raw else {}
-    if "prompt" not in schema["required"]:
+    raw = schema["properties"][name]
+    text: Raw = next((one for one in raw.get("anyOf", [raw]) if one.get("type") == "string"), {})
+    compact: Raw = {} if name == "prompt" else {"name": name}
+    if "maxLength" in text:
+        compact["max_chars"] = text["maxLength"]
+    if name not in schema["required"]:
         compact["required"] = False
     return compact
 
 
-def catalogue(folder: Path) -> Raw:
-    """The whole data file."""
-    current, seed = current_and_seed(folder)
-    fields = {model: parameters(schema) for model, schema in current.items()}
+def catalogue(folder: Path, name: str) -> Raw:
+    """The whole data file of a family; `folder` is `openapi`."""
+    family = FAMILIES[name]
+    current, seed = by_date(folder, family)
+    latest = {**seed, **current}
+    fields = {model: parameters(spec.schema, family) for model, spec in latest.items()}
     common = _common(fields)
-    aliases = {ids[0]: ids[1:] for stem, ids, _ in schemas(folder) if SEED_SUFFIX not in stem}
+    known = {alias for spec in current.values() for alias in spec.ids}
     models = {
-        model: _entry(
-            current[model],
-            seed.get(model),
-            common=common,
-            aliases=[*aliases[model], *PAGE_IDS.get(model, [])],
-        )
-        for model in sorted(current)
+        model: _entry(latest[model], seed.get(model), family=family, common=common, known=known)
+        for model in sorted(latest)
     }
     enums = _named_enums(common, models)
-    return {"enums": enums, **_with_names({"common": common, "models": models}, enums)}
+    named = _with_names({"common": common, "models": models}, enums)
+    return {"family": name, "path": family.paths[0], "enums": enums, **named}
 
 
 def written(data: Raw) -> str:
     """The data as text for people: a line a parameter."""
-    lines = ["{"]
+    lines = ["{", *(f'  "{key}": {json.dumps(data[key])},' for key in ("family", "path"))]
     for part in ("enums", "common"):
         lines += [f'  "{part}": {{', _lines(data[part], 4), "  },"]
     entries = [
@@ -214,26 +211,33 @@ def _common(fields: Mapping[str, Mapping[str, Raw]]) -> Raw:
     return {name: json.loads(text) for name, (text, n) in sorted(shared.items()) if n > 1}
 
 
-def _entry(now: Raw, then: Raw | None, *, common: Raw, aliases: list[str]) -> Raw:
-    fields = parameters(now)
-    entry: Raw = {"prompt": prompt(now)}
-    if aliases:
+def _entry(now: Spec, then: Spec | None, *, family: Family, common: Raw, known: set[str]) -> Raw:
+    fields = parameters(now.schema, family)
+    model, *others = now.ids
+    aliases = [name for name in others if name not in known or not now.is_seed]
+    entry: Raw = {"prompt": prompt(now.schema, family)}
+    if aliases := [*aliases, *PAGE_IDS.get(model, [])]:
         entry["aliases"] = aliases
+    if now.path != family.paths[0]:
+        entry["path"] = now.path
+    if one_of := [name for name in family.one_of if name in fields]:
+        entry["one_of"] = one_of
     entry["common"] = [name for name, compact in fields.items() if common.get(name) == compact]
     entry["own"] = {n: compact for n, compact in fields.items() if common.get(n) != compact}
     if then is not None:
-        entry["seed"] = _difference(now, then)
+        entry["seed"] = _difference(now.schema, then.schema, family)
     return entry
 
 
-def _difference(now: Raw, then: Raw) -> Raw:
-    current, before = parameters(now), parameters(then)
+def _difference(now: Raw, then: Raw, family: Family) -> Raw:
+    current, before = parameters(now, family), parameters(then, family)
     # A count that only one date bounds is bounded: more is asked for by several requests.
-    names = [name for name in {**current, **before} if name not in COUNT_KEYS]
+    untold = COUNT_KEYS + tuple(name for name in TOLD_IN_PROSE if name in family.one_of)
+    names = [name for name in {**current, **before} if name not in untold]
     changed = {n: before.get(n) for n in names if _limits(current, n) != _limits(before, n)}
     difference: Raw = {"parameters": changed} if changed else {}
-    if prompt(now) != prompt(then):
-        difference["prompt"] = prompt(then)
+    if prompt(now, family) != prompt(then, family):
+        difference["prompt"] = prompt(then, family)
     return difference
 
 
@@ -242,5 +246,18 @@ def _limits(fields: dict[str, Raw], name: str) -> Raw | None:
     return found and {key: value for key, value in found.items() if key != "default"}
 
 
+def _enum_type(schema: Raw) -> str:
+    # A number that may be 5 or 10 is a whole number: 5.0 is then sent as 5.
+    whole = schema["type"] == "number" and all(type(one) is int for one in schema["enum"])
+    return "integer" if whole else str(schema["type"])
+
+
+def file_name(family: str) -> str:
+    """The data file of a family, in batchgen/catalog."""
+    return f"{'image' if family == 'images' else family}.json"
+
+
 if __name__ == "__main__":
-    sys.stdout.write(written(catalogue(shared_path("api", "openapi", "image"))))
+    for each in FAMILIES:
+        text = written(catalogue(shared_path("api", "openapi"), each))
+        CATALOG.joinpath(file_name(each)).write_text(text, "utf-8")

@@ -28,6 +28,26 @@ def allows(schema: Raw, value: Any) -> bool:
     return not isinstance(value, dict) or _allows_object(schema, value)
 
 
+def is_open(schema: Raw) -> bool:
+    """Whether the catalogue takes anything here: no type, or several forms inside another one."""
+    if schema.get("format") == "binary":
+        return True  # a file's path, where the schema has a buffer
+    forms = schema.get("anyOf", [schema])
+    return any(_is_open_form(form) for form in forms)
+
+
+def _is_open_form(schema: Raw) -> bool:
+    if "type" not in schema:
+        return True
+    if schema["type"] == "object" and not schema.get("properties"):
+        return True
+    inner = [
+        *schema.get("properties", {}).values(),
+        *([schema["items"]] if "items" in schema else []),
+    ]
+    return any("anyOf" in one or is_open(one) for one in inner)
+
+
 def probes(schema: Raw) -> Iterator[Probe]:
     """Values inside and outside the limits; which is which, `allows` tells."""
     for inner in schema.get("anyOf", []):
@@ -44,7 +64,7 @@ def probes(schema: Raw) -> Iterator[Probe]:
         yield from _list_probes(schema)
     elif schema.get("type") == "object":
         yield from _object_probes(schema)
-    if "default" in schema:
+    if schema.get("default") is not None:
         yield "default", _default(schema)
 
 

@@ -264,7 +264,7 @@ def test_a_price_is_for_all_images_of_a_request() -> None:
 
 
 def test_an_unknown_price_is_none_and_never_zero() -> None:
-    unpriced = [m for m in catalog.models() if m.image_price is None]
+    unpriced = [m for m in catalog.models() if m.fixed_price is None and m.token_price is None]
     assert unpriced
     assert all(m.price({}) is None and m.price_source is None for m in unpriced)
     assert all(m.price({}) is None for m in catalog.models("openai"))
@@ -414,3 +414,42 @@ def test_tokens_become_money_where_their_price_is_known() -> None:
     assert known.token_cost(tokens) == pytest.approx(0.0005 + 0.01 + 0.1664)
     assert known.token_cost(None) is None
     assert unknown.token_cost(tokens) is None
+
+
+def test_the_text_of_a_row_has_the_name_that_its_model_gives_it() -> None:
+    named = {
+        name: one.prompt.name
+        for name in ("veo2", "openai/tts-1", "music-01", "voyage-2")
+        if (one := model(name)).prompt
+    }
+    assert named == {
+        "veo2": "prompt",
+        "openai/tts-1": "text",
+        "music-01": "lyrics",
+        "voyage-2": "input",
+    }
+    (finding,) = model("openai/tts-1").check({"text": "Good morning"})
+    assert "give it as the row's `prompt`, which is sent as `text`" in finding.message
+
+
+def test_one_of_several_inputs_is_enough() -> None:
+    transcriber = model("nova-3")
+    assert transcriber.check({"url": "https://example.test/a.wav"}) == ()
+    assert transcriber.check({"audio": "talks/a.wav"}) == ()
+    (finding,) = transcriber.check({})
+    assert finding.message == "`url` or `audio` is missing; nova-3 needs one of them"
+
+
+def test_a_price_by_the_second_is_multiplied_by_the_seconds() -> None:
+    video = model("kling-video/v1/standard/image-to-video")
+    assert video.price({}) == pytest.approx(5 * 0.0315)
+    assert video.price({"duration": 10}) == pytest.approx(0.315)
+    assert video.price({"duration": "long"}) is None
+    assert model("stable-audio").price({"steps": 50}) == pytest.approx(0.0063)
+
+
+def test_ids_of_2025_lead_to_the_model_of_today() -> None:
+    assert model("#g1_nova-2-meeting") is model("nova-2-general")
+    assert model("gpt-4o").id == "openai/gpt-4o"
+    only_then = model("wan/v2.1/1.3b/text-to-video")
+    assert (only_then.family, only_then.path) == ("video", "/v2/generate/video/alibaba/generation")

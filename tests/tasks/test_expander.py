@@ -2,6 +2,8 @@
 
 import pytest
 
+from batchgen import catalog
+from batchgen.endpoints import ENDPOINTS
 from batchgen.types import Json, Problem, Severity, Task
 from tests.tasks.expanding import DALLE2, LAB, Fields, expand, job_of, problems, task, tasks
 
@@ -210,3 +212,12 @@ def test_copies_of_a_model_without_seeds_are_told_apart_by_their_number() -> Non
 def test_a_repeat_that_is_no_number_is_told(repeat: Json) -> None:
     (told,) = problems(DALLE2, {"prompt": "x", "repeat": repeat})
     assert "`repeat`" in told
+
+
+def test_a_model_of_a_family_without_an_endpoint_is_refused_and_never_sent_elsewhere() -> None:
+    lacking = {one.family: one for one in catalog.models() if one.family not in ENDPOINTS}
+    for family, model in lacking.items():
+        row = catalog.example(model)
+        (told,) = problems(job_of(), row)
+        assert f"{model.id} is a model of the family {family}, which batchgen" in told
+        assert problems(job_of(check=False), row) == [told]

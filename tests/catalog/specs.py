@@ -1,0 +1,130 @@
+"""The vendor's request schemas of both dates, family by family, in one plain dialect."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+Raw: TypeAlias = dict[str, Any]  # JSON schemas: whatever the vendor wrote
+
+SEED_SUFFIX = "@2025-05"
+_VIDEO_MAKERS = ("alibaba", "google", "kling", "minimax", "runway")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Where a family's schemas are, and what they call the text that a row gives as its prompt.
+
+    folder: below `openapi`. paths: the usual one first; those of 2025-05 after it.
+    one_of: parameters of which at least one must be given, where a model has them.
+    """
+
+    folder: str
+    paths: tuple[str, ...]
+    prompts: tuple[str, ...] = ("prompt",)
+    one_of: tuple[str, ...] = ()
+
+
+GENERATIONS = "/v1/images/generations"
+FAMILIES = {
+    "images": Family("image", (GENERATIONS,)),
+    "video": Family(
+        "video",
+        (
+            "/v2/video/generations",
+            *(f"/v2/generate/video/{maker}/generation" for maker in _VIDEO_MAKERS),
+        ),
+    ),
+    "music": Family(
+        "music",
+        ("/v2/generate/audio", "/v2/generate/audio/minimax/generate"),
+        ("prompt", "lyrics"),
+        ("refer_voice", "refer_instrumental"),
+    ),
+    "tts": Family("speech-tts", ("/v1/tts",), ("text", "script")),
+    "stt": Family("speech-stt", ("/v1/stt/create",), one_of=("url", "audio", "file")),
+    "3d": Family("3d", (GENERATIONS,)),
+    "ocr": Family("vision-ocr", ("/v1/ocr",), ()),
+    "embeddings": Family("embedding", ("/v1/embeddings",), ("input",)),
+    "chat": Family("chat", ("/v1/chat/completions",), ("messages",)),
+    "moderation": Family("moderation", ("/v1/chat/completions",), ("messages",)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A request schema: the models that it is for, the path, and the properties but `model`."""
+
+    ids: tuple[str, ...]
+    path: str
+    is_seed: bool
+    schema: Raw
+
+
+def read_specs(folder: Path, family: Family) -> Iterator[Spec]:
+    """Every request schema of a family that names its models; `folder` is `openapi`."""
+    for file in sorted((folder / family.folder).glob("*.json")):
+        paths = json.loads(file.read_bytes())["paths"]
+        path = next((path for path in family.paths if "post" in paths.get(path, {})), None)
+        if path is None:
+            continue
+        schema = plain(paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"])
+        schema.setdefault("required", [])
+        if model := schema["properties"].pop("model", None):
+            ids = tuple(dict.fromkeys(model["enum"]))
+            yield Spec(ids, path, file.stem.endswith(SEED_SUFFIX), schema)
+
+
+def by_date(folder: Path, family: Family) -> tuple[dict[str, Spec], dict[str, Spec]]:
+    """The specs by model id, those of today and those of 2025-05.
+
+    Ids that share a current spec are one model, known by the first. A page of 2025-05 names two
+    models, one of which has a page of its own: that one counts. Models that only 2025-05 knew
+    are known by the first id too.
+    """
+    specs = list(read_specs(folder, family))
+    current = {spec.ids[0]: spec for spec in specs if not spec.is_seed}
+    names = {name: spec.ids[0] for spec in current.values() for name in reversed(spec.ids)}
+    names |= {name: name for name in current}
+    seed: dict[str, Spec] = {}
+    old = [spec for spec in specs if spec.is_seed]
+    for spec in old:
+        seed[names.get(spec.ids[0], spec.ids[0])] = spec
+    for spec in old:
+        for name in spec.ids[1:]:
+            seed.setdefault(names.get(name, spec.ids[0]), spec)
+    return current, seed
+
+
+def plain(schema: Raw) -> Raw:
+    """The schema in the words that all families share: `anyOf`, and a type wherever one is meant.
+
+    A form that only says that null will do is left out: a null counts as not given.
+    """
+    if "allOf" in schema:
+        return _joined([plain(inner) for inner in schema["allOf"]])
+    forms = schema.get("anyOf") or schema.get("oneOf")
+    if forms:
+        kept = [plain(inner) for inner in forms if inner.keys() != {"nullable"}]
+        facts: Raw = {key: schema[key] for key in ("default", "description") if key in schema}
+        return {"anyOf": kept, **facts} if len(kept) > 1 else {**kept[0], **facts}
+    tree = dict(schema)
+    if "enum" in tree:
+        tree.setdefault("type", _type_of(tree["enum"][0]))
+    if "properties" in tree:
+        tree["type"] = "object"
+        tree["properties"] = {name: plain(inner) for name, inner in tree["properties"].items()}
+    if "items" in tree:
+        tree["items"] = plain(tree["items"])
+    return tree
+
+
+def _joined(schemas: list[Raw]) -> Raw:
+    properties = {name: p for schema in schemas for name, p in schema["properties"].items()}
+    required = [name for schema in schemas for name in schema.get("required", [])]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def _type_of(value: Any) -> str:
+    return {str: "string", bool: "boolean", int: "integer", float: "number"}[type(value)]
