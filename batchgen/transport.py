@@ -22,6 +22,7 @@ from batchgen import __version__
 from batchgen.errors import UsageError
 from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url
 from batchgen.job import Timeouts
+from batchgen.pieces import Body, Helpers
 from batchgen.proxy import proxy_for
 from batchgen.stream import PayloadDecoder, PayloadError, PayloadSink
 from batchgen.types import FaultKind, HttpRequest, HttpResponse, NetworkFault, Reply, Spooled
@@ -94,6 +95,7 @@ class AiohttpTransport:
             sock_connect=self._service.timeouts.connect_s,
             sock_read=None,  # it could not tell a reply that is awaited from one that stalls
         )
+        self._helpers = Helpers()
         self._api = self._session(timeout, None)
         self._resolver = GuardedResolver(self._guard)
         self._files = self._session(timeout, self._resolver)
@@ -110,6 +112,7 @@ class AiohttpTransport:
         await self._files.close()
         await self._proxied_files.close()
         await self._resolver.close()
+        self._helpers.close()
 
     def _session(
         self, timeout: aiohttp.ClientTimeout, resolver: aiohttp.abc.AbstractResolver | None
@@ -147,7 +150,7 @@ class AiohttpTransport:
                 ) as response,
             ):
                 return await self._read(
-                    response, _Body(response.content, patience, self._service.timeouts.stall_s)
+                    response, Body(response.content, patience, self._service.timeouts.stall_s)
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return _fault(error)
@@ -160,7 +163,7 @@ class AiohttpTransport:
             found = self._addresses[path] = url, proxy_for(url, self._service.proxies)
         return found
 
-    async def _read(self, response: aiohttp.ClientResponse, body: "_Body") -> Reply:
+    async def _read(self, response: aiohttp.ClientResponse, body: Body) -> Reply:
         headers = _lower(response.headers)
         if not _is_good(response):
             return HttpResponse(
@@ -170,7 +173,7 @@ class AiohttpTransport:
         finished = False
         try:
             while piece := await body.piece():
-                decoder.feed(piece)
+                await self._helpers.work(decoder.feed, piece)
             rest, payloads = decoder.finish()
             finished = True
         except PayloadError as error:
@@ -224,7 +227,7 @@ class AiohttpTransport:
                 proxy=proxy,
             ) as response,
         ):
-            body = _Body(response.content, patience, self._service.timeouts.stall_s)
+            body = Body(response.content, patience, self._service.timeouts.stall_s)
             headers = _lower(response.headers)
             if response.status in _REDIRECTS and "location" in headers:
                 return HttpResponse(response.status, headers, b""), headers["location"]
@@ -247,7 +250,7 @@ class AiohttpTransport:
         except OSError:
             return
 
-    async def _spool(self, body: "_Body") -> Spooled | NetworkFault:
+    async def _spool(self, body: Body) -> Spooled | NetworkFault:
         sink = self._open_sink()
         finished = False
         size = 0
@@ -257,32 +260,12 @@ class AiohttpTransport:
                 if size > MOST_PAYLOAD_BYTES:
                     limit = f"the file is over {MOST_PAYLOAD_BYTES // 1024**2} MB"
                     return NetworkFault(FaultKind.BAD_RESPONSE, limit, sent=True)
-                sink.write(piece)
+                await self._helpers.work(sink.write, piece)
             finished = True
         finally:
             if not finished:
                 sink.discard()
         return sink.close()
-
-
-class _Body:
-    """A body as it arrives; the patience with the provider begins anew with every piece."""
-
-    __slots__ = ("_content", "_patience", "_stall_s")
-
-    def __init__(
-        self, content: aiohttp.StreamReader, patience: asyncio.Timeout, stall_s: float
-    ) -> None:
-        self._content = content
-        self._patience = patience
-        self._stall_s = stall_s
-
-    async def piece(self) -> bytes:
-        """The next bytes; none at the end."""
-        if not self._content.is_eof():  # else all of it is here already
-            loop = asyncio.get_running_loop()
-            self._patience.reschedule(loop.time() + self._stall_s)
-        return await self._content.readany()
 
 
 def _trusting(ca_file: Path | None) -> ssl.SSLContext | bool:
@@ -302,7 +285,7 @@ def _is_good(response: aiohttp.ClientResponse) -> bool:
     return response.status // 100 == 2  # noqa: PLR2004  # a class of statuses
 
 
-async def _error_body(body: _Body) -> bytes:
+async def _error_body(body: Body) -> bytes:
     """What an error says: its beginning is enough."""
     said = b""
     while len(said) < _MOST_ERROR_BYTES and (piece := await body.piece()):

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tests.bench.parti import parti
 from tests.bench.races import large, memory, small
-from tests.bench.rows import rows
+from tests.bench.rows import ledger, rows
+from tests.bench.scaling import scaling, waiting
 from tests.bench.scene import Scene, Settings, fsync_ms
 from tests.bench.served import described
 from tests.bench.usage import RunError
@@ -21,7 +22,10 @@ MEASUREMENTS: Mapping[str, Callable[[Scene], Iterator[str]]] = {
     "small-url": partial(small, "url"),
     "large-b64": large,
     "memory": memory,
+    "waiting": waiting,
+    "ledger": ledger,
     "rows": rows,
+    "scaling": scaling,
     "parti": parti,
 }
 

@@ -1,6 +1,7 @@
-"""`python -m tests.bench.filled_ledger MANIFEST FOLDER`: a job whose tasks are all done.
+"""`python -m tests.bench.filled_ledger MANIFEST FOLDER AT_ONCE`: a job whose tasks are all done.
 
-It commits what a run of all of them would have committed, without the images.
+It commits what a run of all of them would have committed, without the images. AT_ONCE: tasks whose
+commits are awaited together.
 """
 
 import asyncio
@@ -15,13 +16,11 @@ from batchgen.ledger import Ledger
 from batchgen.plan import Manifest, open_manifest, source_of
 from batchgen.types import Artifact, Outcome, Status, Task
 
-_AT_ONCE = 2000
 
-
-async def _fill(manifest: Manifest, ledger: Ledger) -> None:
+async def _fill(manifest: Manifest, ledger: Ledger, at_once: int) -> None:
     tasks = (task for task in manifest.tasks(check=False) if isinstance(task, Task))
     now = datetime.now(UTC)
-    while chunk := list(islice(tasks, _AT_ONCE)):
+    while chunk := list(islice(tasks, at_once)):
         await asyncio.gather(*(ledger.sent(task, 1, attempts=1, now=now) for task in chunk))
         await asyncio.gather(*(ledger.record(task, 1, outcome) for task, outcome in _done(chunk)))
 
@@ -36,16 +35,16 @@ def _done(tasks: list[Task]) -> Iterator[tuple[Task, Outcome]]:
         )  # fmt: skip
 
 
-def _main(path: str, output: Path) -> None:
+def _main(path: str, output: Path, at_once: int) -> None:
     manifest = open_manifest(source_of(path, None, None), Flags(model="dall-e-2"))
     ledger_path = output / ".batchgen" / "ledger.sqlite3"
     ledger_path.parent.mkdir()
     with Ledger(ledger_path) as ledger:
         ledger.set_meta("provider_kind", "real")
         ledger.begin_run(pid=1, total=0, now=datetime.now(UTC))
-        asyncio.run(_fill(manifest, ledger))
+        asyncio.run(_fill(manifest, ledger, at_once))
         ledger.end_run(reason="complete", now=datetime.now(UTC))
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], Path(sys.argv[2]))
+    _main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

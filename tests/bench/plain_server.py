@@ -1,11 +1,12 @@
-"""`python -m tests.bench.plain_server FD ROOT`: serves files from memory, with no framework.
+"""`python -m tests.bench.plain_server FD ROOT LATENCY_S`: serves files from memory.
 
-It understands as much HTTP as the three clients of the bench speak: requests with a
-Content-Length or none, one after the other on a connection.
+It has no framework and understands as much HTTP as the clients of the bench speak: requests with
+a Content-Length or none, one after the other on a connection. LATENCY_S: before each reply.
 """
 
 import asyncio
 import re
+import resource
 import socket
 import sys
 from pathlib import Path
@@ -18,8 +19,9 @@ _MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 class Connection(asyncio.Protocol):
     """Answers each complete request with canned bytes."""
 
-    def __init__(self, replies: dict[bytes, bytes]) -> None:
+    def __init__(self, replies: dict[bytes, bytes], latency_s: float) -> None:
         self._replies = replies
+        self._latency_s = latency_s
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -29,8 +31,15 @@ class Connection(asyncio.Protocol):
         self._received += data
         while (end := _request_end(self._received)) is not None:
             target = self._received.split(b" ", 2)[1]
-            self._transport.write(self._replies.get(target, _MISSING))
             self._received = self._received[end:]
+            self._answer(self._replies.get(target, _MISSING))
+
+    def _answer(self, reply: bytes) -> None:
+        if self._latency_s:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._latency_s, self._transport.write, reply)
+        else:
+            self._transport.write(reply)
 
 
 def _request_end(received: bytes) -> int | None:
@@ -54,13 +63,15 @@ def _reply(path: Path) -> bytes:
     return head.encode() + data
 
 
-async def _serve(descriptor: int, root: Path) -> None:
+async def _serve(descriptor: int, root: Path, latency_s: float) -> None:
     replies = _replies(root)
     listener = socket.socket(fileno=descriptor)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(replies), sock=listener)
+    server = await loop.create_server(lambda: Connection(replies, latency_s), sock=listener)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), Path(sys.argv[2])))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    asyncio.run(_serve(int(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])))

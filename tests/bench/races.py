@@ -13,21 +13,22 @@ from tests.bench.served import listen, served
 from tests.bench.table import markdown, megabytes
 from tests.bench.usage import RunError, Usage, run
 
-_SMALL_SIDE = 64  # pixels: 12 KB
-_LARGE_SIDE = 935  # 2.6 MB, 3.5 MB in base64
-_HUGE_SIDE = 2236  # 15 MB, 20 MB in base64
+SMALL_SIDE = 64  # pixels: 12 KB
+LARGE_SIDE = 935  # 2.6 MB, 3.5 MB in base64
+HUGE_SIDE = 2236  # 15 MB, 20 MB in base64
 _ENDPOINT = "v1/images/generations"
 _HEADER = ("program", "images/s", "of the bare loop", "CPU ms an image", "peak RSS", "runs")
 
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """side: of the picture in pixels. answer: `b64_json` or `url`."""
+    """side: of the picture in pixels. answer: `b64_json` or `url`. latency_s: before a reply."""
 
     side: int
     items: int
     in_flight: int
     answer: str = "b64_json"
+    latency_s: float = 0.0
     programs: tuple[str, ...] = ("batchgen", "bare loop", "openai SDK")
 
 
@@ -44,25 +45,26 @@ class _Start:
 def small(answer: str, scene: Scene) -> Iterator[str]:
     """12 KB images, 64 in flight."""
     yield f"{scene.settings.items} images of 12 KB as {answer}, 64 in flight"
-    yield _table(Race(_SMALL_SIDE, scene.settings.items, 64, answer), scene)
+    yield _table(Race(SMALL_SIDE, scene.settings.items, 64, answer), scene)
 
 
 def large(scene: Scene) -> Iterator[str]:
     """3.5 MB bodies, 16 in flight."""
     yield f"{scene.settings.large_items} bodies of 3.5 MB (b64_json), 16 in flight"
-    yield _table(Race(_LARGE_SIDE, scene.settings.large_items, 16), scene)
+    yield _table(Race(LARGE_SIDE, scene.settings.large_items, 16), scene)
 
 
 def memory(scene: Scene) -> Iterator[str]:
     """Many large bodies at once: what counts is the peak."""
     two = ("batchgen", "bare loop")
     yield "512 bodies of 3.5 MB, 256 in flight"
-    yield _table(Race(_LARGE_SIDE, 512, 256, programs=two), scene)
+    yield _table(Race(LARGE_SIDE, 512, 256, programs=two), scene)
     yield "128 bodies of 20 MB, 64 in flight"
-    yield _table(Race(_HUGE_SIDE, 128, 64, programs=two), scene)
+    yield _table(Race(HUGE_SIDE, 128, 64, programs=two), scene)
 
 
-def _table(race: Race, scene: Scene) -> str:
+def raced(race: Race, scene: Scene) -> dict[str, list[Usage]]:
+    """What each program took in each round; they take turns. Raises RunError."""
     manifest = scene.folder / "prompts.csv"
     write_manifest(manifest, race.items)
     picture = noise_png(race.side)
@@ -70,9 +72,12 @@ def _table(race: Race, scene: Scene) -> str:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/picture.png"
         reply = b64_reply(picture) if race.answer == "b64_json" else url_reply(url)
         files = {_ENDPOINT: reply, "picture.png": picture}
-        with served(folder, listener, files) as base_url:
-            runs = _take_turns(race, scene, manifest, base_url, len(picture))
-    return _shown(race, runs)
+        with served(folder, listener, files, latency_s=race.latency_s) as base_url:
+            return _take_turns(race, scene, manifest, base_url, len(picture))
+
+
+def _table(race: Race, scene: Scene) -> str:
+    return _shown(race, raced(race, scene))
 
 
 def _take_turns(
@@ -81,7 +86,7 @@ def _take_turns(
     runs: dict[str, list[Usage]] = {name: [] for name in race.programs}
     for _ in range(scene.settings.rounds):
         for name in race.programs:
-            with scene.output("images") as output:
+            with scene.output("images", kept=race.side <= SMALL_SIDE) as output:
                 start = _Start(manifest, base_url, race, output)
                 words = _PROGRAMS[name](start)
                 runs[name].append(run(words, environment=environment(), log=scene.log))

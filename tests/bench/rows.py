@@ -10,6 +10,8 @@ from tests.bench.table import MEGABYTE, markdown, megabytes
 from tests.bench.usage import Usage, run
 
 _FEW = 10_000
+_TOGETHER = 2000  # tasks whose commits are awaited at once, to fill a ledger soon
+_IN_FLIGHT = 64
 _NOBODY = "http://127.0.0.1:9"  # a request would fail the run
 
 
@@ -27,12 +29,26 @@ def rows(scene: Scene) -> Iterator[str]:
     )
 
 
+def ledger(scene: Scene) -> Iterator[str]:
+    """What the ledger itself costs: intent and outcome of each task, in groups as in a run."""
+    few, many = (_committed(count, scene) for count in (_FEW // 10, _FEW))
+    cpu_ms = 1000 * (many.cpu_s - few.cpu_s) / (_FEW - _FEW // 10)
+    yield f"intent, outcome and artifact of a task: {cpu_ms:.2f} CPU ms"
+
+
+def _committed(count: int, scene: Scene) -> Usage:
+    manifest = scene.folder / "rows.csv"
+    write_manifest(manifest, count)
+    with scene.output("ledger") as output:
+        return _fill(manifest, output, scene, at_once=_IN_FLIGHT)
+
+
 def _measured(count: int, scene: Scene) -> tuple[list[Usage], list[Usage]]:
     manifest = scene.folder / "rows.csv"
     write_manifest(manifest, count)
     planned = _repeated(command("plan", manifest, *_FLAGS), scene)
     with scene.output("rows") as output:
-        _fill(manifest, output, scene)
+        _fill(manifest, output, scene, at_once=_TOGETHER)
         again = _repeated(command("run", manifest, *_FLAGS, "--no-progress", "-o", output), scene)
     return planned, again
 
@@ -45,9 +61,10 @@ def _repeated(words: Sequence[str], scene: Scene) -> list[Usage]:
     return [run(words, environment=environment(), log=scene.log) for _ in rounds]
 
 
-def _fill(manifest: Path, output: Path, scene: Scene) -> None:
-    words = (sys.executable, "-m", "tests.bench.filled_ledger", str(manifest), str(output))
-    run(words, environment=environment(), log=scene.log)
+def _fill(manifest: Path, output: Path, scene: Scene, *, at_once: int) -> Usage:
+    told = map(str, (manifest, output, at_once))
+    words = (sys.executable, "-m", "tests.bench.filled_ledger", *told)
+    return run(words, environment=environment(), log=scene.log)
 
 
 def _row(name: str, few: list[Usage], many: list[Usage]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import os
 import shutil
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,13 +37,15 @@ class Scene:
     folder: Path
 
     @contextmanager
-    def output(self, name: str) -> Iterator[Path]:
-        """An empty folder for as long as the block lasts."""
-        path = self.folder / name
-        path.mkdir()
-        try:
-            yield path
-        finally:
+    def output(self, name: str, *, kept: bool = False) -> Iterator[Path]:
+        """An empty folder for as long as the block lasts; `kept` leaves it until the bench ends.
+
+        Many small files are kept: ext4 looks long for an inode where many were freed a moment ago,
+        and whoever runs next would pay for it.
+        """
+        path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+        yield path
+        if not kept:
             shutil.rmtree(path)
 
     @property

@@ -50,15 +50,23 @@ http {{
 
 
 @contextmanager
-def served(folder: Path, listener: socket.socket, files: Mapping[str, bytes]) -> Iterator[str]:
-    """Serve each file at its path, to GET and POST alike; the base URL, while the block lasts."""
+def served(
+    folder: Path, listener: socket.socket, files: Mapping[str, bytes], *, latency_s: float = 0.0
+) -> Iterator[str]:
+    """Serve each file at its path, to GET and POST alike; the base URL, while the block lasts.
+
+    latency_s: before each reply; nginx knows no such thing, the plain server does.
+    """
     for path, data in files.items():
         target = folder / "root" / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
     base_url = f"http://127.0.0.1:{_port(listener)}"
-    nginx = _find_nginx()
-    server = _plain(folder, listener) if nginx is None else _nginx(nginx, folder, listener)
+    nginx = None if latency_s else _find_nginx()
+    if nginx is None:
+        server = _plain(folder, listener, latency_s)
+    else:
+        server = _nginx(nginx, folder, listener)
     listener.close()  # a server that dies refuses connections instead of leaving them waiting
     try:
         yield base_url
@@ -109,8 +117,9 @@ def _nginx(program: str, folder: Path, listener: socket.socket) -> subprocess.Po
     )
 
 
-def _plain(folder: Path, listener: socket.socket) -> subprocess.Popen[bytes]:
-    words = ("-m", "tests.bench.plain_server", str(listener.fileno()), str(folder / "root"))
+def _plain(folder: Path, listener: socket.socket, latency_s: float) -> subprocess.Popen[bytes]:
+    told = (listener.fileno(), folder / "root", latency_s)
+    words = ("-m", "tests.bench.plain_server", *map(str, told))
     return subprocess.Popen([sys.executable, *words], pass_fds=(listener.fileno(),))
 
 
