@@ -1,3 +1,42 @@
-"""A manifest of prompts in; generated assets and a results manifest out."""
+"""A manifest of prompts in; generated assets and a results manifest out.
+
+async for done in batchgen.run("job.yaml"):
+    print(done.task.id, done.outcome.status)
+
+summary = batchgen.run_sync("job.yaml", flags=batchgen.Flags(max_cost_usd=5.0))
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batchgen.api import Run, run, run_sync
+    from batchgen.errors import BatchgenError, LockedError, ManifestError, StorageError, UsageError
+    from batchgen.job import Flags
+    from batchgen.summary import Summary
+    from batchgen.types import Artifact, Outcome, Record, Status, Task, TaskError
+    from batchgen.worklist import OnUnknown, Selection
 
 __version__ = "0.1.0"
+__all__ = [
+    "Artifact", "BatchgenError", "Flags", "LockedError", "ManifestError", "OnUnknown", "Outcome",
+    "Record", "Run", "Selection", "Status", "StorageError", "Summary", "Task", "TaskError",
+    "UsageError", "run", "run_sync",
+]  # fmt: skip
+
+_HOMES = {
+    "api": ("Run", "run", "run_sync"),
+    "errors": ("BatchgenError", "LockedError", "ManifestError", "StorageError", "UsageError"),
+    "job": ("Flags",),
+    "summary": ("Summary",),
+    "types": ("Artifact", "Outcome", "Record", "Status", "Task", "TaskError"),
+    "worklist": ("OnUnknown", "Selection"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for: the command must not wait for what only programs need."""
+    home = next((home for home, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"module 'batchgen' has no attribute {name!r}")
+    return getattr(import_module(f"batchgen.{home}"), name)

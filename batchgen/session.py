@@ -5,8 +5,14 @@ import gc
 import os
 import random
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -33,7 +39,7 @@ from batchgen.stopping import Stop, StopReason, Streak
 from batchgen.store import LocalStore, write_atomically
 from batchgen.summary import Ending, FailureGroups, JobCounts, RunCounts, Spend, Summary
 from batchgen.throttle.purse import Purse
-from batchgen.types import Status
+from batchgen.types import Outcome, Status, Task
 from batchgen.worklist import OnUnknown, Positions, Selection, Worklist
 
 SUMMARY_NAME = "summary.json"
@@ -48,6 +54,8 @@ class Session:
 
     access: the provider's key and what else is secret. command: the words that run the job again.
     reread: reads the job file anew, for its limits. preflight: ask for key and balance first.
+    hear: is told of each task that has ended, once it is in the ledger, and may have the run wait.
+    heed_signals: whether SIGINT, SIGTERM, SIGHUP and SIGUSR1 are this run's.
     """
 
     manifest: Manifest
@@ -57,6 +65,8 @@ class Session:
     access: Access = field(default_factory=Access)
     reread: Reread | None = None
     preflight: bool = False
+    hear: Callable[[Task, Outcome], Awaitable[None]] = alone
+    heed_signals: bool = True
     clock: Clock = field(default_factory=SystemClock)
 
     def run(self) -> Summary:
@@ -64,6 +74,19 @@ class Session:
 
         Raises BatchgenError for what a person has to mend first.
         """
+        with self._opened() as run:
+            return asyncio.run(run.go(Stop(self.clock)))
+
+    async def go(self, stop: Stop) -> Summary:
+        """The same within an event loop, which stands still while the manifest is checked.
+
+        stop: ends the run early when it is set; what is under way is finished and kept.
+        """
+        with self._opened() as run:
+            return await run.go(stop)
+
+    @contextmanager
+    def _opened(self) -> "Iterator[_Run]":
         directory = self.manifest.job.output_dir
         positions = Positions()
         path = ledger_path(directory)
@@ -78,7 +101,14 @@ class Session:
             store = LocalStore(directory, is_taken=lambda path: ledger.owner(path) is not None)
             stack.callback(store.close)
             store.prepare()
-            return asyncio.run(_Run(self, ledger, store, plan, positions.count).go())
+            yield _Run(self, ledger, store, plan, positions.count, self._companions())
+
+    def _companions(self) -> Companions | None:
+        """What makes the files that go along with artifacts; None where the job wants none."""
+        job = self.manifest.job
+        if not (job.extras.sidecar or job.extras.convert):
+            return None
+        return Companions(job.output_dir, job.extras, self.progress.say)
 
     def _check(self, positions: Positions) -> Plan:
         plan = check(
@@ -102,14 +132,14 @@ class _Run:
     store: LocalStore
     plan: Plan
     total: int
+    companions: Companions | None
     heard: signal.Signals | None = None
 
-    async def go(self) -> Summary:
+    async def go(self, stop: Stop) -> Summary:
         """Carry out what is left; return how it ended."""
         gc.freeze()  # what is loaded by now stays to the end: no need to look at it again
         gc.set_threshold(_COLLECT_EVERY)
         clock = self.session.clock
-        stop = Stop(clock)
         tally = RunTally()
         started_at, started = clock.now(), clock.monotonic()
         selection = self.session.selection
@@ -129,15 +159,15 @@ class _Run:
         )
         results = ResultsFile(self.session.manifest.job.output_dir)
         try:
-            with _signals(stop, self._hear, self.session.progress):
+            with self._signals(stop):
                 await self._work(worklist, results, stop, tally)
         finally:
             results.close()
         tally.resent = worklist.resent
         if stop.error is None:
             results.rewrite(self.ledger.records())
-            if (companions := self._companions()) is not None:
-                companions.make_up(self.ledger.records())
+            if self.companions is not None:
+                self.companions.make_up(self.ledger.records())
         run = RunCounts(
             started_at=started_at,
             finished_at=clock.now(),
@@ -162,6 +192,11 @@ class _Run:
             self.store.sweep()
         self.session.progress.finish(summary.to_json())
         return summary
+
+    def _signals(self, stop: Stop) -> AbstractContextManager[None]:
+        if not self.session.heed_signals:
+            return nullcontext()
+        return _signals(stop, self._hear, self.session.progress)
 
     def _hear(self, number: signal.Signals) -> None:
         self.heard = self.heard or number
@@ -190,7 +225,8 @@ class _Run:
                     controls = self._controls(stop, purse, workers)
                     progress.explain_by(controls.holding)
                     runner = self._runner(transport, results, controls, stop, tally)
-                    with controls.listening():
+                    listening = controls.listening if self.session.heed_signals else nullcontext
+                    with listening():
                         await runner.run(
                             worklist, workers=workers, deadline_s=job.limits.deadline_s
                         )
@@ -230,15 +266,13 @@ class _Run:
         )
         return Runner(
             performer, self.ledger, results, progress, Prices(job), budget, stop, clock, tally,
-            Streak(limits.halt_after, refusals=limits.halt_refusals), self._companions() or alone,
+            Streak(limits.halt_after, refusals=limits.halt_refusals), self._accompany,
         )  # fmt: skip
 
-    def _companions(self) -> Companions | None:
-        """What makes the files that go along with artifacts; None where the job wants none."""
-        job = self.session.manifest.job
-        if not (job.extras.sidecar or job.extras.convert):
-            return None
-        return Companions(job.output_dir, job.extras, self.session.progress.say)
+    async def _accompany(self, task: Task, outcome: Outcome) -> None:
+        if self.companions is not None:
+            await self.companions(task, outcome)
+        await self.session.hear(task, outcome)
 
     def _summary(self, run: RunCounts, stop: Stop, worklist: Worklist, tally: RunTally) -> Summary:
         totals = self.ledger.totals()

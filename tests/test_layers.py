@@ -22,6 +22,7 @@ LAYERS = (
     {"runner", "simulator"},
     {"session", "verify", "standing"},
     {"rebuild", "merge"},
+    {"api"},
     {"commands"},
     {"cli"},
     {"__main__"},

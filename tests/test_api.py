@@ -1,0 +1,113 @@
+"""The Python interface, against the simulator."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import batchgen
+from batchgen.types import Json
+
+SIZE = "256x256"
+
+
+def a_job(directory: Path, count: int = 3, **limits: Json) -> dict[str, Json]:
+    return {
+        "name": "foxes",
+        "provider": "simulator",
+        "output": {"dir": str(directory)},
+        "defaults": {"model": "dall-e-2", "size": SIZE},
+        "limits": {"concurrency": 2, **limits},
+        "prompts": [f"A fox, number {number}" for number in range(count)],
+    }
+
+
+async def test_tasks_come_as_they_end_and_the_summary_stands_at_the_end(tmp_path: Path) -> None:
+    run = batchgen.run(a_job(tmp_path / "out"))
+    found = [done async for done in run]
+    assert sorted(done.task.prompt for done in found) == [f"A fox, number {n}" for n in range(3)]
+    for done in found:
+        assert done.outcome.status is batchgen.Status.SUCCEEDED
+        assert (tmp_path / "out" / done.outcome.artifacts[0].path).is_file()
+    assert run.summary is not None
+    assert (run.summary.exit_code, run.summary.tasks.succeeded) == (0, 3)
+
+
+async def test_a_loop_that_is_left_early_ends_the_run_and_loses_nothing(tmp_path: Path) -> None:
+    job = a_job(tmp_path / "out", count=300)
+    run = batchgen.run(job)
+    tasks = aiter(run)
+    first = await anext(tasks)
+    await tasks.aclose()
+    assert run.summary is not None
+    assert run.summary.exit_code == 130
+    assert 0 < run.summary.tasks.succeeded < 300
+    assert run.summary.tasks.unknown == 0
+
+    again = batchgen.run(job)
+    left = [done.task.key async for done in again]
+    assert first.task.key not in left
+    assert len(left) == 300 - run.summary.tasks.succeeded
+
+
+async def test_two_runs_go_on_in_one_event_loop(tmp_path: Path) -> None:
+    async def count(name: str) -> int:
+        return len([done async for done in batchgen.run(a_job(tmp_path / name))])
+
+    assert list(await asyncio.gather(count("a"), count("b"))) == [3, 3]
+
+
+def test_without_an_event_loop_a_function_hears_of_every_task(tmp_path: Path) -> None:
+    heard: list[str] = []
+    (tmp_path / "m.csv").write_text("id,prompt\nfox,A fox\nowl,An owl\n")
+    flags = batchgen.Flags(
+        provider="simulator", model="dall-e-2", parameters={"size": SIZE}, output=tmp_path / "out"
+    )
+    summary = batchgen.run_sync(
+        tmp_path / "m.csv",
+        flags=flags,
+        selection=batchgen.Selection(only="f*"),
+        each=lambda done: heard.append(done.task.id),
+    )
+    assert (summary.exit_code, heard) == (0, ["fox"])
+
+
+async def test_what_a_person_has_to_mend_is_an_exception(tmp_path: Path) -> None:
+    with pytest.raises(batchgen.BatchgenError, match="unknown key `promps`"):
+        batchgen.run_sync({"promps": []})
+    with pytest.raises(batchgen.UsageError, match="AIMLAPI_API_KEY"):
+        async for _ in batchgen.run(
+            {**a_job(tmp_path / "out"), "provider": "aimlapi"}, environment={}
+        ):
+            pass
+    with pytest.raises(batchgen.UsageError, match="no YAML can"):
+        batchgen.run_sync({"prompts": [object()]})  # type: ignore[list-item]  # on purpose
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_public_name_is_there_and_importing_it_all_is_not_paid_for_at_once() -> None:
+    assert all(getattr(batchgen, name) for name in batchgen.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'runn'"):
+        batchgen.runn  # noqa: B018  # the access is what is tested
+    program = "import sys, batchgen; sys.exit('batchgen.session' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_examples_of_the_documentation_run(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "python.md").read_text()
+    awaited, at_once = [part.split("```")[0] for part in page.split("```python\n")[1:]]
+    (tmp_path / "spring.yaml").write_text(
+        "provider: simulator\ndefaults: {model: dall-e-2, size: 256x256}\nprompts: [A fox]\n"
+    )
+    for program in (awaited, f"import batchgen\n{at_once}"):
+        ended = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert "succeeded" in ended.stdout
