@@ -19,6 +19,7 @@ from batchgen.media import JPEG, PNG, WEBP, MediaType, dimensions
 KEYWORD = "batchgen"
 MOST_BYTES = 48_000  # of the text as JSON: escaped it still fits into a segment of a JPEG
 _CHUNK = 256 * 1024
+_LONGEST = 1024 * 1024  # of a text that is read back
 _CHUNKS = 4096  # of a file, looked through for the text
 _PNG_HEADER_END = 33
 _MARK = b"http://ns.adobe.com/xap/1.0/\0"
@@ -137,7 +138,9 @@ def _itxt(keyword: str, text: str) -> bytes:
 def _png_story(file: BinaryIO) -> str | None:
     start = KEYWORD.encode() + b"\0\0\0\0\0"
     for kind, offset, size in _png_chunks(file):
-        if kind == b"iTXt" and _exactly(file, offset, min(size, len(start))) == start:
+        if kind != b"iTXt" or not len(start) <= size <= _LONGEST:
+            continue
+        if _exactly(file, offset, len(start)) == start:
             return _exactly(file, offset, size)[len(start) :].decode()
     return None
 
@@ -225,7 +228,7 @@ def _webp_header(file: BinaryIO, chunks: dict[bytes, tuple[int, int]]) -> tuple[
 def _webp_story(file: BinaryIO) -> str | None:
     for kind, offset, size in _webp_chunks(file):
         if kind == b"XMP ":
-            return _story_in(_exactly(file, offset, min(size, 2 * _SEGMENT_MOST)))
+            return _story_in(_exactly(file, offset, min(size, _LONGEST)))
     return None
 
 

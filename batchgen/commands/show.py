@@ -47,7 +47,7 @@ def _own_story(path: Path) -> dict[str, Json] | None:
         return None
     try:
         told = msgspec.json.decode(text)
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None
     return {"source": "its own metadata", **told} if isinstance(told, dict) else None
 
@@ -80,7 +80,7 @@ def _lines(story: Mapping[str, Json], *, indent: str = "") -> Iterator[str]:
     for name, value in story.items():
         if value is None or value in ({}, []) or name in _NOT_SHOWN:
             continue
-        label = f"{indent}{name:<{_LABEL_WIDTH - len(indent)}}"
+        label = f"{indent}{one_line(name, _VALUE_WIDTH):<{_LABEL_WIDTH - len(indent)}}"
         match value:
             case dict():
                 yield label.rstrip()

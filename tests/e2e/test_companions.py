@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from tests.e2e.command import batchgen, results
 
@@ -93,3 +94,19 @@ def test_a_file_that_tells_nothing_is_found_by_its_hash(tmp_path: Path) -> None:
     assert (lost.code, lost.out) == (2, "")
     assert "-o" in lost.err
     assert json.loads(named.out)["status"] == "succeeded"
+
+
+def test_what_a_picture_tells_is_shown_without_what_a_terminal_obeys(tmp_path: Path) -> None:
+    info = PngInfo()
+    info.add_itxt("batchgen", json.dumps({"\x1b[31mred": "a\x1b]0;owned\x07b", "deep": {"x": [1]}}))
+    Image.new("RGB", (4, 4)).save(tmp_path / "hostile.png", pnginfo=info)
+    info = PngInfo()
+    info.add_itxt("batchgen", "[" * 100_000)
+    Image.new("RGB", (4, 4)).save(tmp_path / "deep.png", pnginfo=info)
+
+    shown = batchgen("show", "hostile.png", cwd=tmp_path)
+    deep = batchgen("show", "deep.png", cwd=tmp_path)
+
+    assert shown.code == 0
+    assert shown.out.replace("\n", "").isprintable()
+    assert (deep.code, deep.out) == (2, "")
