@@ -3,13 +3,15 @@
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tests.e2e.command import batchgen, results
+from tests.e2e.command import COMMAND, batchgen, environment, results
+from tests.e2e.simulated import simulate, stats
 
 JOB = """\
 name: told
@@ -110,3 +112,41 @@ def test_what_a_picture_tells_is_shown_without_what_a_terminal_obeys(tmp_path: P
     assert shown.code == 0
     assert shown.out.replace("\n", "").isprintable()
     assert (deep.code, deep.out) == (2, "")
+
+
+def test_a_killed_run_leaves_nothing_that_the_next_one_does_not_make_up_for(
+    tmp_path: Path,
+) -> None:
+    prompts = "".join(f"  - {{id: fox-{number}, prompt: A fox}}\n" for number in range(40))
+    (tmp_path / "told.yaml").write_text(
+        JOB.split("prompts:", maxsplit=1)[0] + "prompts:\n" + prompts
+    )
+    with simulate("--latency", "30ms", cwd=tmp_path) as url:
+        words = ["run", "told.yaml", "--base-url", url, "--provider", "aimlapi"]
+        process = subprocess.Popen(
+            [COMMAND, *words, "--log-format", "json", "--concurrency", "4"],
+            cwd=tmp_path,
+            env=environment(AIMLAPI_API_KEY="k"),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        for line in process.stderr:
+            if json.loads(line)["event"] == "task_finished":
+                break
+        process.kill()
+        process.communicate()
+        ended = batchgen(*words, "--quiet", cwd=tmp_path, AIMLAPI_API_KEY="k")
+        made = stats(url)["generations"]
+
+    directory = tmp_path / "out" / "told"
+    verified = batchgen("verify", directory, cwd=tmp_path)
+    assert (ended.code, made) == (0, 40), ended.err
+    assert (verified.code, verified.out) == (0, "")
+    for number in range(40):
+        assert json.loads((directory / f"fox-{number}-1.png.json").read_text())["key"]
+        with Image.open(directory / "converted" / f"fox-{number}-1.webp") as copy:
+            copy.load()
+        with Image.open(directory / f"fox-{number}-1.png") as picture:
+            picture.load()
+            assert json.loads(picture.info["batchgen"])["id"] == f"fox-{number}"
