@@ -357,7 +357,13 @@ def _add_simulate(commands: _Commands) -> None:  # type: ignore[valid-type]  # s
         "--port", type=_port, default=8080, metavar="PORT", help="0 takes a free one"
     )
     parser.add_argument("--latency", default="0s", metavar="2s±0.5", help="before each reply")
+    parser.add_argument(
+        "--work", default="0s", metavar="30s..120s", help="how long a remote job takes: a video"
+    )
     parser.add_argument("--faults", default="", metavar="429=0.1,500=0.02", help="share of each")
+    parser.add_argument(
+        "--expiry", type=_positive, metavar="SECONDS", help="how long the URL of a file is good"
+    )
     parser.add_argument("--rpm", type=_positive, metavar="N", help="requests a minute allowed")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of faults and latency")
 

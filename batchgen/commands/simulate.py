@@ -19,6 +19,8 @@ def simulate_command(arguments: argparse.Namespace) -> int:
 
     settings = SimulatorSettings(
         latency=parse_latency(arguments.latency),
+        work=parse_latency(arguments.work),
+        url_lifetime_s=arguments.expiry,
         faults=parse_faults(arguments.faults),
         rpm=arguments.rpm,
         seed=arguments.seed,

@@ -1,4 +1,4 @@
-"""A loopback server that behaves like the AI/ML API for images, faults included.
+"""A loopback server that behaves like the AI/ML API, faults included.
 
 It knows the API from the vendor's specs and pages by its own reading and shares nothing with the
 endpoints and the catalogue, so that a wrong one of those is not checked against itself.

@@ -1,31 +1,28 @@
 """The API's origin: images, models and the simulator's own statistics."""
 
 import asyncio
-import base64
+import functools
 import json
 import re
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from aiohttp import web
 
-from batchgen.simulator import connection
 from batchgen.simulator.answers import Generation, Item, answer, delivered, pictures
-from batchgen.simulator.bucket import Bucket, retry_after
-from batchgen.simulator.faults import Draws
+from batchgen.simulator.direct import GENERATIONS, Direct
+from batchgen.simulator.door import Asked, Made, accounting
+from batchgen.simulator.family_specs import family_specs
 from batchgen.simulator.generations import Generations
 from batchgen.simulator.links import Links
 from batchgen.simulator.orders import Delivery, read_order
 from batchgen.simulator.pictures import easel
-from batchgen.simulator.prices import CREDITS_PER_USD, price_usd
+from batchgen.simulator.prices import price_usd
 from batchgen.simulator.rejection import Rejection
 from batchgen.simulator.schema import Json
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.specs import specs
-from batchgen.simulator.stats import Stats
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -35,133 +32,48 @@ _ROUTES = (
     "/images/generations",
     "/v1/images/generations/with-url",
 )
-_BEARER = re.compile(r"Bearer (\S+)", re.IGNORECASE)
-_CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
-_NO_IMAGES = {
-    "badb64": "@@@ this is not base64 @@@",
-    "text": base64.b64encode(b"This is a text, not an image.\n").decode(),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A response, and how the statistics call what became of its request."""
-
-    response: web.StreamResponse
-    became: str
 
 
 class Api:
-    """The handlers of the API's origin; `stopping` lets go of the requests that stall."""
+    """The handlers of the API's origin."""
 
     def __init__(
         self,
         settings: SimulatorSettings,
         generations: Generations,
         *,
-        draws: Draws,
-        stats: Stats,
+        direct: Direct,
+        links: Links,
         executor: Executor,
     ) -> None:
         self._settings = settings
         self._generations = generations
-        self._draws = draws
-        self._stats = stats
+        self._direct = direct
+        self._door = direct.door
+        self._links = links
         self._executor = executor
-        self._links = Links(settings.seed)
-        self._bucket = None if settings.rpm is None else Bucket(settings.rpm, time.monotonic)
-        self.stopping = asyncio.Event()
-        self.files_origin = ""
 
     def application(self) -> web.Application:
-        """The aiohttp application with all routes."""
+        """The aiohttp application with its routes; the families add theirs."""
         app = web.Application(client_max_size=MOST_BODY_BYTES, middlewares=[vendor_errors])
         for route in _ROUTES:
-            app.router.add_post(route, self._counted)
+            app.router.add_post(route, self._images)
         for route in ("/v1/models", "/models"):
             app.router.add_get(route, self._models)
         app.router.add_get("/_simulator/stats", self._show_stats)
         return app
 
-    async def _counted(self, request: web.Request) -> web.StreamResponse:
-        became = "abandoned"
-        self._stats.begin()
-        try:
-            reply = await self._generate(request)
-            became = reply.became
-        except (Rejection, web.HTTPException) as error:
-            became = str(error.status)
-            raise
-        finally:
-            self._stats.end(became)
-        return reply.response
+    async def _images(self, request: web.Request) -> web.StreamResponse:
+        return await self._door.serve(request, self._generate)
 
-    async def _generate(self, request: web.Request) -> Reply:
-        """The path of a request for images, from its key to its reply."""
-        self._authorise(request)
-        self._keep_pace()
-        raw = await request.read()
-        key = request.headers.get("Idempotency-Key")
-        draw = self._draws.generation(key or raw.decode("utf-8", "replace"))
-        early = await self._fail_early(request, draw.fault)
-        if early is not None:
-            return early
-        order = read_order(raw, self._settings.refuse_words)
-        generation, again = await self._generations.get(order, key, share=draw.share)
-        body = await self._body(generation)
-        late = await self._fail_late(request, draw.fault, body)
-        if late is not None:
-            return late
-        headers = {**_accounting(request, generation), **_again(again=again)}
+    async def _generate(self, asked: Asked) -> Made:
+        if _of_3d().search(asked.raw):
+            return self._direct.answer(GENERATIONS, asked)
+        order = read_order(asked.raw, self._settings.refuse_words)
+        generation, again = await self._generations.get(order, asked.key, share=asked.share)
+        headers = accounting(generation.inference_id, generation.credits, again=again)
         status = 201 if order.model.startswith("dall-e-") else 200
-        response = web.Response(
-            body=body, status=status, headers=headers, content_type="application/json"
-        )
-        return Reply(response, str(status))
-
-    def _authorise(self, request: web.Request) -> None:
-        found = _BEARER.fullmatch(request.headers.get("Authorization", ""))
-        good = self._settings.api_keys
-        if found is None or (good is not None and found[1] not in good):
-            raise Rejection(401)
-
-    def _keep_pace(self) -> None:
-        wait_s = self._bucket.take() if self._bucket else 0.0
-        if wait_s:
-            raise Rejection(429, headers=retry_after(wait_s))
-
-    async def _fail_early(self, request: web.Request, fault: str | None) -> Reply | None:
-        """The faults that strike before anything is generated."""
-        match fault:
-            case "reset" | "stall":
-                if fault == "stall":
-                    await self.stopping.wait()
-                return Reply(connection.hang_up(request), fault)
-            case "html":
-                return Reply(connection.page("Just a moment..."), "200")
-            case "empty":
-                return Reply(web.json_response({"created": 1_750_000_000, "data": []}), "200")
-            case "429":
-                raise Rejection(429, headers=retry_after(1))
-            case str() if fault.isdecimal():
-                raise Rejection(int(fault))
-            case _:
-                return None
-
-    async def _fail_late(
-        self, request: web.Request, fault: str | None, body: bytes
-    ) -> Reply | None:
-        """The faults that strike after a generation that was charged."""
-        match fault:
-            case "lost":
-                return Reply(connection.hang_up(request), fault)
-            case "truncated":
-                return Reply(await connection.send_half(request, body), fault)
-            case "badb64" | "text":
-                broken = connection.no_image(_NO_IMAGES[fault])
-                return Reply(web.json_response(broken), "200")
-            case _:
-                return None
+        return Made(await self._body(generation), status, headers=headers)
 
     async def _body(self, generation: Generation) -> bytes:
         if generation.order.delivery is Delivery.URL:
@@ -175,7 +87,7 @@ class Api:
         items: list[Item] = []
         for picture in pictures(generation):
             data = b"" if order.delivery is Delivery.URL else easel().draw(picture)
-            url = self.files_origin + self._links.path_of(picture)
+            url = self._links.url_of(picture)
             items.append(delivered(order, url, data))
         return json.dumps(answer(generation, items)).encode()
 
@@ -187,7 +99,14 @@ class Api:
         return web.json_response({"object": "list", "data": listed})
 
     async def _show_stats(self, _: web.Request) -> web.Response:
-        return web.json_response(self._stats.as_json())
+        return web.json_response(self._door.stats.as_json())
+
+
+@functools.cache
+def _of_3d() -> re.Pattern[bytes]:
+    """Finds the model in a body, which may be megabytes, where it makes meshes."""
+    ids = "|".join(map(re.escape, family_specs()[GENERATIONS]))
+    return re.compile(rf'"model"\s*:\s*"(?:{ids})"'.encode())
 
 
 @web.middleware
@@ -200,23 +119,6 @@ async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except Rejection as rejection:
         reply = rejection
     return web.json_response(reply.body(request.path), status=reply.status, headers=reply.headers)
-
-
-def _accounting(request: web.Request, generation: Generation) -> Mapping[str, str]:
-    """The headers that tell whose request it was and what it cost."""
-    headers = {
-        "x-inference-id": generation.inference_id,
-        "x-aimlapi-credits-used": str(generation.credits),
-        "x-aimlapi-usd-spent": f"{generation.credits / CREDITS_PER_USD:.8f}",
-    }
-    name = request.headers.get("X-Client-Request-Id", "")
-    if _CLIENT_REQUEST_ID.fullmatch(name):
-        headers["x-client-request-id"] = name
-    return headers
-
-
-def _again(*, again: bool) -> Mapping[str, str]:
-    return {"x-idempotent-replay": "true"} if again else {}
 
 
 def _model(name: str, *, priced: bool) -> Json:

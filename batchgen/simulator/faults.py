@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from batchgen.simulator.settings import FILE_FAULTS
+from batchgen.simulator.settings import FILE_FAULTS, POLL_FAULTS
 
 _REMEMBERED = 100_000  # identities whose attempts are counted; older ones begin again
 _SHARE_BYTES = 6
@@ -28,7 +28,9 @@ class Draws:
 
     def __init__(self, seed: int, faults: Mapping[str, float]) -> None:
         self._seed = seed
-        self._generation = {n: share for n, share in faults.items() if n not in FILE_FAULTS}
+        others = FILE_FAULTS + POLL_FAULTS
+        self._generation = {n: share for n, share in faults.items() if n not in others}
+        self._poll = {n: share for n, share in faults.items() if n in POLL_FAULTS}
         self._file = {n: share for n, share in faults.items() if n in FILE_FAULTS}
         self._times: OrderedDict[bytes, int] = OrderedDict()
 
@@ -39,6 +41,10 @@ class Draws:
     def file(self, identity: str) -> Draw:
         """What becomes of a request for a file; its identity is the path."""
         return self._draw(f"file\n{identity}", self._file)
+
+    def poll(self, identity: str) -> Draw:
+        """What becomes of a question for a remote job; its identity is the job's id."""
+        return self._draw(f"poll\n{identity}", self._poll)
 
     def _draw(self, identity: str, faults: Mapping[str, float]) -> Draw:
         name = hashlib.blake2b(identity.encode("utf-8", "replace"), digest_size=16).digest()

@@ -7,22 +7,19 @@ from aiohttp import web
 
 from batchgen.simulator.api import vendor_errors
 from batchgen.simulator.faults import Draws
-from batchgen.simulator.links import PREFIX, Links, media_type
-from batchgen.simulator.pictures import easel
+from batchgen.simulator.links import PREFIX, Links
+from batchgen.simulator.media import drawn, media_type
 from batchgen.simulator.rejection import Rejection
-from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.stats import Stats
 
 _STATUSES = {"file404": 404, "file500": 500}
 
 
 class Files:
-    """Draws a picture whenever its URL is asked for."""
+    """Makes a file whenever its URL is asked for."""
 
-    def __init__(
-        self, settings: SimulatorSettings, *, draws: Draws, stats: Stats, executor: Executor
-    ) -> None:
-        self._links = Links(settings.seed)
+    def __init__(self, links: Links, *, draws: Draws, stats: Stats, executor: Executor) -> None:
+        self._links = links
         self._draws = draws
         self._stats = stats
         self._executor = executor
@@ -46,12 +43,12 @@ class Files:
         if "Authorization" in request.headers:
             self._stats.leaked_keys += 1
             raise Rejection(403, "An API key was sent to the host of the files: it has leaked")
-        picture = self._links.picture_at(request.raw_path)
-        if picture is None:
+        thing = self._links.thing_at(request.raw_path)
+        if thing is None:
             raise Rejection(404, "No such file, or the signature in the query does not match")
         fault = self._draws.file(request.raw_path).fault
         if fault is not None:
             raise Rejection(_STATUSES[fault])
         loop = asyncio.get_running_loop()
-        data = await loop.run_in_executor(self._executor, easel().draw, picture)
-        return web.Response(body=data, content_type=media_type(picture))
+        data = await loop.run_in_executor(self._executor, drawn, thing)
+        return web.Response(body=data, content_type=media_type(thing))

@@ -17,7 +17,6 @@ from batchgen.simulator.stats import Stats
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 
 _KEPT = 20_000  # generations that can be answered again; older ones are forgotten
-_COUNTED = 100_000  # keys whose generations are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,6 @@ class Generations:
         self._stats = stats
         self._sleep = sleep
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._times: OrderedDict[str, int] = OrderedDict()
         self._running: set[asyncio.Task[Generation]] = set()
 
     async def get(self, order: Order, key: str | None, *, share: float) -> tuple[Generation, bool]:
@@ -85,9 +83,4 @@ class Generations:
         self._kept[key] = kept
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-        times = self._times.pop(key, 0) + 1
-        self._times[key] = times
-        if len(self._times) > _COUNTED:
-            self._times.popitem(last=False)
-        self._stats.keys += times == 1
-        self._stats.double_generations += times == 2  # noqa: PLR2004 - the second makes it double
+        self._stats.count_key(key)

@@ -1,50 +1,79 @@
-"""URLs of pictures that say everything themselves, so that a million of them need no memory.
+"""URLs of files that say everything themselves, so that a million of them need no memory.
 
-The path holds the picture's description, the query a signature in percent-encoded base64, as
-blob stores have it: a client that changes a character of either gets no file.
+The path holds the file's description, the query a signature in percent-encoded base64, as blob
+stores have it: a client that changes a character of either gets no file. Where files expire, the
+query tells when.
 """
 
 import base64
 import hashlib
 import hmac
 import json
+import time
 import zlib
+from collections.abc import Callable
 from dataclasses import astuple
-from urllib.parse import quote
+from typing import TypeAlias
+from urllib.parse import parse_qs, quote
 
-from batchgen.simulator.pictures import MEDIA_TYPES, Picture
+from batchgen.simulator.clips import Clip
+from batchgen.simulator.meshes import Mesh
+from batchgen.simulator.pictures import Picture
+from batchgen.simulator.rejection import Rejection
+from batchgen.simulator.sounds import Sound
+
+Thing: TypeAlias = Picture | Clip | Sound | Mesh
 
 PREFIX = "/files/"
+_KINDS: dict[str, type[Thing]] = {
+    kind.__name__.lower(): kind for kind in (Picture, Clip, Sound, Mesh)
+}
 
 
 class Links:
-    """Makes and reads the paths below the file origin; the seed makes them one's own."""
+    """Makes and reads the URLs below the file origin; the seed makes them one's own.
 
-    def __init__(self, seed: int) -> None:
+    lifetime_s: seconds until a URL expires; None is never. `origin` is set when it is known.
+    """
+
+    def __init__(
+        self, seed: int, lifetime_s: float | None = None, now: Callable[[], float] = time.time
+    ) -> None:
         self._key = f"batchgen simulator {seed}".encode()
+        self._lifetime_s = lifetime_s
+        self._now = now
+        self.origin = ""
 
-    def path_of(self, picture: Picture) -> str:
-        """The path and query of a picture."""
-        packed = zlib.compress(json.dumps(astuple(picture)).encode(), 1)
+    def url_of(self, thing: Thing) -> str:
+        """The URL of a file, good from now on."""
+        return self.origin + self.path_of(thing)
+
+    def path_of(self, thing: Thing) -> str:
+        """The path and query of a file."""
+        fields = [type(thing).__name__.lower(), *astuple(thing)]
+        packed = zlib.compress(json.dumps(fields).encode(), 1)
         name = base64.urlsafe_b64encode(packed).decode().rstrip("=")
-        return self._signed(f"{PREFIX}{name}.{picture.format}")
+        ends = "" if self._lifetime_s is None else f"Expires={self._now() + self._lifetime_s:.0f}&"
+        return self._signed(f"{PREFIX}{name}.{thing.format}?{ends}sv=2025-05-05")
 
-    def picture_at(self, raw_path: str) -> Picture | None:
-        """The picture of a path and query exactly as they were given out; None for any other."""
-        path = raw_path.partition("?")[0]
-        if not path.isascii() or not hmac.compare_digest(raw_path, self._signed(path)):
+    def thing_at(self, raw_path: str) -> Thing | None:
+        """The file of a path and query exactly as they were given out; None for any other.
+
+        Raises Rejection (403) where it has expired.
+        """
+        unsigned, _, _ = raw_path.partition("&sig=")
+        if not unsigned.isascii() or not hmac.compare_digest(raw_path, self._signed(unsigned)):
             return None
+        path, _, query = unsigned.partition("?")
+        ends = parse_qs(query).get("Expires")
+        if ends and float(ends[0]) < self._now():
+            raise Rejection(403, "The link has expired")
         packed = path.removeprefix(PREFIX).rpartition(".")[0]
-        fields = json.loads(
+        kind, *fields = json.loads(
             zlib.decompress(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
         )
-        return Picture(*fields)
+        return _KINDS[kind](*fields)
 
-    def _signed(self, path: str) -> str:
-        digest = hmac.digest(self._key, path.encode(), hashlib.sha256)
-        return f"{path}?sv=2025-05-05&sig={quote(base64.b64encode(digest), safe='')}"
-
-
-def media_type(picture: Picture) -> str:
-    """The content type that the file origin serves a picture with."""
-    return MEDIA_TYPES[picture.format]
+    def _signed(self, unsigned: str) -> str:
+        digest = hmac.digest(self._key, unsigned.encode(), hashlib.sha256)
+        return f"{unsigned}&sig={quote(base64.b64encode(digest), safe='')}"

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -10,11 +12,17 @@ from aiohttp import web
 
 from batchgen.errors import UsageError
 from batchgen.simulator.api import Api
+from batchgen.simulator.direct import Direct
+from batchgen.simulator.door import Door
 from batchgen.simulator.faults import Draws
 from batchgen.simulator.files import Files
 from batchgen.simulator.generations import Generations, Sleep
+from batchgen.simulator.links import Links
+from batchgen.simulator.remote import Remote
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.stats import Stats, StatsJson
+from batchgen.simulator.till import Till
+from batchgen.simulator.works import Works
 
 HOST = "127.0.0.1"
 _BACKLOG = 4096
@@ -22,17 +30,23 @@ _DRAIN_S = 2.0
 
 
 class Simulator:
-    """A loopback server that behaves like the AI/ML API for images, faults included.
+    """A loopback server that behaves like the AI/ML API, faults included.
 
     `async with Simulator(settings) as simulator:` serves at `simulator.base_url`.
-    sleep: how a generation passes its latency; for tests that do not want to wait.
+    sleep: how a generation passes its latency; monotonic: the clock of remote jobs. Both are for
+    tests that do not want to wait.
     """
 
     def __init__(
-        self, settings: SimulatorSettings | None = None, *, sleep: Sleep = asyncio.sleep
+        self,
+        settings: SimulatorSettings | None = None,
+        *,
+        sleep: Sleep = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings or SimulatorSettings()
         self._sleep = sleep
+        self._monotonic = monotonic
         self._stats = Stats()
         self._runners: list[web.AppRunner] = []
         self.base_url = ""
@@ -46,13 +60,32 @@ class Simulator:
         draws = Draws(settings.seed, settings.faults)
         self._executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="simulator")
         self._generations = Generations(settings, stats, self._sleep)
-        self._api = Api(
-            settings, self._generations, draws=draws, stats=stats, executor=self._executor
+        self._door = Door(settings, draws=draws, stats=stats)
+        links = Links(settings.seed, settings.url_lifetime_s)
+        till = Till(settings, stats)
+        direct = Direct(settings, till, door=self._door, links=links)
+        api = Api(
+            settings,
+            self._generations,
+            direct=direct,
+            links=links,
+            executor=self._executor,
         )
-        files = Files(settings, draws=draws, stats=stats, executor=self._executor)
+        works = Works(settings, till, stats, self._monotonic)
+        remote = Remote(
+            settings,
+            works,
+            door=self._door,
+            links=links,
+            sleep=self._sleep,
+        )
+        files = Files(links, draws=draws, stats=stats, executor=self._executor)
+        app = api.application()
+        for family in (remote, direct):
+            family.add_to(app)
         try:
-            self._api.files_origin = await self._serve(files.application(), 0)
-            self.base_url = f"{await self._serve(self._api.application(), settings.port)}/v1"
+            links.origin = await self._serve(files.application(), 0)
+            self.base_url = f"{await self._serve(app, settings.port)}/v1"
         except BaseException:
             await self._close()
             raise
@@ -84,7 +117,7 @@ class Simulator:
         return f"http://{HOST}:{runner.addresses[0][1]}"
 
     async def _close(self) -> None:
-        self._api.stopping.set()
+        self._door.stopping.set()
         await self._generations.close()
         for runner in self._runners:
             await runner.cleanup()

@@ -18,6 +18,8 @@ GENERATION_FAULTS = (
     "stall",
 )  # fmt: skip - a list to be read in one line
 FILE_FAULTS = ("file404", "file500")
+POLL_FAULTS = ("poll404", "poll500", "pollreset")
+_NAMED_FAULTS = GENERATION_FAULTS + FILE_FAULTS + POLL_FAULTS
 
 _LATENCY = re.compile(
     r"(?P<mean>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|s|m)"
@@ -25,6 +27,7 @@ _LATENCY = re.compile(
     re.ASCII,
 )
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_SPAN = re.compile(r"(?P<low>[0-9.]+(?:ms|s|m))\.\.(?P<high>[0-9.]+(?:ms|s|m))", re.ASCII)
 _LEAST_STATUS, _MOST_STATUS = 200, 599
 _ROUNDING = 1e-9  # ten faults of 0.1 come to a little more than 1
 
@@ -46,16 +49,20 @@ class SimulatorSettings:
     """Everything that decides what the simulator answers.
 
     faults: the share of requests that each fault strikes, as `parse_faults` reads it.
+    work: how long a remote job takes: a video, music, a transcript.
     rpm: requests a minute that a token bucket lets through, a second's worth at once.
     seed: of the draws of faults, latency and pictures.
     port: of the API; 0 takes a free one. The files have a free port of their own.
     api_keys: the keys that are good; None takes any that is not empty.
     credit: generations until the account is spent; None is no end.
     refuse_words: words in a prompt, in small letters, that the content rules refuse.
+    fail_words: words in a prompt, in small letters, that a remote job fails by.
+    url_lifetime_s: seconds until the URL of a file expires; None is never.
     honour_idempotency: give the same answer again under the same `Idempotency-Key`.
     """
 
     latency: Latency = Latency()
+    work: Latency = Latency()
     faults: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     rpm: float | None = None
     seed: int = 0
@@ -63,17 +70,26 @@ class SimulatorSettings:
     api_keys: frozenset[str] | None = None
     credit: int | None = None
     refuse_words: frozenset[str] = frozenset({"forbidden-word"})
+    fail_words: frozenset[str] = frozenset({"failing-word"})
+    url_lifetime_s: float | None = None
     honour_idempotency: bool = True
 
 
 def parse_latency(text: str) -> Latency:
-    """Read a latency such as `250ms`, `2s` or `2s±0.5` (`2s+-0.5`); a bare spread has its unit.
+    """Read a latency such as `250ms`, `2s`, `2s±0.5` (`2s+-0.5`) or `30s..120s`.
 
-    Raises UsageError.
+    A bare spread has its unit. Raises UsageError.
     """
+    if span := _SPAN.fullmatch(text.replace(" ", "")):
+        low, high = (parse_latency(span[end]).mean_s for end in ("low", "high"))
+        if low > high:
+            raise UsageError(f"in the latency {text!r} the shortest is more than the longest")
+        return Latency((low + high) / 2, (high - low) / 2)
     found = _LATENCY.fullmatch(text.replace(" ", ""))
     if found is None:
-        raise UsageError(f"{text!r} is not a latency; 250ms, 1.5s, 2s±0.5 and 2s+-500ms are")
+        raise UsageError(
+            f"{text!r} is not a latency; 250ms, 1.5s, 2s±0.5, 2s+-500ms and 30s..120s are"
+        )
     unit = found["unit"]
     mean_s = float(found["mean"]) * _UNIT_S[unit]
     spread_s = float(found["spread"] or 0) * _UNIT_S[found["spread_unit"] or unit]
@@ -93,7 +109,8 @@ def parse_faults(text: str) -> dict[str, float]:
         if name in faults:
             raise UsageError(f"the fault {name} is given twice")
         faults[_fault_name(name)] = _share(name, share)
-    for names in (set(faults) - set(FILE_FAULTS), set(FILE_FAULTS)):
+    others = set(FILE_FAULTS + POLL_FAULTS)
+    for names in (set(faults) - others, set(FILE_FAULTS), set(POLL_FAULTS)):
         total = sum(faults.get(name, 0) for name in names)
         if total > 1 + _ROUNDING:
             raise UsageError(f"the faults {text!r} add up to {total:g}; together they may be 1")
@@ -102,8 +119,8 @@ def parse_faults(text: str) -> dict[str, float]:
 
 def _fault_name(name: str) -> str:
     status = name.isascii() and name.isdecimal() and _LEAST_STATUS <= int(name) <= _MOST_STATUS
-    if not status and name not in GENERATION_FAULTS + FILE_FAULTS:
-        known = ", ".join(GENERATION_FAULTS + FILE_FAULTS)
+    if not status and name not in _NAMED_FAULTS:
+        known = ", ".join(_NAMED_FAULTS)
         raise UsageError(f"{name!r} is not a fault; an HTTP status such as 429 is, and {known}")
     return name
 

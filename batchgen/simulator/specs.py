@@ -40,7 +40,7 @@ def written(folder: Path) -> str:
     """What specs.json holds for a folder of OpenAPI files: a line a model."""
     merged: dict[str, Raw] = {}
     for model, schema in _schemas(folder):
-        merged[model] = _either(merged[model], schema) if model in merged else schema
+        merged[model] = either(merged[model], schema) if model in merged else schema
     lines = [
         f"{json.dumps(model)}:{json.dumps(merged[model], separators=(',', ':'))}"
         for model in sorted(merged)
@@ -88,7 +88,7 @@ def _compact_value(key: str, value: Any) -> Any:  # noqa: ANN401 - whatever stan
             return value
 
 
-def _either(current: Raw, old: Raw) -> Raw:
+def either(current: Raw, old: Raw) -> Raw:
     """A schema under which a request is right whose every property is right in one of the two."""
     properties = {**old["properties"], **current["properties"]}
     for name in current["properties"].keys() & old["properties"].keys():

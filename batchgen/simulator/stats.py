@@ -1,7 +1,9 @@
 """What the simulator saw, so that a test can compare both sides."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from typing import TypeAlias
+
+_COUNTED = 100_000  # keys whose generations are counted
 
 StatsJson: TypeAlias = dict[str, int | dict[str, int]]
 
@@ -14,12 +16,15 @@ class Stats:
     generations, images: what was charged for. replays: answers given again instead.
     keys: idempotency keys that began a generation; double_generations: those that began several.
     file_requests: by status. leaked_keys: requests for files that carried an API key.
+    submits: remote jobs that were begun. polls: questions for them, by status.
     in_flight_max: requests for images at one time.
     """
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
         self.file_requests: Counter[str] = Counter()
+        self.polls: Counter[str] = Counter()
+        self.submits = 0
         self.generations = 0
         self.images = 0
         self.replays = 0
@@ -28,6 +33,7 @@ class Stats:
         self.leaked_keys = 0
         self.in_flight_max = 0
         self._in_flight = 0
+        self._times: OrderedDict[str, int] = OrderedDict()
 
     def begin(self) -> None:
         """Count a request for images that has come in."""
@@ -39,6 +45,15 @@ class Stats:
         self._in_flight -= 1
         self.requests[became] += 1
 
+    def count_key(self, key: str) -> None:
+        """Count a generation that an idempotency key began."""
+        times = self._times.pop(key, 0) + 1
+        self._times[key] = times
+        if len(self._times) > _COUNTED:
+            self._times.popitem(last=False)
+        self.keys += times == 1
+        self.double_generations += times == 2  # noqa: PLR2004 - the second makes it double
+
     def as_json(self) -> StatsJson:
         """The counters as `GET /_simulator/stats` tells them."""
         return {
@@ -48,6 +63,8 @@ class Stats:
             "replays": self.replays,
             "keys": self.keys,
             "double_generations": self.double_generations,
+            "submits": self.submits,
+            "polls": dict(self.polls),
             "file_requests": dict(self.file_requests),
             "files": self.file_requests["200"],
             "leaked_keys": self.leaked_keys,

@@ -94,15 +94,15 @@ def test_a_link_says_everything_about_its_picture(text: str, look: int, seed: in
     path = Links(seed).path_of(picture)
     assert len(path) < 8000
     assert path.isascii()
-    assert Links(seed).picture_at(path) == picture
+    assert Links(seed).thing_at(path) == picture
 
 
 def test_a_link_with_any_character_changed_leads_nowhere() -> None:
     path = Links(0).path_of(FOX)
     changed = [path[:i] + chr(ord(path[i]) ^ 1) + path[i + 1 :] for i in range(len(path))]
-    assert not any(Links(0).picture_at(wrong) for wrong in changed)
-    assert Links(1).picture_at(path) is None
-    assert Links(0).picture_at("/files/é?sig=ü") is None
+    assert not any(Links(0).thing_at(wrong) for wrong in changed)
+    assert Links(1).thing_at(path) is None
+    assert Links(0).thing_at("/files/é?sig=ü") is None
 
 
 @settings(max_examples=30)

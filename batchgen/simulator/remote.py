@@ -1,0 +1,177 @@
+"""The asynchronous families: video, music, speech to text; a POST that submits, a GET that asks.
+
+Shapes and words are those of the vendor's specs and sample replies (https://docs.aimlapi.com,
+"Video models", "Music models", "Speech-to-text").
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from aiohttp import web
+
+from batchgen.simulator import connection
+from batchgen.simulator.clips import Clip
+from batchgen.simulator.door import Asked, Door, Made, accounting
+from batchgen.simulator.links import Links
+from batchgen.simulator.prices import CREDITS_PER_USD, credits_for
+from batchgen.simulator.rejection import Rejection
+from batchgen.simulator.schema import Json
+from batchgen.simulator.settings import SimulatorSettings
+from batchgen.simulator.sounds import Sound
+from batchgen.simulator.transcripts import transcript
+from batchgen.simulator.wants import read_want
+from batchgen.simulator.works import Work, Works
+
+Sleep: TypeAlias = Callable[[float], Awaitable[None]]
+
+UNIFIED = "/v2/video/generations"
+MUSIC = "/v2/generate/audio"
+SPEECH = "/v1/stt/create"
+_MINIMAX = "/v2/generate/video/minimax/generation"
+_RUNWAY = "/v2/generate/video/runway/generation"
+_LUMA = "/v2/generate/video/luma-ai/generation"
+_WIDTH, _HEIGHT = 320, 180
+_LISTED = ("bytedance/", "pixverse/", "magic/")  # whose `video` is a list of objects
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What an endpoint calls the ways in which a job can stand, and the key of the word."""
+
+    queued: str = "queued"
+    working: str = "generating"
+    done: str = "completed"
+    failed: str = "error"
+    key: str = "status"
+
+
+_WORDS = {
+    UNIFIED: Words(),
+    "/v2/generate/video/kling/generation": Words("waiting", "active"),
+    "/v2/generate/video/google/generation": Words("queued", "processing"),
+    "/v2/generate/video/alibaba/generation": Words("queued", "generating", "succeeded", "failed"),
+    _MINIMAX: Words("queued", "processing", failed="unavailable"),
+    _RUNWAY: Words("queued", "active", failed="failed"),
+    _LUMA: Words("queued", "dreaming", failed="failed", key="state"),
+    MUSIC: Words(),
+    SPEECH: Words("waiting", "active"),
+}
+
+
+class Remote:
+    """The handlers of the asynchronous families."""
+
+    def __init__(
+        self,
+        settings: SimulatorSettings,
+        works: Works,
+        *,
+        door: Door,
+        links: Links,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._settings = settings
+        self._works = works
+        self._door = door
+        self._links = links
+        self._sleep = sleep
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes."""
+        for path in _WORDS:
+            app.router.add_post(path, self._submit)
+            if path != SPEECH:
+                app.router.add_get(path, self._ask)
+        app.router.add_get("/v1/stt/{generation_id}", self._ask)
+        app.router.add_get("/_simulator/polls", self._show_polls)
+
+    async def _submit(self, request: web.Request) -> web.StreamResponse:
+        async def make(asked: Asked) -> Made:
+            words = self._settings.refuse_words
+            want = read_want(request.path, asked, links=self._links, refuse_words=words)
+            work, again = self._works.submit(want, asked)
+            await self._sleep(self._settings.latency.at(asked.share))
+            headers = accounting(work.id, credits_for(work.model, 1), again=again)
+            return Made(json.dumps(_ticket(work)).encode(), 201, headers=headers)
+
+        return await self._door.serve(request, make)
+
+    async def _ask(self, request: web.Request) -> web.StreamResponse:
+        became = "reset"
+        try:
+            response, became = self._answered(request)
+        except Rejection as rejection:
+            became = str(rejection.status)
+            raise
+        finally:
+            self._door.stats.polls[became] += 1
+        return response
+
+    def _answered(self, request: web.Request) -> tuple[web.StreamResponse, str]:
+        self._door.authorise(request)
+        name = request.match_info.get("generation_id") or request.query.get("generation_id", "")
+        work = self._works.find(name, SPEECH if request.match_info else request.path)
+        if work is None:
+            raise Rejection(404, f"No generation with the id {name!r:.200}")
+        work.polls += 1
+        match self._door.draws.poll(name).fault:
+            case "poll404" if work.polls == 1:
+                raise Rejection(404, "Generation not found")
+            case "poll500":
+                raise Rejection(500)
+            case "pollreset":
+                return connection.hang_up(request), "reset"
+            case _:
+                return web.json_response(self._standing(work)), "200"
+
+    def _standing(self, work: Work) -> dict[str, Json]:
+        words = _WORDS[work.path]
+        name = "generation_id" if work.path in (_MINIMAX, SPEECH) else "id"
+        body: dict[str, Json] = {name: work.id}
+        if self._works.share_done(work) < 1:
+            word = words.queued if self._works.is_queued(work) else words.working
+            return {**body, words.key: word, **_nothing(work), "error": None}
+        if work.fails:
+            message = f"The generation failed: {work.text[:40]}"
+            error: Json = {"name": "Error", "message": message}
+            return {**body, words.key: words.failed, **_nothing(work), "error": error, "meta": None}
+        spent = credits_for(work.model, 1)
+        usage: Json = {"credits_used": spent, "usd_spent": spent / CREDITS_PER_USD}
+        made = self._result(work)
+        return {**body, words.key: words.done, **made, "error": None, "meta": {"usage": usage}}
+
+    def _result(self, work: Work) -> dict[str, Json]:
+        if work.path == SPEECH:
+            return transcript(work)
+        if work.path == MUSIC:
+            sound = Sound(work.seconds, work.look)
+            url = self._links.url_of(sound)
+            about: dict[str, Json] = {"content_type": "audio/wav", "file_name": "output.wav"}
+            return {"audio_file": {"url": url, **about, "file_size": None}}
+        caption = f"{work.model}  {work.seconds} s"
+        clip = Clip(_WIDTH, _HEIGHT, work.seconds, work.look, work.text, caption)
+        url = self._links.url_of(clip)
+        if work.path == _RUNWAY:
+            return {"video": [url]}
+        video: Json = {"url": url, "duration": work.seconds}
+        return {"video": [video] if work.model.startswith(_LISTED) else video}
+
+    async def _show_polls(self, _: web.Request) -> web.Response:
+        return web.json_response(self._works.polls_by_id())
+
+
+def _ticket(work: Work) -> dict[str, Json]:
+    """The reply to a submission."""
+    if work.path in (_MINIMAX, SPEECH):
+        return {"generation_id": work.id}
+    words = _WORDS[work.path]
+    return {"id": work.id, words.key: words.queued}
+
+
+def _nothing(work: Work) -> dict[str, Json]:
+    if work.path == SPEECH:
+        return {"result": None}
+    return {"audio_file": None} if work.path == MUSIC else {"video": None}

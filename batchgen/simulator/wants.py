@@ -1,0 +1,140 @@
+"""A request to one of the other families, checked against the vendor's specs and understood."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email import message_from_bytes
+from email.policy import HTTP
+
+from batchgen.simulator.door import Asked
+from batchgen.simulator.family_specs import family_specs
+from batchgen.simulator.links import PREFIX, Links
+from batchgen.simulator.rejection import REFUSED, Rejection
+from batchgen.simulator.schema import Json, Schema, problems
+
+_TEXTS = ("prompt", "text", "script", "lyrics", "input", "messages")
+_FILES = ("audio", "file")
+_DEEPEST = 6
+_LEAST_FILE_BYTES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What a good request asks for; `params` are its fields with the spec's defaults."""
+
+    path: str
+    model: str
+    text: str
+    params: Mapping[str, Json]
+    file_bytes: int = 0
+
+
+def read_want(
+    path: str, asked: Asked, *, links: Links, refuse_words: frozenset[str] = frozenset()
+) -> Want:
+    """Understand a request. Raises Rejection (400), whose message tells what is wrong."""
+    body, file = _body(asked)
+    model = body.pop("model", "")
+    known = family_specs().get(path, {})
+    if not isinstance(model, str) or (known and model not in known):
+        raise Rejection(400, f"Body validation error: model: Unknown model {model!r:.200}")
+    schema = known.get(model, Schema())
+    if wrong := list(problems(body, schema, "")):
+        raise Rejection(400, f"Body validation error: {'; '.join(wrong)}")
+    _check_files(body, links)
+    if path == "/v1/stt/create" and not (file or body.get("url")):
+        raise Rejection(400, "Body validation error: url: Required, or a file as `audio`")
+    defaults = {name: inner.default for name, inner in schema.properties.items()}
+    given = {name: value for name, value in body.items() if value is not None}
+    text = next((_text(given[name]) for name in _TEXTS if name in given), "")
+    if any(word in text.lower() for word in refuse_words):
+        raise Rejection(400, REFUSED, code="content_policy_violation")
+    params: dict[str, Json] = {name: _json(value) for name, value in defaults.items()}
+    return Want(path, model, text, {**params, **given}, len(file))
+
+
+def _json(default: object) -> Json:
+    return default if isinstance(default, bool | int | float | str) else None
+
+
+def _text(value: Json) -> str:
+    match value:
+        case str():
+            return value
+        case list():
+            return "\n".join(filter(None, map(_text, value)))
+        case {"content": content}:
+            return _text(content)
+        case {"text": str(text)}:
+            return text
+        case _:
+            return ""
+
+
+def _body(asked: Asked) -> tuple[dict[str, Json], bytes]:
+    if asked.content_type.startswith("multipart/form-data"):
+        return _form(asked)
+    try:
+        body = json.loads(asked.raw)
+    except (ValueError, RecursionError) as error:
+        raise Rejection(400, f"Body validation error: the body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise Rejection(400, "Body validation error: Expected object")
+    return body, b""
+
+
+def _form(asked: Asked) -> tuple[dict[str, Json], bytes]:
+    """The fields and the file of a form; a field is JSON where it is, or else text."""
+    head = f"Content-Type: {asked.content_type}\r\n\r\n".encode()
+    message = message_from_bytes(head + asked.raw, policy=HTTP)
+    fields: dict[str, Json] = {}
+    file = b""
+    for part in message.iter_parts():
+        name = str(part.get_param("name", "", header="content-disposition"))
+        content = part.get_payload(decode=True)
+        data = content if isinstance(content, bytes) else b""
+        if part.get_filename() is None:
+            fields[name] = _field(data.decode())
+        elif name in _FILES and len(data) >= _LEAST_FILE_BYTES:
+            file = data
+        else:
+            raise Rejection(400, f"Body validation error: {name}: Expected an audio file")
+    return fields, file
+
+
+def _field(text: str) -> Json:
+    try:
+        value: Json = json.loads(text)
+    except ValueError:
+        return text
+    return value
+
+
+def _check_files(value: Json, links: Links, depth: int = 0) -> None:
+    """Read every `data:` URL, and look up every URL of the simulator's own."""
+    match value:
+        case str() if value.startswith("data:"):
+            head, comma, encoded = value.partition(",")
+            _decode(encoded, head) if comma else None
+        case str() if links.origin and value.startswith(links.origin + PREFIX):
+            if links.thing_at(value.removeprefix(links.origin)) is None:
+                raise Rejection(400, f"Body validation error: no file at {value:.120}")
+        case list() if depth < _DEEPEST:
+            for item in value:
+                _check_files(item, links, depth + 1)
+        case dict() if depth < _DEEPEST:
+            for item in value.values():
+                _check_files(item, links, depth + 1)
+        case _:
+            return
+
+
+def _decode(encoded: str, head: str) -> None:
+    try:
+        data = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Rejection(400, f"Body validation error: {head[:40]} is not base64") from error
+    if len(data) < _LEAST_FILE_BYTES:
+        raise Rejection(400, f"Body validation error: {head[:40]} holds no file")

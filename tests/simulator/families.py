@@ -1,0 +1,30 @@
+"""How the tests of the simulator ask for the other families."""
+
+from typing import Any
+
+from batchgen.simulator import Simulator
+from tests.simulator.client import session
+
+ORIGIN_END = "/v1"
+
+
+def origin(simulator: Simulator) -> str:
+    return simulator.base_url.removesuffix(ORIGIN_END)
+
+
+async def send(
+    simulator: Simulator, path: str, body: Any, key: str | None = None
+) -> tuple[int, Any]:
+    """POST JSON: the status and the JSON of the reply."""
+    headers = {"Idempotency-Key": key} if key else {}
+    async with session() as http:
+        url = origin(simulator) + path
+        async with http.post(url, json=body, headers=headers) as response:
+            return response.status, await response.json()
+
+
+async def ask(simulator: Simulator, path: str, **query: str) -> tuple[int, Any]:
+    """GET: the status and the JSON of the reply."""
+    url = origin(simulator) + path
+    async with session() as http, http.get(url, params=query) as response:
+        return response.status, await response.json()

@@ -1,0 +1,125 @@
+"""The simulator's synchronous families."""
+
+import array
+import base64
+import io
+import json
+import struct
+import wave
+from importlib import resources
+from typing import Any
+
+import pytest
+
+from batchgen.simulator import Simulator
+from batchgen.simulator.direct import CHAT, EMBEDDINGS, GENERATIONS, MUSIC_01, OCR, TTS, UPLOAD
+from batchgen.simulator.family_specs import written
+from tests.shared import shared_path
+from tests.simulator.client import fetch, session
+from tests.simulator.families import origin, send
+
+
+def _seconds(data: bytes) -> float:
+    with wave.open(io.BytesIO(data)) as file:
+        return float(file.getnframes() / file.getframerate())
+
+
+def test_the_data_file_is_what_the_script_writes() -> None:
+    data = resources.files("batchgen.simulator").joinpath("families.json").read_text()
+    assert data == written(shared_path("api", "openapi"))
+
+
+async def test_speech_comes_as_bytes_or_as_a_url() -> None:
+    text = "Good morning, harbour. " * 4
+    async with Simulator() as simulator, session() as http:
+        body = {"model": "deepgram/aura-2", "text": text}
+        async with http.post(origin(simulator) + TTS, json=body) as response:
+            streamed, kind = await response.read(), response.content_type
+        _, told = await send(simulator, TTS, {"model": "openai/tts-1", "text": text})
+        _, linked = await fetch(told["audio"]["url"])
+    assert (kind, _seconds(streamed), _seconds(linked)) == ("audio/wav", 7, 7)
+    assert told["usage"]["characters"] == len(text)
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ({"model": "triposr", "image_url": "https://example.test/a.png"}, ["model_mesh"]),
+        (
+            {"model": "tencent/hunyuan-part", "mesh_url": "https://example.test/a.glb"},
+            ["segmented_mesh", "mask_1_mesh", "mask_2_mesh", "mask_3_mesh"],
+        ),
+    ],
+)
+async def test_meshes_are_named_files_that_open(body: Any, names: list[str]) -> None:
+    async with Simulator() as simulator:
+        _, told = await send(simulator, GENERATIONS, body)
+        _, data = await fetch(told[names[0]]["url"])
+    assert [name for name in told if name != "meta"] == names
+    magic, version, length, chunk, kind = struct.unpack_from("<4sIII4s", data)
+    assert (magic, version, length, kind) == (b"glTF", 2, len(data), b"JSON")
+    scene = json.loads(data[20 : 20 + chunk])
+    assert scene["buffers"][0]["byteLength"] == len(data) - 28 - chunk
+
+
+async def test_vectors_come_in_the_order_of_their_texts() -> None:
+    async with Simulator() as simulator:
+        body = {"model": "text-embedding-3-small", "input": ["a", "b"], "dimensions": 64}
+        _, plain = await send(simulator, EMBEDDINGS, body)
+        _, packed = await send(simulator, EMBEDDINGS, {**body, "encoding_format": "base64"})
+    floats = [item["embedding"] for item in plain["data"]]
+    decoded = [
+        array.array("f", base64.b64decode(item["embedding"])).tolist() for item in packed["data"]
+    ]
+    assert floats == decoded
+    assert [len(vector) for vector in floats] == [64, 64]
+    assert floats[0] != floats[1]
+    assert sum(value * value for value in floats[0]) == pytest.approx(1)
+
+
+async def test_a_chat_answers_counts_tokens_and_sees_pictures() -> None:
+    parts = [
+        {"type": "text", "text": "What is on it?"},
+        {"type": "image_url", "image_url": {"url": "https://example.test/a.png"}},
+    ]
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": parts}]}
+    async with Simulator() as simulator:
+        _, told = await send(simulator, CHAT, body)
+        _, as_json = await send(
+            simulator, CHAT, {**body, "response_format": {"type": "json_object"}}
+        )
+    said = told["choices"][0]["message"]["content"]
+    assert "What is on it?" in said
+    assert "1 image" in said
+    assert told["usage"]["total_tokens"] > told["usage"]["completion_tokens"] > 0
+    assert json.loads(as_json["choices"][0]["message"]["content"])["images"] == 1
+
+
+@pytest.mark.parametrize(("text", "verdict"), [("A fox", "safe"), ("a weapon", "unsafe\nS9")])
+async def test_a_guard_gives_its_verdict(text: str, verdict: str) -> None:
+    body = {
+        "model": "meta-llama/Meta-Llama-Guard-3-8B",
+        "messages": [{"role": "user", "content": text}],
+    }
+    async with Simulator() as simulator:
+        _, told = await send(simulator, CHAT, body)
+    assert told["choices"][0]["message"]["content"] == verdict
+
+
+async def test_a_document_becomes_markdown() -> None:
+    document = {"type": "document_url", "document_url": "https://example.test/a.pdf"}
+    async with Simulator() as simulator:
+        _, told = await send(
+            simulator, OCR, {"model": "mistral/mistral-ocr-latest", "document": document}
+        )
+    assert [page["index"] for page in told["pages"]] == [0, 1]
+    assert told["pages"][0]["markdown"].startswith("# Page 1\n")
+
+
+async def test_music_01_sings_in_hexadecimal_with_a_voice_that_was_uploaded() -> None:
+    async with Simulator() as simulator:
+        _, voice = await send(simulator, UPLOAD, {"purpose": "voice"})
+        body = {"model": "music-01", "lyrics": "La la", "refer_voice": voice["voice_id"]}
+        _, told = await send(simulator, MUSIC_01, body)
+    assert _seconds(bytes.fromhex(told["data"]["audio"])) == 3
+    assert "instrumental_id" not in voice
