@@ -88,3 +88,15 @@ async def test_without_bounds_anything_goes() -> None:
     for _ in range(100):
         budget.take_request()
         await budget.settle(await budget.reserve(1e9), 1e9)
+
+
+async def test_a_budget_tells_whether_it_is_waited_for() -> None:
+    budget = Budget(max_cost_usd=1.0, max_requests=None)
+    first = await budget.reserve(0.8)
+    assert not budget.is_waited_for()
+    waiting = asyncio.create_task(budget.reserve(0.5))
+    await settle()
+    assert budget.is_waited_for()
+    await budget.settle(first, 0.1)
+    assert await waiting == 0.5
+    assert not budget.is_waited_for()

@@ -257,3 +257,24 @@ async def test_other_bounds_reach_those_who_wait_already(clock: FakeClock) -> No
     crowd.throttle.allow(lambda _: Bounds(64, 600))
     await clock.advance(61)
     assert len(crowd.admitted) == 11
+
+
+async def test_what_keeps_requests_waiting_is_told_in_words(clock: FakeClock) -> None:
+    crowd = Crowd(clock, rpm=120)
+    assert crowd.throttle.reason() is None
+    crowd.come(4)
+    await clock.advance(0.1)
+    assert crowd.throttle.reason() == "120 a minute"
+    crowd.hear(0, 429, 30)
+    await clock.advance(0.1)
+    assert crowd.throttle.reason() is None  # it was told how long the gate is closed
+    await crowd.leave()
+
+    narrow = Crowd(clock, rpm=None, concurrency=2)
+    narrow.come(3)
+    await clock.advance(1)
+    assert narrow.throttle.reason() == "2 at once"
+    narrow.hear(0, 200)
+    await clock.advance(1)
+    assert narrow.throttle.reason() is None
+    await narrow.leave()
