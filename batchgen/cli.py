@@ -2,26 +2,24 @@
 
 import argparse
 import contextlib
-import io
-import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from batchgen import __version__
 from batchgen.errors import BatchgenError, Exit
 from batchgen.examples import examples_of
+from batchgen.parsing import Parser
+from batchgen.streams import drop_stdout, prepare_streams
 from batchgen.text import did_you_mean, seconds
 
 _EMPTY_VALUE = re.compile(r"--[a-z-]+=")
-_INVALID_CHOICE = re.compile(r"invalid choice: '([^']*)'")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    _prepare_streams()
+    prepare_streams()
     words = sys.argv[1:] if argv is None else argv
     whole = parser()
     if any(word == "" or _EMPTY_VALUE.fullmatch(word) for word in words):
@@ -35,10 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return int(Exit.INTERRUPTED)
     except BrokenPipeError:  # whoever read standard output has gone: `batchgen results DIR | head`
-        _drop_stdout()
+        drop_stdout()
         return int(Exit.OK)
     except OSError as error:
-        _drop_stdout()
+        drop_stdout()
         place = error.filename or "standard output"
         return _told(f"{place}: {error.strerror or error}", Exit.STORAGE)
     return code
@@ -51,50 +49,9 @@ def _told(message: str, code: Exit) -> int:
     return int(code)
 
 
-def _prepare_streams() -> None:
-    """Every stream takes every prompt, whatever the locale; a closed one takes nothing."""
-    if sys.stdout is None:  # started with >&-
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # for good
-    if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # for good
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-
-
-def _drop_stdout() -> None:
-    """Nothing more is written there, not at the interpreter's end either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what was probably meant."""
-
-    def parse_known_args(  # type: ignore[override]  # argparse's overloads say the same
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """Refuse what is not known here, where the options that were meant are known."""
-        found, unknown = super().parse_known_args(args, namespace)
-        if unknown:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
-        return found, []
-
-    def error(self, message: str) -> NoReturn:
-        meant = self._meant(message)
-        super().error(f"{message}; did you mean {meant}?" if meant else message)
-
-    def _meant(self, message: str) -> str | None:
-        if choice := _INVALID_CHOICE.search(message):
-            chosen = (action.choices for action in self._actions if action.choices is not None)
-            return did_you_mean(choice[1], [str(word) for words in chosen for word in words])
-        options = [word for action in self._actions for word in action.option_strings]
-        flags = (word.partition("=")[0] for word in message.split() if word.startswith("--"))
-        return next((near for flag in flags if (near := did_you_mean(flag, options))), None)
-
-
 def parser() -> argparse.ArgumentParser:
     """The command's words: sub-commands, options and their help."""
-    whole = _Parser(
+    whole = Parser(
         prog="batchgen",
         description="A manifest of prompts in; generated assets and a results manifest out.",
         epilog=examples_of(""),
@@ -102,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     whole.add_argument("--version", action="version", version=f"batchgen {__version__}")
-    commands = whole.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    commands = whole.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     _add_run(commands)
     _add_plan(commands)
     _add_status(commands)
@@ -119,11 +76,11 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-_Commands = "argparse._SubParsersAction[_Parser]"
+_Commands = "argparse._SubParsersAction[Parser]"
 
 
-def _command(commands: _Commands, name: str, summary: str) -> _Parser:  # type: ignore[valid-type]  # argparse keeps the type of its sub-parsers private
-    parser: _Parser = commands.add_parser(  # type: ignore[attr-defined]  # as above
+def _command(commands: _Commands, name: str, summary: str) -> Parser:  # type: ignore[valid-type]  # argparse keeps the type of its sub-parsers private
+    parser: Parser = commands.add_parser(  # type: ignore[attr-defined]  # as above
         name,
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
@@ -380,7 +337,7 @@ def _add_init(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _
     )
 
 
-def _add_completion(commands: _Commands, whole: _Parser) -> None:  # type: ignore[valid-type]  # see _command
+def _add_completion(commands: _Commands, whole: Parser) -> None:  # type: ignore[valid-type]  # see _command
     parser = _command(commands, "completion", "write the script by which a shell completes words")
     parser.add_argument("shell", choices=("bash", "zsh"), metavar="SHELL", help="bash or zsh")
     parser.set_defaults(whole=whole)

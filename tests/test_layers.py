@@ -8,8 +8,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "batchgen"
 # A package counts as one module. README's "How it works" shows the same order.
 LAYERS = (
     {"errors", "types", "clock", "examples"},
-    {"text", "media", "descriptors", "grouping", "pieces", "spool"},
-    {"summary", "embedding"},
+    {"text", "media", "descriptors", "streams", "grouping", "pieces", "spool"},
+    {"summary", "embedding", "parsing"},
     {"settings", "quotes", "stream", "guard", "proxy", "endpoints", "catalog", "manifest"},
     {"job", "retry"},
     {"tasks", "prices", "schema", "dialect", "notices"},

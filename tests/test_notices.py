@@ -130,4 +130,4 @@ def test_status_is_watched_until_the_run_has_ended(tmp_path: Path) -> None:
     ended = batchgen("status", "out/m", "--watch", "--interval", "10ms", cwd=tmp_path)
     lines = dict(line.split(maxsplit=1) for line in ended.out.splitlines())
     assert (ended.code, lines["succeeded"], lines["running"]) == (0, "1", "no")
-    assert lines["spend_usd"].startswith("$")
+    assert lines["spend"].startswith("$")

@@ -18,6 +18,7 @@ from batchgen.text import show_bytes, show_count, show_duration, show_money, sho
 from batchgen.types import Json, Status
 
 _RATE_WINDOW_S = 60.0
+_LABELS = {"rate_per_s": "rate", "eta_s": "time left", "spend_usd": "spend"}
 _HOME = "\x1b[H\x1b[2J"  # the terminal's first line, everything below it cleared
 
 
@@ -42,7 +43,9 @@ def _tell(told: Mapping[str, Json], *, as_json: bool, again: bool) -> None:
         lines = [msgspec.json.encode(told).decode()]
     else:
         lines = [
-            f"{name:<12} {_shown(name, told[name])}" for name in told if told[name] is not None
+            f"{_LABELS.get(name, name):<12} {_shown(name, value)}"
+            for name, value in told.items()
+            if value is not None
         ]
     sys.stdout.write((_HOME if again else "") + "".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
