@@ -94,7 +94,8 @@ def _done(standing: Standing) -> str:
     done = f"{show_count(standing.tasks - left)} of {show_count(standing.tasks)}"
     if not left:
         return f"{done}; nothing is left"
-    return f"{done}; {show_count(left)} are left, for about {show_money(standing.left_usd)}"
+    are = "is" if left == 1 else "are"
+    return f"{done}; {show_count(left)} {are} left, for about {show_money(standing.left_usd)}"
 
 
 def _limits(limits: Limits) -> str:

@@ -53,7 +53,7 @@ def test_a_plan_tells_what_is_done_already_and_changes_nothing(tmp_path: Path) -
     as_json = json.loads(batchgen("plan", "small.yaml", "--json", cwd=tmp_path).out)
     only = batchgen("plan", "small.yaml", "--limit", "2", cwd=tmp_path).out
 
-    assert "done      2 of 3; 1 are left, for about " in told
+    assert "done      2 of 3; 1 is left, for about " in told
     assert ", as it did so far" in told
     assert (as_json["done"], as_json["left"]) == (2, 1)
     assert as_json["by_model"]["dall-e-2"]["requests"] == 2
