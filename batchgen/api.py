@@ -23,6 +23,7 @@ from batchgen.job import Flags, access_of
 from batchgen.manifest.source import Format, Source
 from batchgen.plan import check, open_manifest, source_of
 from batchgen.progress import Progress, Silent
+from batchgen.progress.tally import SETTLED
 from batchgen.session import Session
 from batchgen.stopping import Stop, StopReason
 from batchgen.summary import Summary
@@ -72,7 +73,7 @@ class Run:
         """
 
         async def hear(task: Task, outcome: Outcome) -> None:
-            if each is not None:
+            if each is not None and outcome.status in SETTLED:
                 each(Record(task, outcome))
 
         with _source(self._job) as source:
@@ -85,7 +86,8 @@ class Run:
         stop = Stop(SystemClock())
 
         async def hear(task: Task, outcome: Outcome) -> None:
-            await ended.put(Record(task, outcome))
+            if outcome.status in SETTLED:
+                await ended.put(Record(task, outcome))
 
         async def go() -> None:
             try:

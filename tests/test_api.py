@@ -52,6 +52,15 @@ async def test_a_loop_that_is_left_early_ends_the_run_and_loses_nothing(tmp_path
     assert len(left) == 300 - run.summary.tasks.succeeded
 
 
+async def test_a_halted_run_is_a_value_and_tasks_left_alone_do_not_come(tmp_path: Path) -> None:
+    run = batchgen.run(a_job(tmp_path / "out", count=20, max_requests=3))
+    found = [done async for done in run]
+    assert [done.outcome.status for done in found] == [batchgen.Status.SUCCEEDED] * 3
+    assert run.summary is not None
+    assert (run.summary.exit_code, run.summary.tasks.pending) == (3, 17)
+    assert run.summary.reason == "max_requests of 3 is reached"
+
+
 async def test_two_runs_go_on_in_one_event_loop(tmp_path: Path) -> None:
     async def count(name: str) -> int:
         return len([done async for done in batchgen.run(a_job(tmp_path / name))])
