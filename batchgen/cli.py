@@ -223,6 +223,12 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
     )
     group.add_argument("--max-requests", type=_whole, metavar="N", help="for this run")
     group.add_argument("--deadline", type=_duration, metavar="DURATION", help="start nothing after")
+    group.add_argument(
+        "--drain-timeout",
+        type=_duration,
+        metavar="DURATION",
+        help="after a signal, how long what was sent is waited for (default: as long as it takes)",
+    )
 
 
 def _add_status(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command

@@ -26,6 +26,7 @@ class RunTally:
     cost_usd: float = 0.0
     unpriced: int = 0
     resent: int = 0
+    left: int = 0  # tasks that nobody came to when the run stopped
 
     def add(self, outcome: Outcome) -> None:
         """Count an outcome."""

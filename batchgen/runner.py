@@ -149,6 +149,7 @@ class Runner:
             self.stop.set(StopReason.HALT, dead_end)
 
     async def _leave_one(self, work: Work) -> None:
+        self.tally.left += 1
         if work.prior is None:
             await self.ledger.leave_pending([work.task])
 
@@ -159,7 +160,9 @@ class Runner:
         for work in chain(queued, works):
             if work is None:
                 await asyncio.sleep(0)
-            elif work.prior is None:
+                continue
+            self.tally.left += 1
+            if work.prior is None:
                 chunk.append(work.task)
             if len(chunk) >= _LEFT_AT_ONCE:
                 await self.ledger.leave_pending(chunk)

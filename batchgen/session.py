@@ -4,15 +4,8 @@ import asyncio
 import gc
 import os
 import random
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import (
-    AbstractContextManager,
-    ExitStack,
-    asynccontextmanager,
-    contextmanager,
-    nullcontext,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -35,6 +28,7 @@ from batchgen.prices import Prices
 from batchgen.progress import Progress
 from batchgen.results import ResultsFile, shown_status
 from batchgen.runner import Runner
+from batchgen.signals import Signals
 from batchgen.stopping import Stop, StopReason, Streak
 from batchgen.store import LocalStore, write_atomically
 from batchgen.summary import Ending, FailureGroups, JobCounts, RunCounts, Spend, Summary
@@ -44,8 +38,6 @@ from batchgen.worklist import OnUnknown, Positions, Selection, Worklist
 
 SUMMARY_NAME = "summary.json"
 _COLLECT_EVERY = 20_000  # objects; a request makes some dozens, of which cycles hold few
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_EXIT_OF_SIGNAL = {signal.SIGINT: Exit.INTERRUPTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +125,6 @@ class _Run:
     plan: Plan
     total: int
     companions: Companions | None
-    heard: signal.Signals | None = None
 
     async def go(self, stop: Stop) -> Summary:
         """Carry out what is left; return how it ended."""
@@ -157,14 +148,18 @@ class _Run:
         worklist = Worklist(
             self.session.manifest, self.ledger, selection, self.session.progress.tasks_skipped
         )
-        results = ResultsFile(self.session.manifest.job.output_dir)
+        job = self.session.manifest.job
+        results = ResultsFile(job.output_dir)
+        signals = Signals(stop, self.session.progress, patience_s=job.limits.drain_timeout_s)
         try:
-            with self._signals(stop):
-                await self._work(worklist, results, stop, tally)
+            work = self._work(worklist, results, stop, tally)
+            await (signals.hear_during(work) if self.session.heed_signals else work)
         finally:
             results.close()
         tally.resent = worklist.resent
-        if stop.error is None:
+        if stop.reason is StopReason.SIGNAL and not (stop.cut or tally.left or tally.pending):
+            stop.withdraw()  # it came when all was done
+        if stop.error is None and not stop.cut:
             results.rewrite(self.ledger.records())
             if self.companions is not None:
                 self.companions.make_up(self.ledger.records())
@@ -180,7 +175,7 @@ class _Run:
             requests=tally.requests,
             spend=Spend(tally.cost_usd, tally.unpriced),
         )
-        summary = self._summary(run, stop, worklist, tally)
+        summary = self._summary(run, stop, signals, worklist, tally)
         if stop.error is not None:
             raise stop.error
         self.ledger.end_run(reason=stop.reason or summary.ending, now=clock.now())
@@ -192,14 +187,6 @@ class _Run:
             self.store.sweep()
         self.session.progress.finish(summary.to_json())
         return summary
-
-    def _signals(self, stop: Stop) -> AbstractContextManager[None]:
-        if not self.session.heed_signals:
-            return nullcontext()
-        return _signals(stop, self._hear, self.session.progress)
-
-    def _hear(self, number: signal.Signals) -> None:
-        self.heard = self.heard or number
 
     async def _work(
         self, worklist: Worklist, results: ResultsFile, stop: Stop, tally: RunTally
@@ -274,7 +261,14 @@ class _Run:
             await self.companions(task, outcome)
         await self.session.hear(task, outcome)
 
-    def _summary(self, run: RunCounts, stop: Stop, worklist: Worklist, tally: RunTally) -> Summary:
+    def _summary(
+        self,
+        run: RunCounts,
+        stop: Stop,
+        signals: Signals,
+        worklist: Worklist,
+        tally: RunTally,
+    ) -> Summary:
         totals = self.ledger.totals()
         counts = dict.fromkeys((str(status) for status in Status), 0)
         for status, count in totals.counts.items():
@@ -286,7 +280,9 @@ class _Run:
             failures.add(record.task, record.outcome)
         skipped = sum(count for status, count in worklist.skipped.items() if status != "succeeded")
         good = not (skipped or tally.failed or tally.refused or tally.unknown or tally.pending)
-        ending, exit_code = self._ending(stop, good=good)
+        ending, exit_code = _ending(stop, good=good)
+        if stop.reason is StopReason.SIGNAL:
+            exit_code = signals.exit_code
         job = self.session.manifest.job
         return Summary(
             name=job.name,
@@ -303,17 +299,17 @@ class _Run:
             failures=failures.groups(),
         )
 
-    def _ending(self, stop: Stop, *, good: bool) -> tuple[Ending, Exit]:
-        match stop.reason:
-            case None:
-                return (Ending.COMPLETE, Exit.OK) if good else (Ending.INCOMPLETE, Exit.SOME_FAILED)
-            case StopReason.SIGNAL:
-                code = _EXIT_OF_SIGNAL.get(self.heard or signal.SIGINT, Exit.TERMINATED)
-                return Ending.INTERRUPTED, code
-            case StopReason.STORAGE:
-                return Ending.HALTED, Exit.STORAGE
-            case _:
-                return Ending.HALTED, Exit.HALTED
+
+def _ending(stop: Stop, *, good: bool) -> tuple[Ending, Exit]:
+    match stop.reason:
+        case None:
+            return (Ending.COMPLETE, Exit.OK) if good else (Ending.INCOMPLETE, Exit.SOME_FAILED)
+        case StopReason.SIGNAL:
+            return Ending.INTERRUPTED, Exit.INTERRUPTED
+        case StopReason.STORAGE:
+            return Ending.HALTED, Exit.STORAGE
+        case _:
+            return Ending.HALTED, Exit.HALTED
 
 
 def _check_provider(ledger: Ledger, provider: Provider) -> None:
@@ -341,28 +337,3 @@ async def _service(provider: Provider, access: Access) -> AsyncIterator[tuple[Pr
 
     async with Simulator(SimulatorSettings()) as simulator:
         yield replace(provider, base_url=simulator.base_url), Access("simulator")
-
-
-@contextmanager
-def _signals(
-    stop: Stop, heard: Callable[[signal.Signals], None], progress: Progress
-) -> Iterator[None]:
-    """First signal: finish what is under way. Second: end at once."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-
-    def receive(number: signal.Signals) -> None:
-        heard(number)
-        if stop.reason is StopReason.SIGNAL and task is not None:
-            task.cancel()
-            return
-        stop.set(StopReason.SIGNAL, f"{number.name} was received")
-        progress.say("stopping: what is under way is finished and kept; once more ends at once")
-
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, receive, number)
-    try:
-        yield
-    finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)

@@ -192,6 +192,7 @@ LIMITS: Mapping[str, Setting] = {
     "max_cost": Setting(money, "none", "US dollars that the job may spend, over all its runs"),
     "max_requests": Setting(whole(1), "none", "requests that a run may send"),
     "deadline": Setting(duration, "none", "after which a run starts nothing new"),
+    "drain_timeout": Setting(duration, "none", "how long an interrupted run finishes what is sent"),
     "halt_after": Setting(whole(1), "25", "failures in a row of one kind that halt the run"),
     "halt_refusals": Setting(share, "none", "share of refusals in 100 tasks that halts the run"),
     "max_tasks": Setting(whole(1), "1000000", "tasks that a manifest may come to"),

@@ -30,6 +30,7 @@ class Stop:
         self.reason: StopReason | None = None
         self.message = ""
         self.error: BatchgenError | None = None
+        self.cut = False  # what is in flight is not waited for any longer
         self._sleeping: set[asyncio.Future[None]] = set()
         self._clock = clock
 
@@ -39,6 +40,10 @@ class Stop:
             self.reason, self.message = reason, message
             for sleeping in self._sleeping:
                 sleeping.cancel()
+
+    def withdraw(self) -> None:
+        """Nothing was left undone: it is as if the run had not been stopped."""
+        self.reason, self.message = None, ""
 
     def fail(self, error: BatchgenError) -> None:
         """Take no more tasks, for an error that the command ends with."""

@@ -18,7 +18,7 @@ LAYERS = (
     {"labels", "parquet"},
     {"companions"},
     {"perform", "stopping"},
-    {"worklist", "permits", "account", "controls", "live", "report", "directory"},
+    {"worklist", "permits", "signals", "account", "controls", "live", "report", "directory"},
     {"runner", "simulator"},
     {"session", "verify", "standing"},
     {"rebuild", "merge"},

@@ -43,6 +43,7 @@ def flags_of(arguments: argparse.Namespace) -> Flags:
         max_cost_usd=arguments.max_cost,
         max_requests=arguments.max_requests,
         deadline_s=arguments.deadline,
+        drain_timeout_s=arguments.drain_timeout,
         max_tasks=arguments.max_tasks,
         require_price=arguments.require_price,
         today=datetime.now().astimezone().date(),

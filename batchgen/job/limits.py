@@ -44,6 +44,7 @@ class Timeouts:
 class Limits:
     """How fast (requests), how long (seconds) and for how much (USD); None is no bound.
 
+    drain_timeout_s: how long a run that a signal stops waits for what is in flight.
     halt_refusals: the share of refusals among the last 100 tasks that halts the run.
     """
 
@@ -53,6 +54,7 @@ class Limits:
     max_cost_usd: float | None = None
     max_requests: int | None = None
     deadline_s: float | None = None
+    drain_timeout_s: float | None = None
     halt_after: int = 25
     max_tasks: int = 1_000_000
     images_per_minute: float | None = None
@@ -83,6 +85,7 @@ def read_limits(value: Json, flags: object, reading: Reading) -> Limits:
         "max_cost_usd": found.get("max_cost"),
         "max_requests": found.get("max_requests"),
         "deadline_s": found.get("deadline"),
+        "drain_timeout_s": found.get("drain_timeout"),
         "halt_after": found.get("halt_after"),
         "max_tasks": found.get("max_tasks"),
         "images_per_minute": found.get("images_per_minute"),

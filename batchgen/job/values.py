@@ -73,6 +73,7 @@ class Flags:
     max_cost_usd: float | None = None
     max_requests: int | None = None
     deadline_s: float | None = None
+    drain_timeout_s: float | None = None
     max_tasks: int | None = None
     today: date | None = None
     check: bool = True

@@ -218,3 +218,49 @@ def test_a_directory_that_cannot_be_written_is_told(slow: str, tmp_path: Path) -
     ended = batchgen(*words(slow), cwd=tmp_path, **KEY)
     assert ended.code == 4
     assert "out" in ended.err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_ends_at_once_and_the_next_run_goes_on(
+    tmp_path: Path, manifest: Path, number: signal.Signals, code: int
+) -> None:
+    assert manifest.exists()
+    with simulate("--latency", "60s", cwd=tmp_path) as never:
+        process = in_flight(never, tmp_path)
+        process.send_signal(number)
+        assert process.stderr is not None
+        assert any("once more ends at once" in line for line in process.stderr)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == code, err
+        assert "Traceback" not in err
+    with simulate(cwd=tmp_path) as base_url:
+        assert batchgen(*words(base_url), cwd=tmp_path, **KEY).code == 0
+    assert {line["status"] for line in results(tmp_path / "out")} == {"succeeded"}
+
+
+@pytest.mark.usefixtures("manifest")
+def test_what_is_sent_is_waited_for_no_longer_than_the_drain_timeout(tmp_path: Path) -> None:
+    with simulate("--latency", "60s", cwd=tmp_path) as never:
+        process = in_flight(never, tmp_path, "--drain-timeout", "100ms")
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert "after 0.1 s is left unknown" in err
+    assert "Traceback" not in err
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["tasks"]["unknown"] == 4
+
+
+def in_flight(base_url: str, cwd: Path, *more: str) -> "subprocess.Popen[str]":
+    """A run that waits for four replies."""
+    process = subprocess.Popen(
+        [COMMAND, *words(base_url, *more)],
+        cwd=cwd,
+        env=environment(**KEY),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while stats(base_url)["in_flight"] < 4:
+        assert process.poll() is None
+    return process
