@@ -47,7 +47,7 @@ def live_quotes(service: Service) -> dict[str, Quote] | Unanswered:
 
     async def run() -> "Json | Unanswered":
         async with AiohttpTransport(service, connections=1, open_sink=_no_sink) as transport:
-            return await _ask(transport, PATH)
+            return await ask(transport, PATH)
 
     answer = asyncio.run(run())
     if isinstance(answer, Unanswered):
@@ -60,7 +60,7 @@ async def preflight(transport: AiohttpTransport, cost_usd: float) -> list[str]:
 
     Raises UsageError where the key is disabled.
     """
-    key, billing = await asyncio.gather(_ask(transport, "/v1/key"), _ask(transport, "/v2/billing"))
+    key, billing = await asyncio.gather(ask(transport, "/v1/key"), ask(transport, "/v2/billing"))
     return [*_about_key(key), *_about_balance(billing, cost_usd)]
 
 
@@ -97,7 +97,8 @@ def _about_balance(billing: "Json | Unanswered", cost_usd: float) -> list[str]:
     ]
 
 
-async def _ask(transport: AiohttpTransport, path: str) -> "Json | Unanswered":
+async def ask(transport: AiohttpTransport, path: str) -> "Json | Unanswered":
+    """The JSON that the provider answers a GET with, or why there is none."""
     reply = await transport.send(HttpRequest("GET", path, {}), "")
     if not isinstance(reply, HttpResponse):
         return Unanswered(reply.message)

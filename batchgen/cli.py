@@ -329,6 +329,9 @@ def _add_simulate(commands: _Commands) -> None:  # type: ignore[valid-type]  # s
     )
     parser.add_argument("--rpm", type=_positive, metavar="N", help="requests a minute allowed")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of faults and latency")
+    parser.add_argument(
+        "--no-idempotency", action="store_true", help="make and charge again under the same key"
+    )
 
 
 def _add_init(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command

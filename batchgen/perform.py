@@ -71,7 +71,9 @@ class Store(Protocol):
 class Ledger(Protocol):
     """Commits the steps of a task; every method returns after COMMIT."""
 
-    async def sent(self, task: Task, generation: int, *, attempts: int, now: datetime) -> None: ...
+    async def sent(
+        self, task: Task, generation: int, *, attempts: int, now: datetime, idempotency_key: str
+    ) -> None: ...
 
     async def received(self, task: Task, finished: Finished, outcome: Outcome) -> None: ...
 
@@ -198,7 +200,11 @@ class Performer:
                 return refusal
             progress.attempts += 1
             await self.ledger.sent(
-                task, work.generation, attempts=progress.attempts, now=progress.started_at
+                task,
+                work.generation,
+                attempts=progress.attempts,
+                now=progress.started_at,
+                idempotency_key=key,
             )
             reply = await self.transport.send(part.request, key)
             decision = self._classify(reply, partial(self.dialect.parse, task), task, Phase.SUBMIT)

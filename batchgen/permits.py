@@ -25,6 +25,8 @@ class RunTally:
     size_bytes: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
+    found_unknown: int = 0  # tasks of which nobody knew what came of them when the run began
+    settled: int = 0  # those of them that the provider's usage log told of
     resent: int = 0
     left: int = 0  # tasks that nobody came to when the run stopped
 

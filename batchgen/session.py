@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -35,6 +36,9 @@ from batchgen.summary import Ending, FailureGroups, JobCounts, RunCounts, Spend,
 from batchgen.throttle.purse import Purse
 from batchgen.types import Outcome, Status, Task
 from batchgen.worklist import OnUnknown, Positions, Selection, Worklist
+
+if TYPE_CHECKING:  # aiohttp takes a quarter of a second to import
+    from batchgen.transport import AiohttpTransport
 
 SUMMARY_NAME = "summary.json"
 _COLLECT_EVERY = 20_000  # objects; a request makes some dozens, of which cycles hold few
@@ -134,16 +138,13 @@ class _Run:
         tally = RunTally()
         started_at, started = clock.now(), clock.monotonic()
         selection = self.session.selection
-        crashed = self.ledger.begin_run(
-            pid=os.getpid(),
-            total=self.total,
-            now=started_at,
-            give_up=selection.on_unknown is OnUnknown.FAIL,
+        tally.found_unknown = self.ledger.begin_run(
+            pid=os.getpid(), total=self.total, now=started_at
         )
-        if crashed:
+        if tally.found_unknown:
             self.session.progress.say(
-                f"{crashed} tasks were in flight when an earlier run broke off: their outcome is"
-                f" unknown (--on-unknown {selection.on_unknown})"
+                f"{tally.found_unknown} tasks were in flight when an earlier run broke off: their"
+                f" outcome is unknown (--on-unknown {selection.on_unknown})"
             )
         worklist = Worklist(
             self.session.manifest, self.ledger, selection, self.session.progress.tasks_skipped
@@ -171,6 +172,8 @@ class _Run:
             failed=tally.failed,
             refused=tally.refused,
             unknown=tally.unknown,
+            found_unknown=tally.found_unknown,
+            settled=tally.settled,
             resent=tally.resent,
             requests=tally.requests,
             spend=Spend(tally.cost_usd, tally.unpriced),
@@ -178,7 +181,12 @@ class _Run:
         summary = self._summary(run, stop, signals, worklist, tally)
         if stop.error is not None:
             raise stop.error
-        self.ledger.end_run(reason=stop.reason or summary.ending, now=clock.now())
+        self.ledger.end_run(
+            reason=stop.reason or summary.ending,
+            now=clock.now(),
+            settled=tally.settled,
+            resent=tally.resent,
+        )
         write_atomically(
             self.session.manifest.job.output_dir / SUMMARY_NAME,
             msgspec.json.format(msgspec.json.encode(summary.to_json()), indent=2) + b"\n",
@@ -204,6 +212,8 @@ class _Run:
             async with AiohttpTransport(
                 service, connections=in_flight, open_sink=self.store.open_sink
             ) as transport:
+                if tally.found_unknown:
+                    await self._settle(transport, provider, tally)
                 if self.session.preflight:
                     for warning in await preflight(transport, self.plan.cost_usd):
                         progress.say(warning)
@@ -217,6 +227,22 @@ class _Run:
                         await runner.run(
                             worklist, workers=workers, deadline_s=job.limits.deadline_s
                         )
+
+    async def _settle(
+        self, transport: "AiohttpTransport", provider: Provider, tally: RunTally
+    ) -> None:
+        """Learn from the provider what became of unknown tasks, where it keeps a log of them."""
+        from batchgen.settle import settle  # noqa: PLC0415  # with the transport
+
+        if provider.client_id_header:
+            now, say = self.session.clock.now(), self.session.progress.say
+            tally.settled, why_not = await settle(transport, self.ledger, now)
+            if tally.settled:
+                say(f"the provider's usage log settled {tally.settled} of them")
+            if why_not:
+                say(f"the provider's usage log tells no more of them: {why_not}")
+        if self.session.selection.on_unknown is OnUnknown.FAIL:
+            self.ledger.give_up_unknown()
 
     def _controls(self, stop: Stop, purse: Purse | None, workers: int) -> Controls:
         session, job = self.session, self.session.manifest.job

@@ -83,7 +83,9 @@ class JobCounts:
 class RunCounts:
     """What this run alone did.
 
-    resent: tasks in flight at an earlier crash that were sent again under the same key.
+    found_unknown: tasks of which nobody knew what had come of them when the run began.
+    settled: those of them that the provider's usage log told of.
+    resent: those of them that were sent again under the same key.
     requests: sent to the provider, every attempt counted.
     duration_s: by a monotonic clock; the two times are UTC.
     """
@@ -95,6 +97,8 @@ class RunCounts:
     failed: int = 0
     refused: int = 0
     unknown: int = 0
+    found_unknown: int = 0
+    settled: int = 0
     resent: int = 0
     requests: int = 0
     spend: Spend = Spend()
@@ -106,6 +110,8 @@ class RunCounts:
             "failed": self.failed,
             "refused": self.refused,
             "unknown": self.unknown,
+            "found_unknown": self.found_unknown,
+            "settled": self.settled,
             "resent": self.resent,
             "requests": self.requests,
             "started_at": self.started_at.astimezone(UTC).isoformat(),
@@ -285,6 +291,9 @@ class Summary:
                 "unknown",
                 f"{show_count(tasks.unknown)} sent, and no way to learn what came of it",
             )
+        if run.settled:
+            of = f"of {show_count(run.found_unknown)} unknown, by the provider's usage log"
+            yield "settled", f"{show_count(run.settled)} {of}"
         if run.resent:
             yield "resent", f"{show_count(run.resent)} in flight at a crash, under the same key"
         if tasks.pending:

@@ -42,7 +42,7 @@ provider: openai
 output: {dir: out/x, filename: "{sku}.{ext}"}
 defaults: {model: dall-e-2}
 limits: {concurrency: 4, rpm: 120, timeout: 30s, max_cost: 20.00, max_requests: 9,
-  deadline: 2h, halt_after: 3, max_tasks: 50}
+  deadline: 2h, drain_timeout: 1m, halt_after: 3, max_tasks: 50}
 retry: {attempts: 3, backoff: {initial: 50ms, max: 5s, jitter: none}, max_wait: 10m}
 matrix:
   style: [ink, oil]
@@ -52,7 +52,7 @@ prompts: []
     )
     assert (job.name, job.provider.name, job.output_dir) == ("spring", "openai", Path("out/x"))
     assert (job.filename, job.defaults) == ("{sku}.{ext}", {"model": "dall-e-2"})
-    assert job.limits == Limits(4, 120.0, 30.0, 20.0, 9, 7200.0, 3, 50)
+    assert job.limits == Limits(4, 120.0, 30.0, 20.0, 9, 7200.0, 60.0, 3, 50)
     assert job.matrix == (Axis("style", ("ink", "oil"), 10),)
     retry = job.retry
     assert (retry.attempts, retry.initial_s, retry.max_s) == (3, 0.05, 5.0)

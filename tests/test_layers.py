@@ -19,7 +19,7 @@ LAYERS = (
     {"companions"},
     {"perform", "stopping"},
     {"worklist", "permits", "signals", "account", "controls", "live", "report", "directory"},
-    {"runner", "simulator"},
+    {"runner", "settle", "simulator"},
     {"session", "verify", "standing"},
     {"rebuild", "merge"},
     {"api"},

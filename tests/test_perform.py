@@ -63,6 +63,7 @@ class World:
     stop_after: int | None = None  # requests, after which the run is stopping
     log: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    intended: list[str] = field(default_factory=list)
     told: list[Decision] = field(default_factory=list)
     discarded: list[Spooled] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
@@ -70,6 +71,7 @@ class World:
     slept: list[float] = field(default_factory=list)
 
     async def send(self, request: HttpRequest, idempotency_key: str) -> Reply:
+        assert self.intended[-1] == idempotency_key, "a key is committed before it is sent"
         self.log.append(f"send {request.path}")
         self.keys.append(idempotency_key)
         return self.replies.pop(0)
@@ -90,8 +92,11 @@ class World:
     def discard(self, spooled: Spooled) -> None:
         self.discarded.append(spooled)
 
-    async def sent(self, task: Task, generation: int, *, attempts: int, now: datetime) -> None:
+    async def sent(
+        self, task: Task, generation: int, *, attempts: int, now: datetime, idempotency_key: str
+    ) -> None:
         assert now == NOW
+        self.intended.append(idempotency_key)
         self.log.append(f"sent {task.id} {generation} {attempts}")
 
     async def received(self, task: Task, finished: Finished, outcome: Outcome) -> None:

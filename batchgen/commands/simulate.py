@@ -25,6 +25,7 @@ def simulate_command(arguments: argparse.Namespace) -> int:
         rpm=arguments.rpm,
         seed=arguments.seed,
         port=arguments.port,
+        honour_idempotency=not arguments.no_idempotency,
     )
 
     async def serve() -> None:

@@ -98,4 +98,7 @@ def _status(ledger: Ledger, *, running: bool) -> dict[str, Json]:
         "artifacts": totals.artifacts,
         "bytes": totals.size_bytes,
         "requests": totals.attempts,
+        "found_unknown": run.unknown if run else 0,
+        "settled": run.settled if run else 0,
+        "resent": run.resent if run else 0,
     }

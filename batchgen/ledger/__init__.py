@@ -52,7 +52,11 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run as the ledger remembers it; `reason` is None while it goes on or after a crash."""
+    """A run as the ledger remembers it; `reason` is None while it goes on or after a crash.
+
+    unknown: tasks whose outcome nobody knew when it began. settled: those of them that the
+    provider's usage log told of. resent: those that were sent again.
+    """
 
     run: int
     pid: int
@@ -60,6 +64,19 @@ class RunRow:
     finished_at: datetime | None
     total: int
     reason: str | None
+    unknown: int = 0
+    settled: int = 0
+    resent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a usage log tells of an unknown task: `cost_usd` where it was charged, else None."""
+
+    idempotency_key: str
+    request_id: str | None
+    charged: bool
+    cost_usd: float | None = None
 
 
 class Ledger:
@@ -95,28 +112,54 @@ class Ledger:
 
     # What a run writes.
 
-    def begin_run(self, *, pid: int, total: int, now: datetime, give_up: bool = False) -> int:
-        """Note a new run and start the writer; return how many tasks a crash left `unknown`.
+    def begin_run(self, *, pid: int, total: int, now: datetime) -> int:
+        """Note a new run and start the writer; return how many tasks are `unknown`.
 
-        give_up: what is unknown, now or from before, becomes failed.
+        What an earlier run had sent when it broke off is among them.
         """
         with self._changing() as db:
-            unknown = db.execute(sql.SENT_TO_UNKNOWN).rowcount
-            if give_up:
-                db.execute(sql.UNKNOWN_TO_FAILED)
-            cursor = db.execute(sql.INSERT_RUN, (pid, now.isoformat(), total))
+            db.execute(sql.SENT_TO_UNKNOWN)
+            unknown = int(db.execute(sql.COUNT_UNKNOWN).fetchone()["count"])
+            cursor = db.execute(sql.INSERT_RUN, (pid, now.isoformat(), total, unknown))
             self.run = int(cursor.lastrowid or 0)
         self._writer = Writer(connect(self.path), str(self.path))
         return unknown
 
-    def end_run(self, *, reason: str, now: datetime) -> None:
-        """Note why the run ended."""
+    def settle(self, settlements: Iterable[Settlement]) -> None:
+        """Put down what the provider's usage log told of unknown tasks."""
         with self._changing() as db:
-            db.execute(sql.END_RUN, (now.isoformat(), reason, self.run))
+            for one in settlements:
+                if one.charged:
+                    values = (one.request_id, one.cost_usd, one.idempotency_key)
+                    db.execute(sql.SETTLE_CHARGED, values)
+                else:
+                    db.execute(sql.SETTLE_FREE, (one.request_id, one.idempotency_key))
 
-    async def sent(self, task: Task, generation: int, *, attempts: int, now: datetime) -> None:
-        """Commit the intent to send attempt number `attempts` of a generation."""
-        await self._write(rows.sent(task, generation, run=self.run, attempts=attempts, now=now))
+    def give_up_unknown(self) -> None:
+        """What is unknown becomes failed."""
+        with self._changing() as db:
+            db.execute(sql.UNKNOWN_TO_FAILED)
+
+    def end_run(self, *, reason: str, now: datetime, settled: int = 0, resent: int = 0) -> None:
+        """Note why the run ended, and what became of the unknown tasks that it found."""
+        with self._changing() as db:
+            db.execute(sql.END_RUN, (now.isoformat(), reason, settled, resent, self.run))
+
+    async def sent(
+        self,
+        task: Task,
+        generation: int,
+        *,
+        attempts: int,
+        now: datetime,
+        idempotency_key: str | None = None,
+    ) -> None:
+        """Commit the intent to send attempt number `attempts` of a generation, with its key."""
+        intent = rows.sent(
+            task, generation, run=self.run, attempts=attempts, now=now,
+            idempotency_key=idempotency_key,
+        )  # fmt: skip
+        await self._write(intent)
 
     async def received(self, task: Task, finished: Finished, outcome: Outcome) -> None:
         """Commit the URLs of a result before the first of them is fetched."""
@@ -222,8 +265,15 @@ class Ledger:
         return RunRow(
             row["run"], row["pid"], datetime.fromisoformat(row["started_at"]),
             row["finished_at"] and datetime.fromisoformat(row["finished_at"]), row["total"],
-            row["reason"],
+            row["reason"], row["unknown"], row["settled"], row["resent"],
         )  # fmt: skip
+
+    def unknown(self) -> dict[str, datetime]:
+        """When each unknown task was first sent, by the idempotency key that it had."""
+        return {
+            row["idempotency_key"]: datetime.fromisoformat(row["started_at"])
+            for row in self._read(sql.UNKNOWN)
+        }
 
     def finished_since(self, moment: datetime) -> int:
         """How many tasks ended at or after `moment`: the rate that `status` shows."""

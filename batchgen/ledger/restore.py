@@ -70,8 +70,8 @@ class Restoring:
             total = int(db.execute(_COUNT).fetchone()["count"])
             db.executemany(_REMEMBER, facts.items())
             moment = self._now.isoformat()
-            run = db.execute(sql.INSERT_RUN, (os.getpid(), moment, total)).lastrowid
-            db.execute(sql.END_RUN, (moment, "rebuilt", run))
+            run = db.execute(sql.INSERT_RUN, (os.getpid(), moment, total, 0)).lastrowid
+            db.execute(sql.END_RUN, (moment, "rebuilt", 0, 0, run))
         return total
 
     def _put(self, db: sqlite3.Connection, restored: Restored) -> None:
@@ -79,7 +79,7 @@ class Restoring:
         task = _placed(db, restored.record.task)
         began = outcome.started_at or self._now
         statements = (
-            *rows.sent(task, generation, run=1, attempts=1, now=began),
+            *rows.sent(task, generation, run=1, attempts=1, now=began, idempotency_key=None),
             (_FORGET_ARTIFACTS, (generation, task.key)),
             *rows.outcome(task, generation, outcome),
         )

@@ -26,16 +26,22 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-def sent(
-    task: Task, generation: int, *, run: int, attempts: int, now: datetime
+def sent(  # noqa: PLR0913  # an intent has these parts; keyword-only but two
+    task: Task,
+    generation: int,
+    *,
+    run: int,
+    attempts: int,
+    now: datetime,
+    idempotency_key: str | None,
 ) -> tuple[Statement, ...]:
     """The intent to send an attempt of a generation; the first one begins the task's row anew."""
     if attempts > 1:
-        return ((sql.SENT_AGAIN, (attempts, run, task.key)),)
+        return ((sql.SENT_AGAIN, (attempts, run, idempotency_key, task.key)),)
     values = (
         task.key, task.id, task.ordinal, task.file, task.line, run, generation, task.digest,
         Status.SENT, task.endpoint, task.model, task.prompt, text(task.params), text(task.vars),
-        attempts, now.isoformat(),
+        attempts, now.isoformat(), idempotency_key,
     )  # fmt: skip
     return (*_kept(task, generation), (sql.SENT, values))
 

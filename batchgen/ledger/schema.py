@@ -98,7 +98,15 @@ CREATE TABLE parts (             -- requests carried out, of tasks that take sev
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTS)
+_KEYS = """
+ALTER TABLE tasks ADD COLUMN idempotency_key TEXT;  -- of the request that was sent last
+CREATE INDEX tasks_unknown ON tasks (idempotency_key) WHERE status = 'unknown';
+ALTER TABLE runs ADD COLUMN unknown INTEGER NOT NULL DEFAULT 0;  -- tasks it found so
+ALTER TABLE runs ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;  -- of those, by the usage log
+ALTER TABLE runs ADD COLUMN resent INTEGER NOT NULL DEFAULT 0;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTS, _KEYS)
 
 
 def migrate(db: sqlite3.Connection, path: str) -> None:

@@ -2,31 +2,54 @@
 
 SENT_TO_UNKNOWN = "UPDATE tasks SET status = 'unknown' WHERE status = 'sent'"
 
-INSERT_RUN = "INSERT INTO runs (pid, started_at, total) VALUES (?, ?, ?)"
+INSERT_RUN = "INSERT INTO runs (pid, started_at, total, unknown) VALUES (?, ?, ?, ?)"
 
-END_RUN = "UPDATE runs SET finished_at = ?, reason = ? WHERE run = ?"
+END_RUN = "UPDATE runs SET finished_at = ?, reason = ?, settled = ?, resent = ? WHERE run = ?"
 
 LAST_RUN = """
-SELECT run, pid, started_at, finished_at, total, reason FROM runs ORDER BY run DESC LIMIT 1
+SELECT run, pid, started_at, finished_at, total, reason, unknown, settled, resent
+FROM runs ORDER BY run DESC LIMIT 1
 """
 
 SENT = """
 INSERT INTO tasks (
     key, id, ordinal, file, line, listed, run, generation, digest, status, endpoint, model,
-    prompt, params, vars, attempts, started_at
-) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    prompt, params, vars, attempts, started_at, idempotency_key
+) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET
     id = excluded.id, ordinal = excluded.ordinal, file = excluded.file, line = excluded.line,
     listed = 1, run = excluded.run, generation = excluded.generation, digest = excluded.digest,
     status = excluded.status, endpoint = excluded.endpoint, model = excluded.model,
     prompt = excluded.prompt, params = excluded.params, vars = excluded.vars,
     attempts = excluded.attempts, started_at = excluded.started_at,
+    idempotency_key = excluded.idempotency_key,
     remote_id = NULL, urls = NULL, http_status = NULL, error_kind = NULL, error_code = NULL,
     error_message = NULL, revised_prompt = NULL, request_id = NULL, seed = NULL, cost_usd = NULL,
     finished_at = NULL, duration_s = NULL
 """
 
-SENT_AGAIN = "UPDATE tasks SET status = 'sent', attempts = ?, run = ? WHERE key = ?"
+SENT_AGAIN = """
+UPDATE tasks SET status = 'sent', attempts = ?, run = ?, idempotency_key = ? WHERE key = ?
+"""
+
+COUNT_UNKNOWN = "SELECT count(*) AS count FROM tasks WHERE status = 'unknown'"
+
+UNKNOWN = """
+SELECT idempotency_key, started_at FROM tasks
+WHERE status = 'unknown' AND idempotency_key IS NOT NULL
+"""
+
+# Made and charged: how the task stands is not changed by knowing it.
+SETTLE_CHARGED = """
+UPDATE tasks SET request_id = ?, cost_usd = coalesce(?, cost_usd)
+WHERE status = 'unknown' AND idempotency_key = ?
+"""
+
+# Nothing was made: it is sent as if for the first time.
+SETTLE_FREE = """
+UPDATE tasks SET status = 'pending', request_id = ?
+WHERE status = 'unknown' AND idempotency_key = ?
+"""
 
 KEEP_VERSION = """
 INSERT OR IGNORE INTO versions (

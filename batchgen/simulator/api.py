@@ -60,6 +60,7 @@ class Api:
             app.router.add_post(route, self._images)
         for route in ("/v1/models", "/models"):
             app.router.add_get(route, self._models)
+        app.router.add_get("/v2/logs", self._logs)
         app.router.add_get("/_simulator/stats", self._show_stats)
         return app
 
@@ -70,7 +71,9 @@ class Api:
         if _of_3d().search(asked.raw):
             return self._direct.answer(GENERATIONS, asked)
         order = read_order(asked.raw, self._settings.refuse_words)
-        generation, again = await self._generations.get(order, asked.key, share=asked.share)
+        generation, again = await self._generations.get(
+            order, asked.key, share=asked.share, client_id=asked.client_id
+        )
         headers = accounting(generation.inference_id, generation.credits, again=again)
         status = 201 if order.model.startswith("dall-e-") else 200
         return Made(await self._body(generation), status, headers=headers)
@@ -97,6 +100,10 @@ class Api:
         priced = bool({"pricing", "all"} & set(request.query.get("include", "").split(",")))
         listed = [_model(name, priced=priced) for name in specs() if wanted in (None, name)]
         return web.json_response({"object": "list", "data": listed})
+
+    async def _logs(self, request: web.Request) -> web.Response:
+        self._door.authorise(request)
+        return self._generations.log.answer(request)
 
     async def _show_stats(self, _: web.Request) -> web.Response:
         return web.json_response(self._door.stats.as_json())

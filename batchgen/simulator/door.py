@@ -36,12 +36,16 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request that was let in: its body, its idempotency key, and the draw of its latency."""
+    """A request that was let in: its body, its keys, and the draw of its latency.
+
+    key: `Idempotency-Key`. client_id: `X-Client-Request-Id`, which the usage log tells.
+    """
 
     raw: bytes
     content_type: str
     key: str | None
     share: float
+    client_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,9 @@ class Door:
         if early is not None:
             return early
         content_type = request.headers.get("Content-Type", "application/json")
-        made = await make(Asked(raw, content_type, key, draw.share))
+        made = await make(
+            Asked(raw, content_type, key, draw.share, _client_request_id(request))
+        )
         late = await self._fail_late(request, draw.fault, made)
         if late is not None:
             return late
@@ -157,5 +163,10 @@ def accounting(inference_id: str, credits_used: int, *, again: bool) -> dict[str
 
 
 def _echo(request: web.Request) -> Mapping[str, str]:
+    name = _client_request_id(request)
+    return {} if name is None else {"x-client-request-id": name}
+
+
+def _client_request_id(request: web.Request) -> str | None:
     name = request.headers.get("X-Client-Request-Id", "")
-    return {"x-client-request-id": name} if _CLIENT_REQUEST_ID.fullmatch(name) else {}
+    return name if _CLIENT_REQUEST_ID.fullmatch(name) else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from batchgen.simulator.answers import Generation, seed_of
+from batchgen.simulator.logs import UsageLog
 from batchgen.simulator.orders import Order
 from batchgen.simulator.rejection import Rejection
 from batchgen.simulator.settings import SimulatorSettings
@@ -32,21 +33,24 @@ class Generations:
     """
 
     def __init__(self, settings: SimulatorSettings, stats: Stats, sleep: Sleep) -> None:
+        self.log = UsageLog()
         self._settings = settings
         self._stats = stats
         self._sleep = sleep
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._running: set[asyncio.Task[Generation]] = set()
 
-    async def get(self, order: Order, key: str | None, *, share: float) -> tuple[Generation, bool]:
+    async def get(
+        self, order: Order, key: str | None, *, share: float, client_id: str | None = None
+    ) -> tuple[Generation, bool]:
         """The generation for an order, and whether it is an earlier one of the same key.
 
-        share: between 0 and 1, decides the latency of a new one.
+        share: between 0 and 1, decides the latency of a new one. client_id: for the usage log.
         Raises Rejection: credit spent (403), key of another order (400).
         """
         kept = self._kept.get(key) if key and self._settings.honour_idempotency else None
         if kept is None:
-            task = self._begin(order, self._settings.latency.at(share))
+            task = self._begin(order, self._settings.latency.at(share), client_id)
             if key:
                 self._remember(key, _Kept(order, task))
             return await asyncio.shield(task), False
@@ -61,23 +65,27 @@ class Generations:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    def _begin(self, order: Order, latency_s: float) -> asyncio.Task[Generation]:
+    def _begin(
+        self, order: Order, latency_s: float, client_id: str | None
+    ) -> asyncio.Task[Generation]:
         credit = self._settings.credit
         if credit is not None and self._stats.generations >= credit:
             raise Rejection(403)
         self._stats.generations += 1
         self._stats.images += order.count
-        task = asyncio.create_task(self._generate(order, latency_s))
+        task = asyncio.create_task(self._generate(order, latency_s, client_id))
         # Not in a TaskGroup: a fixture may leave the simulator from another task than it entered.
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
 
-    async def _generate(self, order: Order, latency_s: float) -> Generation:
+    async def _generate(self, order: Order, latency_s: float, client_id: str | None) -> Generation:
         if latency_s:
             await self._sleep(latency_s)
         seed = seed_of(order, self._settings.seed)
-        return Generation(order, seed, round(time.time() * 1000), str(uuid.uuid4()))
+        made = Generation(order, seed, round(time.time() * 1000), str(uuid.uuid4()))
+        self.log.add(made, client_id)
+        return made
 
     def _remember(self, key: str, kept: _Kept) -> None:
         self._kept[key] = kept

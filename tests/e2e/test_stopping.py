@@ -264,3 +264,22 @@ def in_flight(base_url: str, cwd: Path, *more: str) -> "subprocess.Popen[str]":
     while stats(base_url)["in_flight"] < 4:
         assert process.poll() is None
     return process
+
+
+@pytest.mark.usefixtures("manifest")
+def test_the_usage_log_settles_what_is_unknown(tmp_path: Path) -> None:
+    with simulate("--faults", "lost=1", cwd=tmp_path) as base_url:
+        lost = batchgen(*words(base_url, "--attempts", "1", "--limit", "3"), cwd=tmp_path, **KEY)
+        assert lost.code == 1
+        assert [line["status"] for line in results(tmp_path / "out")] == ["unknown"] * 3
+
+        held = words(base_url, "--attempts", "1", "--limit", "3", "--on-unknown", "hold")
+        ended = batchgen(*held, cwd=tmp_path, **KEY)
+
+        assert "usage log settled 3" in ended.err
+        lines = results(tmp_path / "out")
+        assert [line["status"] for line in lines] == ["unknown"] * 3
+        assert all(line["request_id"] and line["cost_usd"] for line in lines)
+        assert stats(base_url)["generations"] == 3
+    status = json.loads(batchgen("status", "out", "--json", cwd=tmp_path).out)
+    assert (status["found_unknown"], status["settled"], status["resent"]) == (3, 3, 0)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import StorageError
-from batchgen.ledger import Ledger
+from batchgen.ledger import Ledger, Settlement
 from batchgen.types import Finished, Outcome, Prior, Remote, Status, Task, TaskError
 from tests.given import NOW, a_ledger, a_task, an_artifact, succeeded
 
@@ -180,11 +180,32 @@ async def test_what_was_in_flight_at_a_crash_is_unknown_at_the_next_start(
         await crashed.received(a_task(1), Finished((Remote("https://a/b"),)), succeeded())
 
     with Ledger(crashed.path) as ledger:
-        unknown = ledger.begin_run(pid=2, total=3, now=NOW, give_up=give_up)
+        unknown = ledger.begin_run(pid=2, total=3, now=NOW)
+        if give_up:
+            ledger.give_up_unknown()
         statuses = [record.outcome.status for record in ledger.records()]
 
     assert unknown == 1
     assert statuses == ["succeeded", "received", "failed" if give_up else "unknown"]
+
+
+async def test_what_a_usage_log_tells_of_unknown_tasks_is_put_down(tmp_path: Path) -> None:
+    with a_ledger(tmp_path) as crashed:
+        for number in range(3):
+            key = f"key-{number}"
+            await crashed.sent(a_task(number), 1, attempts=1, now=NOW, idempotency_key=key)
+    with Ledger(crashed.path) as ledger:
+        ledger.begin_run(pid=2, total=3, now=NOW)
+        assert ledger.unknown() == {f"key-{number}": NOW for number in range(3)}
+
+        charged = Settlement("key-0", "inf-0", charged=True, cost_usd=0.02)
+        ledger.settle([charged, Settlement("key-1", "inf-1", charged=False)])
+        told = [
+            (record.outcome.status, record.outcome.request_id, record.outcome.cost_usd)
+            for record in ledger.records()
+        ]
+
+    assert told == [("unknown", "inf-0", 0.02), ("pending", "inf-1", None), ("unknown", None, None)]
 
 
 async def test_a_repeated_attempt_keeps_the_rest_of_the_row(ledger: Ledger) -> None:
