@@ -98,8 +98,8 @@ def test_the_schema_is_one() -> None:
 def test_what_the_schema_accepts_is_read_without_problems(
     data: st.DataObject, setting: tuple[str, str]
 ) -> None:
-    if setting == ("", "providers"):
-        return  # beyond types throughout: names, URLs, headers
+    if setting in (("", "providers"), ("", "output")):
+        return  # beyond types: names, URLs, headers; a template, whose section is drawn by its keys
     beyond = _BEYOND_TYPES.get(setting)
     value = data.draw(_values(_shape(*setting)) if beyond is None else beyond)
     assert _VALIDATOR.is_valid(_job(*setting, value))
