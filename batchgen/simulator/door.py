@@ -103,9 +103,7 @@ class Door:
         if early is not None:
             return early
         content_type = request.headers.get("Content-Type", "application/json")
-        made = await make(
-            Asked(raw, content_type, key, draw.share, _client_request_id(request))
-        )
+        made = await make(Asked(raw, content_type, key, draw.share, _client_request_id(request)))
         late = await self._fail_late(request, draw.fault, made)
         if late is not None:
             return late
