@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint bench screenshots clean
+.PHONY: demo test torture lint bench screenshots clean
 
 demo: $(READY)
 	$(BIN)/batchgen run jobs/demo.yaml --provider simulator
@@ -12,6 +12,9 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
+
+torture: $(READY)
+	$(BIN)/python -m pytest -n 2 -m torture tests/torture
 
 lint: $(READY)
 	$(BIN)/ruff check .

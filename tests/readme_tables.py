@@ -12,6 +12,7 @@ from batchgen.progress.lines import EVENTS
 from batchgen.progress.metrics import METRICS
 from batchgen.retry import BUILT_IN, describe
 from batchgen.text import show_money
+from tests.torture.instants import INSTANTS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -41,6 +42,10 @@ def tables() -> dict[str, str]:
         "metrics": _table(("metric", "is"), _metrics()),
         "parquet-columns": _table(("column", "type"), _columns()),
         "decisions": _table(("seen", "then", "kind"), _decisions()),
+        "crashes": _table(
+            ("it broke off when", "the ledger says", "on disk", "the next run", "charged again"),
+            _crashes(),
+        ),
         "models": _table(("maker", "models, with the price of an image where known"), _models()),
         "other_models": _table(("family", "models, with a price where known"), _other_models()),
     }
@@ -113,6 +118,12 @@ def _columns() -> Iterator[tuple[str, str]]:
 def _decisions() -> Iterator[tuple[str, str, str]]:
     for seen, then, kind in describe(BUILT_IN):
         yield seen, then, f"`{kind}`"
+
+
+def _crashes() -> Iterator[tuple[str, str, str, str, str]]:
+    for instant in INSTANTS:
+        charged = "where keys are ignored" if instant.may_pay else "no"
+        yield instant.name, instant.stage, instant.left, instant.next_run, charged
 
 
 def _models() -> Iterator[tuple[str, str]]:

@@ -1,0 +1,175 @@
+"""Every instant between two steps of the write order, what it leaves, and what comes next.
+
+`docs/crashes.md` shows this table; `test_instants.py` ends a run at each of them.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """How far a task is: what the ledger says of it after a crash."""
+
+    NOT_BEGUN = "no row"
+    SENT = "`sent`"
+    RECEIVED = "`received`"
+    REPLIED = "`received`; `sent` if the reply held the picture"
+    BETWEEN = "`pending`, with what is done"
+    DONE = "`succeeded`"
+
+    def status(self, *, urls: bool) -> str | None:
+        """The ledger's word; `urls`: the reply has URLs, not the pictures themselves."""
+        match self:
+            case Stage.NOT_BEGUN:
+                return None
+            case Stage.SENT:
+                return "sent"
+            case Stage.RECEIVED:
+                return "received"
+            case Stage.REPLIED:
+                return "received" if urls else "sent"
+            case Stage.BETWEEN:
+                return "pending"
+            case Stage.DONE:
+                return "succeeded"
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A step, and the moment before or after it.
+
+    name: for people. left: what is on disk. next_run: what the next run does.
+    place: `module:function` or `module:Class.method`; `commit` is the COMMIT of an outcome.
+    turn: which call of it is the last; after the call is done, or before it has begun.
+    urls: whether replies have URLs; None where both are tried. images: of each task.
+    may_pay: a provider that ignores idempotency keys may charge the task again.
+    """
+
+    name: str
+    stage: Stage
+    left: str
+    next_run: str
+    place: str
+    turn: int = 2
+    after: bool = True
+    urls: bool | None = None
+    images: int = 1
+    may_pay: bool = False
+
+
+_SEND = "sends the request"
+_AGAIN = "sends it again, under the same key"
+_FETCH = "fetches the URL; sends nothing"
+_EITHER = "fetches the URL, or sends it again, as the ledger says"
+_NOTHING = "does nothing for it"
+
+INSTANTS = (
+    Instant(
+        "the lock is held", Stage.NOT_BEGUN, "the folder and the lock, which died with its holder",
+        _SEND, "batchgen.ledger:Ledger.__init__", turn=1, after=False,
+    ),
+    Instant(
+        "the ledger is made", Stage.NOT_BEGUN, "an empty ledger", _SEND,
+        "batchgen.ledger:Ledger.begin_run", turn=1, after=False,
+    ),
+    Instant(
+        "the run is noted", Stage.NOT_BEGUN, "a run without an end in the ledger", _SEND,
+        "batchgen.ledger:Ledger.begin_run", turn=1,
+    ),
+    Instant(
+        "the identity is written", Stage.NOT_BEGUN,
+        "the file that idempotency keys derive from, not yet in the ledger",
+        "puts it into the ledger; sends the request",
+        "batchgen.ledger.identity:_write", turn=1,
+    ),
+    Instant(
+        "the task's turn has come", Stage.NOT_BEGUN, "nothing of it", _SEND,
+        "batchgen.ledger:Ledger.sent", after=False,
+    ),
+    Instant(
+        "the intent is committed", Stage.SENT, "the intent", _AGAIN,
+        "batchgen.ledger:Ledger.sent",
+    ),
+    Instant(
+        "the request has left", Stage.SENT, "the intent", _AGAIN,
+        "aiohttp:ClientRequest.write_bytes", urls=False, may_pay=True,
+    ),
+    Instant(
+        "the reply arrives", Stage.SENT, "the intent, perhaps a temporary file",
+        f"sweeps it; {_AGAIN}",
+        "batchgen.stream:PayloadDecoder.feed", urls=False, may_pay=True, turn=1,
+    ),
+    Instant(
+        "the reply is there", Stage.SENT, "the intent, perhaps a temporary file",
+        f"sweeps it; {_AGAIN}",
+        "batchgen.transport:AiohttpTransport.send", may_pay=True,
+    ),
+    Instant(
+        "its URL is committed", Stage.RECEIVED, "the URL", _FETCH,
+        "batchgen.ledger:Ledger.received", urls=True,
+    ),
+    Instant(
+        "a file arrives", Stage.RECEIVED, "the URL, a part of a temporary file",
+        f"sweeps it; {_FETCH}",
+        "batchgen.spool:Spool.write", urls=True, turn=1,
+    ),
+    Instant(
+        "the file is there", Stage.RECEIVED, "the URL, a temporary file",
+        f"sweeps it; {_FETCH}",
+        "batchgen.transport:AiohttpTransport.fetch", urls=True,
+    ),
+    Instant(
+        "the temporary file is written", Stage.REPLIED, "the temporary file",
+        f"sweeps it; {_EITHER}", "batchgen.store:_write", may_pay=True,
+    ),
+    Instant(
+        "the temporary file is on the disk", Stage.REPLIED, "the temporary file",
+        f"sweeps it; {_EITHER}", "batchgen.store:_make_durable", may_pay=True,
+    ),
+    Instant(
+        "the artifact has its name", Stage.REPLIED, "the artifact, with two names: an orphan",
+        f"{_EITHER}; takes the orphan's place", "batchgen.store:LocalStore._place", may_pay=True,
+    ),
+    Instant(
+        "its folder is on the disk", Stage.REPLIED, "the artifact, with two names: an orphan",
+        f"{_EITHER}; takes the orphan's place", "batchgen.store:LocalStore.publish", may_pay=True,
+    ),
+    Instant(
+        "one request of several is done", Stage.BETWEEN, "its artifacts, in the ledger too",
+        "sends the other requests", "batchgen.ledger:Ledger.part_done", turn=1, images=2,
+    ),
+    Instant(
+        "the outcome is about to be committed", Stage.REPLIED,
+        "the artifact, with two names: an orphan", f"{_EITHER}; takes the orphan's place",
+        "commit", after=False, may_pay=True,
+    ),
+    Instant(
+        "the outcome is committed", Stage.DONE, "all of it, the artifact with two names",
+        _NOTHING, "commit",
+    ),
+    Instant(
+        "the worker knows of the commit", Stage.DONE, "all of it, the artifact with two names",
+        _NOTHING, "batchgen.store:LocalStore.settle", after=False,
+    ),
+    Instant(
+        "before its line of `results.jsonl`", Stage.DONE, "all but the line",
+        "writes the line when it ends",
+        "batchgen.results:ResultsFile.append", after=False,
+    ),
+    Instant(
+        "after its line of `results.jsonl`", Stage.DONE, "all of it", _NOTHING,
+        "batchgen.results:ResultsFile.append",
+    ),
+    Instant(
+        "`results.jsonl` is about to be put in order", Stage.DONE, "the lines as tasks ended",
+        "puts them in order", "batchgen.results:ResultsFile.rewrite", turn=1, after=False,
+    ),
+    Instant(
+        "the run's end is noted", Stage.DONE, "all but `summary.json`", "writes it",
+        "batchgen.ledger:Ledger.end_run", turn=1,
+    ),
+    Instant(
+        "`summary.json` is written", Stage.DONE, "all of it, perhaps second names", "sweeps them",
+        "batchgen.store:LocalStore.sweep", turn=1, after=False,
+    ),
+)  # fmt: skip

@@ -1,0 +1,145 @@
+"""A job whose runs are killed, and what is asked of its output directory in the end."""
+
+import asyncio
+import hashlib
+import json
+import random
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGKILL
+from typing import Any
+
+import msgspec
+
+from tests.e2e.command import environment, results
+from tests.torture.fault import Fault
+from tests.torture.launcher import Order
+from tests.torture.provider import Provider
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLED = -SIGKILL
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """The process that starts runs."""
+
+    process: "subprocess.Popen[bytes]"
+
+    def ended(self, order: Order) -> int:
+        """Carry out an order; return the exit code of the run."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(msgspec.json.encode(order) + b"\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+
+@contextmanager
+def launching() -> Iterator[Launcher]:
+    """A launcher that lives as long as the block."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.torture.launcher"],
+        cwd=ROOT,
+        env=environment(OPENAI_API_KEY="sk-torture"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        yield Launcher(process)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(20) == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job below `folder`: its rows, and the words that run it.
+
+    tasks: (id, prompt) in manifest order, pictures each.
+    """
+
+    folder: Path
+    launcher: Launcher
+    provider: Provider
+    tasks: list[tuple[str, str]]
+    images: int
+    workers: int
+
+    @property
+    def out(self) -> Path:
+        """The output directory."""
+        return self.folder / "out"
+
+    async def run(self, *, fault: Fault | None = None, kill_after_s: float | None = None) -> int:
+        """Run it, to its end or until it is killed; return the exit code."""
+        order = Order(
+            ["run", "job.yaml", "--provider", "openai", "--base-url", self.provider.base_url,
+             "-o", "out", "--concurrency", str(self.workers), "--quiet"],
+            str(self.folder), str(self.folder / "log"), fault, kill_after_s,
+        )  # fmt: skip
+        return await asyncio.to_thread(self.launcher.ended, order)
+
+    async def finish(self) -> None:
+        """Run it to its end, and hold everything that is there against what the provider made."""
+        code = await self.run()
+        log = (self.folder / "log").read_text()
+        assert (code, "Traceback" in log) == (0, False), log
+        lines = results(self.out)
+        assert [(line["id"], line["status"]) for line in lines] == [
+            (name, "succeeded") for name, _ in self.tasks
+        ]
+        stored = {artifact["path"] for line in lines for artifact in line["artifacts"]}
+        assert stored | {"results.jsonl", "summary.json"} == self._files()
+        assert list((self.out / ".batchgen" / "tmp").iterdir()) == []
+        for line in lines:
+            self._check(line)
+
+    def _check(self, line: dict[str, Any]) -> None:
+        """Every picture of a task is one that was made for it, to the byte, and none is twice."""
+        artifacts = line["artifacts"]
+        made = self.provider.pictures_of(line["prompt"])
+        kept = [(self.out / artifact["path"]).read_bytes() for artifact in artifacts]
+        assert len(set(kept)) == len(kept) == self.images
+        assert set(kept) <= set(made)
+        hashes = [hashlib.sha256(data).hexdigest() for data in kept]
+        assert hashes == [artifact["sha256"] for artifact in artifacts]
+
+    def _files(self) -> set[str]:
+        paths = (path.relative_to(self.out) for path in self.out.rglob("*") if path.is_file())
+        return {path.as_posix() for path in paths if path.parts[0] != ".batchgen"}
+
+    def statuses(self) -> dict[str, str]:
+        """What the ledger says of each task that it has a row of, by id."""
+        path = self.out / ".batchgen" / "ledger.sqlite3"
+        if not path.exists():
+            return {}
+        with closing(sqlite3.connect(path)) as ledger:
+            return dict(ledger.execute("SELECT id, status FROM tasks").fetchall())
+
+
+def a_job(  # what makes a job
+    folder: Path, launcher: Launcher, provider: Provider, *, tasks: int, workers: int,
+    urls: bool | None = None, images: int = 1, seed: int = 0,
+) -> Job:  # fmt: skip
+    """A job of so many tasks; `urls` None: replies of both kinds."""
+    dice = random.Random(seed)  # noqa: S311  # a test's
+    rows = []
+    for number in range(tasks):
+        with_url = dice.random() < 0.5 if urls is None else urls  # half of them
+        form = "url" if with_url else "b64_json"
+        rows.append(
+            {"id": f"t{number}", "prompt": f"picture {number}", "response_format": form}
+        )  # fmt: skip
+    job = {
+        "defaults": {"model": "dall-e-3", "n": images},
+        "retry": {"backoff": {"initial": "1ms", "max": "5ms"}},
+        "prompts": rows,
+    }
+    (folder / "job.yaml").write_text(json.dumps(job))
+    names = [(str(row["id"]), str(row["prompt"])) for row in rows]
+    return Job(folder, launcher, provider, names, images, workers)
