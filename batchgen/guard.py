@@ -8,10 +8,9 @@ judged where they are resolved, at connect time; aiohttp resolves no literal add
 import errno
 import re
 import socket
-from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeAlias
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
@@ -28,9 +27,6 @@ _NOT_PUBLIC = tuple(
     for network in ("192.0.0.0/24", "168.63.129.16", "fec0::/10", "3fff::/20", "5f00::/16")
 )
 _OFF_WIRE = re.compile(r"[^\x21-\x7e]+")
-_SIGNERS = ("x-amz-", "x-goog-", "x-tos-", "x-oss-")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LEAST_EPOCH_S = 1_000_000_000  # the year 2001; less is a lifetime, or something else
 
 
 class GuardError(OSError):
@@ -146,28 +142,6 @@ def exact_url(url: str) -> URL:
     if not host_and_port.isascii():
         url = url.replace(host_and_port, URL(url).raw_authority, 1)
     return URL(_OFF_WIRE.sub(lambda found: quote(found[0]), url), encoded=True)
-
-
-def expires_at(url: str) -> datetime | None:
-    """When a signed URL stops working, in UTC, as it says itself; None where it does not.
-
-    Known are the signatures of S3, Google, ByteDance TOS and Alibaba OSS (date and seconds),
-    Azure (`se`), and `Expires` as seconds since 1970 (OSS, CloudFront, older S3 and Google).
-    """
-    query = urlsplit(url).query.replace("+", "%2B")  # a time zone's sign, not a blank
-    values = {name.lower(): value for name, value in parse_qsl(query)}
-    try:
-        for signer in _SIGNERS:
-            if f"{signer}expires" in values and f"{signer}date" in values:
-                signed_at = datetime.strptime(values[f"{signer}date"], "%Y%m%dT%H%M%S%z")
-                return signed_at + timedelta(seconds=int(values[f"{signer}expires"]))
-        if "se" in values and "sig" in values:
-            end = datetime.fromisoformat(values["se"])
-            return end.astimezone(UTC) if end.tzinfo else end.replace(tzinfo=UTC)
-        epoch_s = int(values.get("expires", "0"))
-        return _EPOCH + timedelta(seconds=epoch_s) if epoch_s >= _LEAST_EPOCH_S else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def _host(url: URL) -> str:

@@ -13,6 +13,7 @@ from itertools import count
 from typing import Protocol, assert_never
 
 from batchgen.clock import Clock
+from batchgen.expiry import expires_at
 from batchgen.labels import unlabelled
 from batchgen.media import sniff
 from batchgen.retry import Attempt, classify, persist, policy
@@ -173,7 +174,8 @@ class Performer:
         remote = all(isinstance(payload, Remote) for payload in finished.payloads)
         if remote and remembered is None:
             await self.ledger.received(work.task, finished, outcome)
-        stored = await self._store(work, finished, part.first)
+        gone = remembered and _expired(finished, self.clock.now())
+        stored = _Stored([], gone) if gone else await self._store(work, finished, part.first)
         if stored.failed is not None:
             return _not_fetched(outcome, stored, again=remote)
         return replace(outcome, artifacts=tuple(stored.artifacts))
@@ -309,6 +311,19 @@ def _remembered(prior: Prior | None) -> Decision | None:
     if prior is None or prior.status is not Status.RECEIVED or prior.received is None:
         return None
     return Decision(Verb.ACCEPT, result=prior.received)
+
+
+def _expired(finished: Finished, now: datetime) -> Decision | None:
+    """Why there is no use in asking for what an earlier run received; None where there may be.
+
+    A URL of this run is asked for whatever it says: the clock of this machine may be wrong.
+    """
+    ends = [expires_at(payload.url) for payload in finished.payloads if isinstance(payload, Remote)]
+    passed = [end for end in ends if end is not None and end <= now]
+    if not passed or len(passed) < len(ends):
+        return None
+    told = f"the URL worked until {min(passed):%Y-%m-%d %H:%M:%S} UTC and was not fetched in time"
+    return Decision(Verb.FAIL, "expired", message=told)
 
 
 def _parts_done(work: Work) -> Sequence[Outcome]:

@@ -1,6 +1,5 @@
 import socket
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import aiohttp
@@ -11,7 +10,7 @@ from aiohttp.test_utils import TestServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url, expires_at, is_public
+from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url, is_public
 
 PUBLIC_PROVIDER = "https://api.aimlapi.com/v1"
 
@@ -232,8 +231,6 @@ def test_an_ipv4_address_is_judged_alike_in_every_ipv6_form(address: IPv4Address
 def test_arbitrary_text_never_raises(text: str) -> None:
     Guard(PUBLIC_PROVIDER).check_url(text)
     Guard(PUBLIC_PROVIDER).check_url(f"http://{text}")
-    expires_at(text)
-    expires_at(f"http://example.test/?{text}")
 
 
 def test_addresses_of_no_use_are_never_public() -> None:
@@ -254,46 +251,6 @@ def test_addresses_of_no_use_are_never_public() -> None:
 )
 def test_a_url_is_sent_as_it_came_but_for_what_cannot_be_sent(url: str, sent: str | None) -> None:
     assert str(exact_url(url)) == (sent or url)
-
-
-@pytest.mark.parametrize(
-    ("query", "end"),
-    [
-        ("se=2026-08-21T10%3A30%3A00Z&sp=r&sv=2025-01-05&sig=a%2Bb", (2026, 8, 21, 10, 30)),
-        ("se=2026-08-21T12:30:00+02:00&sig=a", (2026, 8, 21, 10, 30)),
-        ("se=2026-08-21&sig=a", (2026, 8, 21)),
-        ("X-Amz-Date=20260821T103000Z&X-Amz-Expires=600", (2026, 8, 21, 10, 40)),
-        ("X-Goog-Date=20260821T103000Z&X-Goog-Expires=604800", (2026, 8, 28, 10, 30)),
-        ("X-Tos-Date=20260821T103000Z&X-Tos-Expires=86400", (2026, 8, 22, 10, 30)),
-        ("x-oss-date=20260821T103000Z&x-oss-expires=3600", (2026, 8, 21, 11, 30)),
-        ("Expires=1787308200&OSSAccessKeyId=a&Signature=b", (2026, 8, 21, 10, 30)),
-        ("Expires=1787308200&Key-Pair-Id=a&Signature=b", (2026, 8, 21, 10, 30)),
-    ],
-)
-def test_a_signed_url_says_when_it_expires(query: str, end: tuple[int, ...]) -> None:
-    year, month, day, *clock = end
-    hour, minute = clock or (0, 0)
-    expected = datetime(year, month, day, hour, minute, tzinfo=UTC)
-    assert expires_at(f"https://x.test/a.png?{query}") == expected
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "",
-        "se=2026-08-21T10:30:00Z",
-        "se=soon&sig=a",
-        "Expires=3600",
-        "Expires=never",
-        "Expires=" + "9" * 30,
-        "Expires=" + "9" * 5000,
-        "X-Amz-Expires=600",
-        "X-Amz-Date=20260821&X-Amz-Expires=600",
-        "X-Amz-Date=20260821T103000Z&X-Amz-Expires=" + "9" * 20,
-    ],
-)
-def test_a_url_that_does_not_say_has_no_expiry(query: str) -> None:
-    assert expires_at(f"https://x.test/a.png?{query}") is None
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "batchgen"
 # A package counts as one module. README's "How it works" shows the same order.
 LAYERS = (
     {"errors", "types", "clock", "examples"},
-    {"text", "media", "descriptors", "streams", "grouping", "pieces", "spool"},
+    {"text", "media", "descriptors", "streams", "grouping", "pieces", "spool", "expiry"},
     {"summary", "embedding", "parsing"},
     {"settings", "quotes", "stream", "guard", "proxy", "endpoints", "catalog", "manifest"},
     {"job", "retry"},

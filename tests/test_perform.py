@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -207,6 +207,28 @@ async def test_what_an_earlier_run_received_is_fetched_and_not_sent_again() -> N
     assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 2)
     assert (outcome.revised_prompt, outcome.seed, outcome.cost_usd) == ("A red fox", 7, 0.02)
     assert world.paths == ["fox-0-{n}.{ext}"]
+
+
+async def test_what_an_earlier_run_received_and_has_expired_since_is_not_asked_for() -> None:
+    past = round((NOW - timedelta(seconds=1)).timestamp())
+    finished = Finished((Remote(f"https://cdn/a.png?Expires={past}"),), cost_usd=0.02)
+    world = World()
+
+    outcome = await world.perform(resumed(Status.RECEIVED, received=finished))
+
+    assert (world.keys, world.urls) == ([], [])
+    assert (outcome.status, outcome.cost_usd) == (Status.FAILED, 0.02)
+    assert outcome.error is not None
+    assert outcome.error.kind == "expired"
+    assert "until 2026-11-20 11:59:59 UTC" in outcome.error.message
+
+
+async def test_what_has_just_been_received_is_asked_for_whatever_the_clock_says() -> None:
+    past = round((NOW - timedelta(days=1)).timestamp())
+    body = f'{{"data": [{{"url": "https://cdn/a.png?Expires={past}"}}]}}'
+    world = World([reply(200, body.encode())], [file_of(IMAGE)])
+
+    assert (await world.perform()).status is Status.SUCCEEDED
 
 
 async def test_an_edited_row_does_not_take_what_its_earlier_generation_received() -> None:

@@ -23,12 +23,17 @@ class Provider:
 
     honours_keys: an Idempotency-Key that was seen before gets the same answer again.
     latency_s: the longest wait before a reply and between its pieces.
+    files_down: files end in the middle.
+    link_query: what stands behind each URL. fetched: files that were asked for.
     made: the pictures of every generation, by key. prompts: the prompt that each key came with.
     """
 
     honours_keys: bool = True
     latency_s: float = 0.0
     seed: int = 0
+    link_query: str = ""
+    files_down: bool = False
+    fetched: int = 0
     made: dict[str, list[list[bytes]]] = field(default_factory=lambda: defaultdict(list))
     prompts: dict[str, str] = field(default_factory=dict)
     base_url: str = ""
@@ -92,10 +97,20 @@ class Provider:
             return {"b64_json": base64.b64encode(picture).decode()}
         name = hashlib.sha256(picture).hexdigest()
         self._files[name] = picture
-        return {"url": f"{self.base_url}/files/{name}"}
+        return {"url": f"{self.base_url}/files/{name}{self.link_query}"}
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        return await self._in_pieces(request, self._files[request.match_info["name"]], "image/png")
+        self.fetched += 1
+        data = self._files[request.match_info["name"]]
+        if not self.files_down:
+            return await self._in_pieces(request, data, "image/png")
+        cut = web.StreamResponse()
+        cut.content_length = len(data)
+        await cut.prepare(request)
+        await cut.write(data[: len(data) // 2])
+        assert request.transport is not None
+        request.transport.close()
+        return cut
 
     async def _in_pieces(
         self, request: web.Request, data: bytes, media_type: str

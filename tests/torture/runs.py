@@ -75,11 +75,13 @@ class Job:
         """The output directory."""
         return self.folder / "out"
 
-    async def run(self, *, fault: Fault | None = None, kill_after_s: float | None = None) -> int:
+    async def run(
+        self, *more: str, fault: Fault | None = None, kill_after_s: float | None = None
+    ) -> int:
         """Run it, to its end or until it is killed; return the exit code."""
         order = Order(
             ["run", "job.yaml", "--provider", "openai", "--base-url", self.provider.base_url,
-             "-o", "out", "--concurrency", str(self.workers), "--quiet"],
+             "-o", "out", "--concurrency", str(self.workers), "--quiet", *more],
             str(self.folder), str(self.folder / "log"), fault, kill_after_s,
         )  # fmt: skip
         return await asyncio.to_thread(self.launcher.ended, order)
