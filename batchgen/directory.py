@@ -1,6 +1,8 @@
 """An output directory: where its ledger is, and who holds it."""
 
-from collections.abc import Iterator
+import errno
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from batchgen.errors import LockedError, StorageError
 from batchgen.ledger import Ledger
 
 PRIVATE = ".batchgen"
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP})
 
 
 def ledger_path(directory: Path) -> Path:
@@ -18,19 +21,29 @@ def ledger_path(directory: Path) -> Path:
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Hold the output directory, or raise LockedError that names the process that does."""
+def locked(directory: Path, tell: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+    """Hold the output directory, or raise LockedError that names the process that does.
+
+    tell: hears that the file system has no locks; the run goes on without one.
+    """
     private = _private(directory)
     lock = filelock.FileLock(private / "lock", timeout=0)
     try:
-        lock.acquire()
+        if not _acquired(lock):
+            tell(
+                f"{directory} is on a file system without locks: make sure that no other run uses"
+                " it at the same time"
+            )
     except filelock.Timeout as error:
         raise LockedError(
             f"another run holds {directory}{_holder(directory)}: wait for it, or choose another"
             " output directory"
         ) from error
     except OSError as error:
-        raise StorageError(f"cannot lock {directory} ({error.strerror or error})") from error
+        raise StorageError(
+            f"cannot lock {directory} ({error.strerror or error}): mend the permissions or choose"
+            " another output directory"
+        ) from error
     try:
         yield
     finally:
@@ -38,16 +51,35 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def is_held(directory: Path) -> bool:
-    """Whether a run holds the output directory now."""
+    """Whether a run holds the output directory now; never where the file system has no locks."""
     lock = filelock.FileLock(directory / PRIVATE / "lock", timeout=0)
     try:
-        lock.acquire()
+        _acquired(lock)
     except filelock.Timeout:
         return True
     except OSError as error:
         raise StorageError(f"cannot read {directory} ({error.strerror or error})") from error
     lock.release()
     return False
+
+
+def _acquired(lock: filelock.BaseFileLock) -> bool:
+    """Take the lock; False where the file system knows none. Raises Timeout and OSError.
+
+    Some versions of filelock warn there and make a file whose existence is the lock: it would
+    outlive a killed process, so the warning is made an error.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            lock.acquire()
+        except (NotImplementedError, UserWarning):
+            return False
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return False
+            raise
+    return True
 
 
 def _private(directory: Path) -> Path:

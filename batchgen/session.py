@@ -88,7 +88,7 @@ class Session:
         path = ledger_path(directory)
         plan = None if path.exists() else self._check(positions)  # before anything is made on disk
         with ExitStack() as stack:
-            stack.enter_context(locked(directory))
+            stack.enter_context(locked(directory, self.progress.say))
             ledger = stack.enter_context(Ledger(path))
             _check_provider(ledger, self.manifest.job.provider)
             if plan is None:
