@@ -8,7 +8,7 @@ from pathlib import Path
 
 import filelock
 
-from batchgen.errors import LockedError, StorageError
+from batchgen.errors import LockedError, StorageError, remedy
 from batchgen.ledger import Ledger
 
 PRIVATE = ".batchgen"
@@ -41,7 +41,7 @@ def locked(directory: Path, tell: Callable[[str], None] = lambda _: None) -> Ite
         ) from error
     except OSError as error:
         raise StorageError(
-            f"cannot lock {directory} ({error.strerror or error}): mend the permissions or choose"
+            f"cannot lock {directory} ({error.strerror or error}): {remedy(error)}, or choose"
             " another output directory"
         ) from error
     try:
@@ -88,8 +88,8 @@ def _private(directory: Path) -> Path:
         private.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
-            f"cannot make the output directory {directory} ({error.strerror}): mend the"
-            " permissions or choose another with -o"
+            f"cannot make the output directory {directory} ({error.strerror or error}):"
+            f" {remedy(error)}, or choose another with -o"
         ) from error
     return private
 

@@ -4,7 +4,9 @@ Messages are for the person at the terminal: what is wrong, where, and what to d
 Failures of a single task are values (`types.Decision`), never exceptions.
 """
 
+import errno
 from enum import IntEnum
+from pathlib import Path
 
 
 class Exit(IntEnum):
@@ -50,3 +52,27 @@ class LockedError(BatchgenError):
     """Another run holds the output directory."""
 
     exit_code = Exit.LOCKED
+
+
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free space"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more open files (`ulimit -n`)"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "mend the permissions"),
+    errno.EROFS: "make the file system writable",
+    errno.ENOENT: "put the output directory back where it was",
+    **dict.fromkeys((errno.EEXIST, errno.EISDIR, errno.ENOTDIR), "move what is in its place away"),
+}
+
+
+def remedy(error: OSError) -> str:
+    """What a person can do about it."""
+    return _REMEDIES.get(error.errno or 0, "mend the disk")
+
+
+def unwritable(path: Path, error: OSError) -> StorageError:
+    """What a person reads when a file of an output directory cannot be written."""
+    place = error.filename2 or error.filename or path
+    return StorageError(
+        f"cannot write {place} ({error.strerror or error}): {remedy(error)}, then run the same"
+        " command again to go on"
+    )

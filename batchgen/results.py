@@ -12,7 +12,7 @@ from typing import BinaryIO, TextIO
 
 import msgspec
 
-from batchgen.errors import StorageError
+from batchgen.errors import unwritable
 from batchgen.types import Artifact, Json, Outcome, Record, Status, Task
 
 SCHEMA = 1
@@ -48,7 +48,7 @@ class ResultsFile:
         try:
             self._file = _open_at_last_line(self._path)
         except OSError as error:
-            raise _failed(self._path, error) from error
+            raise unwritable(self._path, error) from error
 
     def append(self, task: Task, outcome: Outcome) -> None:
         """Add the line of a task that has just ended; of many that end at once, before long."""
@@ -68,7 +68,7 @@ class ResultsFile:
         except OSError as error:
             with suppress(OSError):  # else the next run cuts the torn line away
                 self._file.truncate(self._file.seek(-written, os.SEEK_END))
-            raise _failed(self._path, error) from error
+            raise unwritable(self._path, error) from error
         self._waiting.clear()
         self._written_at = self._monotonic()
 
@@ -85,7 +85,7 @@ class ResultsFile:
         except OSError as error:
             with suppress(OSError):  # on a full disk every block counts
                 temporary.unlink()
-            raise _failed(self._path, error) from error
+            raise unwritable(self._path, error) from error
 
     def close(self) -> None:
         """Let go of the file; harmless when repeated."""
@@ -205,10 +205,3 @@ def _open_at_last_line(path: Path) -> BinaryIO:
         file.truncate(position)
     file.seek(0, os.SEEK_END)
     return file
-
-
-def _failed(path: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"cannot write {path} ({error.strerror or error}): free space or mend the permissions,"
-        " then run the same command again; the ledger has every result"
-    )

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from batchgen.errors import StorageError
+from batchgen.errors import unwritable
 from batchgen.types import Spooled
 
 HEAD_BYTES = 4096
@@ -72,12 +72,3 @@ class Spool:
                 view = view[file.write(view) :]
         except OSError as error:
             raise unwritable(self._path, error) from error
-
-
-def unwritable(path: Path, error: OSError) -> StorageError:
-    """What a person reads when a file below the output directory cannot be written."""
-    place = error.filename2 or error.filename or path
-    return StorageError(
-        f"cannot write {place} ({error.strerror or error}): free space or mend the"
-        " permissions, then run the same command again to go on"
-    )

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from itertools import count, groupby
 from pathlib import Path
 
-from batchgen.errors import StorageError
+from batchgen.errors import StorageError, unwritable
 from batchgen.grouping import Grouped
 from batchgen.media import MediaType, Size, dimensions, sniff
-from batchgen.spool import Spool, unwritable
+from batchgen.spool import Spool
 from batchgen.types import Artifact, Spooled
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
@@ -287,4 +287,4 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.rename(path)
     except OSError as error:
-        raise StorageError(f"cannot write {path} ({error.strerror or error})") from error
+        raise unwritable(path, error) from error

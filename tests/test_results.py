@@ -167,7 +167,7 @@ def test_a_rewrite_that_fails_leaves_the_live_file(results: ResultsFile, directo
         raise OSError(28, "No space left on device")
 
     results.append(a_task(5), succeeded())
-    with pytest.raises(StorageError, match=r"No space left.*the ledger has every result"):
+    with pytest.raises(StorageError, match=r"No space left.*free space, then run the same"):
         results.rewrite(breaking())
     assert [line["id"] for line in lines(directory)] == ["fox-5"]
     assert list((directory / ".batchgen").iterdir()) == []

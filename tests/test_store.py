@@ -355,7 +355,7 @@ def test_a_disk_that_fills_while_a_payload_arrives_is_a_storage_error(tmp_path: 
         [sys.executable, "-c", _FULL, tmp_path], capture_output=True, text=True, check=True
     )
     assert "File too large" in done.stdout
-    assert "free space or mend the permissions" in done.stdout
+    assert "free space, then run the same command again" in done.stdout
     assert temporary(tmp_path) == []
 
 

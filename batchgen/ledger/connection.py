@@ -5,7 +5,9 @@ from pathlib import Path
 from types import TracebackType
 
 from batchgen.errors import StorageError
-from batchgen.ledger.schema import migrate
+from batchgen.ledger.schema import migrate, refuse_other
+
+_LEAST_BYTES = 512
 
 
 class Transaction:
@@ -52,10 +54,11 @@ def _open(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
     try:
         db.row_factory = sqlite3.Row
+        refuse_other(db, str(path))  # before the journal's mode is written into somebody's file
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA temp_store = FILE")
-        migrate(db, str(path))
+        migrate(db)
     except BaseException:
         db.close()
         raise
@@ -73,13 +76,14 @@ def unusable(path: Path, error: sqlite3.Error) -> StorageError:
 def refuse_lost(path: Path) -> None:
     """Raise StorageError where results.jsonl tells of tasks and the file is gone or emptied.
 
-    SQLite would make a new one, and everything would be generated again.
+    SQLite takes a file that is smaller than its smallest page for an empty one; it would make a
+    new ledger, and everything would be generated again.
     """
     directory = path.parent.parent
     results = directory / "results.jsonl"
     try:
-        lost = not (path.exists() and path.stat().st_size)
-        if not (lost and results.exists() and results.stat().st_size):
+        lost = not path.exists() or path.stat().st_size < _LEAST_BYTES
+        if not (lost and results.is_file() and results.stat().st_size):
             return
     except OSError as error:
         raise StorageError(f"cannot look at {path} ({error.strerror or error})") from error

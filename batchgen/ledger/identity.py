@@ -8,7 +8,7 @@ import os
 import uuid
 from pathlib import Path
 
-from batchgen.errors import StorageError
+from batchgen.errors import StorageError, unwritable
 from batchgen.ledger import Ledger
 
 FILE_NAME = "identity"
@@ -49,4 +49,4 @@ def _write(path: Path, identity: str) -> None:
             os.fsync(file.fileno())
         temporary.rename(path)
     except OSError as error:
-        raise StorageError(f"cannot write {path} ({error.strerror or error})") from error
+        raise unwritable(path, error) from error

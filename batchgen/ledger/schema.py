@@ -109,11 +109,8 @@ ALTER TABLE runs ADD COLUMN resent INTEGER NOT NULL DEFAULT 0;
 MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTS, _KEYS)
 
 
-def migrate(db: sqlite3.Connection, path: str) -> None:
-    """Bring the file up to this version, one transaction a migration.
-
-    Raises StorageError for a file of a newer batchgen, and for one that is no ledger.
-    """
+def refuse_other(db: sqlite3.Connection, path: str) -> None:
+    """Raise StorageError for a file of a newer batchgen, and for one that is no ledger."""
     version = _number(db, "user_version")
     if version > len(MIGRATIONS):
         raise StorageError(
@@ -123,6 +120,11 @@ def migrate(db: sqlite3.Connection, path: str) -> None:
     foreign = _number(db, "application_id") != APPLICATION_ID
     if foreign and (version or db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()):
         raise StorageError(f"{path} is not a ledger of batchgen: choose another output directory")
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the file up to this version, one transaction a migration."""
+    version = _number(db, "user_version")
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         _apply(db, number, script)
 

@@ -76,8 +76,10 @@ def test_a_ledger_of_a_newer_batchgen_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_foreign_database_is_left_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "ledger.sqlite3", "CREATE TABLE mine (x);")
+    before = path.read_bytes()
     with pytest.raises(StorageError, match="is not a ledger of batchgen"):
         Ledger(path)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("content", [b"id,prompt\nfox,A fox\n" * 50, b"\0" * 9000])
@@ -100,10 +102,13 @@ async def test_a_ledger_that_lost_its_end_is_told_whenever_it_is_noticed(tmp_pat
         list(damaged.records())
 
 
-def test_an_emptied_ledger_beside_results_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [b"", b"SQLite format 3\0"])
+def test_an_emptied_ledger_beside_results_is_not_taken_for_a_new_one(
+    left: bytes, tmp_path: Path
+) -> None:
     with a_ledger(tmp_path) as ledger:
         pass
-    ledger.path.write_bytes(b"")
+    ledger.path.write_bytes(left)
     (tmp_path / "results.jsonl").write_text("{}\n")
     with pytest.raises(StorageError, match=r"gone or empty and .*results\.jsonl is not"):
         Ledger(ledger.path)

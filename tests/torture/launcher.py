@@ -18,13 +18,14 @@ import batchgen.commands.run
 import batchgen.transport  # noqa: F401  # loaded before the first fork
 from batchgen import catalog, cli
 from tests.torture.fault import Fault, arm
+from tests.torture.machine import Machine
 
 
 class Order(msgspec.Struct, frozen=True):
     """A run to be started.
 
     log: takes standard output and standard error. fault: where it ends itself by SIGKILL.
-    kill_after_s: when it is killed from outside.
+    kill_after_s: when it is killed from outside. machine: what is wrong with where it runs.
     """
 
     words: list[str]
@@ -32,6 +33,7 @@ class Order(msgspec.Struct, frozen=True):
     log: str
     fault: Fault | None = None
     kill_after_s: float | None = None
+    machine: Machine = Machine()
 
 
 def main() -> None:
@@ -63,6 +65,7 @@ def _run(order: Order) -> NoReturn:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.chdir(Path(order.cwd))
+    order.machine.put_in_place()
     if order.fault is not None:
         arm(order.fault)
     code = 70

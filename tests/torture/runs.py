@@ -19,10 +19,12 @@ import msgspec
 from tests.e2e.command import environment, results
 from tests.torture.fault import Fault
 from tests.torture.launcher import Order
+from tests.torture.machine import Machine
 from tests.torture.provider import Provider
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLED = -SIGKILL
+_SOUND = Machine()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +78,17 @@ class Job:
         return self.folder / "out"
 
     async def run(
-        self, *more: str, fault: Fault | None = None, kill_after_s: float | None = None
+        self,
+        *more: str,
+        fault: Fault | None = None,
+        kill_after_s: float | None = None,
+        machine: Machine = _SOUND,
     ) -> int:
         """Run it, to its end or until it is killed; return the exit code."""
         order = Order(
             ["run", "job.yaml", "--provider", "openai", "--base-url", self.provider.base_url,
              "-o", "out", "--concurrency", str(self.workers), "--quiet", *more],
-            str(self.folder), str(self.folder / "log"), fault, kill_after_s,
+            str(self.folder), str(self.folder / "log"), fault, kill_after_s, machine,
         )  # fmt: skip
         return await asyncio.to_thread(self.launcher.ended, order)
 
@@ -110,6 +116,14 @@ class Job:
         assert set(kept) <= set(made)
         hashes = [hashlib.sha256(data).hexdigest() for data in kept]
         assert hashes == [artifact["sha256"] for artifact in artifacts]
+
+    def told(self) -> str:
+        """What the runs have written, which is not kept."""
+        log = self.folder / "log"
+        text = log.read_text()
+        log.unlink()
+        assert "Traceback" not in text, text
+        return text
 
     def _files(self) -> set[str]:
         paths = (path.relative_to(self.out) for path in self.out.rglob("*") if path.is_file())

@@ -1,0 +1,222 @@
+"""Machines that fail a run: it says what to do, nothing is lost, and the next run goes on."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import results
+from tests.given import until
+from tests.torture.machine import Machine
+from tests.torture.provider import Provider
+from tests.torture.runs import Job, Launcher, a_job
+
+_NOBODY = 65534
+_LEDGER = ".batchgen/ledger.sqlite3"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that everybody may enter."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def small(folder: Path, launcher: Launcher, provider: Provider) -> Job:
+    return a_job(folder, launcher, provider, tasks=6, workers=2, seed=3)
+
+
+@pytest.mark.parametrize(
+    ("machine", "message"),
+    [
+        (Machine(most_bytes=0), ""),  # a log file has no room either
+        (Machine(most_bytes=20_000), "check the disk"),
+        (Machine(most_bytes=80_000), "free space"),
+        (Machine(most_files=12), "check the disk"),
+        (Machine(most_files=14), "ulimit -n"),
+    ],
+    ids=repr,
+)
+async def test_a_full_disk_or_too_few_open_files_end_the_run_and_the_next_one_goes_on(
+    machine: Machine, message: str, tmp_path: Path, launcher: Launcher
+) -> None:
+    async with Provider(seed=3) as provider:
+        job = small(tmp_path, launcher, provider)
+
+        assert await job.run(machine=machine) == 4
+        assert message in job.told()
+
+        await job.finish()
+        assert provider.doubles == 0
+
+
+async def test_a_run_with_few_open_files_takes_fewer_at_once(
+    tmp_path: Path, launcher: Launcher
+) -> None:
+    async with Provider() as provider:
+        job = small(tmp_path, launcher, provider)
+        assert await job.run(machine=Machine(most_files=40)) == 0
+
+
+async def test_a_clock_that_was_set_back_changes_nothing(
+    tmp_path: Path, launcher: Launcher
+) -> None:
+    async with Provider() as provider:
+        job = small(tmp_path, launcher, provider)
+        assert await job.run("--limit", "3") == 0
+        assert await job.run(machine=Machine(clock_behind_s=3 * 86400.0)) == 0
+        assert all(line["duration_s"] >= 0 for line in results(job.out))
+        await job.finish()
+        assert len(provider.made) == 6
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="nobody else may take on another user's rights")
+async def test_a_directory_that_may_not_be_written_is_told(
+    folder: Path, launcher: Launcher
+) -> None:
+    async with Provider() as provider:
+        job = small(folder, launcher, provider)
+        (folder / "log").touch(0o666)
+        job.out.mkdir(0o755)
+
+        assert await job.run(machine=Machine(user=_NOBODY)) == 4
+
+        assert "mend the permissions" in job.told()
+        assert provider.made == {}
+        await job.finish()
+
+
+@pytest.mark.parametrize("name", ["", ".batchgen", ".batchgen/tmp"])
+async def test_a_file_where_a_folder_should_be_is_told_and_left_alone(
+    name: str, tmp_path: Path, launcher: Launcher
+) -> None:
+    async with Provider() as provider:
+        job = small(tmp_path, launcher, provider)
+        in_the_way = job.out / name
+        in_the_way.parent.mkdir(parents=True, exist_ok=True)
+        in_the_way.write_text("mine")
+
+        assert await job.run() == 4
+
+        assert "move what is in its place away" in job.told()
+        assert (in_the_way.read_text(), provider.made) == ("mine", {})
+        in_the_way.unlink()
+        await job.finish()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("results.jsonl", "move what is in its place away"),
+        ("summary.json", "move what is in its place away"),
+        (_LEDGER, "check the disk and the permissions"),
+        (".batchgen/lock", "move what is in its place away"),
+        (".batchgen/identity", "remove it"),
+    ],
+)
+async def test_a_folder_where_a_file_should_be_is_told(
+    name: str, message: str, tmp_path: Path, launcher: Launcher
+) -> None:
+    async with Provider(honours_keys=False) as provider:
+        job = small(tmp_path, launcher, provider)
+        (job.out / name).mkdir(parents=True)
+
+        assert await job.run() == 4
+
+        assert message in job.told()
+        (job.out / name).rmdir()
+        await job.finish()
+        assert provider.doubles == 0
+
+
+def _garbage(ledger: Path) -> None:
+    ledger.write_bytes(b"no database" * 1000)
+
+
+def _torn(ledger: Path) -> None:
+    ledger.write_bytes(ledger.read_bytes()[: 3 * 4096])
+
+
+def _foreign(ledger: Path) -> None:
+    ledger.unlink()
+    with closing(sqlite3.connect(ledger)) as other:
+        other.execute("CREATE TABLE songs (name TEXT)")
+
+
+def _newer(ledger: Path) -> None:
+    with closing(sqlite3.connect(ledger)) as db:
+        db.execute("PRAGMA user_version = 999")
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (_garbage, "verify out --rebuild"),
+        (_torn, "verify out --rebuild"),
+        (_foreign, "is not a ledger of batchgen"),
+        (_newer, "upgrade batchgen"),
+    ],
+)
+async def test_a_ledger_that_is_damaged_or_foreign_stops_the_run_before_anything_is_sent(
+    harm: Callable[[Path], None], message: str, tmp_path: Path, launcher: Launcher
+) -> None:
+    async with Provider(honours_keys=False) as provider:
+        job = small(tmp_path, launcher, provider)
+        assert await job.run("--limit", "3") == 0
+        ledger = job.out / _LEDGER
+        sound = ledger.read_bytes()
+        harm(ledger)
+        harmed = ledger.read_bytes()
+
+        assert await job.run() == 4
+
+        assert message in job.told()
+        assert ledger.read_bytes() == harmed
+        assert len(provider.made) == 3
+        ledger.write_bytes(sound)
+        await job.finish()
+        assert (len(provider.made), provider.doubles) == (6, 0)
+
+
+async def _begun(job: Job, *, generations: int) -> "asyncio.Task[int]":
+    """A run that has come so far."""
+    running = asyncio.create_task(job.run())
+    await until(lambda: len(job.provider.made) >= generations)
+    return running
+
+
+async def test_a_directory_that_is_moved_away_ends_the_run_and_comes_back_whole(
+    tmp_path: Path, launcher: Launcher
+) -> None:
+    async with Provider(latency_s=0.01) as provider:
+        job = small(tmp_path, launcher, provider)
+        running = await _begun(job, generations=3)
+        job.out.rename(tmp_path / "elsewhere")
+
+        assert await running == 4
+
+        assert "put the output directory back" in job.told()
+        shutil.rmtree(job.out, ignore_errors=True)
+        (tmp_path / "elsewhere").rename(job.out)
+        await job.finish()
+        assert provider.doubles == 0
+
+
+async def test_a_directory_that_is_deleted_ends_the_run(tmp_path: Path, launcher: Launcher) -> None:
+    async with Provider(latency_s=0.01) as provider:
+        job = small(tmp_path, launcher, provider)
+        running = await _begun(job, generations=3)
+        job.out.rename(tmp_path / "gone")
+        shutil.rmtree(tmp_path / "gone")
+
+        assert await running == 4
+
+        assert "put the output directory back" in job.told()
+        await job.finish()
