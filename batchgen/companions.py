@@ -16,10 +16,10 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from batchgen.errors import unwritable
 from batchgen.job import Conversion, Extras
 from batchgen.labels import story_of
 from batchgen.media import dimensions, sniff
-from batchgen.spool import unwritable
 from batchgen.store import make_folder
 from batchgen.types import Artifact, Outcome, Record, Task
 

@@ -12,7 +12,7 @@ from typing import BinaryIO, TextIO
 
 import msgspec
 
-from batchgen.errors import unwritable
+from batchgen.errors import StorageError, unwritable
 from batchgen.types import Artifact, Json, Outcome, Record, Status, Task
 
 SCHEMA = 1

@@ -152,12 +152,13 @@ INSTANTS = (
         _NOTHING, "batchgen.store:LocalStore.settle", after=False,
     ),
     Instant(
-        "before its line of `results.jsonl`", Stage.DONE, "all but the line",
+        "its line of `results.jsonl` is next", Stage.DONE, "all but the line",
         "writes the line when it ends",
         "batchgen.results:ResultsFile.append", after=False,
     ),
     Instant(
-        "after its line of `results.jsonl`", Stage.DONE, "all of it", _NOTHING,
+        "its line is given to be written", Stage.DONE, "all of it, perhaps not the line",
+        "writes the line when it ends",
         "batchgen.results:ResultsFile.append",
     ),
     Instant(
