@@ -162,6 +162,10 @@ INSTANTS = (
         "batchgen.results:ResultsFile.append",
     ),
     Instant(
+        "its sidecar is next", Stage.DONE, "all but the sidecar", "makes it when it ends",
+        "batchgen.companions:Companions._make", after=False,
+    ),
+    Instant(
         "`results.jsonl` is about to be put in order", Stage.DONE, "the lines as tasks ended",
         "puts them in order", "batchgen.results:ResultsFile.rewrite", turn=1, after=False,
     ),

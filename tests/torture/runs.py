@@ -7,7 +7,7 @@ import random
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,11 +85,25 @@ class Job:
         machine: Machine = _SOUND,
     ) -> int:
         """Run it, to its end or until it is killed; return the exit code."""
-        order = Order(
-            ["run", "job.yaml", "--provider", "openai", "--base-url", self.provider.base_url,
-             "-o", "out", "--concurrency", str(self.workers), "--quiet", *more],
-            str(self.folder), str(self.folder / "log"), fault, kill_after_s, machine,
+        words = (
+            "run", "job.yaml", "--provider", "openai", "--base-url", self.provider.base_url,
+            "-o", "out", "--concurrency", str(self.workers), "--quiet", *more,
         )  # fmt: skip
+        return await self._command(words, fault, kill_after_s, machine)
+
+    async def verify(self) -> int:
+        """Hold the ledger against the files; return the exit code."""
+        return await self._command(("verify", "out"))
+
+    async def _command(
+        self,
+        words: Sequence[str],
+        fault: Fault | None = None,
+        kill_after_s: float | None = None,
+        machine: Machine = _SOUND,
+    ) -> int:
+        folder = str(self.folder)
+        order = Order(list(words), folder, f"{folder}/log", fault, kill_after_s, machine)
         return await asyncio.to_thread(self.launcher.ended, order)
 
     async def finish(self) -> None:
@@ -102,7 +116,8 @@ class Job:
             (name, "succeeded") for name, _ in self.tasks
         ]
         stored = {artifact["path"] for line in lines for artifact in line["artifacts"]}
-        assert stored | {"results.jsonl", "summary.json"} == self._files()
+        sidecars = {f"{path}.json" for path in stored}
+        assert stored | sidecars | {"results.jsonl", "summary.json"} == self._files()
         assert list((self.out / ".batchgen" / "tmp").iterdir()) == []
         for line in lines:
             self._check(line)
@@ -152,6 +167,7 @@ def a_job(  # what makes a job
             {"id": f"t{number}", "prompt": f"picture {number}", "response_format": form}
         )  # fmt: skip
     job = {
+        "output": {"sidecar": True},
         "defaults": {"model": "dall-e-3", "n": images},
         "retry": {"backoff": {"initial": "1ms", "max": "5ms"}},
         "prompts": rows,

@@ -55,5 +55,6 @@ async def _torture(
 
         await job.finish()
 
+        assert await job.verify() == 0
         assert killed > 0
         assert provider.doubles <= (0 if honours_keys else _WORKERS * killed)
