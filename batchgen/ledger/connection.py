@@ -8,6 +8,16 @@ from batchgen.errors import StorageError
 from batchgen.ledger.schema import migrate, refuse_other
 
 _LEAST_BYTES = 512
+_PRIMARY = 0xFF  # extended codes hold more: https://sqlite.org/rescode.html
+_DAMAGED = "put it back from a copy, or have {rebuild} make a new one"
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "free space, then run the same command again to go on",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+}
+_ANY_REMEDY = (
+    "check the disk and the permissions; if the file is damaged, {rebuild} makes a new one"
+)
 
 
 class Transaction:
@@ -67,9 +77,10 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def unusable(path: Path, error: sqlite3.Error) -> StorageError:
     """What a person reads when SQLite refuses."""
+    remedy = _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & _PRIMARY, _ANY_REMEDY)
+    rebuild = f"`batchgen verify {path.parent.parent} --rebuild`"
     return StorageError(
-        f"the ledger {path} cannot be used ({error}): check the disk and the permissions; if the"
-        f" file is damaged, `batchgen verify {path.parent.parent} --rebuild` makes a new one"
+        f"the ledger {path} cannot be used ({error}): {remedy.format(rebuild=rebuild)}"
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -53,6 +54,40 @@ async def test_a_full_disk_or_too_few_open_files_end_the_run_and_the_next_one_go
         assert await job.run(machine=machine) == 4
         assert message in job.told()
 
+        await job.finish()
+        assert provider.doubles == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, too small for the job."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if _mount("-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)):
+        pytest.skip("a file system may not be mounted here")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def _mount(*words: str) -> int:
+    return subprocess.run(["mount", *words], check=False, capture_output=True).returncode
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("kilobytes", [8, 40, 100, 140, 160, 200, 260, 300, 400, 500, 700, 900])
+async def test_a_disk_of_any_size_that_is_full_loses_nothing(
+    kilobytes: int, tmp_path: Path, small_disk: Path, launcher: Launcher
+) -> None:
+    async with Provider(seed=3) as provider:
+        (small_disk / "log").symlink_to(tmp_path / "log")
+        job = a_job(small_disk, launcher, provider, tasks=12, workers=4, seed=3)
+        assert _mount("-o", f"remount,size={kilobytes}k", str(small_disk)) == 0
+
+        assert [await job.run(), await job.run()] == [4, 4]
+
+        assert (tmp_path / "log").read_text().count("free space") == 2
+        assert _mount("-o", "remount,size=20m", str(small_disk)) == 0
+        (tmp_path / "log").unlink()
         await job.finish()
         assert provider.doubles == 0
 
