@@ -1,5 +1,6 @@
 """What can be wrong with the machine that a run is started on."""
 
+import errno
 import os
 import resource
 from datetime import datetime, timedelta
@@ -15,12 +16,14 @@ class Machine(msgspec.Struct, frozen=True):
     most_bytes: that a file may have; more is refused, as a full disk does.
     most_files: that may be open. user: whose rights the run has.
     clock_behind_s: seconds by which the clock was set back.
+    links: whether files may have two names.
     """
 
     most_bytes: int | None = None
     most_files: int | None = None
     user: int | None = None
     clock_behind_s: float = 0.0
+    links: bool = True
 
     def put_in_place(self) -> None:
         """Make this process's machine such a one."""
@@ -34,6 +37,12 @@ class Machine(msgspec.Struct, frozen=True):
             os.setuid(self.user)
         if self.clock_behind_s:
             _set_back(timedelta(seconds=self.clock_behind_s))
+        if not self.links:
+            os.link = _no_link  # type: ignore[assignment]  # in this process alone
+
+
+def _no_link(source: str, target: str) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted", source, None, target)
 
 
 def _set_back(span: timedelta) -> None:

@@ -14,9 +14,10 @@ import pytest
 
 from tests.e2e.command import results
 from tests.given import until
+from tests.torture.fault import Fault
 from tests.torture.machine import Machine
 from tests.torture.provider import Provider
-from tests.torture.runs import Job, Launcher, a_job
+from tests.torture.runs import KILLED, Job, Launcher, a_job
 
 _NOBODY = 65534
 _LEDGER = ".batchgen/ledger.sqlite3"
@@ -110,6 +111,25 @@ async def test_a_clock_that_was_set_back_changes_nothing(
         assert all(line["duration_s"] >= 0 for line in results(job.out))
         await job.finish()
         assert len(provider.made) == 6
+
+
+async def test_without_hard_links_an_orphan_stays_beside_the_artifact_and_is_told_by_verify(
+    tmp_path: Path, launcher: Launcher
+) -> None:
+    exfat = Machine(links=False)
+    placed = Fault("batchgen.store:LocalStore._place", 2, after=True)
+    async with Provider(honours_keys=False) as provider:
+        job = a_job(tmp_path, launcher, provider, tasks=3, workers=1, urls=True)
+        assert await job.run(machine=exfat, fault=placed) == KILLED
+
+        assert await job.run(machine=exfat) == 0
+
+        assert [line["artifacts"][0]["path"] for line in results(job.out)] == [
+            "t0-1.png", "t1-1~2.png", "t2-1.png"
+        ]  # fmt: skip
+        assert provider.doubles == 0
+        assert await job.verify() == 1
+        assert "extra    t1-1.png" in job.told()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="nobody else may take on another user's rights")
