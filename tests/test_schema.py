@@ -27,6 +27,7 @@ _BEYOND_TYPES = {
     ("", "provider"): st.sampled_from(["aimlapi", "openai", "simulator"]),
     ("", "defaults"): st.just({"model": "flux/schnell"}),
     ("", "prompts"): st.just(["A fox"]),
+    ("", "output"): st.just({"filename": "{sku}/{id}-{n}.{ext}", "sidecar": True}),
     ("output", "filename"): st.just("{sku}/{id}-{n}.{ext}"),
 }
 # A section with keys that are required is drawn as a whole.
