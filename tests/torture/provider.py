@@ -14,6 +14,7 @@ from aiohttp import web
 from tests.given import a_png
 
 _PIECES = 4  # that a file or reply is sent in
+_SMALL_BYTES = 2_000
 _LARGE_BYTES = 150_000  # more than is kept in memory, so that a temporary file is written to
 
 
@@ -89,8 +90,8 @@ class Provider:
         return await self._in_pieces(request, body.body, "application/json")
 
     def _picture(self) -> bytes:
-        size = self._random.choice((100, _LARGE_BYTES))
-        return a_png(256, 256, pixel=self._random.randbytes(max(1, size // 99)))
+        size = self._random.choice((_SMALL_BYTES, _LARGE_BYTES))
+        return a_png(256, 256, pixel=self._random.randbytes(size // 99))
 
     def _item(self, order: dict[str, Any], picture: bytes) -> dict[str, str]:
         if order.get("response_format") == "b64_json":
