@@ -127,7 +127,8 @@ class Job:
         artifacts = line["artifacts"]
         made = self.provider.pictures_of(line["prompt"])
         kept = [(self.out / artifact["path"]).read_bytes() for artifact in artifacts]
-        assert len(set(kept)) == len(kept) == self.images
+        assert len(kept) == self.images, line
+        assert len(set(kept)) == len(kept)
         assert set(kept) <= set(made)
         hashes = [hashlib.sha256(data).hexdigest() for data in kept]
         assert hashes == [artifact["sha256"] for artifact in artifacts]
