@@ -272,8 +272,10 @@ class Summary:
         done = _of(self.tasks.succeeded, self.tasks.total)
         causes = f" ({self.failures[0].cause})" if self.failures else ""
         title = one_line(self._title(), _MESSAGE_WIDTH)
-        where = PurePath(self.output, "summary.json")
-        return f"{title}; {done} succeeded, {', '.join(told) or 'none failed'}{causes}; see {where}"
+        steps = dict(self._next_steps())
+        where = f"see {PurePath(self.output, 'summary.json')}"
+        goes_on = f"go on with: {steps['go on']}" if "go on" in steps else where
+        return f"{title}; {done} succeeded, {', '.join(told) or 'none failed'}{causes}; {goes_on}"
 
     def _title(self) -> str:
         words = "finished, not all succeeded," if self.ending is Ending.INCOMPLETE else self.ending

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -304,3 +305,20 @@ def test_a_narrow_summary_keeps_commands_whole() -> None:
     command = next(line for line in lines if "--retry-failed" in line)
     assert shlex.split(command)[3:] == ["my products.csv", "--retry-failed", "invalid_request"]
     assert all(len(line) <= 40 for line in lines if "batchgen run" not in line)
+
+
+def test_a_line_for_cron_tells_what_to_do_next() -> None:
+    ended = mixed_summary()
+    halted = replace(
+        ended,
+        ending=Ending.HALTED,
+        reason="max_cost of $2.00\nis reached",
+        tasks=JobCounts(10, succeeded=2, pending=8),
+        failures=(),
+    )
+    assert ended.to_line().startswith("spring: finished, not all succeeded, after 12 min 05 s; ")
+    assert ended.to_line().endswith("; see out/spring/summary.json")
+    assert halted.to_line() == (
+        "spring: halted after 12 min 05 s: max_cost of $2.00 is reached; 2 of 10 succeeded,"
+        " 8 pending; go on with: batchgen run 'my products.csv'"
+    )

@@ -60,10 +60,11 @@ def run_command(arguments: argparse.Namespace) -> int:
             ).run()
         finally:
             progress.close()
-    if not arguments.quiet and arguments.log_format == "text":
+    if arguments.quiet:
+        if summary.exit_code:
+            sys.stderr.write(f"batchgen: {summary.to_line()}\n")
+    elif arguments.log_format == "text":
         sys.stderr.write(summary.to_text(shutil.get_terminal_size().columns))
-    if arguments.quiet and summary.exit_code:
-        sys.stderr.write(f"batchgen: {summary.to_line()}\n")
     if arguments.report:
         _report(manifest.job.output_dir, quiet=arguments.quiet or arguments.log_format == "json")
     _give_notice(arguments, summary)
