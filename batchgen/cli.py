@@ -206,6 +206,14 @@ def _add_request(group: "argparse._ArgumentGroup") -> None:
         metavar="KEY=VALUE",
         help="any request parameter, for every row; repeatable",
     )
+    group.add_argument(
+        "--allow-files",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="send input files from below DIR too, besides the manifest's folder; repeatable",
+    )
     group.add_argument("--no-check", action="store_true", help="send without the models' checks")
 
 

@@ -16,7 +16,8 @@ class Dialect:
     def __init__(self, job: Job) -> None:
         self._provider = job.provider
         self._splits = job.check
-        self._last: tuple[str, catalog.Model | None] = ("", None)  # most jobs have one model
+        # Most jobs have one model.
+        self._last: tuple[str, str, catalog.Model | None] = ("", "", None)
 
     def requests(self, task: Task) -> tuple[HttpRequest, ...]:
         """What is sent for a task, in this order: several where it wants more images than one
@@ -39,6 +40,8 @@ class Dialect:
         return replace(found, cost_usd=model.token_cost(found.tokens))
 
     def _model(self, task: Task) -> catalog.Model | None:
-        if self._last[0] != task.model:
-            self._last = (task.model, catalog.find(task.model, self._provider.catalog))
-        return self._last[1]
+        if self._last[:2] != (task.model, task.endpoint):
+            model = catalog.find(task.model, self._provider.catalog)
+            model = None if model is None else model.of_family(task.endpoint)
+            self._last = (task.model, task.endpoint, model)
+        return self._last[2]

@@ -4,10 +4,11 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, TypeAlias
+from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
 Family: TypeAlias = Literal["image", "video", "audio", "model"]
 Size: TypeAlias = tuple[int, int]
+FAMILIES: tuple[Family, ...] = get_args(Family)
 
 _SVG_BYTES = 64 * 1024  # where the root element has begun and ended
 _META_BYTES = 1024 * 1024  # colour profiles stand in it; the pictures do not

@@ -7,7 +7,9 @@ from typing import TypeAlias
 
 from batchgen import catalog
 from batchgen.dialect import Dialect
+from batchgen.encoding import shown as shown_body
 from batchgen.errors import BatchgenError, ManifestError
+from batchgen.inputs import InputFiles
 from batchgen.job import Flags, Job, read_job
 from batchgen.manifest.rows import read_rows
 from batchgen.manifest.source import Format, Source, format_of
@@ -47,16 +49,18 @@ class Manifest:
 
     referenced: variables that the job file's prompts name.
     problems: what is wrong with the job file itself.
+    files: the files that rows name; each is looked at once, however often rows are read.
     """
 
     source: Source
     job: Job
     referenced: frozenset[str] = frozenset()
     problems: tuple[Problem, ...] = ()
+    files: InputFiles = field(default_factory=InputFiles)
 
     def tasks(self, *, check: bool = True) -> Iterator[Task | Problem]:
         """The tasks in order; `check` holds them against the catalogue."""
-        expander = Expander(self.job, referenced=self.referenced, check=check)
+        expander = Expander(self.job, referenced=self.referenced, check=check, files=self.files)
         for item in self._rows():
             if isinstance(item, Problem):
                 yield item
@@ -126,15 +130,16 @@ class Manifest:
 
 def open_manifest(source: Source, flags: Flags) -> Manifest:
     """Read a job's settings, or those that flags give to a bare list of rows."""
+    files = InputFiles(Path(source.label).parent, flags.allow_files)
     if source.format is not Format.YAML:
         job, problems = read_job({}, {}, source.label, flags)
-        return Manifest(source, job, problems=tuple(problems))
+        return Manifest(source, job, problems=tuple(problems), files=files)
     settings = load_settings(source)
     job, problems = read_job(settings.values, settings.lines, source.label, flags)
     problems = [*settings.problems, *problems]
     if ("prompts",) not in settings.lines and not problems:
         problems.append(Problem(source.label, 1, "no `prompts`: a job needs a list of them"))
-    return Manifest(source, job, settings.referenced, tuple(problems))
+    return Manifest(source, job, settings.referenced, tuple(problems), files)
 
 
 @dataclass(slots=True)
@@ -210,7 +215,11 @@ class Plan:
             "models": {model: share.tasks for model, share in self.models.items()},
             "by_model": {model: share.to_json() for model, share in self.models.items()},
             "requests": [
-                {"method": request.method, "path": request.path, "body": dict(request.body)}
+                {
+                    "method": request.method,
+                    "path": request.path,
+                    "body": shown_body(request.body, multipart=request.multipart),
+                }
                 for request in self.requests
             ],
         }

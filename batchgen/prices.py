@@ -34,7 +34,7 @@ class Prices:
     def _catalogued(self, task: Task) -> float | None:
         model = catalog.find(task.model, self._catalog)
         try:
-            return None if model is None else model.price(task.params)
+            return None if model is None else model.of_family(task.endpoint).price(task.params)
         except OverflowError:  # a count of hundreds of digits that nobody checked
             return None
 

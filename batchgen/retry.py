@@ -96,6 +96,7 @@ BUILT_IN: tuple[Rule, ...] = (
     Rule(Verb.RETRY, "connection", faults=frozenset({FaultKind.CONNECTION})),
     Rule(Verb.RETRY, "bad_response", faults=frozenset({FaultKind.BAD_RESPONSE}), attempts=3),
     Rule(Verb.FAIL, "unsafe_url", faults=frozenset({FaultKind.UNSAFE_URL})),
+    Rule(Verb.FAIL, "input_file", faults=frozenset({FaultKind.INPUT_FILE})),
     Rule(Verb.FAIL, "bad_response"),
 )
 

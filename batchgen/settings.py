@@ -239,6 +239,7 @@ PROVIDER: Mapping[str, Setting] = {
     "idempotency_header": Setting(header, "Idempotency-Key", "its header's name, or off"),
     "client_id_header": Setting(header, "off", "a second header for the same key, for its logs"),
     "headers": Setting(mapping, "none", "of every request; `${VAR}` is read from the environment"),
+    "catalog": Setting(one_of("aimlapi", "openai"), "aimlapi", "whose models it has, for checks"),
     "paths": Setting(mapping, "none", "where endpoints answer instead: {images: /v1/img}"),
     "ca_file": Setting(text, "none", "trusted certificates (PEM) besides the system's"),
     "insecure": Setting(flag, "false", "plain http to a host that is neither local nor private"),

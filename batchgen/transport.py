@@ -14,11 +14,11 @@ from typing import Self
 from urllib.parse import urljoin
 
 import aiohttp
-import msgspec
 import yarl
 from multidict import CIMultiDict
 
 from batchgen import __version__
+from batchgen.encoding import body_of
 from batchgen.errors import UsageError
 from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url
 from batchgen.job import Timeouts
@@ -26,6 +26,7 @@ from batchgen.pieces import Body, Helpers
 from batchgen.proxy import proxy_for
 from batchgen.stream import PayloadDecoder, PayloadError, PayloadSink
 from batchgen.types import FaultKind, HttpRequest, HttpResponse, NetworkFault, Reply, Spooled
+from batchgen.upload import Upload
 
 CHUNK_BYTES = 256 * 1024
 MOST_PAYLOAD_BYTES = 512 * 1024 * 1024
@@ -34,8 +35,6 @@ _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ACCEPT = {"Accept": "application/json"}
 _AGENT = {"User-Agent": f"batchgen/{__version__}"}
-
-_encode = msgspec.json.encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ class AiohttpTransport:
         self._open_sink = open_sink
         self._connections = connections
         self._guard = Guard(service.base_url)
-        self._headers = CIMultiDict({"Content-Type": "application/json", **_ACCEPT})
+        self._headers = CIMultiDict(_ACCEPT)
         if service.api_key:
             self._headers["Authorization"] = f"Bearer {service.api_key}"
         self._headers.update(service.headers)
@@ -132,10 +131,14 @@ class AiohttpTransport:
 
         Raises StorageError when a payload cannot be written.
         """
-        headers = self._headers
-        if idempotency_key and self._service.key_headers:
-            headers = headers.copy()
+        headers = self._headers.copy()
+        if idempotency_key:
             headers.update(dict.fromkeys(self._service.key_headers, idempotency_key))
+        body = body_of(request)
+        upload = Upload(body)
+        if request.method != "GET":
+            headers["Content-Type"] = body.content_type
+            headers["Content-Length"] = str(body.size_bytes)
         url, proxy = self._address(request.path)
         try:
             async with (
@@ -143,7 +146,7 @@ class AiohttpTransport:
                 self._api.request(
                     request.method,
                     url,
-                    data=None if request.method == "GET" else _encode(request.body),
+                    data=None if request.method == "GET" else upload.data(),
                     headers=headers,
                     allow_redirects=False,
                     proxy=proxy,
@@ -153,7 +156,7 @@ class AiohttpTransport:
                     response, Body(response.content, patience, self._service.timeouts.stall_s)
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return _fault(error)
+            return upload.fault or _fault(error)
 
     def _address(self, path: str) -> tuple[yarl.URL, str | None]:
         """The URL of a path below the provider's host, and the proxy that leads there."""

@@ -51,13 +51,33 @@ class Row(msgspec.Struct, frozen=True):
     textual: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file of this machine that a request sends along.
+
+    path: with links resolved. name: as the row has it. media_type: as its bytes tell.
+    sha256: of the bytes that were looked at, which are the only ones that may be sent.
+    """
+
+    path: Path
+    name: str
+    size_bytes: int
+    sha256: str
+    media_type: str
+
+
+InputItem: TypeAlias = "Json | LocalFile"
+Input: TypeAlias = "InputItem | tuple[InputItem, ...]"
+
+
 class Task(msgspec.Struct, frozen=True):
     """A checked row (one of its copies) with a stable key.
 
     key: 32 hex digits, from the id or else from the request and its occurrence number.
     digest: 32 hex digits over the resolved request; a change under one key is an edited row.
     filename: path below the output directory with `{n}` and `{ext}` still open.
-    params: the request's fields besides `model` and `prompt`.
+    params: the request's fields besides `model` and `prompt`; a file is told by its path.
+    inputs: those of the parameters that name files, with the files in their places.
     """
 
     key: str
@@ -72,15 +92,21 @@ class Task(msgspec.Struct, frozen=True):
     params: Mapping[str, Json]
     vars: Mapping[str, Json]
     filename: str
+    inputs: Mapping[str, Input] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """What an endpoint wants sent: a path below the provider's host, and a JSON body."""
+    """What an endpoint wants sent: a path below the provider's host, and the body's fields.
+
+    multipart: the body is a form, with files as they are; else it is JSON, with files as `data:`
+        URLs.
+    """
 
     method: str
     path: str
-    body: Mapping[str, Json]
+    body: Mapping[str, Input]
+    multipart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +158,7 @@ class FaultKind(StrEnum):
     CONNECTION = "connection"
     BAD_RESPONSE = "bad_response"
     UNSAFE_URL = "unsafe_url"  # a reply pointed to where nothing may be fetched from
+    INPUT_FILE = "input_file"  # a file to be sent is gone, or is not the one that was looked at
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ LAYERS = (
     {"text", "media", "descriptors", "streams", "grouping", "pieces", "spool", "expiry"},
     {"summary", "embedding", "parsing"},
     {"settings", "quotes", "stream", "guard", "proxy", "endpoints", "catalog", "manifest"},
+    {"inputs", "encoding"},
+    {"upload"},
     {"job", "retry"},
     {"tasks", "prices", "schema", "dialect", "notices"},
     {"plan"},

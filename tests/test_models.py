@@ -39,6 +39,36 @@ def test_the_table_tells_what_to_choose_by(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "model_id"),
+    [
+        ("Flux Pro v1.1 Ultra", "flux-pro/v1.1-ultra"),
+        ("FLUX Realism", "flux-realism"),
+        ("Flux Schnell", "flux/schnell"),
+        ("Flux dev image-to-image", "flux/dev/image-to-image"),
+        ("Imagen 3", "imagen-3.0-generate-002"),
+        ("Imagen 3.0", "imagen-3.0-generate-002"),
+        ("DALL·E 2", "dall-e-2"),
+        ("DALL-E 3", "dall-e-3"),
+        ("Recraft v3", "recraft-v3"),
+        ("Stable Diffusion v3 medium", "stable-diffusion-v3-medium"),
+        ("Stable Diffusion v3.5 large", "stable-diffusion-v35-large"),
+    ],
+)
+def test_models_are_found_by_the_names_that_people_have_for_them(name: str, model_id: str) -> None:
+    assert model_id in [model.id for model in catalog.search(name)]
+    assert catalog.suggest(name) == model_id
+
+
+def test_a_name_that_fits_one_model_shows_it_and_one_that_fits_several_lists_them(
+    tmp_path: Path,
+) -> None:
+    assert batchgen("models", "Imagen 3", cwd=tmp_path).out.startswith("imagen-3.0-generate-002")
+    ended = batchgen("models", "gpt image", cwd=tmp_path)
+    assert ended.code == 2
+    assert "openai/gpt-image-1, openai/gpt-image-1-5" in ended.err
+
+
 def test_a_search_that_finds_nothing_says_so(tmp_path: Path) -> None:
     ended = batchgen("models", "--search", "zzz", cwd=tmp_path)
     assert (ended.code, ended.out) == (2, "")
@@ -56,6 +86,7 @@ def test_a_model_of_openai_is_priced_by_its_tokens(tmp_path: Path) -> None:
     ended = batchgen("models", "gpt-image-1", "--provider", "openai", cwd=tmp_path)
     assert "for a million tokens" in ended.out
     assert "response_format" not in ended.out
+    assert "where a row gives it a picture:" in ended.out
 
 
 def test_json_is_for_programs(tmp_path: Path) -> None:

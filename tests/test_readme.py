@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.command import batchgen
+from tests.given import a_png
 from tests.readme_tables import PAGES, README, filled, tables
 
 
@@ -38,6 +39,21 @@ def test_the_example_job_of_the_readme_plans(tmp_path: Path) -> None:
 
     assert ended.code == 0, ended.err
     assert "10 tasks" in ended.out
+
+
+def test_the_examples_of_the_models_page_plan(tmp_path: Path) -> None:
+    blocks = (README.parent / "docs" / "models.md").read_text().split("```yaml\n")[1:]
+    (tmp_path / "pics").mkdir()
+    for name in ("pics/car.jpg", "pics/A.jpg", "cat.png", "where.png"):
+        (tmp_path / name).write_bytes(a_png())
+    (tmp_path / "cars.csv").write_text("name,sku\nA bus,A\n")
+    for number, block in enumerate(blocks):
+        text = block.split("```", 1)[0]
+        rest = "" if "prompts:" in text else "prompts: [{prompt: A fox, model: gpt-image-1}]\n"
+        (tmp_path / f"{number}.yaml").write_text(text + rest)
+        ended = batchgen("plan", f"{number}.yaml", cwd=tmp_path)
+        assert (ended.code, ended.err) == (0, ""), block
+    assert len(blocks) == 3
 
 
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["--version"]])

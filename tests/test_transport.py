@@ -8,6 +8,7 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from aiohttp import web
 from batchgen.errors import UsageError
 from batchgen.store import LocalStore
 from batchgen.transport import AiohttpTransport, Service
-from batchgen.types import FaultKind, HttpRequest, HttpResponse, NetworkFault, Spooled
+from batchgen.types import FaultKind, HttpRequest, HttpResponse, LocalFile, NetworkFault, Spooled
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REQUEST = HttpRequest("POST", "/v1/images/generations", {"model": "m", "prompt": "ü"})
@@ -247,6 +248,58 @@ async def test_the_providers_headers_go_to_it_and_to_nobody_else(store: LocalSto
 
     assert seen == ["t-1", None]
     assert "t-1" not in repr(service)
+
+
+@pytest.mark.parametrize("multipart", [False, True])
+async def test_a_file_streams_out_with_a_known_length_and_again_for_a_second_attempt(
+    store: LocalStore, tmp_path: Path, *, multipart: bool
+) -> None:
+    path = tmp_path / "cat.png"
+    path.write_bytes(PICTURE)
+    file = LocalFile(path, "cat.png", len(PICTURE), sha256(PICTURE).hexdigest(), "image/png")
+    seen: list[tuple[bytes, bool]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        whole = request.content_length
+        if multipart:
+            field = (await request.post())["image"]
+            assert isinstance(field, web.FileField)
+            seen.append((field.file.read(), whole is not None))
+        else:
+            url = (await request.json())["image"]
+            seen.append((base64.b64decode(url.removeprefix("data:image/png;base64,")), bool(whole)))
+        return web.json_response({"data": []})
+
+    request = HttpRequest("POST", "/v1/images/edits", {"image": file}, multipart)
+    async with serving(answer) as base, transport(base, store) as client:
+        await client.send(request, "k")
+        await client.send(request, "k")
+
+    assert seen == [(PICTURE, True), (PICTURE, True)]
+
+
+async def test_a_file_that_changed_fails_its_task_and_not_the_connection(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    path = tmp_path / "cat.png"
+    path.write_bytes(PICTURE)
+    file = LocalFile(path, "cat.png", len(PICTURE), "0" * 64, "image/png")
+    answered = []
+
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        answered.append(request.path)
+        return web.json_response({"data": []})
+
+    async with serving(answer) as base, transport(base, store) as client:
+        reply = await client.send(HttpRequest("POST", "/v1/x", {"image": file}), "k")
+
+    assert reply == NetworkFault(
+        FaultKind.INPUT_FILE,
+        "the file cat.png is not the one that was checked any more; run again to take it as it is",
+        sent=False,
+    )
+    assert answered == []
 
 
 async def test_what_a_reply_repeats_of_a_secret_is_cut_out(store: LocalStore) -> None:

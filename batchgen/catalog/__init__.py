@@ -1,18 +1,21 @@
 """Models as data, and the checks made from them: parameters, limits, prices. Pure."""
 
-from batchgen.catalog.example import example, inputs
+from batchgen.catalog.example import example, input_names, inputs, upload_form
 from batchgen.catalog.load import (
     find,
     image_parameter_names,
     models,
     parameter_names,
+    search,
     suggest,
 )
 from batchgen.catalog.model import Model, Price, Prompt
-from batchgen.catalog.parameter import Finding, Form, Kind, Parameter
+from batchgen.catalog.parameter import Finding, Form, Kind, Parameter, is_path
 from batchgen.catalog.text import text_value
+from batchgen.catalog.translate import IMAGE_KEYS
 
 __all__ = [
+    "IMAGE_KEYS",
     "Finding",
     "Form",
     "Kind",
@@ -23,9 +26,13 @@ __all__ = [
     "example",
     "find",
     "image_parameter_names",
+    "input_names",
     "inputs",
+    "is_path",
     "models",
     "parameter_names",
+    "search",
     "suggest",
     "text_value",
+    "upload_form",
 ]

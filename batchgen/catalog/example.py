@@ -1,7 +1,10 @@
 """What a model's inputs are, and a row for it that passes its checks."""
 
+from functools import cache
+
+from batchgen.catalog.load import OPENAI, models
 from batchgen.catalog.model import Model
-from batchgen.catalog.parameter import SIDES, Form, Kind, Parameter
+from batchgen.catalog.parameter import SIDES, Form, Kind, Parameter, is_input
 from batchgen.types import Json
 
 PICTURE = "https://example.com/photo.png"
@@ -11,10 +14,26 @@ _PROMPT = "A lighthouse at dawn"
 
 def inputs(model: Model) -> tuple[str, ...]:
     """The parameters that take pictures and other files, by their URL or their path."""
+    parameters = model.parameters if model.edit is None else model.edit.parameters
     return tuple(
         name
-        for name, parameter in model.parameters.items()
+        for name, parameter in parameters.items()
         if any(_is_input(form) for form in parameter.all_forms)
+    )
+
+
+def upload_form(model: Model, name: str) -> Form | None:
+    """The form of a file that has to be uploaded under that name; None where a URL will do."""
+    forms = model.parameters[name].all_forms
+    flat = [one for form in forms for one in (form, form.items) if one is not None]
+    return next((form for form in flat if form.file), None)
+
+
+@cache
+def input_names() -> frozenset[str]:
+    """The parameters of any model that take pictures."""
+    return frozenset(
+        name for table in (models(), models(OPENAI)) for model in table for name in inputs(model)
     )
 
 
@@ -64,4 +83,4 @@ def _of_form(form: Form) -> Json:  # noqa: PLR0911 - a return for each kind
 
 
 def _is_input(form: Form) -> bool:
-    return form.uri or form.file or (form.items is not None and form.items.uri)
+    return is_input(form) or (form.items is not None and is_input(form.items))

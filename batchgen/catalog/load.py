@@ -3,10 +3,11 @@
 There is a file a family, made from the vendor's specs of two dates (`tests/catalog/extract.py`
 writes them); `openai.json` and `prices.json` are kept by hand. A model lists the parameters whose
 definition it shares under `common`, the others under `own`; `seed` holds what was otherwise in
-2025-05.
+2025-05; `edits` has what a model takes where pictures are uploaded to it.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
@@ -21,6 +22,7 @@ OPENAI = "openai"
 # In this order an id is looked for; a family's file is read when the search comes to it.
 _IMAGES = "image"
 _OTHERS = ("video", "music", "tts", "stt", "3d", "ocr", "embeddings", "chat", "moderation")
+_EDITS = "/v1/images/edits"
 _Raw: TypeAlias = dict[str, object]
 
 
@@ -56,6 +58,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     enums: dict[str, list[Scalar]]
     common: dict[str, _Raw]
     models: dict[str, _Entry]
+    edits: dict[str, _Entry] = {}
 
 
 class _Source(msgspec.Struct, forbid_unknown_fields=True):
@@ -85,14 +88,34 @@ def suggest(model_id: str, provider: str = "aimlapi") -> str | None:
     word = model_id.casefold()
     tail = word.rpartition("/")[2]
     same = [name for name in known if name == word or name.endswith(f"/{tail}")]
-    return next(iter(same or get_close_matches(word, known, n=1, cutoff=0.6)), None)
+    found = search(model_id, provider) if _letters(model_id) else ()
+    named = sorted((one.id for one in found), key=len)
+    return next(iter(same or named or get_close_matches(word, known, n=1, cutoff=0.6)), None)
+
+
+def search(text: str, provider: str = "aimlapi") -> Sequence[Model]:
+    """The models whose id or alias has every word of a text, as people write their names.
+
+    Only letters and digits count: "DALL·E 2" finds dall-e-2, "v3.5 large" the one with v35-large.
+    """
+    words = [_letters(word) for word in text.split()]
+    return tuple(
+        model
+        for model in models(provider)
+        if any(all(word in _letters(name) for word in words) for name in (model.id, *model.aliases))
+    )
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 @cache
 def parameter_names() -> frozenset[str]:
     """The name of every parameter of any model of any family."""
     tables = (*models(), *models(OPENAI))
-    return frozenset(name for model in tables for name in model.parameters)
+    edits = (model.edit for model in tables if model.edit is not None)
+    return frozenset(name for model in (*tables, *edits) for name in model.parameters)
 
 
 @cache
@@ -118,7 +141,21 @@ def _load(table: str) -> Mapping[str, Model]:
     raw: _Raw = msgspec.json.decode(_read(f"{table}.json"))
     file = msgspec.convert(_expanded(raw, raw["enums"]), _File)
     prices = {} if table == OPENAI else _prices()
-    return {model_id: _model(model_id, file, prices) for model_id in sorted(file.models)}
+    found = {}
+    for model_id in sorted(file.models):
+        model = _model(model_id, file, prices)
+        if model_id in file.edits:
+            model = replace(model, edit=_edit(model_id, file))
+        found[model_id] = model
+    return found
+
+
+def _edit(model_id: str, file: _File) -> Model:
+    """A model where pictures are uploaded to it; tokens cost the same there."""
+    entry = file.edits[model_id]
+    entry.token_price = file.models[model_id].token_price
+    edits = msgspec.structs.replace(file, models=file.edits)
+    return replace(_model(model_id, edits, {}), family="edits", path=_EDITS)
 
 
 def _read(name: str) -> bytes:

@@ -1,11 +1,18 @@
 """A model as the catalogue knows it, and the checks of a request against it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from batchgen.catalog.parameter import SIDES, Accepts, Finding, Parameter, any_of
+from batchgen.catalog.parameter import SIDES, Accepts, Finding, Kind, Parameter, any_of
 from batchgen.catalog.text import fitted, text_value, typed
-from batchgen.catalog.translate import COUNT_KEYS, SIZE_KEYS, own_count, own_size
+from batchgen.catalog.translate import (
+    COUNT_KEYS,
+    IMAGE_KEYS,
+    SIZE_KEYS,
+    own_count,
+    own_image,
+    own_size,
+)
 from batchgen.catalog.wording import describe, fault, meant, shown
 from batchgen.types import Json, Severity, Tokens
 
@@ -61,6 +68,7 @@ class Model:
     seed_prompt: what the spec of 2025-05 took, None where nothing else is known than `prompt`.
     in_seed: the vendor's documentation of 2025-05 had the model.
     one_of: parameters of which at least one must be given.
+    edit: the model where pictures are given to it, if it has an endpoint of its own for them.
     count_key: the parameter that tells how many images; None where a request makes one image.
     """
 
@@ -75,6 +83,7 @@ class Model:
     family: str = "images"
     path: str = "/v1/images/generations"
     one_of: tuple[str, ...] = ()
+    edit: "Model | None" = None
     count_key: str | None = field(init=False)
     _sure: Mapping[str, Accepts] = field(init=False, repr=False, compare=False)
     _required: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -121,6 +130,14 @@ class Model:
         """Where the price was read and when; None where no price is known."""
         price = self.fixed_price or self.token_price
         return None if price is None else f"{price.source}, {price.date or 'undated'}"
+
+    def given(self, names: Collection[str]) -> "Model":
+        """The model as it is for a request with parameters of these names."""
+        return self.edit if self.edit is not None and not IMAGE_KEYS.isdisjoint(names) else self
+
+    def of_family(self, family: str) -> "Model":
+        """The model as an endpoint's family has it."""
+        return self.edit if self.edit is not None and self.edit.family == family else self
 
     def price(self, params: Mapping[str, Json]) -> float | None:
         """An estimate in USD for one request; None where it is not known, never 0."""
@@ -189,10 +206,13 @@ class Model:
     def normalise(self, params: Mapping[str, Json]) -> dict[str, Json]:
         """The same request in this model's own words; only what loses nothing is changed.
 
-        `count`, `n` and `num_images` take the model's name for it, a size takes the model's form,
-        values take the parameter's type. What does not fit is left for `check` to tell.
+        `count`, `n` and `num_images` take the model's name for it, so do `image` and `image_url`,
+        a size takes the model's form, values take the parameter's type. What does not fit is left
+        for `check` to tell.
         """
         params = own_size(own_count(params, self.count_key), self.parameters.keys())
+        if not IMAGE_KEYS.isdisjoint(params):
+            params = own_image(params, self._pictures())
         return {name: self._fitted(name, value) for name, value in params.items()}
 
     def check(self, params: Mapping[str, Json]) -> tuple[Finding, ...]:
@@ -221,6 +241,11 @@ class Model:
             return None
         return self._prompt_finding(len(prompt))
 
+    def _pictures(self) -> dict[str, bool]:
+        """The names of the pictures that are worked on, and whether each takes several."""
+        found = (self.parameters[name] for name in self.parameters if name in IMAGE_KEYS)
+        return {one.name: any(form.type is Kind.LIST for form in one.all_forms) for one in found}
+
     def _fitted(self, name: str, value: Json) -> Json:
         accepts = self._sure.get(name)
         if accepts is None or accepts(value):
@@ -236,6 +261,8 @@ class Model:
     def _findings(self, name: str, value: Json, params: Mapping[str, Json]) -> list[Finding]:
         parameter = self.parameters.get(name)
         if parameter is None:
+            if name == SIDES[1] and SIDES[0] in params:  # told with the first of the two
+                return []
             return [_error(self._unknown(name, params))]
         now = any_of(parameter.forms)(value)
         then = parameter.seed_forms is not None and any_of(parameter.seed_forms)(value)
@@ -268,8 +295,14 @@ class Model:
             key = self.count_key
             makes = f"{lead}, which makes one image a request; {_MANY}"
             return f"`{name}` is `{key}` for {self.id}" if key else makes
+        if name in SIDES and params.keys() >= set(SIDES):
+            lead = f"`width` and `height` are not parameters of {self.id}"
         if name in SIZE_KEYS or name in SIDES:
             return f"{lead}; {self._size_advice(params)}"
+        if name in IMAGE_KEYS and not self._pictures():
+            return f"{lead}, which takes no picture; `batchgen models` tells which do"
+        if name == "response_format" and "output_format" in self.parameters:
+            return f"{lead}, which always answers with base64; leave it out"
         hint = meant(name, self.parameters)
         return lead + (hint or f"; it takes {', '.join(sorted(self.parameters)) or 'none'}")
 

@@ -36,8 +36,9 @@ class Form:
 
     minimum, maximum: of the number, or of each side in pixels.
     multiple_of: of the number, or of each side.
-    max_chars: characters of a text. uri: the text is a URL, `data:` included.
-    file: the text is the path of a file, which is sent along.
+    max_chars: characters of a text. uri: the text is a URL, `data:` included,
+        or a file's path, which is held against the disk when its row is read.
+    file: only a file's path will do; it is sent along. max_bytes, media: of such a file.
     max_ratio, max_pixels: long side to short side, and the area, of a `WxH`.
     items, min_items, max_items: of a list. fields, needs: of a record; needs: its required ones.
     partial: one of the two sides may be left out.
@@ -51,6 +52,8 @@ class Form:
     max_chars: int | None = None
     uri: bool = False
     file: bool = False
+    max_bytes: int | None = None
+    media: tuple[str, ...] = ()
     max_ratio: float | None = None
     max_pixels: int | None = None
     items: "Form | None" = None
@@ -134,6 +137,16 @@ def is_uri(text: str) -> bool:
     return len(scheme) > 1 and scheme.replace("+", "").isalnum()
 
 
+def is_input(form: Form) -> bool:
+    """Whether the text names a file or where one is to be had."""
+    return form.uri or form.file
+
+
+def is_path(text: str) -> bool:
+    """Whether the text names a file of this machine: by its path, or by a `file:` URL."""
+    return bool(text) and (not is_uri(text) or text[:5].lower() == "file:")
+
+
 def split_wxh(text: str) -> tuple[int, int] | None:
     """`1024x768` as (1024, 768); None for any other text."""
     width, _, height = text.partition("x")
@@ -171,8 +184,10 @@ def _bounds(form: Form) -> tuple[float, float]:
 
 def _text(form: Form) -> Accepts:
     longest = form.max_chars
+    if form.file:
+        return lambda value: type(value) is str and is_path(value)
     if form.uri:
-        return lambda value: type(value) is str and is_uri(value)
+        return lambda value: type(value) is str and bool(value)
     if longest is None:
         return lambda value: type(value) is str
     return lambda value: type(value) is str and len(value) <= longest

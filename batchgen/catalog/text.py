@@ -2,7 +2,7 @@
 
 import msgspec
 
-from batchgen.catalog.parameter import SIDES, Form, Kind, split_wxh
+from batchgen.catalog.parameter import SIDES, Form, Kind, is_input, split_wxh
 from batchgen.types import Json
 
 _FLAGS = {"true": True, "false": False}
@@ -34,12 +34,15 @@ def typed(text: str, forms: tuple[Form, ...]) -> Json:
 def fitted(value: Json, forms: tuple[Form, ...]) -> Json:
     """The value in the type that the forms ask for, where nothing is lost by it.
 
-    `2` becomes `"2"` for a list of texts, `1.0` becomes `1`, `"1024x768"` becomes sides.
+    `2` becomes `"2"` for a list of texts, `1.0` becomes `1`, `"1024x768"` becomes sides, and a
+    picture a list of one.
     """
     if type(value) is float and value.is_integer() and _takes(forms, Kind.WHOLE):
         return int(value)
     if type(value) is int and any(str(value) in form.enum for form in forms):
         return str(value)  # no form has both 2 and "2"
+    if type(value) is str and value[:1] not in ("", "[") and _takes_pictures(forms):
+        return [value]
     if type(value) is str and _takes(forms, Kind.SIDES) and (pair := split_wxh(value)):
         return dict(zip(SIDES, pair, strict=True))
     return value
@@ -47,6 +50,12 @@ def fitted(value: Json, forms: tuple[Form, ...]) -> Json:
 
 def _takes(forms: tuple[Form, ...], kind: Kind) -> bool:
     return any(form.type is kind for form in forms)
+
+
+def _takes_pictures(forms: tuple[Form, ...]) -> bool:
+    """Whether a list of pictures is what is taken, and a single one is not."""
+    several = any(form.items is not None and is_input(form.items) for form in forms)
+    return several and not any(map(is_input, forms))
 
 
 def _is_of(value: Json, form: Form) -> bool:

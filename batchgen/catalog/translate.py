@@ -6,6 +6,7 @@ from batchgen.catalog.parameter import SIDES, split_wxh
 from batchgen.types import Json
 
 COUNT_KEYS = ("count", "n", "num_images")
+IMAGE_KEYS = frozenset({"image", "image_url", "image_urls", "images"})
 SIZE_KEYS = ("image_size", "size", "aspect_ratio", "resolution")
 
 
@@ -25,6 +26,23 @@ def own_count(params: Mapping[str, Json], key: str | None) -> Mapping[str, Json]
         elif own.get(key) in (None, own[name]):
             own[key] = own.pop(name)
     return own
+
+
+def own_image(params: Mapping[str, Json], own: Mapping[str, bool]) -> Mapping[str, Json]:
+    """The pictures under the model's name for them; several stay for a model that takes one.
+
+    own: the model's names for its pictures, and whether each takes a list.
+    """
+    given = [name for name in IMAGE_KEYS & params.keys() if name not in own]
+    if len(given) != 1 or not own or any(params.get(name) is not None for name in own):
+        return params
+    value = params[given[0]]
+    pictures = value if isinstance(value, list) else [value]
+    key = next((name for name, several in own.items() if several or len(pictures) == 1), None)
+    if key is None:
+        return params
+    rest = {name: one for name, one in params.items() if name != given[0]}
+    return {**rest, key: value if len(pictures) > 1 else pictures[0]}
 
 
 def own_size(params: Mapping[str, Json], names: Collection[str]) -> Mapping[str, Json]:

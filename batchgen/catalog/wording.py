@@ -11,10 +11,11 @@ from batchgen.catalog.parameter import (
     Scalar,
     acceptor,
     any_of,
-    is_uri,
+    is_input,
     side,
     split_wxh,
 )
+from batchgen.text import show_bytes
 from batchgen.types import Json
 
 _LONGEST_VALUE = 48
@@ -87,13 +88,13 @@ def _described(form: Form) -> str:  # noqa: PLR0911 - a return for each kind
         case Kind.WHOLE | Kind.NUMBER:
             return _span(form) or ("a whole number" if form.type is Kind.WHOLE else "a number")
         case Kind.TEXT:
-            return "the path of a file" if form.file else _text(form)
+            return _text(form)
         case Kind.SIDES:
             return f"{{width, height}}{_in_brackets(form)}"
         case Kind.WXH:
             return f"WIDTHxHEIGHT{_in_brackets(form)}"
         case Kind.LIST:
-            items = " URLs" if form.items and form.items.uri else ""
+            items = f" {_inputs(form.items)}" if form.items and is_input(form.items) else ""
             return f"a list of {_item_range(form)}{items}"
         case Kind.RECORD:
             return f"{{{', '.join(form.fields)}}}"
@@ -101,9 +102,22 @@ def _described(form: Form) -> str:  # noqa: PLR0911 - a return for each kind
             return "any value"
 
 
+def _file(form: Form) -> str:
+    if not form.media:
+        return "the path of a file"
+    kinds = "/".join(one.rpartition("/")[2] for one in form.media)
+    return f"a file ({kinds}, at most {show_bytes(form.max_bytes or 0)})"
+
+
+def _inputs(form: Form) -> str:
+    return "files" if form.file else "URLs or files"
+
+
 def _text(form: Form) -> str:
+    if form.file:
+        return _file(form)
     if form.uri:
-        return "a URL (https: or data:)"
+        return "a URL or a file"
     return "text" if form.max_chars is None else f"text of at most {form.max_chars} characters"
 
 
@@ -156,8 +170,8 @@ def _foreign(path: str, value: Json, forms: tuple[Form, ...], model: str) -> str
 def _plain_fault(path: str, value: Json, form: Form, forms: tuple[Form, ...], model: str) -> str:
     if isinstance(value, str) and form.max_chars is not None:
         return f"`{path}` is {len(value)} characters; {model} takes at most {form.max_chars}"
-    if isinstance(value, str) and form.uri and not is_uri(value):
-        return f"`{path}` {shown(value)} is not a URL; {model} takes {describe(forms)}"
+    if isinstance(value, str) and form.file:
+        return f"`{path}` {shown(value)} is a URL; {model} takes {describe(forms)}: download it"
     span = _range(form.minimum, form.maximum)
     if isinstance(value, (int, float)) and span and _is_outside(value, form):
         return f"`{path}` is {shown(value)}; {model} takes {span}"

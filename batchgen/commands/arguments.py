@@ -45,6 +45,7 @@ def flags_of(arguments: argparse.Namespace) -> Flags:
         deadline_s=arguments.deadline,
         drain_timeout_s=arguments.drain_timeout,
         max_tasks=arguments.max_tasks,
+        allow_files=tuple(arguments.allow_files),
         require_price=arguments.require_price,
         today=datetime.now().astimezone().date(),
     )

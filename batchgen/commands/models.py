@@ -19,6 +19,7 @@ from batchgen.types import Json
 
 _HEAD = ("family", "model", "price", "images", "size", "inputs")
 _DRAWS = "images"
+_MOST_NAMED = 8
 _GONE, _NEW = "not at the provider", "not in the catalogue"
 
 
@@ -27,7 +28,7 @@ def models_command(arguments: argparse.Namespace) -> int:
     provider = _provider(arguments)
     if arguments.id is not None:
         return _show_one(arguments, provider)
-    found = [one for one in catalog.models(provider.catalog) if _fits(one, arguments.search or "")]
+    found = catalog.search(arguments.search or "", provider.catalog)
     live = _live(provider) if arguments.live else None
     if arguments.json:
         listed = [_model(one, live) for one in found] + _unlisted(live, provider, arguments.search)
@@ -60,7 +61,11 @@ def _provider(arguments: argparse.Namespace) -> Provider:
 
 
 def _show_one(arguments: argparse.Namespace, provider: Provider) -> int:
-    model = catalog.find(arguments.id, provider.catalog)
+    named = catalog.search(arguments.id, provider.catalog)
+    model = catalog.find(arguments.id, provider.catalog) or (named[0] if len(named) == 1 else None)
+    if model is None and named:
+        ids = ", ".join(one.id for one in named[:_MOST_NAMED])
+        raise UsageError(f"{arguments.id!r} names several models: {ids}")
     if model is None:
         hint = catalog.suggest(arguments.id, provider.catalog)
         raise UsageError(
@@ -102,10 +107,6 @@ def _unlisted(
     ]
 
 
-def _fits(model: catalog.Model, search: str) -> bool:
-    return any(search.casefold() in name.casefold() for name in (model.id, *model.aliases))
-
-
 def _is_live(model: catalog.Model, live: Mapping[str, bool]) -> bool:
     return any(name in live for name in (model.id, *model.aliases))
 
@@ -122,11 +123,16 @@ def _model(model: catalog.Model, live: Mapping[str, bool] | None) -> dict[str, J
         "count_key": model.count_key,
         "count_max": model.count_max,
         "inputs": list(catalog.inputs(model)),
-        "parameters": {name: describe(one.all_forms) for name, one in model.parameters.items()},
+        "parameters": _described(model),
+        "edit_parameters": None if model.edit is None else _described(model.edit),
         "example": catalog.example(model),
         "known": True,
     }
     return told if live is None else {**told, "live": _is_live(model, live)}
+
+
+def _described(model: catalog.Model) -> dict[str, Json]:
+    return {name: describe(one.all_forms) for name, one in model.parameters.items()}
 
 
 def _row(model: catalog.Model, live: Mapping[str, bool] | None) -> tuple[str, ...]:
@@ -171,12 +177,19 @@ def _lines(model: catalog.Model, live: Mapping[str, bool] | None) -> Iterator[st
         )
     yield f"  {'price':<24} {told}"
     yield f"  {'prompt':<24} {_prompt(model)}"
+    yield from _parameter_lines(model)
+    if model.edit is not None:
+        yield "where a row gives it a picture:"
+        yield from _parameter_lines(model.edit)
+    yield "a row for it:"
+    yield f"  {msgspec.json.encode(catalog.example(model)).decode()}"
+
+
+def _parameter_lines(model: catalog.Model) -> Iterator[str]:
     for name, parameter in model.parameters.items():
         needed = ", required" if parameter.required else ""
         default = "" if parameter.default is None else f", default {parameter.default}"
         yield f"  {name:<24} {describe(parameter.all_forms)}{needed}{default}"
-    yield "a row for it:"
-    yield f"  {msgspec.json.encode(catalog.example(model)).decode()}"
 
 
 def _prompt(model: catalog.Model) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from batchgen.encoding import shown as shown_body
 from batchgen.job import Limits
 from batchgen.plan import Manifest, Plan, Share
 from batchgen.retry import BUILT_IN, describe
@@ -38,8 +39,9 @@ def plan_lines(
         yield f"warnings  {show_count(plan.warnings)}, told above"
     yield "requests (the first ones):"
     for request in plan.requests:
-        body = msgspec.json.encode(request.body).decode()
-        yield f"  {request.method} {request.path} {body}"
+        body = shown_body(request.body, multipart=request.multipart)
+        form = " (multipart/form-data)" if request.multipart else ""
+        yield f"  {request.method} {request.path}{form} {msgspec.json.encode(body).decode()}"
     if job.retry.rules:
         yield "decisions of the job's own rules (the first that fits):"
         yield from _decisions(job.retry.rules)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from batchgen.endpoints import images
+from batchgen.endpoints import edits, images
 from batchgen.types import Finished, HttpRequest, HttpResponse, Pending, Task, Unusable
 
 
@@ -24,9 +24,9 @@ class Endpoint(Protocol):
         """Read a 2xx reply; never raises, whatever the bytes."""
 
 
-ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({images.name: images})
+ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({images.name: images, edits.name: edits})
 
-_BY_PATH = MappingProxyType({images.PATH: images.name})
+_BY_PATH = MappingProxyType({images.PATH: images.name, edits.PATH: edits.name})
 
 
 def for_path(path: str) -> str | None:

@@ -62,7 +62,7 @@ def build_request(task: Task) -> HttpRequest:
     """Make the request of a task; parameters that are None count as not given."""
     given = {key: value for key, value in task.params.items() if value is not None}
     prompt = {"prompt": task.prompt} if task.prompt else {}  # some models take none
-    return HttpRequest("POST", PATH, {"model": task.model, **prompt, **given})
+    return HttpRequest("POST", PATH, {"model": task.model, **prompt, **given, **task.inputs})
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:

@@ -134,6 +134,7 @@ def _own_provider(name: str, value: Json, reading: Reading) -> Provider | None:
         found["base_url"],
         (variable,),
         needs_key="api_key_env" in found,
+        catalog=found.get("catalog", "aimlapi"),
         idempotency_header=found.get("idempotency_header", "Idempotency-Key") or None,
         client_id_header=found.get("client_id_header") or None,
         headers=found.get("headers") or {},

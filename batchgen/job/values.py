@@ -76,5 +76,6 @@ class Flags:
     drain_timeout_s: float | None = None
     max_tasks: int | None = None
     today: date | None = None
+    allow_files: tuple[Path, ...] = ()
     check: bool = True
     require_price: bool = False

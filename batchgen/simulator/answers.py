@@ -82,6 +82,8 @@ def answer(generation: Generation, items: Sequence[Item]) -> dict[str, Json]:
     model = generation.order.model
     shape = next((SHAPES[prefix] for prefix in SHAPES if model.startswith(prefix)), _plain)
     body = shape(generation, items)
+    if generation.order.by_tokens:
+        return body
     spent = generation.credits
     name = "tokens_used" if shape in (_doubled, _imagen, _reve) else "credits_used"
     usage: Item = {name: spent, "usd_spent": spent / CREDITS_PER_USD}

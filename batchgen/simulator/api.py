@@ -16,7 +16,7 @@ from batchgen.simulator.door import Asked, Made, accounting
 from batchgen.simulator.family_specs import family_specs
 from batchgen.simulator.generations import Generations
 from batchgen.simulator.links import Links
-from batchgen.simulator.orders import Delivery, read_order
+from batchgen.simulator.orders import Delivery, Order, read_edit, read_order
 from batchgen.simulator.pictures import easel
 from batchgen.simulator.prices import price_usd
 from batchgen.simulator.rejection import Rejection
@@ -32,6 +32,7 @@ _ROUTES = (
     "/images/generations",
     "/v1/images/generations/with-url",
 )
+_EDITS = ("/v1/images/edits", "/images/edits")
 
 
 class Api:
@@ -58,6 +59,8 @@ class Api:
         app = web.Application(client_max_size=MOST_BODY_BYTES, middlewares=[vendor_errors])
         for route in _ROUTES:
             app.router.add_post(route, self._images)
+        for route in _EDITS:
+            app.router.add_post(route, self._edits)
         for route in ("/v1/models", "/models"):
             app.router.add_get(route, self._models)
         app.router.add_get("/v2/logs", self._logs)
@@ -67,14 +70,25 @@ class Api:
     async def _images(self, request: web.Request) -> web.StreamResponse:
         return await self._door.serve(request, self._generate)
 
+    async def _edits(self, request: web.Request) -> web.StreamResponse:
+        return await self._door.serve(request, self._edit)
+
     async def _generate(self, asked: Asked) -> Made:
         if _of_3d().search(asked.raw):
             return self._direct.answer(GENERATIONS, asked)
-        order = read_order(asked.raw, self._settings.refuse_words)
+        return await self._make(read_order(asked.raw, self._settings.refuse_words), asked)
+
+    async def _edit(self, asked: Asked) -> Made:
+        refuse_words = self._settings.refuse_words
+        return await self._make(read_edit(asked.raw, asked.content_type, refuse_words), asked)
+
+    async def _make(self, order: Order, asked: Asked) -> Made:
         generation, again = await self._generations.get(
             order, asked.key, share=asked.share, client_id=asked.client_id
         )
         headers = accounting(generation.inference_id, generation.credits, again=again)
+        if order.by_tokens:
+            headers = {"x-request-id": generation.inference_id}
         status = 201 if order.model.startswith("dall-e-") else 200
         return Made(await self._body(generation), status, headers=headers)
 

@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+import msgspec
+
+from batchgen.simulator.edits import read_form, typed
 from batchgen.simulator.rejection import REFUSED, Rejection
 from batchgen.simulator.schema import Json, Schema, problems
 from batchgen.simulator.sizes import size_of
-from batchgen.simulator.specs import DEFAULT_MODEL, specs
+from batchgen.simulator.specs import DEFAULT_MODEL, edit_specs, specs
 
 UNCHECKED_PREFIX = "any/"  # models that take any parameter, for tests
+_OPENAI_IMAGE = "gpt-image-"
 _COUNTS = ("n", "num_images")
 _MOST_UNCHECKED = 16
 _FORMATS = {
@@ -34,7 +38,10 @@ class Delivery(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a good request asks for; `params` are its parameters with the spec's defaults."""
+    """What a good request asks for; `params` are its parameters with the spec's defaults.
+
+    by_tokens: it named the model as OpenAI does, whose replies tell tokens and no price.
+    """
 
     model: str
     prompt: str
@@ -45,20 +52,39 @@ class Order:
     delivery: Delivery
     seed: int | None
     params: Mapping[str, Json]
+    by_tokens: bool = False
 
 
 def read_order(raw: bytes, refuse_words: frozenset[str] = frozenset()) -> Order:
     """Understand a request body. Raises Rejection (400), whose message tells all that is wrong."""
-    body = _json_object(raw)
-    model = body.pop("model", None) or DEFAULT_MODEL
-    if not isinstance(model, str):
+    return _understood(_json_object(raw), specs(), refuse_words)
+
+
+def read_edit(raw: bytes, content_type: str, refuse_words: frozenset[str] = frozenset()) -> Order:
+    """Understand a form with pictures to be edited. Raises Rejection (400)."""
+    return _understood(read_form(raw, content_type), edit_specs(), refuse_words)
+
+
+def _understood(
+    body: dict[str, Json], known: Mapping[str, Schema], refuse_words: frozenset[str]
+) -> Order:
+    named = body.pop("model", None) or DEFAULT_MODEL
+    if not isinstance(named, str):
         raise Rejection(400, "Body validation error: model: Expected string")
-    schema = _schema(model)
+    is_bare = named.startswith(_OPENAI_IMAGE)
+    model = f"openai/{named.replace('.', '-')}" if is_bare else named
+    schema = _schema(model, known)
+    if schema is not None and is_bare:
+        schema = _as_openai_has_it(schema)
+    if schema is not None:
+        body = typed(body, schema)
     if wrong := [] if schema is None else list(problems(body, schema, "")):
         raise Rejection(400, f"Body validation error: {'; '.join(wrong)}")
     defaults = {name: _plain(inner) for name, inner in schema.properties.items()} if schema else {}
     given = {name: value for name, value in body.items() if value is not None}
     order = _order(model, {**defaults, **given}, schema)
+    if is_bare:
+        order = replace(order, delivery=Delivery.B64, by_tokens=True)
     if any(word in order.prompt.lower() for word in refuse_words):
         raise Rejection(400, REFUSED, code="content_policy_violation")
     return order
@@ -74,13 +100,21 @@ def _json_object(raw: bytes) -> dict[str, Json]:
     return body
 
 
-def _schema(model: str) -> Schema | None:
+def _schema(model: str, known: Mapping[str, Schema]) -> Schema | None:
     """The schema of a model; None where everything goes."""
     if model.startswith(UNCHECKED_PREFIX):
         return None
-    if model not in specs():
+    if model not in known:
         raise Rejection(400, f"Body validation error: model: Unknown model {model!r:.200}")
-    return specs()[model]
+    return known[model]
+
+
+def _as_openai_has_it(schema: Schema) -> Schema:
+    """OpenAI's own API draws up to 10, takes `user`, and always answers these with base64."""
+    given = {name: one for name, one in schema.properties.items() if name != "response_format"}
+    count = Schema(type="integer", minimum=1, maximum=10, default=1)
+    own = {**given, "n": count, "user": Schema(type="string")}
+    return msgspec.structs.replace(schema, properties=own)
 
 
 def _plain(schema: Schema) -> Json:

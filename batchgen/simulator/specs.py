@@ -22,36 +22,52 @@ Raw: TypeAlias = dict[str, Any]  # the vendor's own JSON, which only this module
 
 DEFAULT_MODEL = "dall-e-2"  # OpenAI's, for requests that name none
 _ROUTE = "/v1/images/generations"
+_EDITS = "/v1/images/edits"
 _OLD = "@2025-05"
 _COUNTS = ("n", "num_images")
 _NOTES = frozenset({"description", "title", "example", "additionalProperties"})
 _MULTIPLE = re.compile(r"multiple of ([0-9]+)")
 _SIDES = re.compile(r"between \[([0-9]+)x[0-9]+, ([0-9]+)x[0-9]+\]")
-_DECODER = msgspec.json.Decoder(dict[str, Schema])
+_DECODER = msgspec.json.Decoder(dict[str, dict[str, Schema]])
+
+
+def specs() -> Mapping[str, Schema]:
+    """The schema of every known image model by its id; `model` itself is not in it."""
+    return _read()["generations"]
+
+
+def edit_specs() -> Mapping[str, Schema]:
+    """The same for the models that edit uploaded pictures."""
+    return _read()["edits"]
 
 
 @functools.cache
-def specs() -> Mapping[str, Schema]:
-    """The schema of every known image model by its id; `model` itself is not in it."""
+def _read() -> Mapping[str, Mapping[str, Schema]]:
     return _DECODER.decode(resources.files(__package__).joinpath("specs.json").read_bytes())
 
 
 def written(folder: Path) -> str:
     """What specs.json holds for a folder of OpenAPI files: a line a model."""
+    parts = {"generations": _merged(folder, _ROUTE), "edits": _merged(folder, _EDITS)}
+    return (
+        "{\n" + ",\n".join(f'"{name}":{{\n{lines}\n}}' for name, lines in parts.items()) + "\n}\n"
+    )
+
+
+def _merged(folder: Path, route: str) -> str:
     merged: dict[str, Raw] = {}
-    for model, schema in _schemas(folder):
+    for model, schema in _schemas(folder, route):
         merged[model] = either(merged[model], schema) if model in merged else schema
-    lines = [
+    return ",\n".join(
         f"{json.dumps(model)}:{json.dumps(merged[model], separators=(',', ':'))}"
         for model in sorted(merged)
-    ]
-    return "{\n" + ",\n".join(lines) + "\n}\n"
+    )
 
 
-def _schemas(folder: Path) -> Iterator[tuple[str, Raw]]:
+def _schemas(folder: Path, route: str) -> Iterator[tuple[str, Raw]]:
     """Every model with its schema, the current ones first."""
     for file in sorted(folder.glob("*.json"), key=lambda file: (_OLD in file.name, file.name)):
-        operation = json.loads(file.read_bytes())["paths"].get(_ROUTE, {}).get("post")
+        operation = json.loads(file.read_bytes())["paths"].get(route, {}).get("post")
         if operation is None:
             continue
         schema = operation["requestBody"]["content"]["application/json"]["schema"]

@@ -48,7 +48,8 @@ def _endpoint(url: Json) -> str:
     endpoint = for_path(url) if isinstance(url, str) else None
     if endpoint is None:
         raise RowError(
-            f"`url` {shown(url)} is no endpoint that batchgen knows; /v1/images/generations is"
+            f"`url` {shown(url)} is no endpoint that batchgen knows; /v1/images/generations and"
+            " /v1/images/edits are"
         )
     return endpoint
 

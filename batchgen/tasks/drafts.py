@@ -39,6 +39,8 @@ class Draft(msgspec.Struct, frozen=True):
         return {name: self._rendered(name, value) for name, value in self.params.items()}
 
     def _rendered(self, name: str, value: Json) -> Json:
+        if isinstance(value, list):
+            return [self._rendered(name, one) for one in value]
         if not isinstance(value, str):
             return value
         try:
@@ -87,10 +89,10 @@ class Drafts:
     def draft(self, fields: Fields, axes: Mapping[str, Json]) -> Draft:
         """The draft of a row at a point of the matrix; raises RowError where it has no model."""
         model_id = self._model_id(fields, axes)
-        model = self.find(model_id)
-        draft = Draft(model_id, model, {}, dict(fields.variables))
         given = {**fields.given, **axes} if axes else fields.given
-        for name, is_variable, is_text in self._layout(model_id, given, fields, axes):
+        model = self._of(model_id, given)
+        draft = Draft(model_id, model, {}, dict(fields.variables))
+        for name, is_variable, is_text in self._layout(model_id, model, given, fields, axes):
             value = given[name]
             if value is None:
                 if name in axes:  # a point of the matrix that leaves the parameter out
@@ -105,12 +107,14 @@ class Drafts:
             draft.params[name] = self._typed(model, model_id, name, text)
         return draft
 
-    def exact(self, model_id: str | None, params: Mapping[str, Json]) -> Draft:
+    def exact(self, endpoint: str, model_id: str | None, params: Mapping[str, Json]) -> Draft:
         """The draft of a request that is sent as it stands, but for what flags set."""
         model_id = self._job.overrides.get("model") or model_id
         if not model_id:
             raise RowError("no model: give --model, or a `model` in the `body`")
         model = self.find(model_id)
+        if model is not None:
+            model = model.of_family(endpoint)
         flagged = {name: typed(model, name, text) for name, text in self._flags.items()}
         return Draft(model_id, model, {**params, **flagged}, {})
 
@@ -121,6 +125,14 @@ class Drafts:
                 self._models.clear()
             self._models[model_id] = catalog.find(model_id, self._job.provider.catalog)
         return self._models[model_id]
+
+    def _of(self, model_id: str, given: Mapping[str, Json]) -> catalog.Model | None:
+        """The model as it is for what is given: pictures may have an endpoint of their own."""
+        model = self.find(model_id)
+        if model is None or model.edit is None:
+            return model
+        names = {name for name, value in given.items() if value is not None}
+        return model.given(names | self._flags.keys())
 
     def _model_id(self, fields: Fields, axes: Mapping[str, Json]) -> str:
         model_id = self._job.overrides.get("model") or axes.get("model") or fields.text("model")
@@ -133,6 +145,7 @@ class Drafts:
     def _layout(
         self,
         model_id: str,
+        model: catalog.Model | None,
         given: Mapping[str, Json],
         fields: Fields,
         axes: Mapping[str, Json],
@@ -140,13 +153,13 @@ class Drafts:
         """What is made of each given field; the rows of a list mostly agree in it."""
         names = tuple(given)
         origins = (tuple(fields.own), tuple(fields.row.fields), tuple(axes), fields.listed)
-        shape = (model_id, names, origins, fields.row.textual)
+        shape = (model_id, model and model.family, names, origins, fields.row.textual)
         layout = self._layouts.get(shape)
         if layout is None:
             if len(self._layouts) >= _MOST_REMEMBERED:
                 self._layouts.clear()
             uses = {
-                name: self._decide(name, model_id, _origin(name, fields, axes))
+                name: self._decide(name, model_id, model, _origin(name, fields, axes))
                 for name in names
                 if name not in OWN_KEYS
             }
@@ -161,7 +174,7 @@ class Drafts:
         """As `typed`; what is seen often is worked out once."""
         if len(text) > _LONGEST_REMEMBERED:
             return typed(model, name, text)
-        cell = (model_id, name, text)
+        cell = (f"{model_id} {model and model.family}", name, text)
         if cell in self._cells:
             return self._cells[cell]
         value = typed(model, name, text)
@@ -171,8 +184,9 @@ class Drafts:
             self._cells[cell] = value
         return value
 
-    def _decide(self, name: str, model_id: str, origin: _Origin) -> _Use:
-        model = self.find(model_id)
+    def _decide(
+        self, name: str, model_id: str, model: catalog.Model | None, origin: _Origin
+    ) -> _Use:
         if model is not None and accepts(model, name):
             return _Use.TYPED if origin is _Origin.COLUMN else _Use.PARAMETER
         match origin:
@@ -199,6 +213,8 @@ def accepts(model: catalog.Model, name: str) -> bool:
     """Whether a row's key is a parameter of the model, under its own or a common name."""
     if name in model.parameters or name in COUNT_KEYS:
         return True
+    if name in catalog.IMAGE_KEYS:
+        return model.edit is not None or not catalog.IMAGE_KEYS.isdisjoint(model.parameters)
     return name == "size" and "image_size" in model.parameters
 
 

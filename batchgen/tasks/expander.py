@@ -1,10 +1,13 @@
 """From rows to tasks, one manifest at a time."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from hashlib import sha256
+from pathlib import Path
 
 from batchgen import catalog
 from batchgen.endpoints import ENDPOINTS
+from batchgen.inputs import InputFiles
 from batchgen.job import PROVIDERS, Job
 from batchgen.manifest import template
 from batchgen.manifest.identity import request_digest, slug
@@ -14,9 +17,10 @@ from batchgen.tasks.batch_lines import is_batch_line, read_batch_line
 from batchgen.tasks.checks import Checked, Checks
 from batchgen.tasks.drafts import Draft, Drafts
 from batchgen.tasks.fields import Fields, RowError, merge
+from batchgen.tasks.inputs import Inputs, content
 from batchgen.tasks.matrix import Combination, Matrix, TooManyError
 from batchgen.tasks.names import Names, Resolved
-from batchgen.types import Json, Problem, Row, Severity, Task
+from batchgen.types import Input, Json, Problem, Row, Severity, Task
 
 _USUAL_ENDPOINT = "images"  # of models that the catalogue does not know
 _MOST_SEEDS = 2**31 - 2
@@ -29,12 +33,21 @@ class Expander:
     referenced: variables that the prompts of the job file name (axes among them vary only the
         rows that name them).
     check: whether models' limits are checked.
+    files: the files that rows name; its folder is the job's.
     """
 
     def __init__(
-        self, job: Job, *, referenced: frozenset[str] = frozenset(), check: bool = True
+        self,
+        job: Job,
+        *,
+        referenced: frozenset[str] = frozenset(),
+        check: bool = True,
+        files: InputFiles | None = None,
     ) -> None:
         self._job = job
+        files = files or InputFiles()
+        self._folder = files.folder
+        self._inputs = Inputs(files)
         self._matrix = Matrix(job, referenced)
         self._drafts = Drafts(job, referenced)
         catalogue = job.provider.catalog if job.provider.name in PROVIDERS else None
@@ -76,7 +89,8 @@ class Expander:
             checked = self._checked(draft, prompt, combination)
             for doubt in self._checks.doubts(draft, prompt, checked):
                 yield Problem(row.file, row.line, doubt, Severity.WARNING)
-            resolved = _resolved(draft, prompt, checked)
+            inputs = self._inputs.of(draft, checked.params, partial(self._folder_of, fields))
+            resolved = _resolved(draft, prompt, checked, inputs)
             task_id = _given_id(fields, draft, combination)
             yield self._names.task(row, resolved, task_id, pattern, self.count)
             self.count += 1
@@ -96,15 +110,23 @@ class Expander:
         if self.count >= self._job.limits.max_tasks:
             raise TooManyError(1)
         line = read_batch_line(row)
-        draft = self._drafts.exact(line.model, line.params)
+        draft = self._drafts.exact(line.endpoint, line.model, line.params)
         if not line.prompt and _needs_prompt(draft.model):
             raise RowError("`body` needs a `prompt`")
         checked = self._checks.exact(draft)
         for doubt in self._checks.doubts(draft, line.prompt, checked):
             yield Problem(row.file, row.line, doubt, Severity.WARNING)
-        resolved = _resolved(draft, line.prompt, checked, line.endpoint)
+        inputs = self._inputs.of(draft, checked.params, lambda _: Path(row.file).parent)
+        resolved = _resolved(draft, line.prompt, checked, inputs, line.endpoint)
         yield self._names.task(row, resolved, line.custom_id, self._job.filename, self.count)
         self.count += 1
+
+    def _folder_of(self, fields: Fields, name: str) -> Path:
+        """Where a parameter's paths begin: a flag's here, a row's own at its file."""
+        names = catalog.IMAGE_KEYS if name in catalog.IMAGE_KEYS else frozenset({name})
+        if names & self._job.overrides.keys():
+            return Path()
+        return Path(fields.row.file).parent if names & fields.row.fields.keys() else self._folder
 
     def _too_many(self, size: int) -> str:
         most = self._job.limits.max_tasks
@@ -118,10 +140,19 @@ class Expander:
         )
 
 
-def _resolved(draft: Draft, prompt: str, checked: Checked, endpoint: str | None = None) -> Resolved:
+def _resolved(
+    draft: Draft,
+    prompt: str,
+    checked: Checked,
+    inputs: Mapping[str, Input],
+    endpoint: str | None = None,
+) -> Resolved:
     endpoint = endpoint or _endpoint(draft.model)
-    digest = request_digest(endpoint, draft.model_id, prompt, checked.canonical)
-    return Resolved(endpoint, draft.model_id, prompt, checked.params, draft.variables, digest)
+    sent = content(checked.params, inputs) if inputs else checked.canonical
+    digest = request_digest(endpoint, draft.model_id, prompt, sent)
+    return Resolved(
+        endpoint, draft.model_id, prompt, checked.params, draft.variables, digest, inputs
+    )
 
 
 def _endpoint(model: catalog.Model | None) -> str:

@@ -11,7 +11,7 @@ from batchgen.manifest.values import as_text
 from batchgen.tasks.drafts import COUNT_KEYS
 from batchgen.tasks.fields import RowError
 from batchgen.text import one_line
-from batchgen.types import Json, Row, Task
+from batchgen.types import Input, Json, Row, Task
 
 _HASH = 8
 _LONG_HASH = 16  # among a million ids with one slug, a hundred pairs agree in 8 digits
@@ -26,6 +26,7 @@ class Resolved(msgspec.Struct, frozen=True):
     params: Mapping[str, Json]
     variables: Mapping[str, Json]
     digest: str
+    inputs: Mapping[str, Input] = {}
 
 
 class Names:
@@ -53,6 +54,7 @@ class Names:
         return Task(
             key, resolved.digest, task_id, ordinal, row.file, row.line, resolved.endpoint,
             resolved.model, resolved.prompt, resolved.params, resolved.variables, filename,
+            resolved.inputs,
         )  # fmt: skip
 
     def _unnamed(self, resolved: Resolved, pattern: str, ordinal: int) -> tuple[str, str, str]:

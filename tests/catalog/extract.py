@@ -5,18 +5,22 @@ against what this would write.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.catalog.specs import FAMILIES, Family, Raw, Spec, by_date
+from tests.catalog.specs import EDITS, FAMILIES, GENERATIONS, Family, Raw, Spec, by_date
 from tests.shared import shared_path
 
 CATALOG = Path(__file__).resolve().parents[2] / "batchgen" / "catalog"
 COUNT_KEYS = ("n", "num_images")
 # A page of 2025-05 tells these in prose, which its schema leaves out (FACTS, section 5).
 TOLD_IN_PROSE = ("url", "audio", "file")
+# Some say of their type only that it is text; the descriptions name URLs and base64.
+PICTURES = ("image", "image_url", "image_urls")
+_MEDIA = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
 _SHORTEST_SHARED_ENUM = 5
 _ANY: Raw = {"type": "any"}
 # Pages of the vendor that name a model otherwise than its spec does (FACTS, notes on 2b).
@@ -63,7 +67,11 @@ def inner_form(schema: Raw) -> Raw:
 
 def parameter(name: str, schema: Raw, *, required: bool) -> Raw:
     """A property of a request schema as the data file has it."""
+    if is_upload(schema):
+        return {**upload(schema), **({"required": True} if required else {})}
     forms = [form(inner) for inner in schema.get("anyOf", [schema])]
+    if name in PICTURES:
+        forms = [_picture(one) for one in forms]
     if name in COUNT_KEYS:
         forms = [_count(schema)]
     if _ANY in forms:
@@ -77,6 +85,32 @@ def parameter(name: str, schema: Raw, *, required: bool) -> Raw:
     if required:
         compact["required"] = True
     return compact
+
+
+def _picture(compact: Raw) -> Raw:
+    if "items" in compact:
+        return {**compact, "items": _picture(compact["items"])}
+    return {**compact, "uri": True} if compact["type"] == "string" else compact
+
+
+def is_upload(schema: Raw) -> bool:
+    """Whether a field is a file, which the spec of the edits tells in its description alone."""
+    return re.search(r"local (PNG )?file", schema.get("description", "")) is not None
+
+
+def upload(schema: Raw) -> Raw:
+    """A field that takes a file, with what its description says of the file."""
+    words = schema["description"]
+    size = re.search(r"(?:up to|under) ([0-9]+) ?MB", words)
+    media = [mime for word, mime in _MEDIA.items() if word in words.lower()]
+    file: Raw = {"type": "string", "file": True, "media": media}
+    if size:
+        file["max_bytes"] = int(size[1]) * 1024**2
+    several = [form for form in schema.get("anyOf", []) if form["type"] == "array"]
+    if not several:
+        return file
+    listed = {"type": "array", "items": file, "min_items": 1, "max_items": several[0]["maxItems"]}
+    return {"any_of": [file, listed]}
 
 
 def parameters(schema: Raw, family: Family) -> dict[str, Raw]:
@@ -121,8 +155,19 @@ def catalogue(folder: Path, name: str) -> Raw:
         for model in sorted(latest)
     }
     enums = _named_enums(common, models)
-    named = _with_names({"common": common, "models": models}, enums)
-    return {"family": name, "path": family.paths[0], "enums": enums, **named}
+    data = {"common": common, "models": models, "edits": _edits(folder, family)}
+    return {"family": name, "path": family.paths[0], "enums": enums, **_with_names(data, enums)}
+
+
+def _edits(folder: Path, family: Family) -> Raw:
+    """What models of the family take at the endpoint to which pictures are uploaded."""
+    current, _ = by_date(folder, EDITS)
+    if family.folder != EDITS.folder or family.paths[0] != GENERATIONS:
+        return {}
+    return {
+        model: _entry(spec, None, family=EDITS, common={}, known=set())
+        for model, spec in sorted(current.items())
+    }
 
 
 def written(data: Raw) -> str:
@@ -130,12 +175,18 @@ def written(data: Raw) -> str:
     lines = ["{", *(f'  "{key}": {json.dumps(data[key])},' for key in ("family", "path"))]
     for part in ("enums", "common"):
         lines += [f'  "{part}": {{', _lines(data[part], 4), "  },"]
-    entries = [
-        f'    "{model}": {{\n{_entry_lines(entry)}\n    }}'
-        for model, entry in data["models"].items()
+    parts = [
+        f'  "{part}": {{\n{_entries(data[part])}\n  }}'
+        for part in ("models", "edits")
+        if data[part]
     ]
-    lines += ['  "models": {', ",\n".join(entries), "  }", "}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, ",\n".join(parts), "}"]) + "\n"
+
+
+def _entries(models: Raw) -> str:
+    return ",\n".join(
+        f'    "{model}": {{\n{_entry_lines(entry)}\n    }}' for model, entry in models.items()
+    )
 
 
 def _entry_lines(entry: Raw) -> str:

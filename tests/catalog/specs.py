@@ -27,6 +27,7 @@ class Family:
 
 
 GENERATIONS = "/v1/images/generations"
+EDITS = Family("image", ("/v1/images/edits",))
 FAMILIES = {
     "images": Family("image", (GENERATIONS,)),
     "video": Family(

@@ -90,7 +90,10 @@ def messages(model_id: str, params: dict[str, Any], provider: str = "aimlapi") -
         (
             "dall-e-3",
             {"width": 1024, "height": 1024},
-            "`width` is not a parameter of dall-e-3; its size is set by `size: 1024x1024`",
+            (
+                "`width` and `height` are not parameters of dall-e-3; its size is set by"
+                " `size: 1024x1024`"
+            ),
         ),
         (
             DEV,
@@ -107,16 +110,13 @@ def messages(model_id: str, params: dict[str, Any], provider: str = "aimlapi") -
         ),
         (
             "flux/dev/image-to-image",
-            {"image_url": "cat.png"},
-            (
-                "`image_url` cat.png is not a URL; flux/dev/image-to-image takes a URL"
-                " (https: or data:)"
-            ),
+            {"image_url": 7},
+            "`image_url` is 7; flux/dev/image-to-image takes a URL or a file",
         ),
         (
             "flux/dev/image-to-image",
             {"image_url": None},
-            "`image_url` is missing; flux/dev/image-to-image needs it: a URL (https: or data:)",
+            "`image_url` is missing; flux/dev/image-to-image needs it: a URL or a file",
         ),
         (
             "bytedance/seedream-3.0",

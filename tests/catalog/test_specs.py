@@ -17,11 +17,12 @@ from tests.catalog.extract import (
     TOLD_IN_PROSE,
     catalogue,
     file_name,
+    is_upload,
     prompt_name,
     written,
 )
 from tests.catalog.probes import allows, is_open, probes, sample
-from tests.catalog.specs import FAMILIES, GENERATIONS, Raw, Spec, by_date, read_specs
+from tests.catalog.specs import EDITS, FAMILIES, GENERATIONS, Raw, Spec, by_date, read_specs
 from tests.shared import shared_path
 
 SEED_MODELS = [
@@ -105,6 +106,47 @@ def test_every_documented_limit_holds_both_ways(family: str) -> None:
                         wrong.append((model.id, name, what, value, want, got))
     assert wrong == []
     assert probed > {"images": 2200, "video": 3000}.get(family, 15)
+
+
+def test_every_limit_of_the_edits_holds_both_ways() -> None:
+    probed = 0
+    for model_id, spec in by_date(shared_path("api", "openapi"), EDITS)[0].items():
+        model = catalog.find(model_id)
+        assert model is not None
+        assert model.edit is not None
+        properties = {
+            name: one for name, one in spec.schema["properties"].items() if name != "prompt"
+        }
+        files = [name for name, one in properties.items() if is_upload(one)]
+        assert (files, model.edit.path) == (["image", "mask"], spec.path)
+        assert set(model.edit.parameters) == set(properties)
+        for name in properties.keys() - set(files):
+            for what, value in probes(properties[name]):
+                want = expected(name, value, [properties])
+                probed += 1
+                assert verdict(model.edit, name, value, {"image": "a.png"}) == want, (name, what)
+    assert probed > 60
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({"image": "a.png"}, ""),
+        ({"image": ["a.png"] * 16, "mask": "file:m.png"}, ""),
+        ({"image": ["a.png"] * 17}, "`image` has 17 items; openai/gpt-image-1 takes 1 to 16"),
+        ({}, "`image` is missing"),
+        ({"image": "https://a.test/b.png"}, "`image` https://a.test/b.png is a URL;"),
+        ({"image": "a.png", "mask": "data:image/png;base64,AA"}, "is a URL;"),
+        ({"image": "a.png", "moderation": "low"}, "`moderation` is not a parameter"),
+    ],
+)
+def test_pictures_to_edit_are_files(params: dict[str, Any], told: str) -> None:
+    model = catalog.find("openai/gpt-image-1")
+    assert model is not None
+    assert model.edit is not None
+    found = "; ".join(finding.message for finding in model.edit.check(params))
+    assert found.startswith(told) or told in found
+    assert bool(found) == bool(told)
 
 
 def test_a_count_above_the_documented_maximum_takes_another_request() -> None:

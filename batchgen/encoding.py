@@ -1,0 +1,141 @@
+"""Request bodies as the bytes that go over the wire, files still in their places as files.
+
+A body is a sequence of pieces: bytes as they are, and files that whoever sends it reads while
+sending. Its length is known beforehand. Multipart is RFC 7578; `data:` URLs are RFC 2397.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TypeAlias
+
+import msgspec
+
+from batchgen.text import one_line, show_bytes
+from batchgen.types import HttpRequest, Input, InputItem, Json, LocalFile
+
+_encode = msgspec.json.encode
+
+
+@dataclass(frozen=True, slots=True)
+class InlineFile:
+    """A file that stands in a body; base64: as that, or else as it is."""
+
+    file: LocalFile
+    base64: bool
+
+    @property
+    def size_bytes(self) -> int:
+        """What it comes to in the body."""
+        size = self.file.size_bytes
+        return 4 * -(-size // 3) if self.base64 else size
+
+
+Piece: TypeAlias = bytes | InlineFile
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A request's body: its type, and its pieces in their order."""
+
+    content_type: str
+    pieces: tuple[Piece, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(
+            len(piece) if isinstance(piece, bytes) else piece.size_bytes for piece in self.pieces
+        )
+
+
+def body_of(request: HttpRequest) -> Body:
+    """The body of a request; the same request always gives the same one."""
+    if request.multipart:
+        return _multipart(request.body)
+    if not any(isinstance(value, LocalFile | tuple) for value in request.body.values()):
+        return Body("application/json", (_encode(request.body),))
+    return Body("application/json", tuple(_joined(_json(request.body))))
+
+
+def shown(body: Mapping[str, Input], *, multipart: bool = False) -> dict[str, Json]:
+    """A body for people: each file told by its type, size and name."""
+    return {name: _told(value, multipart=multipart) for name, value in body.items()}
+
+
+def _told(value: Input, *, multipart: bool) -> Json:
+    if isinstance(value, tuple):
+        return [_told(one, multipart=multipart) for one in value]
+    if isinstance(value, LocalFile):
+        lead = value.media_type if multipart else f"data:{value.media_type};base64"
+        return f"<{lead} … {show_bytes(value.size_bytes)} of {one_line(value.name, 120)}>"
+    return value
+
+
+def _json(body: Mapping[str, Input]) -> Iterator[Piece]:
+    yield b"{"
+    for index, (name, value) in enumerate(body.items()):
+        yield (b"," if index else b"") + _encode(name) + b":"
+        yield from _json_value(value)
+    yield b"}"
+
+
+def _json_value(value: Input) -> Iterator[Piece]:
+    if isinstance(value, LocalFile):
+        yield f'"data:{value.media_type};base64,'.encode()
+        yield InlineFile(value, base64=True)
+        yield b'"'
+    elif isinstance(value, tuple):
+        yield b"["
+        for index, one in enumerate(value):
+            yield b"," if index else b""
+            yield from _json_value(one)
+        yield b"]"
+    else:
+        yield _encode(value)
+
+
+def _joined(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """The same pieces with neighbouring bytes made one."""
+    text = b""
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            text += piece
+        else:
+            yield text
+            yield piece
+            text = b""
+    yield text
+
+
+def _multipart(body: Mapping[str, Input]) -> Body:
+    fields = [(name, one) for name, value in body.items() for one in _repeated(value)]
+    boundary = f"batchgen-{sha256(repr(fields).encode()).hexdigest()[:32]}"
+    pieces: list[Piece] = []
+    for name, value in fields:
+        several = "[]" if isinstance(body[name], tuple) and len(_repeated(body[name])) > 1 else ""
+        pieces += [f"--{boundary}\r\n".encode(), *_part(name + several, value), b"\r\n"]
+    pieces.append(f"--{boundary}--\r\n".encode())
+    content_type = f"multipart/form-data; boundary={boundary}"
+    return Body(content_type, tuple(_joined(iter(pieces))))
+
+
+def _repeated(value: Input) -> Sequence[InputItem]:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _part(name: str, value: InputItem) -> Iterator[Piece]:
+    disposition = f'Content-Disposition: form-data; name="{_quoted(name)}"'
+    if isinstance(value, LocalFile):
+        filename = _quoted(value.path.name)
+        yield (
+            f'{disposition}; filename="{filename}"\r\nContent-Type: {value.media_type}\r\n\r\n'
+        ).encode()
+        yield InlineFile(value, base64=False)
+    else:
+        text = value if isinstance(value, str) else _encode(value).decode()
+        yield f"{disposition}\r\n\r\n{text}".encode()
+
+
+def _quoted(text: str) -> str:
+    """As browsers write names into a form (WHATWG HTML, "Multipart form data")."""
+    return text.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
