@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from batchgen.catalog.parameter import SIDES, Accepts, Finding, Kind, Parameter, any_of
+from batchgen.catalog.parameter import SIDES, Accepts, Finding, Parameter, any_of
 from batchgen.catalog.text import fitted, text_value, typed
 from batchgen.catalog.translate import (
     COUNT_KEYS,
@@ -12,13 +12,15 @@ from batchgen.catalog.translate import (
     own_count,
     own_image,
     own_size,
+    pictures,
 )
-from batchgen.catalog.wording import describe, fault, meant, shown
+from batchgen.catalog.wording import describe, fault, meant, shown, size_advice
 from batchgen.types import Json, Severity, Tokens
 
 SEED_DATE = "2025-05"
 CURRENT_DATE = "2026-08"
 MOST_REQUESTS = 1000  # of one task
+_INLINE = "gpt-image-"  # OpenAI's own, which have no `response_format`
 _MANY = "for more images use `repeat:` or several rows"
 
 
@@ -212,7 +214,7 @@ class Model:
         """
         params = own_size(own_count(params, self.count_key), self.parameters.keys())
         if not IMAGE_KEYS.isdisjoint(params):
-            params = own_image(params, self._pictures())
+            params = own_image(params, pictures(self.parameters))
         return {name: self._fitted(name, value) for name, value in params.items()}
 
     def check(self, params: Mapping[str, Json]) -> tuple[Finding, ...]:
@@ -240,11 +242,6 @@ class Model:
         if low <= len(prompt) <= high:
             return None
         return self._prompt_finding(len(prompt))
-
-    def _pictures(self) -> dict[str, bool]:
-        """The names of the pictures that are worked on, and whether each takes several."""
-        found = (self.parameters[name] for name in self.parameters if name in IMAGE_KEYS)
-        return {one.name: any(form.type is Kind.LIST for form in one.all_forms) for one in found}
 
     def _fitted(self, name: str, value: Json) -> Json:
         accepts = self._sure.get(name)
@@ -298,27 +295,14 @@ class Model:
         if name in SIDES and params.keys() >= set(SIDES):
             lead = f"`width` and `height` are not parameters of {self.id}"
         if name in SIZE_KEYS or name in SIDES:
-            return f"{lead}; {self._size_advice(params)}"
-        if name in IMAGE_KEYS and not self._pictures():
+            own = {key: self.parameters[key].forms for key in self.size_keys}
+            return f"{lead}; {size_advice(own, params)}"
+        if name in IMAGE_KEYS and not pictures(self.parameters):
             return f"{lead}, which takes no picture; `batchgen models` tells which do"
-        if name == "response_format" and "output_format" in self.parameters:
+        if name == "response_format" and self.id.startswith(_INLINE):
             return f"{lead}, which always answers with base64; leave it out"
         hint = meant(name, self.parameters)
         return lead + (hint or f"; it takes {', '.join(sorted(self.parameters)) or 'none'}")
-
-    def _size_advice(self, params: Mapping[str, Json]) -> str:
-        if not self.size_keys:
-            return "its size cannot be chosen"
-        given = [key for key in self.size_keys if params.get(key) is not None]
-        if given:
-            return f"`{given[0]}` sets its size already"
-        width, height = (shown(params.get(name)) for name in SIDES)
-        if params.keys() >= set(SIDES) and self.size_keys == ("image_size",):
-            return f"its size is set by `image_size: {{width: {width}, height: {height}}}`"
-        if params.keys() >= set(SIDES) and self.size_keys == ("size",):
-            return f"its size is set by `size: {width}x{height}`"
-        ways = [f"`{key}`: {describe(self.parameters[key].forms)}" for key in self.size_keys]
-        return f"its size is set by {' and '.join(ways)}"
 
     def _prompt_finding(self, length: int) -> Finding | None:
         if self.prompt is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from batchgen.catalog.parameter import SIDES, split_wxh
+from batchgen.catalog.parameter import SIDES, Kind, Parameter, split_wxh
 from batchgen.types import Json
 
 COUNT_KEYS = ("count", "n", "num_images")
@@ -43,6 +43,12 @@ def own_image(params: Mapping[str, Json], own: Mapping[str, bool]) -> Mapping[st
         return params
     rest = {name: one for name, one in params.items() if name != given[0]}
     return {**rest, key: value if len(pictures) > 1 else pictures[0]}
+
+
+def pictures(parameters: Mapping[str, Parameter]) -> dict[str, bool]:
+    """The names of the pictures that are worked on, and whether each takes several."""
+    found = (parameters[name] for name in parameters if name in IMAGE_KEYS)
+    return {one.name: any(form.type is Kind.LIST for form in one.all_forms) for one in found}
 
 
 def own_size(params: Mapping[str, Json], names: Collection[str]) -> Mapping[str, Json]:

@@ -1,6 +1,6 @@
 """Messages about values: what is wrong, and what would be right."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from json import dumps
 
@@ -56,6 +56,22 @@ def meant(word: str, words: Iterable[str]) -> str:
 def describe(forms: tuple[Form, ...]) -> str:
     """What the forms take, as the end of "it takes ..."."""
     return " or ".join(_described(form) for form in forms) or "nothing"
+
+
+def size_advice(own: Mapping[str, tuple[Form, ...]], params: Mapping[str, Json]) -> str:
+    """How a size is given; `own`: the model's own parameters for it, and what they take."""
+    if not own:
+        return "its size cannot be chosen"
+    given = [key for key in own if params.get(key) is not None]
+    if given:
+        return f"`{given[0]}` sets its size already"
+    width, height = (shown(params.get(name)) for name in SIDES)
+    if params.keys() >= set(SIDES) and tuple(own) == ("image_size",):
+        return f"its size is set by `image_size: {{width: {width}, height: {height}}}`"
+    if params.keys() >= set(SIDES) and tuple(own) == ("size",):
+        return f"its size is set by `size: {width}x{height}`"
+    ways = [f"`{key}`: {describe(forms)}" for key, forms in own.items()]
+    return f"its size is set by {' and '.join(ways)}"
 
 
 def fault(path: str, value: Json, forms: tuple[Form, ...], model: str) -> str:

@@ -119,6 +119,14 @@ def messages(model_id: str, params: dict[str, Any], provider: str = "aimlapi") -
             "`image_url` is missing; flux/dev/image-to-image needs it: a URL or a file",
         ),
         (
+            "flux/schnell",
+            {"image": "cat.png"},
+            (
+                "`image` is not a parameter of flux/schnell, which takes no picture;"
+                " `batchgen models` tells which do"
+            ),
+        ),
+        (
             "bytedance/seedream-3.0",
             {"size": "300x600"},
             "`size` width is 300; bytedance/seedream-3.0 takes 512 to 2048",
@@ -453,3 +461,12 @@ def test_ids_of_2025_lead_to_the_model_of_today() -> None:
     assert model("gpt-4o").id == "openai/gpt-4o"
     only_then = model("wan/v2.1/1.3b/text-to-video")
     assert (only_then.family, only_then.path) == ("video", "/v2/generate/video/alibaba/generation")
+
+
+def test_openais_gpt_image_says_that_it_always_answers_inline() -> None:
+    lead = "`response_format` is not a parameter of "
+    for name in ("gpt-image-1", "gpt-image-2"):
+        (told,) = messages(name, {"response_format": "url"}, "openai")
+        assert told == f"{lead}{name}, which always answers with base64; leave it out"
+    (other,) = messages("flux-pro", {"response_format": "url"})
+    assert "base64" not in other
