@@ -23,6 +23,7 @@ from batchgen.tasks.names import Names, Resolved
 from batchgen.types import Input, Json, Problem, Row, Severity, Task
 
 _USUAL_ENDPOINT = "images"  # of models that the catalogue does not know
+_NO_INPUTS: Mapping[str, Input] = {}
 _MOST_SEEDS = 2**31 - 2
 _TOLD = (RowError, template.TemplateError, NamingError, UnsoundError)
 
@@ -89,7 +90,9 @@ class Expander:
             checked = self._checked(draft, prompt, combination)
             for doubt in self._checks.doubts(draft, prompt, checked):
                 yield Problem(row.file, row.line, doubt, Severity.WARNING)
-            inputs = self._inputs.of(draft, checked.params, partial(self._folder_of, fields))
+            inputs = _NO_INPUTS
+            if self._inputs.are_named(draft, checked.params):
+                inputs = self._inputs.of(draft, checked.params, partial(self._folder_of, fields))
             resolved = _resolved(draft, prompt, checked, inputs)
             task_id = _given_id(fields, draft, combination)
             yield self._names.task(row, resolved, task_id, pattern, self.count)

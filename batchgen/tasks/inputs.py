@@ -24,6 +24,10 @@ class Inputs:
         self._files = files
         self._names: dict[str, frozenset[str]] = {}
 
+    def are_named(self, draft: Draft, params: Mapping[str, Json]) -> bool:
+        """Whether any parameter may name files at all; most requests have none such."""
+        return not self._inputs(draft.model_id, draft.model).isdisjoint(params)
+
     def of(
         self, draft: Draft, params: Mapping[str, Json], folder_of: Callable[[str], Path]
     ) -> Mapping[str, Input]:
