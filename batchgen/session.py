@@ -41,7 +41,6 @@ if TYPE_CHECKING:  # aiohttp takes a quarter of a second to import
     from batchgen.transport import AiohttpTransport
 
 SUMMARY_NAME = "summary.json"
-_COLLECT_EVERY = 20_000  # objects; a request makes some dozens, of which cycles hold few
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,6 @@ class _Run:
     async def go(self, stop: Stop) -> Summary:
         """Carry out what is left; return how it ended."""
         gc.freeze()  # what is loaded by now stays to the end: no need to look at it again
-        gc.set_threshold(_COLLECT_EVERY)
         clock = self.session.clock
         tally = RunTally()
         started_at, started = clock.now(), clock.monotonic()

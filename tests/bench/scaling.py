@@ -21,8 +21,11 @@ def scaling(scene: Scene) -> Iterator[str]:
     yield "`plan` over a CSV"
     plans = [(f"{rows:,} rows", _planned(rows, scene)) for rows in _ROWS]
     yield markdown(
-        ("manifest", "seconds", "peak RSS"),
-        [(name, f"{_wall_s(used):.1f}", megabytes(_peak(used))) for name, used in plans],
+        ("manifest", "seconds", "CPU seconds", "peak RSS"),
+        [
+            (name, f"{_wall_s(used):.1f}", f"{_cpu_s(used):.1f}", megabytes(_peak(used)))
+            for name, used in plans
+        ],
     )
     yield "`run`, images of 12 KB, 64 in flight"
     races = [(f"{rows:,} rows", Race(64, rows, 64, programs=_ALONE)) for rows in _RUN_ROWS]
@@ -63,7 +66,7 @@ def _rates(what: str, races: Sequence[tuple[str, Race]], scene: Scene) -> str:
             (
                 name,
                 f"{items / _wall_s(used):,.0f}",
-                f"{1000 * statistics.median(one.cpu_s for one in used) / items:.2f}",
+                f"{1000 * _cpu_s(used) / items:.2f}",
                 megabytes(_peak(used)),
             )
             for name, items, used in measured
@@ -73,6 +76,10 @@ def _rates(what: str, races: Sequence[tuple[str, Race]], scene: Scene) -> str:
 
 def _wall_s(used: Sequence[Usage]) -> float:
     return statistics.median(one.wall_s for one in used)
+
+
+def _cpu_s(used: Sequence[Usage]) -> float:
+    return statistics.median(one.cpu_s for one in used)
 
 
 def _peak(used: Sequence[Usage]) -> float:
