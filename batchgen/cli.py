@@ -10,6 +10,7 @@ from pathlib import Path
 from batchgen import __version__
 from batchgen.errors import BatchgenError, Exit
 from batchgen.examples import examples_of
+from batchgen.faults import fault_lines
 from batchgen.parsing import Parser
 from batchgen.streams import drop_stdout, prepare_streams
 from batchgen.text import did_you_mean, seconds
@@ -324,6 +325,7 @@ def _add_models(commands: _Commands) -> None:  # type: ignore[valid-type]  # see
 
 def _add_simulate(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
     parser = _command(commands, "simulate", "serve a simulated API on loopback until Ctrl-C")
+    parser.epilog = f"{fault_lines()}\n\n{parser.epilog}"
     parser.add_argument(
         "--port", type=_port, default=8080, metavar="PORT", help="0 takes a free one"
     )
@@ -335,8 +337,18 @@ def _add_simulate(commands: _Commands) -> None:  # type: ignore[valid-type]  # s
     parser.add_argument(
         "--expiry", type=_positive, metavar="SECONDS", help="how long the URL of a file is good"
     )
-    parser.add_argument("--rpm", type=_positive, metavar="N", help="requests a minute allowed")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of faults and latency")
+    parser.add_argument("--rpm", type=_positive, metavar="N", help="requests a minute allowed")
+    parser.add_argument("--burst", type=_positive, metavar="N", help="requests that it saves up")
+    parser.add_argument("--max-in-flight", type=_whole, metavar="N", help="more get a 429")
+    parser.add_argument(
+        "--no-limit-headers", action="store_true", help="a 429 does not say how long to wait"
+    )
+    parser.add_argument("--credit", type=_whole, metavar="N", help="requests until it is spent")
+    parser.add_argument("--balance", type=_positive, metavar="USD", help="what the account has")
+    parser.add_argument(
+        "--refuse", action="append", metavar="WORD", help="refuse prompts with it; repeatable"
+    )
     parser.add_argument(
         "--no-idempotency", action="store_true", help="make and charge again under the same key"
     )

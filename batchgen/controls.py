@@ -2,18 +2,20 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from batchgen.clock import Clock
 from batchgen.errors import BatchgenError
-from batchgen.job import Job, Limits
+from batchgen.job import Job, Limits, Period, SharedBudget
 from batchgen.plan import Manifest, RejectedError
+from batchgen.prices import Prices
 from batchgen.progress import Progress
 from batchgen.stopping import Stop
-from batchgen.throttle import Budget, Throttle
+from batchgen.throttle import Budget, Doubt, Throttle
 from batchgen.throttle.purse import Purse
+from batchgen.types import Record
 
 Reread = Callable[[], Manifest]
 
@@ -71,18 +73,34 @@ def _told(limits: Limits, workers: int) -> str:
     return f"rpm {rpm}, concurrency {limits.concurrency}{most}, max_cost {cost}"
 
 
-def make_budget(job: Job, *, spent_usd: float, purse: Purse | None) -> Budget:
+def doubt_of(records: Iterable[Record], prices: Prices) -> Doubt:
+    """What tasks of an unknown outcome may have cost, beyond what their requests told."""
+    tasks, usd = 0, 0.0
+    for record in records:
+        price = prices.of(record.task) or 0.0
+        tasks += 1
+        usd += max(0.0, price - (record.outcome.cost_usd or 0.0))
+    return Doubt(tasks, usd)
+
+
+def make_budget(job: Job, *, spent_usd: float, doubt: Doubt, purse: Purse | None) -> Budget:
     """The bounds of a job on money and requests."""
     shared = None
     if purse is not None:
-        budget = purse.budget
-        shared = purse, f"the budget of ${budget.usd:.2f} ({budget.per}) in {budget.path}"
+        shared = purse, told_budget(purse.budget)
     return Budget(
         max_cost_usd=job.limits.max_cost_usd,
         max_requests=job.limits.max_requests,
         spent_usd=spent_usd,
+        doubt=doubt,
         shared=shared,
     )
+
+
+def told_budget(budget: SharedBudget) -> str:
+    """What a shared budget is called in messages."""
+    period = "" if budget.per is Period.TOTAL else f" a {budget.per} (UTC)"
+    return f"the budget of ${budget.usd:.2f}{period} in {budget.path}"
 
 
 def make_throttle(job: Job, stop: Stop, clock: Clock) -> Throttle:
@@ -96,10 +114,14 @@ def make_throttle(job: Job, stop: Stop, clock: Clock) -> Throttle:
 
 
 @contextmanager
-def open_purse(job: Job, clock: Clock) -> Iterator[Purse | None]:
-    """The budget that the job shares with others, if it names one."""
+def open_purse(job: Job, clock: Clock, identity: str, doubt: Doubt) -> Iterator[Purse | None]:
+    """The budget that the job shares with others, if it names one.
+
+    identity: of the job's ledger.
+    """
     if job.budget is None:
         yield None
         return
-    with Purse(job.budget, clock.now) as purse:
+    with Purse(job.budget, clock.now, identity) as purse:
+        purse.take_over(doubt.usd)
         yield purse

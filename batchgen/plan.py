@@ -251,6 +251,8 @@ def check(
         _count(plan, item, usd, dialect)
     if not plan.tasks and not plan.errors:
         _note(plan, _nothing(manifest.source.label, plan.read))
+    if plan.unpriced and not manifest.job.require_price and (bound := _bound(manifest.job)):
+        _note(plan, _unbounded(manifest.source.label, plan, bound))
     return plan
 
 
@@ -266,6 +268,22 @@ def _nothing(label: str, tasks: int) -> Problem:
         return Problem(label, 0, "there is nothing to do: no prompts")
     told = f"none of the {tasks:,} tasks is selected by --only, --limit or --shard"
     return Problem(label, 0, told, Severity.WARNING)
+
+
+def _bound(job: Job) -> str:
+    """What is to hold the job's spending back, if anything is."""
+    if job.limits.max_cost_usd is not None:
+        return "max_cost"
+    return "" if job.budget is None else "the budget"
+
+
+def _unbounded(label: str, plan: Plan, bound: str) -> Problem:
+    message = (
+        f"{plan.unpriced:,} of {plan.tasks:,} tasks have no known price, so {bound} counts them"
+        " only once the provider has told what they cost: name it in the job's `prices`, try"
+        " --live-prices, or have them refused with --require-price"
+    )
+    return Problem(label, 0, message, Severity.WARNING)
 
 
 def _unpriced(task: Task) -> Problem:

@@ -116,8 +116,9 @@ class Runner:
     async def _carry(self, work: Work) -> None:
         """One task with what surrounds it: the budget, the ledger's commit, the results line."""
         price = self.prices.of(work.task)
+        counted = (price or 0.0) if _is_sent_again(work) else 0.0
         try:
-            reserved = await self.budget.reserve(price)
+            reserved = await self.budget.reserve(price, counted_usd=counted)
         except BudgetSpentError as error:
             self.stop.set(StopReason.BUDGET, str(error))
             await self._leave_one(work)
@@ -137,7 +138,7 @@ class Runner:
                 self.performer.store.settle(outcome.artifacts)
                 self.results.append(work.task, outcome)
         finally:
-            await self.budget.settle(reserved, spent)
+            await self.budget.settle(reserved, spent - counted)
         self._count(work, outcome)
         await self.accompany(work.task, outcome)
 
@@ -190,6 +191,13 @@ def _left_in(queue: "asyncio.Queue[Work | None]") -> Iterator[Work]:
         work = queue.get_nowait()
         if work is not None:
             yield work
+
+
+def _is_sent_again(work: Work) -> bool:
+    """Whether its price counts as spent since an earlier run: the same key is charged once."""
+    prior = work.prior
+    unknown = prior is not None and prior.status is Status.UNKNOWN
+    return unknown and prior is not None and prior.generation == work.generation
 
 
 def _is_untouched(work: Work, outcome: Outcome) -> bool:

@@ -13,7 +13,14 @@ import msgspec
 
 from batchgen.clock import Clock, SystemClock
 from batchgen.companions import Companions, alone
-from batchgen.controls import Controls, Reread, make_budget, make_throttle, open_purse
+from batchgen.controls import (
+    Controls,
+    Reread,
+    doubt_of,
+    make_budget,
+    make_throttle,
+    open_purse,
+)
 from batchgen.descriptors import affordable
 from batchgen.dialect import Dialect
 from batchgen.directory import ledger_path, locked
@@ -33,6 +40,7 @@ from batchgen.signals import Signals
 from batchgen.stopping import Stop, StopReason, Streak
 from batchgen.store import LocalStore, write_atomically
 from batchgen.summary import Ending, FailureGroups, JobCounts, RunCounts, Spend, Summary
+from batchgen.throttle import Doubt
 from batchgen.throttle.purse import Purse
 from batchgen.types import Outcome, Status, Task
 from batchgen.worklist import OnUnknown, Positions, Selection, Worklist
@@ -216,8 +224,10 @@ class _Run:
                     for warning in await preflight(transport, self.plan.cost_usd):
                         progress.say(warning)
                 workers = min(in_flight, max(1, self.plan.tasks))
-                with open_purse(job, self.session.clock) as purse:
-                    controls = self._controls(stop, purse, workers)
+                doubt = doubt_of(self.ledger.doubtful(), Prices(job))
+                identity = identity_of(self.ledger)
+                with open_purse(job, self.session.clock, identity, doubt) as purse:
+                    controls = self._controls(stop, purse, doubt, workers)
                     progress.explain_by(controls.holding)
                     runner = self._runner(transport, results, controls, stop, tally)
                     listening = controls.listening if self.session.heed_signals else nullcontext
@@ -242,11 +252,11 @@ class _Run:
         if self.session.selection.on_unknown is OnUnknown.FAIL:
             self.ledger.give_up_unknown()
 
-    def _controls(self, stop: Stop, purse: Purse | None, workers: int) -> Controls:
+    def _controls(self, stop: Stop, purse: Purse | None, doubt: Doubt, workers: int) -> Controls:
         session, job = self.session, self.session.manifest.job
         return Controls(
             make_throttle(job, stop, session.clock),
-            make_budget(job, spent_usd=self.ledger.spent_usd(), purse=purse),
+            make_budget(job, spent_usd=self.ledger.spent_usd(), doubt=doubt, purse=purse),
             session.progress,
             session.reread or (lambda: session.manifest),
             workers,

@@ -325,5 +325,6 @@ _FAULTS: tuple[tuple[tuple[type[Exception], ...], FaultKind, str, bool], ...] = 
     ((aiohttp.ClientConnectorError,), FaultKind.CONNECTION, "{}", False),
     ((aiohttp.ClientPayloadError,), FaultKind.CONNECTION, "the reply was cut short", True),
     ((aiohttp.ServerDisconnectedError,), FaultKind.CONNECTION, "closed without a reply", True),
+    ((aiohttp.ClientResponseError,), FaultKind.BAD_RESPONSE, "the reply is broken HTTP", True),
     ((aiohttp.InvalidURL,), FaultKind.BAD_RESPONSE, "not a URL that can be fetched", False),
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from batchgen import catalog, cli, parquet, settings
 from batchgen.errors import Exit
+from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS
 from batchgen.progress.lines import EVENTS
 from batchgen.progress.metrics import METRICS
 from batchgen.retry import BUILT_IN, describe
@@ -36,6 +37,8 @@ def tables() -> dict[str, str]:
     return {
         "commands": _table(("command", "does"), _commands()),
         "run-options": _table(("option of `run`", "does"), _options("run")),
+        "simulate-options": _table(("option of `simulate`", "does"), _options("simulate")),
+        "faults": _table(("fault", "what happens"), _faults()),
         "job-keys": _table(("key", "default", "what it does"), _keys()),
         "exit-codes": _table(("code", "means"), ((f"`{code}`", _EXITS[code]) for code in Exit)),
         "events": _table(("event", "keys", "when"), _events()),
@@ -124,6 +127,11 @@ def _crashes() -> Iterator[tuple[str, str, str, str, str]]:
     for instant in INSTANTS:
         charged = "where keys are ignored" if instant.may_pay else "no"
         yield instant.name, instant.stage, instant.left, instant.next_run, charged
+
+
+def _faults() -> Iterator[tuple[str, str]]:
+    for name, what in {**GENERATION_FAULTS, **FILE_FAULTS, **POLL_FAULTS}.items():
+        yield f"`{name}`", what
 
 
 def _models() -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "batchgen"
 
 # A package counts as one module. README's "How it works" shows the same order.
 LAYERS = (
-    {"errors", "types", "clock", "examples"},
+    {"errors", "types", "clock", "examples", "faults"},
     {"text", "media", "descriptors", "streams", "grouping", "pieces", "spool", "expiry"},
     {"summary", "embedding", "parsing"},
     {"settings", "quotes", "stream", "guard", "proxy", "endpoints", "catalog", "manifest"},
@@ -46,7 +46,7 @@ def test_every_module_has_a_layer() -> None:
 
 def test_the_simulator_knows_none_of_the_adapters() -> None:
     imported = {imported for importer, imported in _imports() if importer == "simulator"}
-    assert imported <= {"simulator", "errors"}
+    assert imported <= {"simulator", "errors", "faults"}
 
 
 def _layer(module: str) -> int:

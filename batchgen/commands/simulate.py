@@ -17,6 +17,7 @@ def simulate_command(arguments: argparse.Namespace) -> int:
         parse_latency,
     )
 
+    refused = frozenset(word.lower() for word in arguments.refuse or ())
     settings = SimulatorSettings(
         latency=parse_latency(arguments.latency),
         work=parse_latency(arguments.work),
@@ -25,6 +26,12 @@ def simulate_command(arguments: argparse.Namespace) -> int:
         rpm=arguments.rpm,
         seed=arguments.seed,
         port=arguments.port,
+        burst=arguments.burst,
+        most_in_flight=arguments.max_in_flight,
+        tell_limits=not arguments.no_limit_headers,
+        credit=arguments.credit,
+        balance_usd=arguments.balance,
+        refuse_words=refused or SimulatorSettings().refuse_words,
         honour_idempotency=not arguments.no_idempotency,
     )
 

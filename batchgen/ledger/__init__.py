@@ -243,6 +243,10 @@ class Ledger:
         """Listed tasks that failed, were refused or are unknown, without artifacts."""
         return (rows.record(row) for row in self._read(sql.UNSUCCESSFUL))
 
+    def doubtful(self) -> Iterator[Record]:
+        """Tasks that were sent and of which nobody knows what came of it, without artifacts."""
+        return (rows.record(row) for row in self._read(sql.DOUBTFUL))
+
     def spent_usd(self) -> float:
         """What all tasks and their earlier generations have cost, as far as it is known."""
         return float(self._one(sql.SPENT)["cost_usd"])

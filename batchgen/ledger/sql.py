@@ -190,6 +190,11 @@ UPDATE tasks SET status = 'failed', error_kind = 'unknown', error_code = NULL,
 WHERE status = 'unknown'
 """
 
+# Those that were given up (`--on-unknown fail`) may have been charged as well.
+DOUBTFUL = """
+SELECT * FROM tasks WHERE status = 'unknown' OR (status = 'failed' AND error_kind = 'unknown')
+"""
+
 VARIABLES = """
 SELECT DISTINCT json_each.key AS name FROM tasks, json_each(tasks.vars) WHERE listed >= ?
 """

@@ -90,21 +90,22 @@ class Api:
         if order.by_tokens:
             headers = {"x-request-id": generation.inference_id}
         status = 201 if order.model.startswith("dall-e-") else 200
-        return Made(await self._body(generation), status, headers=headers)
+        body = await self._body(generation, expired=asked.expired)
+        return Made(body, status, headers=headers)
 
-    async def _body(self, generation: Generation) -> bytes:
+    async def _body(self, generation: Generation, *, expired: bool) -> bytes:
         if generation.order.delivery is Delivery.URL:
-            return self._written(generation)
+            return self._written(generation, expired=expired)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._written, generation)
 
-    def _written(self, generation: Generation) -> bytes:
+    def _written(self, generation: Generation, *, expired: bool = False) -> bytes:
         """The JSON of a reply, with the pictures drawn where they go into it."""
         order = generation.order
         items: list[Item] = []
         for picture in pictures(generation):
             data = b"" if order.delivery is Delivery.URL else easel().draw(picture)
-            url = self._links.url_of(picture)
+            url = self._links.url_of(picture, expired=expired)
             items.append(delivered(order, url, data))
         return json.dumps(answer(generation, items)).encode()
 

@@ -1,15 +1,17 @@
 """The rate limit that the simulator keeps: a token bucket."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 
 class Bucket:
-    """Lets `rpm` requests a minute through; saves up a second's worth of them, at least one."""
+    """Lets `rpm` requests a minute through; saves up `burst` of them, or a second's worth."""
 
-    def __init__(self, rpm: float, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, rpm: float, monotonic: Callable[[], float], *, burst: float | None = None
+    ) -> None:
         self._per_second = rpm / 60
-        self._most = max(1.0, self._per_second)
+        self._most = max(1.0, self._per_second if burst is None else burst)
         self._monotonic = monotonic
         self._tokens = self._most
         self._filled_at = monotonic()
@@ -24,6 +26,15 @@ class Bucket:
             self._tokens -= 1
             return 0.0
         return (1 - self._tokens) / self._per_second
+
+    def told(self) -> Mapping[str, str]:
+        """The limit as OpenAI's headers tell it: the reset is the time until all is there again."""
+        reset_s = (self._most - self._tokens) / self._per_second
+        return {
+            "x-ratelimit-limit-requests": f"{self._most:.0f}",
+            "x-ratelimit-remaining-requests": f"{math.floor(self._tokens)}",
+            "x-ratelimit-reset-requests": f"{reset_s * 1000:.0f}ms",
+        }
 
 
 def retry_after(wait_s: float) -> dict[str, str]:

@@ -1,13 +1,15 @@
 """Replies that are wrong at the level of the connection."""
 
+import asyncio
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from batchgen.simulator.schema import Json
-
 _NO_LINGER = struct.pack("ii", 1, 0)
+_BITS = 20
+_SLOW_S = 2.0
 
 
 def hang_up(request: web.Request) -> web.StreamResponse:
@@ -19,16 +21,48 @@ def hang_up(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-async def send_half(request: web.Request, body: bytes) -> web.StreamResponse:
+async def send_half(request: web.Request, body: bytes, kind: str) -> web.StreamResponse:
     """Announce the whole body, send half of it, and close."""
-    response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    response.content_length = len(body)
-    response.force_close()
-    await response.prepare(request)
+    response = await _begun(request, body, kind)
     await response.write(body[: len(body) // 2])
     if request.transport is not None:
         request.transport.close()
     return response
+
+
+async def send_and_hang(
+    request: web.Request, body: bytes, kind: str, *, until: asyncio.Event
+) -> web.StreamResponse:
+    """Announce the whole body, send half of it, and nothing more."""
+    response = await _begun(request, body, kind)
+    await response.write(body[: len(body) // 2])
+    await until.wait()
+    return hang_up(request)
+
+
+async def send_slowly(
+    request: web.Request, body: bytes, kind: str, *, sleep: Callable[[float], Awaitable[None]]
+) -> web.StreamResponse:
+    """Send the body bit by bit."""
+    response = await _begun(request, body, kind)
+    size = len(body) // _BITS + 1
+    for start in range(0, len(body), size):
+        await response.write(body[start : start + size])
+        await sleep(_SLOW_S / _BITS)
+    await response.write_eof()
+    return response
+
+
+def send_more_than_told(request: web.Request, body: bytes) -> web.StreamResponse:
+    """Announce half of a JSON body, send all of it, and close; aiohttp would not let us."""
+    head = (
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body) // 2}\r\n\r\n"
+    )
+    if request.transport is not None:
+        request.transport.write(head.encode() + body)
+        request.transport.close()
+    return web.Response()
 
 
 def page(title: str) -> web.Response:
@@ -37,6 +71,9 @@ def page(title: str) -> web.Response:
     return web.Response(text=text, content_type="text/html")
 
 
-def no_image(b64: str) -> Json:
-    """A body whose image is none."""
-    return {"created": 1_750_000_000, "data": [{"b64_json": b64}]}
+async def _begun(request: web.Request, body: bytes, kind: str) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": kind})
+    response.content_length = len(body)
+    response.force_close()
+    await response.prepare(request)
+    return response

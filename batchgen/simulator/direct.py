@@ -75,7 +75,7 @@ class Direct:
         """The reply to a request at a path. Raises Rejection."""
         refused = frozenset[str]() if path == CHAT else self._settings.refuse_words
         want = read_want(path, asked, links=self._links, refuse_words=refused)
-        receipt = self._till.pay(asked)
+        receipt = self._till.pay(asked, want.model)
         spent = credits_for(want.model, 1)
         headers = accounting(receipt.id, spent, again=receipt.again)
         if path == TTS:

@@ -1,7 +1,5 @@
 """What every paid request passes on its way in and out: key, pace, faults, statistics."""
 
-import asyncio
-import base64
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,28 +8,15 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-from batchgen.simulator import connection
-from batchgen.simulator.bucket import Bucket, retry_after
-from batchgen.simulator.faults import Draws
+from batchgen.simulator.gate import Gate
 from batchgen.simulator.prices import CREDITS_PER_USD
 from batchgen.simulator.rejection import Rejection
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.stats import Stats
+from batchgen.simulator.strikes import Reply, Strikes
 
 _BEARER = re.compile(r"Bearer (\S+)", re.IGNORECASE)
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
-_NO_IMAGES = {
-    "badb64": "@@@ this is not base64 @@@",
-    "text": base64.b64encode(b"This is a text, not an image.\n").decode(),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A response, and how the statistics call what became of its request."""
-
-    response: web.StreamResponse
-    became: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +24,7 @@ class Asked:
     """A request that was let in: its body, its keys, and the draw of its latency.
 
     key: `Idempotency-Key`. client_id: `X-Client-Request-Id`, which the usage log tells.
+    expired: the URLs that it gets are over.
     """
 
     raw: bytes
@@ -46,6 +32,7 @@ class Asked:
     key: str | None
     share: float
     client_id: str | None = None
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +49,14 @@ Make: TypeAlias = Callable[[Asked], Awaitable[Made]]
 
 
 class Door:
-    """Lets requests in; `stopping` lets go of those that stall."""
+    """Lets requests in, and their replies out. elsewhere: another host than the API's."""
 
-    def __init__(self, settings: SimulatorSettings, *, draws: Draws, stats: Stats) -> None:
+    def __init__(self, settings: SimulatorSettings, *, strikes: Strikes, stats: Stats) -> None:
         self._settings = settings
-        self.draws = draws
+        self.strikes = strikes
         self.stats = stats
-        self._bucket = None if settings.rpm is None else Bucket(settings.rpm, time.monotonic)
-        self.stopping = asyncio.Event()
+        self._gate = Gate(settings, time.monotonic)
+        self.elsewhere = ""
 
     async def serve(self, request: web.Request, make: Make) -> web.StreamResponse:
         """The reply to a paid request, counted."""
@@ -95,59 +82,25 @@ class Door:
     async def _through(self, request: web.Request, make: Make) -> Reply:
         """The path of a paid request, from its key to its reply."""
         self.authorise(request)
-        self._keep_pace()
+        limits = self._gate.enter(self.stats.in_flight)
         raw = await request.read()
         key = request.headers.get("Idempotency-Key")
-        draw = self.draws.generation(key or raw.decode("utf-8", "replace"))
-        early = await self._fail_early(request, draw.fault)
+        draw = self.strikes.draws.generation(key or raw.decode("utf-8", "replace"))
+        early = await self.strikes.early(request, draw.fault, self.elsewhere)
         if early is not None:
             return early
         content_type = request.headers.get("Content-Type", "application/json")
-        made = await make(Asked(raw, content_type, key, draw.share, _client_request_id(request)))
-        late = await self._fail_late(request, draw.fault, made)
+        expired = draw.fault == "expired"
+        asked = Asked(raw, content_type, key, draw.share, _client_request_id(request), expired)
+        made = await make(asked)
+        late = await self.strikes.late(request, draw.fault, made.body)
         if late is not None:
             return late
-        headers = {**made.headers, **_echo(request)}
+        headers = {**limits, **made.headers, **_echo(request)}
         response = web.Response(
             body=made.body, status=made.status, headers=headers, content_type=made.content_type
         )
         return Reply(response, str(made.status))
-
-    def _keep_pace(self) -> None:
-        wait_s = self._bucket.take() if self._bucket else 0.0
-        if wait_s:
-            raise Rejection(429, headers=retry_after(wait_s))
-
-    async def _fail_early(self, request: web.Request, fault: str | None) -> Reply | None:
-        """The faults that strike before anything is generated."""
-        match fault:
-            case "reset" | "stall":
-                if fault == "stall":
-                    await self.stopping.wait()
-                return Reply(connection.hang_up(request), fault)
-            case "html":
-                return Reply(connection.page("Just a moment..."), "200")
-            case "empty":
-                return Reply(web.json_response({"created": 1_750_000_000, "data": []}), "200")
-            case "429":
-                raise Rejection(429, headers=retry_after(1))
-            case str() if fault.isdecimal():
-                raise Rejection(int(fault))
-            case _:
-                return None
-
-    async def _fail_late(self, request: web.Request, fault: str | None, made: Made) -> Reply | None:
-        """The faults that strike after a generation that was charged."""
-        match fault:
-            case "lost":
-                return Reply(connection.hang_up(request), fault)
-            case "truncated":
-                return Reply(await connection.send_half(request, made.body), fault)
-            case "badb64" | "text":
-                broken = connection.no_image(_NO_IMAGES[fault])
-                return Reply(web.json_response(broken), "200")
-            case _:
-                return None
 
 
 def accounting(inference_id: str, credits_used: int, *, again: bool) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from batchgen.simulator.settings import FILE_FAULTS, POLL_FAULTS
+from batchgen.faults import FILE_FAULTS, POLL_FAULTS
 
 _REMEMBERED = 100_000  # identities whose attempts are counted; older ones begin again
 _SHARE_BYTES = 6
@@ -28,7 +28,7 @@ class Draws:
 
     def __init__(self, seed: int, faults: Mapping[str, float]) -> None:
         self._seed = seed
-        others = FILE_FAULTS + POLL_FAULTS
+        others = (*FILE_FAULTS, *POLL_FAULTS)
         self._generation = {n: share for n, share in faults.items() if n not in others}
         self._poll = {n: share for n, share in faults.items() if n in POLL_FAULTS}
         self._file = {n: share for n, share in faults.items() if n in FILE_FAULTS}

@@ -6,21 +6,19 @@ from concurrent.futures import Executor
 from aiohttp import web
 
 from batchgen.simulator.api import vendor_errors
-from batchgen.simulator.faults import Draws
-from batchgen.simulator.links import PREFIX, Links
+from batchgen.simulator.links import PREFIX, REDIRECTED, Links
 from batchgen.simulator.media import drawn, media_type
 from batchgen.simulator.rejection import Rejection
 from batchgen.simulator.stats import Stats
-
-_STATUSES = {"file404": 404, "file500": 500}
+from batchgen.simulator.strikes import Strikes
 
 
 class Files:
     """Makes a file whenever its URL is asked for."""
 
-    def __init__(self, links: Links, *, draws: Draws, stats: Stats, executor: Executor) -> None:
+    def __init__(self, links: Links, *, strikes: Strikes, stats: Stats, executor: Executor) -> None:
         self._links = links
-        self._draws = draws
+        self._strikes = strikes
         self._stats = stats
         self._executor = executor
 
@@ -39,16 +37,18 @@ class Files:
         self._stats.file_requests[str(response.status)] += 1
         return response
 
-    async def _serve(self, request: web.Request) -> web.Response:
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
         if "Authorization" in request.headers:
             self._stats.leaked_keys += 1
             raise Rejection(403, "An API key was sent to the host of the files: it has leaked")
-        thing = self._links.thing_at(request.raw_path)
+        path = request.raw_path.removesuffix(REDIRECTED)
+        thing = self._links.thing_at(path)
         if thing is None:
             raise Rejection(404, "No such file, or the signature in the query does not match")
-        fault = self._draws.file(request.raw_path).fault
-        if fault is not None:
-            raise Rejection(_STATUSES[fault])
+        fault = self._strikes.draws.file(path).fault if path == request.raw_path else None
+        instead = self._strikes.instead_of_file(request, fault)
+        if instead is not None:
+            return instead
         loop = asyncio.get_running_loop()
         data = await loop.run_in_executor(self._executor, drawn, thing)
-        return web.Response(body=data, content_type=media_type(thing))
+        return await self._strikes.with_file(request, fault, data, media_type(thing))

@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from batchgen.simulator.account import Account
 from batchgen.simulator.answers import Generation, seed_of
 from batchgen.simulator.logs import UsageLog
 from batchgen.simulator.orders import Order
+from batchgen.simulator.prices import price_usd
 from batchgen.simulator.rejection import Rejection
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.stats import Stats
@@ -32,9 +34,12 @@ class Generations:
     A generation goes on, and is charged, when its client goes away: as at the vendor's.
     """
 
-    def __init__(self, settings: SimulatorSettings, stats: Stats, sleep: Sleep) -> None:
+    def __init__(
+        self, settings: SimulatorSettings, account: Account, stats: Stats, sleep: Sleep
+    ) -> None:
         self.log = UsageLog()
         self._settings = settings
+        self._account = account
         self._stats = stats
         self._sleep = sleep
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
@@ -68,10 +73,7 @@ class Generations:
     def _begin(
         self, order: Order, latency_s: float, client_id: str | None
     ) -> asyncio.Task[Generation]:
-        credit = self._settings.credit
-        if credit is not None and self._stats.generations >= credit:
-            raise Rejection(403)
-        self._stats.generations += 1
+        self._account.charge(price_usd(order.model) * order.count)
         self._stats.images += order.count
         task = asyncio.create_task(self._generate(order, latency_s, client_id))
         # Not in a TaskGroup: a fixture may leave the simulator from another task than it entered.

@@ -25,6 +25,8 @@ from batchgen.simulator.sounds import Sound
 Thing: TypeAlias = Picture | Clip | Sound | Mesh
 
 PREFIX = "/files/"
+REDIRECTED = "&redirected=1"
+_OVER_S = -3600.0
 _KINDS: dict[str, type[Thing]] = {
     kind.__name__.lower(): kind for kind in (Picture, Clip, Sound, Mesh)
 }
@@ -44,16 +46,16 @@ class Links:
         self._now = now
         self.origin = ""
 
-    def url_of(self, thing: Thing) -> str:
-        """The URL of a file, good from now on."""
-        return self.origin + self.path_of(thing)
+    def url_of(self, thing: Thing, *, expired: bool = False) -> str:
+        """The URL of a file, good from now on, or over already."""
+        return self.origin + self.path_of(thing, _OVER_S if expired else self._lifetime_s)
 
-    def path_of(self, thing: Thing) -> str:
+    def path_of(self, thing: Thing, lifetime_s: float | None = None) -> str:
         """The path and query of a file."""
         fields = [type(thing).__name__.lower(), *astuple(thing)]
         packed = zlib.compress(json.dumps(fields).encode(), 1)
         name = base64.urlsafe_b64encode(packed).decode().rstrip("=")
-        ends = "" if self._lifetime_s is None else f"Expires={self._now() + self._lifetime_s:.0f}&"
+        ends = "" if lifetime_s is None else f"Expires={self._now() + lifetime_s:.0f}&"
         return self._signed(f"{PREFIX}{name}.{thing.format}?{ends}sv=2025-05-05")
 
     def thing_at(self, raw_path: str) -> Thing | None:

@@ -11,6 +11,7 @@ from typing import Self
 from aiohttp import web
 
 from batchgen.errors import UsageError
+from batchgen.simulator.account import Account
 from batchgen.simulator.api import Api
 from batchgen.simulator.direct import Direct
 from batchgen.simulator.door import Door
@@ -21,6 +22,7 @@ from batchgen.simulator.links import Links
 from batchgen.simulator.remote import Remote
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.stats import Stats, StatsJson
+from batchgen.simulator.strikes import Strikes
 from batchgen.simulator.till import Till
 from batchgen.simulator.works import Works
 
@@ -59,11 +61,14 @@ class Simulator:
         settings, stats = self._settings, self._stats
         draws = Draws(settings.seed, settings.faults)
         self._executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="simulator")
-        self._generations = Generations(settings, stats, self._sleep)
-        self._door = Door(settings, draws=draws, stats=stats)
+        account = Account(settings, stats)
+        self._generations = Generations(settings, account, stats, self._sleep)
+        self._stopping = asyncio.Event()
+        strikes = Strikes(draws, self._stopping, self._sleep)
+        door = Door(settings, strikes=strikes, stats=stats)
         links = Links(settings.seed, settings.url_lifetime_s)
-        till = Till(settings, stats)
-        direct = Direct(settings, till, door=self._door, links=links)
+        till = Till(settings, account, stats)
+        direct = Direct(settings, till, door=door, links=links)
         api = Api(
             settings,
             self._generations,
@@ -75,16 +80,16 @@ class Simulator:
         remote = Remote(
             settings,
             works,
-            door=self._door,
+            door=door,
             links=links,
             sleep=self._sleep,
         )
-        files = Files(links, draws=draws, stats=stats, executor=self._executor)
+        files = Files(links, strikes=strikes, stats=stats, executor=self._executor)
         app = api.application()
-        for family in (remote, direct):
+        for family in (remote, direct, account):
             family.add_to(app)
         try:
-            links.origin = await self._serve(files.application(), 0)
+            links.origin = door.elsewhere = await self._serve(files.application(), 0)
             self.base_url = f"{await self._serve(app, settings.port)}/v1"
         except BaseException:
             await self._close()
@@ -117,7 +122,7 @@ class Simulator:
         return f"http://{HOST}:{runner.addresses[0][1]}"
 
     async def _close(self) -> None:
-        self._door.stopping.set()
+        self._stopping.set()
         await self._generations.close()
         for runner in self._runners:
             await runner.cleanup()

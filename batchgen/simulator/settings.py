@@ -6,21 +6,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from batchgen.errors import UsageError
+from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS
 
-GENERATION_FAULTS = (
-    "reset",
-    "lost",
-    "html",
-    "empty",
-    "badb64",
-    "text",
-    "truncated",
-    "stall",
-)  # fmt: skip - a list to be read in one line
-FILE_FAULTS = ("file404", "file500")
-POLL_FAULTS = ("poll404", "poll500", "pollreset")
-_NAMED_FAULTS = GENERATION_FAULTS + FILE_FAULTS + POLL_FAULTS
-
+_NAMED_FAULTS = (*GENERATION_FAULTS, *FILE_FAULTS, *POLL_FAULTS)
 _LATENCY = re.compile(
     r"(?P<mean>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|s|m)"
     r"(?:(?:±|\+-|\+/-)(?P<spread>[0-9]+(?:\.[0-9]+)?)(?P<spread_unit>ms|s|m)?)?",
@@ -50,11 +38,14 @@ class SimulatorSettings:
 
     faults: the share of requests that each fault strikes, as `parse_faults` reads it.
     work: how long a remote job takes: a video, music, a transcript.
-    rpm: requests a minute that a token bucket lets through, a second's worth at once.
+    rpm: requests a minute that a token bucket lets through; burst: how many it saves up, a
+        second's worth where it is None. most_in_flight: requests at one time; more get a 429.
+    tell_limits: say in headers how long to wait and what is left.
     seed: of the draws of faults, latency and pictures.
     port: of the API; 0 takes a free one. The files have a free port of their own.
     api_keys: the keys that are good; None takes any that is not empty.
-    credit: generations until the account is spent; None is no end.
+    credit: generations until the account is spent; balance_usd: what it has, in US dollars;
+        None is no end.
     refuse_words: words in a prompt, in small letters, that the content rules refuse.
     fail_words: words in a prompt, in small letters, that a remote job fails by.
     url_lifetime_s: seconds until the URL of a file expires; None is never.
@@ -65,10 +56,14 @@ class SimulatorSettings:
     work: Latency = Latency()
     faults: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     rpm: float | None = None
+    burst: float | None = None
+    most_in_flight: int | None = None
+    tell_limits: bool = True
     seed: int = 0
     port: int = 0
     api_keys: frozenset[str] | None = None
     credit: int | None = None
+    balance_usd: float | None = None
     refuse_words: frozenset[str] = frozenset({"forbidden-word"})
     fail_words: frozenset[str] = frozenset({"failing-word"})
     url_lifetime_s: float | None = None
@@ -109,7 +104,7 @@ def parse_faults(text: str) -> dict[str, float]:
         if name in faults:
             raise UsageError(f"the fault {name} is given twice")
         faults[_fault_name(name)] = _share(name, share)
-    others = set(FILE_FAULTS + POLL_FAULTS)
+    others = {*FILE_FAULTS, *POLL_FAULTS}
     for names in (set(faults) - others, set(FILE_FAULTS), set(POLL_FAULTS)):
         total = sum(faults.get(name, 0) for name in names)
         if total > 1 + _ROUNDING:

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 _COUNTED = 100_000  # keys whose generations are counted
 
-StatsJson: TypeAlias = dict[str, int | dict[str, int]]
+StatsJson: TypeAlias = dict[str, int | float | dict[str, int]]
 
 
 class Stats:
@@ -13,7 +13,7 @@ class Stats:
 
     requests: those for images, by status, or by what else became of them: `reset`, `lost`,
         `truncated`, `stall`, `abandoned` (the client went away before the reply).
-    generations, images: what was charged for. replays: answers given again instead.
+    generations, images, usd_spent: what was charged for. replays: answers given again instead.
     keys: idempotency keys that began a generation; double_generations: those that began several.
     file_requests: by status. leaked_keys: requests for files that carried an API key.
     submits: remote jobs that were begun. polls: questions for them, by status.
@@ -27,22 +27,23 @@ class Stats:
         self.submits = 0
         self.generations = 0
         self.images = 0
+        self.usd_spent = 0.0
         self.replays = 0
         self.keys = 0
         self.double_generations = 0
         self.leaked_keys = 0
         self.in_flight_max = 0
-        self._in_flight = 0
+        self.in_flight = 0
         self._times: OrderedDict[str, int] = OrderedDict()
 
     def begin(self) -> None:
         """Count a request for images that has come in."""
-        self._in_flight += 1
-        self.in_flight_max = max(self.in_flight_max, self._in_flight)
+        self.in_flight += 1
+        self.in_flight_max = max(self.in_flight_max, self.in_flight)
 
     def end(self, became: str) -> None:
         """Count what became of a request for images."""
-        self._in_flight -= 1
+        self.in_flight -= 1
         self.requests[became] += 1
 
     def count_key(self, key: str) -> None:
@@ -60,6 +61,7 @@ class Stats:
             "requests": dict(self.requests),
             "generations": self.generations,
             "images": self.images,
+            "usd_spent": round(self.usd_spent, 6),
             "replays": self.replays,
             "keys": self.keys,
             "double_generations": self.double_generations,
@@ -68,6 +70,6 @@ class Stats:
             "file_requests": dict(self.file_requests),
             "files": self.file_requests["200"],
             "leaked_keys": self.leaked_keys,
-            "in_flight": self._in_flight,
+            "in_flight": self.in_flight,
             "in_flight_max": self.in_flight_max,
         }

@@ -5,7 +5,9 @@ import uuid
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from batchgen.simulator.account import Account
 from batchgen.simulator.door import Asked
+from batchgen.simulator.prices import price_usd
 from batchgen.simulator.rejection import Rejection
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.stats import Stats
@@ -24,13 +26,14 @@ class Receipt:
 class Till:
     """Counts what is paid for, and knows what a key has paid for already."""
 
-    def __init__(self, settings: SimulatorSettings, stats: Stats) -> None:
+    def __init__(self, settings: SimulatorSettings, account: Account, stats: Stats) -> None:
         self._settings = settings
+        self._account = account
         self._stats = stats
         self._kept: OrderedDict[str, tuple[bytes, str]] = OrderedDict()
 
-    def pay(self, asked: Asked) -> Receipt:
-        """Pay for a request, or show the receipt of its key.
+    def pay(self, asked: Asked, model: str) -> Receipt:
+        """Pay for a request of a model, or show the receipt of its key.
 
         Raises Rejection: credit spent (403), key of another request (400).
         """
@@ -42,7 +45,7 @@ class Till:
                 raise Rejection(400, "The Idempotency-Key was used before, for another request")
             self._stats.replays += 1
             return Receipt(receipt_id, again=True)
-        self._charge()
+        self._account.charge(price_usd(model))
         receipt = Receipt(str(uuid.uuid4()), again=False)
         if key:
             self._stats.count_key(key)
@@ -50,9 +53,3 @@ class Till:
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return receipt
-
-    def _charge(self) -> None:
-        credit = self._settings.credit
-        if credit is not None and self._stats.generations >= credit:
-            raise Rejection(403)
-        self._stats.generations += 1

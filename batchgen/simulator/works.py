@@ -56,7 +56,7 @@ class Works:
 
     def submit(self, want: Want, asked: Asked) -> tuple[Work, bool]:
         """Begin a job, or find that of the same key, and tell which. Raises Rejection."""
-        receipt = self._till.pay(asked)
+        receipt = self._till.pay(asked, want.model)
         work_id = _id_for(want, receipt.id)
         if receipt.again and work_id in self._works:
             return self._works[work_id], True

@@ -8,13 +8,13 @@ sending and settles to what was charged, so that many workers together never ove
 from collections.abc import Awaitable, Callable
 
 from batchgen.job import Bounds
-from batchgen.throttle.budget import Budget, BudgetSpentError
+from batchgen.throttle.budget import Budget, BudgetSpentError, Doubt
 from batchgen.throttle.gate import Gate
 from batchgen.throttle.pace import Ticket
 from batchgen.throttle.signals import heard
 from batchgen.types import Decision, Reply
 
-__all__ = ["Bounds", "Budget", "BudgetSpentError", "Gate", "Throttle", "Ticket"]
+__all__ = ["Bounds", "Budget", "BudgetSpentError", "Doubt", "Gate", "Throttle", "Ticket"]
 
 
 class Throttle:

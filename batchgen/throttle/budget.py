@@ -1,6 +1,7 @@
 """Bounds on money and requests: reserved before sending, settled to what was charged."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Protocol
 
 _ROUNDING = 1e-9
@@ -18,11 +19,22 @@ class Shared(Protocol):
     def settle(self, reserved_usd: float, actual_usd: float) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Tasks that were sent and of which nobody knows what they cost: they count as spent.
+
+    usd: the sum of their prices, as far as these are known.
+    """
+
+    tasks: int = 0
+    usd: float = 0.0
+
+
 class Budget:
     """Bounds on the money of a job (USD) and the requests of a run; None is no bound.
 
-    spent_usd: what earlier runs of the job have cost. shared: a bound beyond this job, and what
-    it is called.
+    spent_usd: what earlier runs of the job have cost. doubt: what they may have cost besides.
+    shared: a bound beyond this job, and what it is called.
     """
 
     def __init__(
@@ -31,11 +43,13 @@ class Budget:
         max_cost_usd: float | None,
         max_requests: int | None,
         spent_usd: float = 0.0,
+        doubt: Doubt = Doubt(),
         shared: tuple[Shared, str] | None = None,
     ) -> None:
         self._max_cost_usd = max_cost_usd
         self._max_requests = max_requests
-        self._spent_usd = spent_usd
+        self._spent_usd = spent_usd + doubt.usd
+        self._doubt = doubt
         self._shared = shared
         self._reserved_usd = 0.0
         self._reservations = 0
@@ -43,27 +57,29 @@ class Budget:
         self._waiting = 0
         self._settled = asyncio.Condition()
 
-    async def reserve(self, price_usd: float | None) -> float:
+    async def reserve(self, price_usd: float | None, *, counted_usd: float = 0.0) -> float:
         """Set the price of a task aside; wait while others in flight may yet free some of it.
 
-        A price that is not known reserves nothing. Raises BudgetSpentError.
+        A price that is not known reserves nothing. counted_usd: what counts as spent for this
+        task already. Raises BudgetSpentError.
         """
-        price = price_usd or 0.0
+        amount = max(0.0, (price_usd or 0.0) - counted_usd)
+        known = price_usd is not None
         async with self._settled:
-            while (spent := await self._refusal(price)) is not None:
+            while (refusal := await self._refusal(amount, known=known)) is not None:
                 if not self._reservations or self._is_spent():
-                    raise BudgetSpentError(spent)
+                    raise BudgetSpentError(refusal)
                 self._waiting += 1
                 try:
                     await self._settled.wait()
                 finally:
                     self._waiting -= 1
-            self._reserved_usd += price
+            self._reserved_usd += amount
             self._reservations += 1
-        return price
+        return amount
 
     async def settle(self, reserved_usd: float, actual_usd: float) -> None:
-        """Turn a reservation into what was charged."""
+        """Turn a reservation into what was charged; below 0 where less was than counted before."""
         async with self._settled:
             self._reservations -= 1
             # Floats do not add up to nothing again: a rest would be waited for without end.
@@ -84,17 +100,22 @@ class Budget:
     def _is_spent(self) -> bool:
         return self._max_cost_usd is not None and self._spent_usd >= self._max_cost_usd
 
-    async def _refusal(self, price: float) -> str | None:
-        """Which bound a price does not fit into; where it fits, the shared budget holds it."""
+    async def _refusal(self, amount: float, *, known: bool) -> str | None:
+        """Which bound an amount does not fit into; where it fits, the shared budget holds it."""
         bound = self._max_cost_usd
         if bound is not None:
-            over = self._spent_usd + self._reserved_usd + price > bound + _ROUNDING
-            if over or self._is_spent():
-                return f"max_cost of ${bound:.2f} is reached"
+            over = self._spent_usd + self._reserved_usd + amount > bound + _ROUNDING
+            if over or (not known and self._is_spent()):
+                return f"max_cost of ${bound:.2f} is reached{self._doubtful()}"
         if self._shared is None:
             return None
         shared, name = self._shared
-        return None if await asyncio.to_thread(shared.reserve, price) else f"{name} is reached"
+        return None if await asyncio.to_thread(shared.reserve, amount) else f"{name} is reached"
+
+    def _doubtful(self) -> str:
+        if not self._doubt.tasks:
+            return ""
+        return f" ({self._doubt.tasks} unknown tasks count as ${self._doubt.usd:.2f} of it)"
 
     def take_request(self) -> None:
         """Count a request about to be sent. Raises BudgetSpentError."""

@@ -13,7 +13,7 @@ from batchgen.throttle.limit import Limit
 
 _SHORTEST_S = 0.05
 _MOST_FALL = 0.5
-_LATE_S = 0.05  # a late wake-up is made up for, where requests are closer together than this
+_LATE_S = 0.05  # a wake-up that is so late is made up for; more was a pause, or nobody came
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,22 @@ class Pace:
         self._images = _per_second(images_per_minute)
         self._next = -math.inf
         self._next_image = -math.inf
+        self._interval_s = 0.0  # from the last request to the next one
+        self._image_interval_s = 0.0
+        self._last_images = 1
         self._empty_at: float | None = None  # when the server's bucket was last seen empty
         self._opened_at: float | None = None  # when the first request after that went out
         self._from = 0
         self._refused = 0
 
     def allow(self, *, rpm: float | None, images_per_minute: float | None) -> None:
-        """Take other limits of the job."""
+        """Take other limits of the job, for the request that waits already too."""
         self.rate.allow(_per_second(rpm))
         self._images = _per_second(images_per_minute)
+        before_s, images_before_s = self._interval_s, self._image_interval_s
+        self._space(self._last_images)
+        self._next += self._interval_s - before_s
+        self._next_image += self._image_interval_s - images_before_s
 
     def due(self) -> float:
         """When the next request may go out."""
@@ -56,8 +63,14 @@ class Pace:
         """Let a request go out now."""
         if self._opened_at is None:
             self._opened_at = now
-        self._next = _after(self._next, now, 1 / self.rate.value)
-        self._next_image = _after(self._next_image, now, images / self._images)
+        self._space(images)
+        self._next = _after(self._next, now, self._interval_s)
+        self._next_image = _after(self._next_image, now, self._image_interval_s)
+
+    def _space(self, images: int) -> None:
+        self._last_images = images
+        self._interval_s = 1 / self.rate.value
+        self._image_interval_s = images / self._images
 
     def refused(self, ticket: Ticket, pause_s: float) -> None:
         """The server had no room for a request: fall to the rate that it has shown."""
@@ -93,5 +106,6 @@ def _per_second(per_minute: float | None) -> float:
 
 
 def _after(planned: float, now: float, interval_s: float) -> float:
-    late = _LATE_S if interval_s < _LATE_S else 0.0
-    return max(planned, now - late) + interval_s
+    late_s = now - planned
+    made_up_s = _LATE_S if late_s <= _LATE_S or interval_s < _LATE_S else 0.0
+    return max(planned, now - made_up_s) + interval_s

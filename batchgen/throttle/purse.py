@@ -1,18 +1,14 @@
-"""A budget that several jobs share: one SQLite file, a row for each day and one for each run.
+"""A budget that several jobs share: one SQLite file, a row for each day and one for each job.
 
 Spending and reservations change in one IMMEDIATE transaction, so that no two processes take the
-same money. What a run has reserved when its process dies is freed by whoever looks next: its
-requests in flight may still be charged, and are counted when that job runs again.
+same money. What a run has reserved when its process dies stays reserved until the period ends or
+that job runs again: its ledger knows then what was in flight, and that counts as spent.
 """
 
-import os
-import socket
 import sqlite3
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import Self, TypeVar
 
@@ -21,20 +17,18 @@ from batchgen.job import Period, SharedBudget
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spending (day TEXT PRIMARY KEY, usd REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS reservations (
-    run TEXT PRIMARY KEY,
-    host TEXT NOT NULL,
-    pid INTEGER NOT NULL,
-    born TEXT NOT NULL,          -- tells a process from a later one with the same number
-    usd REAL NOT NULL
-) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS held (job TEXT PRIMARY KEY, day TEXT NOT NULL, usd REAL NOT NULL)
+    WITHOUT ROWID;
 """
 _SPENT = "SELECT coalesce(sum(usd), 0.0) FROM spending WHERE day LIKE ?"
-_RESERVED = "SELECT coalesce(sum(usd), 0.0) FROM reservations"
-_RESERVE = """
-INSERT INTO reservations (run, host, pid, born, usd) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (run) DO UPDATE SET usd = usd + excluded.usd
+_HELD = "SELECT coalesce(sum(usd), 0.0) FROM held WHERE day LIKE ?"
+_HELD_BY = "SELECT coalesce(sum(usd), 0.0) FROM held WHERE job = ?"
+_HOLD = """
+INSERT INTO held (job, day, usd) VALUES (?, ?, ?)
+ON CONFLICT (job) DO UPDATE SET usd = usd + excluded.usd, day = excluded.day
 """
+_RELEASE = "UPDATE held SET usd = max(0.0, usd - ?) WHERE job = ?"
+_RELEASE_ALL = "DELETE FROM held WHERE job = ?"
 _SPEND = """
 INSERT INTO spending (day, usd) VALUES (?, ?)
 ON CONFLICT (day) DO UPDATE SET usd = usd + excluded.usd
@@ -46,24 +40,33 @@ _WAIT_S = 30.0
 
 
 class Purse:
-    """The money of a shared budget, for one run; use it as a context manager.
+    """The money of a shared budget, for one run of a job; use it as a context manager.
 
-    now: aware UTC. Every method raises StorageError where the file fails.
+    now: aware UTC. job: names the job among those that share the file; one run of it at a time.
+    Every method raises StorageError where the file fails.
     """
 
-    def __init__(self, budget: SharedBudget, now: Callable[[], datetime]) -> None:
+    def __init__(self, budget: SharedBudget, now: Callable[[], datetime], job: str) -> None:
         self.budget = budget
         self._now = now
-        self._run = uuid.uuid4().hex
-        self._host = socket.gethostname()
+        self._job = job
         self._db = self._try(self._open)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._try(lambda: self._db.execute("DELETE FROM reservations WHERE run = ?", (self._run,)))
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What a second interrupt leaves in flight is the next run's to find out, as after a crash.
+        if kind is None:
+            self._try(lambda: self._db.execute(_RELEASE_ALL, (self._job,)))
         self._db.close()
+
+    def take_over(self, doubtful_usd: float) -> None:
+        """Settle what a run that broke off has left: what was in flight counts as spent.
+
+        doubtful_usd: the prices of all tasks of the job that may have been charged.
+        """
+        self._try(lambda: self._take_over(doubtful_usd))
 
     def reserve(self, usd: float) -> bool:
         """Set money aside; False where what is left of the period does not hold it."""
@@ -78,33 +81,29 @@ class Purse:
         row = self._try(lambda: self._db.execute(_SPENT, (self._period(),)).fetchone())
         return float(row[0])
 
+    def _take_over(self, doubtful_usd: float) -> None:
+        with _immediate(self._db):
+            (left,) = self._db.execute(_HELD_BY, (self._job,)).fetchone()
+            self._db.execute(_RELEASE_ALL, (self._job,))
+            self._db.execute(_SPEND, (self._day(), min(left, doubtful_usd)))
+
     def _reserve(self, usd: float) -> bool:
         with _immediate(self._db):
-            self._free_the_dead()
             (spent,) = self._db.execute(_SPENT, (self._period(),)).fetchone()
-            (reserved,) = self._db.execute(_RESERVED).fetchone()
-            over = spent + reserved + usd > self.budget.usd + _ROUNDING
+            (held,) = self._db.execute(_HELD, (self._period(),)).fetchone()
+            over = spent + held + usd > self.budget.usd + _ROUNDING
             if over or spent >= self.budget.usd:
                 return False
-            own = (self._run, self._host, os.getpid(), _born(os.getpid()), usd)
-            self._db.execute(_RESERVE, own)
+            self._db.execute(_HOLD, (self._job, self._day(), usd))
             return True
 
     def _settle(self, reserved_usd: float, actual_usd: float) -> None:
         with _immediate(self._db):
-            self._db.execute(
-                "UPDATE reservations SET usd = max(0.0, usd - ?) WHERE run = ?",
-                (reserved_usd, self._run),
-            )
-            self._db.execute(_SPEND, (f"{self._now():%Y-%m-%d}", actual_usd))
+            self._db.execute(_RELEASE, (reserved_usd, self._job))
+            self._db.execute(_SPEND, (self._day(), actual_usd))
 
-    def _free_the_dead(self) -> None:
-        rows = self._db.execute(
-            "SELECT run, pid, born FROM reservations WHERE host = ? AND run <> ?",
-            (self._host, self._run),
-        ).fetchall()
-        dead = [(run,) for run, pid, born in rows if _born(pid) != born]
-        self._db.executemany("DELETE FROM reservations WHERE run = ?", dead)
+    def _day(self) -> str:
+        return f"{self._now():%Y-%m-%d}"
 
     def _period(self) -> str:
         return self._now().strftime(_DAYS[self.budget.per])
@@ -144,21 +143,3 @@ def _immediate(db: sqlite3.Connection) -> Iterator[None]:
     finally:
         if db.in_transaction:
             db.execute("ROLLBACK")
-
-
-def _born(pid: int) -> str:
-    """When a process began, in ticks since the machine's start; empty where there is none.
-
-    Where that cannot be told, "?" stands for every living process.
-    """
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:  # it lives, and is somebody else's
-        pass
-    try:
-        # proc(5): the 22nd field; the second, in brackets, may hold blanks
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return "?"

@@ -117,7 +117,10 @@ class Report:
 
 @dataclass
 class Trial:
-    """Workers that always want to send, for `seconds` against a server."""
+    """Workers that always want to send, for `seconds` against a server.
+
+    late_s: after its time every wake-up comes, as on a busy machine.
+    """
 
     server: Server
     seconds: float
@@ -125,6 +128,7 @@ class Trial:
     latency_s: float = 10.0
     spread: float = 0.5
     rpm: float | None = None
+    late_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._report = Report(allowed=self.server.allowed(0, self.seconds, self.latency_s))
@@ -136,7 +140,7 @@ class Trial:
         self._throttle = Throttle(
             bounds=lambda _: Bounds(self.workers, self.rpm),
             monotonic=loop.time,
-            sleep=asyncio.sleep,
+            sleep=lambda seconds: asyncio.sleep(seconds + self.late_s),
             stopping=lambda: loop.time() >= self.seconds,
         )
         await asyncio.gather(*(self._worker(loop) for _ in range(self.workers)))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.throttle import Budget, BudgetSpentError
+from batchgen.throttle import Budget, BudgetSpentError, Doubt
 from tests.given import settle
 
 
@@ -100,3 +100,17 @@ async def test_a_budget_tells_whether_it_is_waited_for() -> None:
     await budget.settle(first, 0.1)
     assert await waiting == 0.5
     assert not budget.is_waited_for()
+
+
+async def test_what_may_have_been_charged_counts_until_it_is_known() -> None:
+    doubt = Doubt(tasks=2, usd=0.4)
+    budget = Budget(max_cost_usd=1.0, max_requests=None, spent_usd=0.6, doubt=doubt)
+    with pytest.raises(BudgetSpentError, match=r"2 unknown tasks count as \$0\.40 of it"):
+        await budget.reserve(0.2)
+
+    # Sent again under the same key: its price is set aside already, and it turns out cheaper.
+    reserved = await budget.reserve(0.2, counted_usd=0.2)
+    assert reserved == 0
+    await budget.settle(reserved, 0.1 - 0.2)
+
+    assert await budget.reserve(0.1) == 0.1

@@ -21,6 +21,9 @@ UNKNOWN = {
 GIVEN = {
     "120 a minute": Trial(Bucket(((0, 2.0),), 2), 2 * HOURS, rpm=120),
     "1200 a minute": Trial(Bucket(((0, 20.0),), 20), 0.5 * HOURS, latency_s=1, rpm=1200),
+    "600 a minute, woken late": Trial(
+        Bucket(((0, 10.0),), 10), 0.5 * HOURS, latency_s=1, rpm=600, late_s=0.005
+    ),
 }
 
 

@@ -1,0 +1,125 @@
+"""The faults as they strike a request: before anything is made, after it, or at its file."""
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from batchgen.simulator import connection
+from batchgen.simulator.bucket import retry_after
+from batchgen.simulator.faults import Draws
+from batchgen.simulator.links import REDIRECTED
+from batchgen.simulator.rejection import Rejection
+
+_JSON = "application/json"
+_NO_IMAGES = {
+    "badb64": "@@@ this is not base64 @@@",
+    "text": base64.b64encode(b"This is a text, not an image.\n").decode(),
+}
+_FILE_STATUSES = {"file404": 404, "file500": 500}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response, and how the statistics call what became of its request."""
+
+    response: web.StreamResponse
+    became: str
+
+
+@dataclass(frozen=True, slots=True)
+class Strikes:
+    """Draws a fault and lets it strike.
+
+    stopping: lets go of the requests that stall. sleep: between the bits of a slow reply.
+    """
+
+    draws: Draws
+    stopping: asyncio.Event
+    sleep: Callable[[float], Awaitable[None]]
+
+    async def early(self, request: web.Request, fault: str | None, elsewhere: str) -> Reply | None:
+        """What strikes before anything is generated; None where nothing does.
+
+        elsewhere: another host than this one. Raises Rejection for a status.
+        """
+        match fault:
+            case "reset":
+                return Reply(connection.hang_up(request), fault)
+            case "stall":
+                await self.stopping.wait()
+                return Reply(connection.hang_up(request), fault)
+            case "html":
+                return Reply(connection.page("Just a moment..."), "200")
+            case "empty":
+                return Reply(web.json_response({"created": 1_750_000_000, "data": []}), "200")
+            case "redirect":
+                headers = {"Location": elsewhere + request.path}
+                return Reply(web.Response(status=307, headers=headers), "307")
+            case "429":
+                raise Rejection(429, headers=retry_after(1))
+            case str() if fault.isdecimal():
+                raise Rejection(int(fault))
+            case _:
+                return None
+
+    async def late(self, request: web.Request, fault: str | None, body: bytes) -> Reply | None:
+        """What strikes after a generation that was charged; `body` is the good reply."""
+        match fault:
+            case "lost":
+                return Reply(connection.hang_up(request), fault)
+            case "lying":
+                return Reply(connection.send_more_than_told(request, body), fault)
+            case "mislabelled":
+                return Reply(web.Response(body=body, content_type="text/html"), "200")
+            case "badb64" | "text":
+                item = {"b64_json": _NO_IMAGES[fault]}
+                return Reply(web.json_response({"created": 1_750_000_000, "data": [item]}), "200")
+            case "truncated" | "slow" | "hang":
+                response = await self._send(request, fault, body, _JSON)
+                return Reply(response, "200" if fault == "slow" else fault)
+            case _:
+                return None
+
+    def instead_of_file(self, request: web.Request, fault: str | None) -> web.Response | None:
+        """What a request for a file gets that needs no file; Rejection where the host fails."""
+        match fault:
+            case "file404" | "file500":
+                raise Rejection(_FILE_STATUSES[fault])
+            case "filehtml":
+                return connection.page("Access denied")
+            case "fileempty":
+                return web.Response(body=b"", content_type="image/png")
+            case "fileredirect":
+                return _redirect(f"http://{request.host}{request.raw_path}{REDIRECTED}")
+            case "fileloop":
+                return _redirect(f"http://{request.host}{request.raw_path}")
+            case "filescheme":
+                return _redirect("file:///etc/hostname")
+            case _:
+                return None
+
+    async def with_file(
+        self, request: web.Request, fault: str | None, data: bytes, kind: str
+    ) -> web.StreamResponse:
+        """The file as it is sent."""
+        return await self._send(request, (fault or "").removeprefix("file"), data, kind)
+
+    async def _send(
+        self, request: web.Request, fault: str, body: bytes, kind: str
+    ) -> web.StreamResponse:
+        match fault:
+            case "truncated":
+                return await connection.send_half(request, body, kind)
+            case "slow":
+                return await connection.send_slowly(request, body, kind, sleep=self.sleep)
+            case "hang":
+                return await connection.send_and_hang(request, body, kind, until=self.stopping)
+            case _:
+                return web.Response(body=body, content_type=kind)
+
+
+def _redirect(target: str) -> web.Response:
+    return web.Response(status=302, headers={"Location": target})

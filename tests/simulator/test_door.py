@@ -1,0 +1,47 @@
+"""Which requests are let in: so many a minute, so many at one time, told or not."""
+
+import asyncio
+
+from batchgen.simulator import Latency, Simulator, SimulatorSettings
+from tests.simulator.client import post, until_in_flight
+
+FOX = {"prompt": "A fox", "size": "256x256"}
+
+
+async def _headers(settings: SimulatorSettings, requests: int) -> list[tuple[int, dict[str, str]]]:
+    async with Simulator(settings) as simulator:
+        replies = [await post(simulator, FOX) for _ in range(requests)]
+    return [(status, {name.lower(): v for name, v in told.items()}) for status, _, told in replies]
+
+
+async def test_a_bucket_saves_up_its_burst_and_tells_what_is_left() -> None:
+    replies = await _headers(SimulatorSettings(rpm=1, burst=3), 4)
+    assert [status for status, _ in replies] == [201, 201, 201, 429]
+    left = [told.get("x-ratelimit-remaining-requests") for _, told in replies]
+    assert left == ["2", "1", "0", None]
+    assert 55 <= int(replies[-1][1]["retry-after"]) <= 60
+
+
+async def test_a_bucket_may_tell_nothing() -> None:
+    replies = await _headers(SimulatorSettings(rpm=1, tell_limits=False), 2)
+    assert [status for status, _ in replies] == [201, 429]
+    assert not any(name in told for _, told in replies for name in ("retry-after", *_LIMITS))
+
+
+async def test_more_than_the_bound_at_one_time_are_turned_away() -> None:
+    release = asyncio.Event()
+
+    async def until_released(_: float) -> None:
+        await release.wait()
+
+    settings = SimulatorSettings(most_in_flight=1, latency=Latency(1.0))
+    async with Simulator(settings, sleep=until_released) as simulator:
+        first = asyncio.create_task(post(simulator, FOX))
+        await until_in_flight(simulator, 1)
+        assert (await post(simulator, FOX))[0] == 429
+        release.set()
+        assert (await first)[0] == 201
+        assert (await post(simulator, FOX))[0] == 201
+
+
+_LIMITS = tuple(f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset"))
