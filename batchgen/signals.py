@@ -28,7 +28,8 @@ class Signals:
     @property
     def exit_code(self) -> Exit:
         """What a run that a signal has ended exits with."""
-        return Exit.INTERRUPTED if self._first is signal.SIGINT else Exit.TERMINATED
+        stopped_by_hand = self._first in (None, signal.SIGINT)  # None: a program took no more
+        return Exit.INTERRUPTED if stopped_by_hand else Exit.TERMINATED
 
     async def hear_during(self, work: Coroutine[None, None, None]) -> None:
         """Carry out the work; return when it is done or has been cut off."""
