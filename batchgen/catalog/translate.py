@@ -42,7 +42,7 @@ def own_image(params: Mapping[str, Json], own: Mapping[str, bool]) -> Mapping[st
     if key is None:
         return params
     rest = {name: one for name, one in params.items() if name != given[0]}
-    return {**rest, key: value if len(pictures) > 1 else pictures[0]}
+    return {**rest, key: pictures[0] if len(pictures) == 1 else value}
 
 
 def pictures(parameters: Mapping[str, Parameter]) -> dict[str, bool]:
