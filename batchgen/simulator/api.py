@@ -13,7 +13,7 @@ from aiohttp import web
 from batchgen.simulator.answers import Generation, Item, answer, delivered, pictures
 from batchgen.simulator.direct import GENERATIONS, Direct
 from batchgen.simulator.door import Asked, Made, accounting
-from batchgen.simulator.family_specs import family_specs
+from batchgen.simulator.family_specs import family_specs, model_types
 from batchgen.simulator.generations import Generations
 from batchgen.simulator.links import Links
 from batchgen.simulator.orders import Delivery, Order, read_edit, read_order
@@ -113,7 +113,12 @@ class Api:
         """`GET /v1/models`: no key is needed (https://docs.aimlapi.com, "Models")."""
         wanted = request.query.get("id")
         priced = bool({"pricing", "all"} & set(request.query.get("include", "").split(",")))
-        listed = [_model(name, priced=priced) for name in specs() if wanted in (None, name)]
+        types = {**model_types(), **dict.fromkeys(specs(), "image")}
+        listed = [
+            _model(name, kind, priced=priced)
+            for name, kind in types.items()
+            if wanted in (None, name)
+        ]
         return web.json_response({"object": "list", "data": listed})
 
     async def _logs(self, request: web.Request) -> web.Response:
@@ -143,15 +148,15 @@ async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamRes
     return web.json_response(reply.body(request.path), status=reply.status, headers=reply.headers)
 
 
-def _model(name: str, *, priced: bool) -> Json:
+def _model(name: str, kind: str, *, priced: bool) -> Json:
     listed: dict[str, Json] = {
         "id": name,
         "aliases": [],
-        "type": "image",
+        "type": kind,
         "tags": [],
         "info": {"name": name, "developer": name.partition("/")[0], "description": ""},
     }
     if priced:
-        unit: Json = {"name": "image", "price": price_usd(name), "per": 1}
+        unit: Json = {"name": kind, "price": price_usd(name), "per": 1}
         listed["pricing"] = {"kind": "fixed", "units": [unit]}
     return listed

@@ -30,6 +30,17 @@ _KNOWN = frozenset(
         "items", "minItems", "maxItems", "properties", "required", "anyOf", "default",
     }
 )  # fmt: skip
+_TYPES = (
+    ("/v2/video/", "video"),
+    ("/v2/generate/video/", "video"),
+    ("/v2/generate/audio", "audio"),
+    ("/v1/tts", "tts"),
+    ("/v1/stt/", "stt"),
+    ("/v1/images/", "3d"),
+    ("/v1/ocr", "ocr"),
+    ("/v1/embeddings", "embedding"),
+    ("/v1/chat/", "chat-completion"),
+)
 _DECODER = msgspec.json.Decoder(dict[str, dict[str, Schema]])
 
 
@@ -37,6 +48,16 @@ _DECODER = msgspec.json.Decoder(dict[str, dict[str, Schema]])
 def family_specs() -> Mapping[str, Mapping[str, Schema]]:
     """The schemas by path and model id; `model` itself is not in them."""
     return _DECODER.decode(resources.files(__package__).joinpath("families.json").read_bytes())
+
+
+def model_types() -> Mapping[str, str]:
+    """The type of every model by its id, as the list of models tells it."""
+    return {
+        model: next(kind for begin, kind in _TYPES if path.startswith(begin))
+        for path, models in family_specs().items()
+        for model in models
+        if model
+    }
 
 
 def written(folder: Path) -> str:
