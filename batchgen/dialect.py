@@ -5,9 +5,17 @@ from dataclasses import replace
 from msgspec import structs
 
 from batchgen import catalog
-from batchgen.endpoints import ENDPOINTS
+from batchgen.endpoints import ENDPOINTS, REMOTE
 from batchgen.job import Job
-from batchgen.types import Finished, HttpRequest, HttpResponse, Pending, Task, Unusable
+from batchgen.types import (
+    Finished,
+    HttpRequest,
+    HttpResponse,
+    Pending,
+    Polling,
+    Task,
+    Unusable,
+)
 
 
 class Dialect:
@@ -15,6 +23,7 @@ class Dialect:
 
     def __init__(self, job: Job) -> None:
         self._provider = job.provider
+        self._asking = job.limits.polling
         self._splits = job.check
         # Most jobs have one model.
         self._last: tuple[str, str, catalog.Model | None] = ("", "", None)
@@ -27,8 +36,9 @@ class Dialect:
         whole = model is None or not self._splits
         parts = (task.params,) if whole or model is None else model.split(task.params)
         build = ENDPOINTS[task.endpoint].build_request
-        path = self._provider.paths.get(task.endpoint)
-        requests = (build(structs.replace(task, params=params)) for params in parts)
+        path = self._path(task)
+        words = (model.prompt.name,) if model and model.prompt else ()
+        requests = (build(structs.replace(task, params=params), *words) for params in parts)
         return tuple(replace(one, path=path) if path else one for one in requests)
 
     def parse(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
@@ -38,6 +48,26 @@ class Dialect:
         if not isinstance(found, Finished) or found.cost_usd is not None or model is None:
             return found
         return replace(found, cost_usd=model.token_cost(found.tokens))
+
+    def polling(self, task: Task) -> Polling | None:
+        """When the provider is asked for the result of a task; None where its reply has it."""
+        remote = REMOTE.get(task.endpoint)
+        return None if remote is None else self._asking.over(remote.POLLING)
+
+    def poll(self, task: Task, remote_id: str) -> HttpRequest:
+        """Ask how the remote job of a task stands; KeyError for a family without any."""
+        remote = REMOTE[task.endpoint]
+        return remote.build_poll(self._path(task) or remote.PATH, remote_id)
+
+    def parse_poll(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
+        """Read a 2xx reply to that."""
+        return REMOTE[task.endpoint].parse_poll(response)
+
+    def _path(self, task: Task) -> str | None:
+        """Where the task's model answers; None where it is the family's usual path."""
+        own = self._provider.paths.get(task.endpoint)
+        model = None if own else self._model(task)
+        return own or (model.path if model else None)
 
     def _model(self, task: Task) -> catalog.Model | None:
         if self._last[:2] != (task.model, task.endpoint):

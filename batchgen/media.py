@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
-Family: TypeAlias = Literal["image", "video", "audio", "model"]
+Family: TypeAlias = Literal["image", "video", "audio", "model", "text", "data"]
 Size: TypeAlias = tuple[int, int]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
@@ -54,6 +54,24 @@ OGG = MediaType("audio/ogg", "ogg", "audio")
 FLAC = MediaType("audio/flac", "flac", "audio")
 GLB = MediaType("model/gltf-binary", "glb", "model")
 
+TEXT = MediaType("text/plain", "txt", "text")
+MARKDOWN = MediaType("text/markdown", "md", "text")
+JSON = MediaType("application/json", "json", "text")
+SUBRIP = MediaType("application/x-subrip", "srt", "text")
+OBJ = MediaType("model/obj", "obj", "model")
+NPY = MediaType("application/x-npy", "npy", "data")
+PCM = MediaType("audio/pcm", "pcm", "audio")
+MULAW = MediaType("audio/basic", "ulaw", "audio")
+ALAW = MediaType("audio/alaw", "alaw", "audio")
+BINARY = MediaType("application/octet-stream", "bin", "data")
+
+_MADE = {one.mime: one for one in (TEXT, MARKDOWN, JSON, SUBRIP, NPY)}
+# Sound without a header: nothing but the provider's word tells it.
+_RAW = {
+    "audio/pcm": PCM, "audio/l16": PCM, "audio/x-l16": PCM, "audio/raw": PCM,
+    "audio/basic": MULAW, "audio/mulaw": MULAW, "audio/x-mulaw": MULAW, "audio/pcmu": MULAW,
+    "audio/alaw": ALAW, "audio/x-alaw": ALAW, "audio/pcma": ALAW,
+}  # fmt: skip
 _DIB_SIZES = (12, 40, 52, 56, 64, 108, 124)
 _SIGNATURES: tuple[tuple[re.Pattern[bytes], MediaType], ...] = tuple(
     (re.compile(pattern, re.DOTALL), media)
@@ -65,14 +83,16 @@ _SIGNATURES: tuple[tuple[re.Pattern[bytes], MediaType], ...] = tuple(
         (rb"II(?:\*\0|\+\0\x08\0)|MM(?:\0\*|\0\+\0\x08)", TIFF),
         # Two letters alone could begin a text: the size of the second header tells.
         (rb"BM.{12}[" + re.escape(bytes(_DIB_SIZES)) + rb"]\0\0\0", BMP),
-        (rb"\x1a\x45\xdf\xa3.{0,60}?webm", WEBM),
-        (rb"\x1a\x45\xdf\xa3.{0,60}?matroska", MATROSKA),
+        (rb"\x1a\x45\xdf\xa3.{0,120}?webm", WEBM),
+        (rb"\x1a\x45\xdf\xa3.{0,120}?matroska", MATROSKA),
         (rb"ID3[\x02-\x04]|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]", MP3),
         (rb"\xff[\xf0\xf1\xf8\xf9]", AAC),
         (rb"RIFF....WAVE", WAV),
         (rb"OggS\0", OGG),
         (rb"fLaC", FLAC),
         (rb"glTF[\x01\x02]\0\0\0", GLB),
+        (rb"\x93NUMPY", NPY),
+        (rb"(?:(?:#|mtllib |usemtl |[ogs] )[^\n]{0,200}+\n|\s)*+v(?: +-?[0-9.eE+-]++){3}", OBJ),
     )
 )
 _BRANDS = (
@@ -101,6 +121,19 @@ def sniff(head: bytes) -> MediaType | None:
     if head[4:8] == b"ftyp":
         return _by_brand(head)
     return SVG if _SVG_ROOT.match(_markup(head)) else None
+
+
+def tell(head: bytes, said: str) -> MediaType | None:
+    """The type of a file that was received: by its bytes, else sound that only its name tells.
+
+    said: the Content-Type that it came with, or nothing.
+    """
+    return sniff(head) or _RAW.get(said.partition(";")[0].strip().lower())
+
+
+def made(head: bytes, media_type: str) -> MediaType:
+    """The type of bytes that were made here, or taken out of a reply without being named."""
+    return _MADE.get(media_type) or sniff(head) or BINARY
 
 
 def dimensions(file: BinaryIO, media: MediaType) -> Size | None:

@@ -8,39 +8,49 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from hashlib import sha256
 from itertools import count
 from typing import Protocol, assert_never
 
 from batchgen.clock import Clock
-from batchgen.expiry import expires_at
 from batchgen.labels import unlabelled
-from batchgen.media import sniff
+from batchgen.media import tell
+from batchgen.outcomes import (
+    accepted,
+    expired,
+    idempotency_key,
+    not_fetched,
+    parts_done,
+    remembered,
+    same_generation,
+    sent_before,
+    unaccepted,
+    united,
+    versioned,
+)
+from batchgen.polling import result_of
 from batchgen.retry import Attempt, classify, persist, policy
 from batchgen.types import (
+    STOPPING,
     Artifact,
     Decision,
     Finished,
     HttpRequest,
     HttpResponse,
+    Made,
     Outcome,
     Pending,
     Phase,
-    Prior,
+    Polling,
     Remote,
     Reply,
     RetrySettings,
     Spooled,
     Status,
     Task,
-    TaskError,
     Unusable,
     Verb,
     Work,
 )
-
-_GONE = frozenset({"expired", "unsafe_url"})  # why a URL is not asked again by the next run
-STOPPING = "stopping"  # the kind of a Decision that was made because the run is ending
 
 
 class Dialect(Protocol):
@@ -49,6 +59,12 @@ class Dialect(Protocol):
     def requests(self, task: Task) -> Sequence[HttpRequest]: ...
 
     def parse(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable: ...
+
+    def poll(self, task: Task, remote_id: str) -> HttpRequest: ...
+
+    def parse_poll(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable: ...
+
+    def polling(self, task: Task) -> Polling | None: ...
 
 
 class Transport(Protocol):
@@ -62,7 +78,7 @@ class Transport(Protocol):
 class Store(Protocol):
     """Keeps payloads as artifacts."""
 
-    async def publish(self, spooled: Spooled, filename: str, n: int) -> Artifact: ...
+    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact: ...
 
     def settle(self, artifacts: Iterable[Artifact]) -> None: ...
 
@@ -76,6 +92,8 @@ class Ledger(Protocol):
         self, task: Task, generation: int, *, attempts: int, now: datetime, idempotency_key: str
     ) -> None: ...
 
+    async def submitted(self, task: Task, remote_id: str, decision: Decision) -> None: ...
+
     async def received(self, task: Task, finished: Finished, outcome: Outcome) -> None: ...
 
     async def part_done(self, task: Task, generation: int, parts: Sequence[Outcome]) -> None: ...
@@ -88,6 +106,10 @@ class Permits(Protocol):
 
     def stopping(self) -> bool: ...
 
+    def leaving(self) -> bool: ...
+
+    def hear_of_poll(self, task: Task, decision: Decision) -> None: ...
+
     def tell(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None: ...
 
 
@@ -99,7 +121,9 @@ class _Progress:
     started_at: datetime
     started: float
     remembered: Decision | None  # a reply that an earlier run received and did not get to store
+    idle: Callable[[], None]  # called when all there is to do for a while is to wait
     ambiguous: bool = False  # an attempt without a usable reply may have been carried out
+    submitted: bool = False  # the provider works on it, and its remote id is in the ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +149,7 @@ class Performer:
 
     identity: what makes idempotency keys unique to this ledger.
     sleep: waits between attempts, or returns early when the run is stopping.
+    wait: waits for what the provider works on, or returns early when that is left.
     label: puts a picture's story into it before it is published, where the job asks for that.
     """
 
@@ -137,17 +162,24 @@ class Performer:
     clock: Clock
     identity: str
     sleep: Callable[[float], Awaitable[None]]
+    wait: Callable[[float], Awaitable[None]]
     random: Callable[[], float]
     label: Callable[[Spooled, Task, Finished], Awaitable[Spooled]] = unlabelled
 
-    async def perform(self, work: Work) -> Outcome:
+    def waits(self, task: Task) -> bool:
+        """Whether the provider answers with a remote id first, and with the result later."""
+        return self.dialect.polling(task) is not None
+
+    async def perform(self, work: Work, idle: Callable[[], None] = lambda: None) -> Outcome:
         """Carry a task through its requests, one after the other; return its outcome.
 
         What a request brought is committed before the next one is sent, so that a crash between
         two of them leaves only the missing ones to do.
+
+        idle: called when the provider works on the task and its worker may take another one.
         """
-        progress = self._begin(work)
-        parts = list(_parts_done(work))
+        progress = self._begin(work, idle)
+        parts = list(parts_done(work))
         requests = self.dialect.requests(work.task)
         for number in range(len(parts), len(requests)):
             first = 1 + sum(len(part.artifacts) for part in parts)
@@ -161,33 +193,33 @@ class Performer:
 
     async def _carry_out(self, work: Work, part: _Part, progress: _Progress) -> Outcome:
         """One request of a task: attempts, payloads and artifacts."""
-        remembered, progress.remembered = progress.remembered, None
-        decision = remembered or await self._submit(work, part, progress)
-        match decision.result:
-            case Finished() as finished if decision.verb is Verb.ACCEPT:
-                outcome = _accepted(finished, decision)
-            case Pending():
-                raise NotImplementedError("no family of this version answers with a remote id")
-            case _:
-                return _unaccepted(decision, progress)
-        progress.ambiguous = False
+        earlier, progress.remembered = progress.remembered, None
+        decision = earlier or await self._submit(work, part, progress)
+        if isinstance(decision.result, Pending) and decision.verb is Verb.ACCEPT:
+            decision = await self._result_of(work.task, decision.result, decision, progress)
+        finished = decision.result
+        if decision.verb is not Verb.ACCEPT or not isinstance(finished, Finished):
+            return unaccepted(decision, ambiguous=progress.ambiguous, submitted=progress.submitted)
+        outcome = accepted(finished, decision)
+        progress.ambiguous = progress.submitted = False
         remote = all(isinstance(payload, Remote) for payload in finished.payloads)
-        if remote and remembered is None:
+        if remote and decision is not earlier:
             await self.ledger.received(work.task, finished, outcome)
-        gone = remembered and _expired(finished, self.clock.now())
+        gone = expired(finished, self.clock.now()) if decision is earlier else None
         stored = _Stored([], gone) if gone else await self._store(work, finished, part.first)
         if stored.failed is not None:
-            return _not_fetched(outcome, stored, again=remote)
+            return not_fetched(outcome, stored.artifacts, stored.failed, again=remote)
         return replace(outcome, artifacts=tuple(stored.artifacts))
 
-    def _begin(self, work: Work) -> _Progress:
-        prior = _same_generation(work)
+    def _begin(self, work: Work, idle: Callable[[], None]) -> _Progress:
+        prior = same_generation(work)
         unsure = prior is not None and prior.status is Status.UNKNOWN
         return _Progress(
             sent_before(work),
             self.clock.now(),
             self.clock.monotonic(),
-            _remembered(prior),
+            remembered(prior),
+            idle,
             unsure,
         )
 
@@ -216,23 +248,54 @@ class Performer:
 
         return await self._persist(attempt)
 
+    async def _result_of(
+        self, task: Task, pending: Pending, submitted: Decision, progress: _Progress
+    ) -> Decision:
+        """Commit the remote id, then ask for the result until there is one."""
+        polling = self.dialect.polling(task)
+        if polling is None:
+            raise RuntimeError(f"{task.endpoint} answers with a remote id and cannot be asked")
+        await self.ledger.submitted(task, pending.remote_id, submitted)
+        progress.submitted = progress.ambiguous = True
+        request = self.dialect.poll(task, pending.remote_id)
+
+        async def ask() -> Decision:
+            reply = await self.transport.send(request, "")
+            parse = partial(self.dialect.parse_poll, task)
+            decision = self._classify(reply, parse, task, Phase.POLL)
+            self.permits.hear_of_poll(task, decision)
+            return decision
+
+        async def wait(seconds: float) -> None:
+            if seconds > 0:
+                progress.idle()
+                await self.wait(seconds)
+
+        first_s = polling.first_s if submitted.after_s is None else submitted.after_s
+        return await result_of(
+            ask, polling, after_s=first_s, clock=self.clock, wait=wait,
+            leaving=self.permits.leaving,
+        )  # fmt: skip
+
     async def _store(self, work: Work, finished: Finished, first: int) -> _Stored:
         """Fetch what is remote and publish every payload, up to a download that fails."""
         stored = _Stored([])
+        held: Spooled | Made
         filename = versioned(work.task.filename, work.generation)
         for n, payload in enumerate(finished.payloads, first):
             match payload:
-                case Spooled():
-                    spooled = payload
+                case Spooled() | Made():
+                    held = payload
                 case Remote(url):
                     fetched = await self._download(work.task, url)
                     if not isinstance(fetched, Spooled):
                         return replace(stored, failed=fetched)
-                    spooled = fetched
+                    held = fetched
                 case _:
                     assert_never(payload)
-            labelled = await self.label(spooled, work.task, finished)
-            artifact = await self.store.publish(labelled, filename, n)
+            if isinstance(held, Spooled):
+                held = await self.label(held, work.task, finished)
+            artifact = await self.store.publish(held, filename, n)
             stored.artifacts.append(artifact)
         return stored
 
@@ -255,8 +318,9 @@ class Performer:
     @staticmethod
     def _parse_download(response: HttpResponse) -> Finished | Unusable:
         payload = response.payloads[0]
-        if sniff(payload.head) is None:
-            return Unusable("bad_response", f"the file is not an image: {payload.head[:24]!r}")
+        if tell(payload.head, payload.media_type) is None:
+            head = payload.head[:24]
+            return Unusable("bad_response", f"a file of no known type: {head!r}")
         return Finished((payload,))
 
     def _classify(
@@ -294,127 +358,3 @@ class Performer:
             finished_at=self.clock.now(),
             duration_s=round(self.clock.monotonic() - progress.started, 3),
         )
-
-
-def sent_before(work: Work) -> int:
-    """How many requests earlier runs have sent for the generation to be made."""
-    prior = _same_generation(work)
-    return 0 if prior is None else prior.attempts
-
-
-def _same_generation(work: Work) -> Prior | None:
-    prior = work.prior
-    return prior if prior is not None and prior.generation == work.generation else None
-
-
-def _remembered(prior: Prior | None) -> Decision | None:
-    if prior is None or prior.status is not Status.RECEIVED or prior.received is None:
-        return None
-    return Decision(Verb.ACCEPT, result=prior.received)
-
-
-def _expired(finished: Finished, now: datetime) -> Decision | None:
-    """Why there is no use in asking for what an earlier run received; None where there may be.
-
-    A URL of this run is asked for whatever it says: the clock of this machine may be wrong.
-    """
-    ends = [expires_at(payload.url) for payload in finished.payloads if isinstance(payload, Remote)]
-    passed = [end for end in ends if end is not None and end <= now]
-    if not passed or len(passed) < len(ends):
-        return None
-    told = f"the URL worked until {min(passed):%Y-%m-%d %H:%M:%S} UTC and was not fetched in time"
-    return Decision(Verb.FAIL, "expired", message=told)
-
-
-def _parts_done(work: Work) -> Sequence[Outcome]:
-    """What earlier runs got of the same request; an earlier generation's is paid for there."""
-    prior = work.prior
-    if prior is None or prior.digest != work.task.digest:
-        return ()
-    if prior.generation == work.generation:
-        return prior.parts
-    return [replace(part, cost_usd=0.0) for part in prior.parts]
-
-
-def united(parts: Sequence[Outcome]) -> Outcome:
-    """The outcome of a task from those of its requests: the last one's, with what all brought."""
-    last = parts[-1]
-    if len(parts) == 1:
-        return last
-    costs = [part.cost_usd for part in parts if part.status is Status.SUCCEEDED]
-    known = [cost for cost in costs if cost is not None]
-    revised = (part.revised_prompt for part in parts if part.revised_prompt is not None)
-    return replace(
-        last,
-        artifacts=tuple(artifact for part in parts for artifact in part.artifacts),
-        revised_prompt=next(revised, None),
-        cost_usd=sum(known) if known and len(known) == len(costs) else None,
-    )
-
-
-def idempotency_key(identity: str, task: Task, generation: int, part: int = 0) -> str:
-    """The key of one intended generation: the same over attempts, restarts and reordering.
-
-    `identity` is the ledger's own, so that equal rows of two jobs never share a result. `part`
-    counts the requests of a task that takes several.
-    """
-    parts = (identity, task.key, task.digest, str(generation), *([str(part)] if part else []))
-    return "bg-" + sha256("\0".join(parts).encode()).hexdigest()[:40]
-
-
-def versioned(filename: str, generation: int) -> str:
-    """The file name of a generation: a later one never takes the name of an earlier one."""
-    if generation == 1:
-        return filename
-    stem, dot, extension = filename.rpartition(".{ext}")
-    return f"{stem}.v{generation}{dot}{extension}" if dot else f"{filename}.v{generation}"
-
-
-def _accepted(finished: Finished, decision: Decision) -> Outcome:
-    return Outcome(
-        Status.SUCCEEDED,
-        http_status=decision.http_status,
-        request_id=decision.request_id,
-        revised_prompt=finished.revised_prompt,
-        seed=finished.seed,
-        cost_usd=finished.cost_usd,
-    )
-
-
-def _unaccepted(decision: Decision, progress: _Progress) -> Outcome:
-    """What a task is after its last attempt was not accepted."""
-    match decision.verb:
-        case Verb.FAIL:
-            status = Status.FAILED
-        case Verb.REFUSE:
-            status = Status.REFUSED
-        case Verb.RETRY:
-            status = Status.UNKNOWN if progress.ambiguous else Status.FAILED
-        case Verb.HALT | Verb.ACCEPT:
-            status = Status.UNKNOWN if progress.ambiguous else Status.PENDING
-        case _:
-            assert_never(decision.verb)
-    error = TaskError(decision.kind, decision.code, decision.message)
-    return Outcome(
-        status,
-        error=None if decision.kind == STOPPING else error,
-        http_status=decision.http_status,
-        request_id=decision.request_id,
-    )
-
-
-def _not_fetched(accepted: Outcome, stored: _Stored, *, again: bool) -> Outcome:
-    """A result of which a URL gave no bytes: gone for good, or left for the next run to fetch.
-
-    again: the next run can fetch all of it; then it takes over what was stored before.
-    """
-    decision = stored.failed or Decision(Verb.HALT, STOPPING)
-    gone = decision.kind in _GONE or not again
-    error = TaskError(decision.kind, decision.code, decision.message)
-    return replace(
-        accepted,
-        status=Status.FAILED if gone else Status.RECEIVED,
-        artifacts=tuple(stored.artifacts) if gone else (),
-        error=None if decision.kind == STOPPING else error,
-        http_status=decision.http_status,
-    )

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-from batchgen.perform import STOPPING
 from batchgen.prices import images_of
 from batchgen.progress import Progress
 from batchgen.retry import CUT
 from batchgen.stopping import Stop, StopReason
 from batchgen.throttle import Budget, BudgetSpentError, Throttle, Ticket
-from batchgen.types import Decision, Outcome, Reply, Status, Task, Verb
+from batchgen.types import STOPPING, Decision, Outcome, Reply, Status, Task, Verb
 
 
 @dataclass(slots=True)
@@ -20,6 +19,7 @@ class RunTally:
     refused: int = 0
     unknown: int = 0
     pending: int = 0
+    submitted: int = 0
     requests: int = 0
     artifacts: int = 0
     size_bytes: int = 0
@@ -37,6 +37,7 @@ class RunTally:
             setattr(self, name, getattr(self, name) + 1)
         else:
             self.pending += 1
+            self.submitted += outcome.status is Status.SUBMITTED
         self.artifacts += len(outcome.artifacts)
         self.size_bytes += sum(artifact.size_bytes for artifact in outcome.artifacts)
         self.cost_usd += outcome.cost_usd or 0.0
@@ -74,6 +75,17 @@ class Permits:
     def stopping(self) -> bool:
         """Whether the run is stopping."""
         return self._stop.is_set()
+
+    def leaving(self) -> bool:
+        """Whether what the provider works on is left to the next run."""
+        return self._stop.is_leaving()
+
+    def hear_of_poll(self, task: Task, decision: Decision) -> None:
+        """Hear what asking for a remote job came to: it takes no turn and holds no model."""
+        if decision.verb is Verb.HALT:
+            self._stop.set(StopReason.HALT, _halted(decision))
+        if decision.verb is not Verb.ACCEPT:
+            self._progress.attempt_failed(task, 1, decision, decision.after_s)
 
     def tell(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None:
         """Hear of an attempt's reply and decision: hold the model, halt the run."""

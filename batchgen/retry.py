@@ -40,6 +40,7 @@ _SERVER = _ANY_SERVER - {501}
 _TOO_MANY = 429
 _PROVIDER = frozenset({Phase.SUBMIT, Phase.POLL})  # a file host's reply says nothing of our key
 _FILE_HOST = frozenset({Phase.DOWNLOAD})
+_POLL = frozenset({Phase.POLL})
 
 # A gateway that gave up waiting for a generation that may well have been made and billed.
 _TIMED_OUT_BEHIND = frozenset({504, 524})
@@ -68,9 +69,14 @@ BUILT_IN: tuple[Rule, ...] = (
     Rule(Verb.FAIL, "expired", frozenset({400, 401}), text=("expired",), phases=_FILE_HOST),
     Rule(Verb.FAIL, "forbidden", frozenset({401, 402}), phases=_FILE_HOST),
     Rule(Verb.RETRY, "rate_limited", frozenset({_TOO_MANY}), phases=_FILE_HOST),
+    # What is submitted is paid for: it is asked for again as long as there is hope. A job that has
+    # just been submitted may not have reached every host yet, so "not there" is asked again too.
+    Rule(Verb.RETRY, "expired", frozenset({404, 410}), phases=_POLL, attempts=10),
+    Rule(Verb.RETRY, "server", _SERVER | {408, 409, 425}, phases=_POLL),
     # 2xx without a result: `code` is the kind that the endpoint found.
     Rule(Verb.REFUSE, "content_policy", _OK, code="content_policy"),
     Rule(Verb.FAIL, "remote_failed", _OK, code="remote_failed"),
+    Rule(Verb.RETRY, "bad_response", _OK, phases=_POLL),
     Rule(Verb.RETRY, "bad_response", _OK, attempts=3),
     # Before 403 is taken for the account's fault: a filter may answer with it.
     Rule(Verb.REFUSE, "content_policy", _MODERATED, text=REFUSAL_WORDS, phases=_PROVIDER),
@@ -148,6 +154,7 @@ def classify(  # noqa: PLR0913  # the reply, and what is held against it; keywor
                     Verb.ACCEPT,
                     http_status=reply.status,
                     request_id=request_id(reply.headers),
+                    after_s=_until_asked(result, reply, settings, now),
                     result=result,
                 )
             seen = _unusable(result, reply, model, phase)
@@ -201,6 +208,16 @@ async def persist(attempt: Attempt, retrying: Callable[[], AsyncRetrying]) -> De
 def describe(rules: Iterable[Rule]) -> list[tuple[str, str, str]]:
     """Tell a table of rules for people: what is seen, what is done then, and its kind."""
     return [(_told_condition(rule), _told_action(rule), rule.kind) for rule in rules]
+
+
+def _until_asked(
+    result: Finished | Pending, reply: HttpResponse, settings: RetrySettings, now: datetime
+) -> float | None:
+    """Seconds until the provider wants to be asked for what it works on, where it tells them."""
+    if not isinstance(result, Pending):
+        return None
+    asked_s = asked_wait_s(reply.status, reply.headers, now)
+    return None if asked_s is None else min(asked_s, settings.max_wait_s)
 
 
 def _unusable(found: Unusable, reply: HttpResponse, model: str, phase: Phase) -> _Seen:

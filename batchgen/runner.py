@@ -1,8 +1,9 @@
 """Producer, bounded queue, workers, stop: the only module with concurrency.
 
 One producer reads the tasks that are left; N workers in a TaskGroup carry them along the path of
-`perform.py`. Stop is one event with a reason: workers finish what they hold, the producer takes
-no more. The ledger outlives them all.
+`perform.py`. A task that the provider works on is let go of by its worker and waits on its own;
+at most as many as `room` has places. Stop is one event with a reason: workers finish what they
+hold, the producer takes no more. The ledger outlives them all.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from batchgen.clock import Clock
 from batchgen.companions import alone
 from batchgen.errors import BatchgenError
 from batchgen.ledger import Ledger
-from batchgen.perform import Performer, sent_before
+from batchgen.outcomes import sent_before
+from batchgen.perform import Performer
 from batchgen.permits import RunTally
 from batchgen.prices import Prices
 from batchgen.progress import Progress
@@ -54,6 +56,7 @@ class Runner:
     clock: Clock
     tally: RunTally
     streak: Streak
+    room: asyncio.Semaphore  # for tasks that the provider works on
     accompany: Callable[[Task, Outcome], Awaitable[None]] = alone
 
     async def run(self, source: Source, *, workers: int, deadline_s: float | None) -> None:
@@ -75,11 +78,12 @@ class Runner:
                 timers.append(group.create_task(self._deadline(deadline_s)))
             async with asyncio.TaskGroup() as crew:
                 for _ in range(workers):
-                    crew.create_task(self._worker(queue))
+                    crew.create_task(self._worker(queue, crew))
                 crew.create_task(self._produce(works, queue, workers))
             if self.stop.is_set() and self.stop.error is None:
                 with self._stopping_on_error():
-                    await self._leave(_left_in(queue), works)
+                    async with asyncio.TaskGroup() as crew:
+                        await self._leave(chain(_left_in(queue), works), crew)
             for timer in timers:
                 timer.cancel()
 
@@ -97,13 +101,34 @@ class Runner:
         for _ in range(workers):
             await queue.put(None)
 
-    async def _worker(self, queue: "asyncio.Queue[Work | None]") -> None:
+    async def _worker(self, queue: "asyncio.Queue[Work | None]", crew: asyncio.TaskGroup) -> None:
         while (work := await queue.get()) is not None:
-            with self._stopping_on_error():
-                if self.stop.is_set():
-                    await self._leave_one(work)
-                else:
-                    await self._carry(work)
+            if self.performer.waits(work.task):
+                await self._begin(work, crew)
+            else:
+                await self._take(work)
+
+    async def _begin(self, work: Work, crew: asyncio.TaskGroup) -> None:
+        """Return when the provider works on the task: it is waited for apart from the workers."""
+        await self.room.acquire()
+        idle = asyncio.Event()
+
+        async def take() -> None:
+            try:
+                await self._take(work, idle.set)
+            finally:
+                self.room.release()
+                idle.set()
+
+        crew.create_task(take())
+        await idle.wait()
+
+    async def _take(self, work: Work, idle: Callable[[], None] = lambda: None) -> None:
+        with self._stopping_on_error():
+            if self.stop.is_leaving() or (self.stop.is_set() and not _is_submitted(work)):
+                await self._leave_one(work)
+            else:
+                await self._carry(work, idle)
 
     @contextmanager
     def _stopping_on_error(self) -> Iterator[None]:
@@ -113,12 +138,15 @@ class Runner:
         except BatchgenError as error:
             self.stop.fail(error)
 
-    async def _carry(self, work: Work) -> None:
+    async def _carry(self, work: Work, idle: Callable[[], None]) -> None:
         """One task with what surrounds it: the budget, the ledger's commit, the results line."""
         price = self.prices.of(work.task)
         counted = (price or 0.0) if _is_sent_again(work) else 0.0
         try:
-            reserved = await self.budget.reserve(price, counted_usd=counted)
+            if _is_submitted(work):
+                reserved = await self.budget.hold((price or 0.0) - counted)
+            else:
+                reserved = await self.budget.reserve(price, counted_usd=counted)
         except BudgetSpentError as error:
             self.stop.set(StopReason.BUDGET, str(error))
             await self._leave_one(work)
@@ -126,12 +154,12 @@ class Runner:
         self.progress.task_started(work.task)
         spent = price or 0.0  # where a bug or a second interrupt cuts it short
         try:
-            outcome = await self.performer.perform(work)
+            outcome = await self.performer.perform(work, idle)
             outcome = _priced(outcome, price)
             spent = outcome.cost_usd or 0.0
-            if outcome.status is Status.UNKNOWN:
+            if outcome.status in (Status.UNKNOWN, Status.SUBMITTED):
                 spent = price or 0.0
-            if _is_untouched(work, outcome):
+            if outcome.status is Status.SUBMITTED or _is_untouched(work, outcome):
                 await self._leave_one(work)
             else:
                 await self.ledger.record(work.task, work.generation, outcome)
@@ -154,13 +182,19 @@ class Runner:
         if work.prior is None:
             await self.ledger.leave_pending([work.task])
 
-    async def _leave(self, queued: Iterable[Work], works: Iterator[Work | None]) -> None:
-        """Put down by name what nobody came to, so that the results manifest shows it."""
+    async def _leave(self, works: Iterable[Work | None], crew: asyncio.TaskGroup) -> None:
+        """Put down by name what nobody came to, so that the results manifest shows it.
+
+        What the provider works on is paid for: where the budget is spent, it is waited for.
+        """
         left = 0
         chunk: list[Task] = []
-        for work in chain(queued, works):
+        for work in works:
             if work is None:
                 await asyncio.sleep(0)
+                continue
+            if _is_submitted(work) and not self.stop.is_leaving():
+                await self._begin(work, crew)
                 continue
             self.tally.left += 1
             if work.prior is None:
@@ -200,10 +234,18 @@ def _is_sent_again(work: Work) -> bool:
     return unknown and prior is not None and prior.generation == work.generation
 
 
+def _is_submitted(work: Work) -> bool:
+    """Whether an earlier run has sent it and the provider gave an id to ask under."""
+    prior = work.prior
+    if prior is None or prior.generation != work.generation or prior.remote_id is None:
+        return False
+    return prior.status in (Status.SUBMITTED, Status.UNKNOWN)
+
+
 def _is_untouched(work: Work, outcome: Outcome) -> bool:
     """The run stopped before this task's turn came: the ledger's row of it still stands."""
     open_ended = outcome.status in (Status.PENDING, Status.UNKNOWN)
-    return open_ended and outcome.attempts == sent_before(work)
+    return open_ended and outcome.error is None and outcome.attempts == sent_before(work)
 
 
 def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -166,6 +166,11 @@ class _Run:
         tally.resent = worklist.resent
         if stop.reason is StopReason.SIGNAL and not (stop.cut or tally.left or tally.pending):
             stop.withdraw()  # it came when all was done
+        if tally.submitted:
+            self.session.progress.say(
+                f"the provider still works on {tally.submitted} tasks: run the same command again"
+                " to fetch what they come to, nothing is sent again for them"
+            )
         if stop.error is None and not stop.cut:
             results.rewrite(self.ledger.records())
             if self.companions is not None:
@@ -282,12 +287,14 @@ class _Run:
             clock=clock,
             identity=identity_of(self.ledger),
             sleep=stop.sleep,
+            wait=stop.wait,
             random=random.random,
             label=Labeller(self.store) if job.extras.embed_metadata else unlabelled,
         )
         return Runner(
             performer, self.ledger, results, progress, Prices(job), budget, stop, clock, tally,
-            Streak(limits.halt_after, refusals=limits.halt_refusals), self._accompany,
+            Streak(limits.halt_after, refusals=limits.halt_refusals),
+            asyncio.Semaphore(limits.pending), self._accompany,
         )  # fmt: skip
 
     async def _accompany(self, task: Task, outcome: Outcome) -> None:

@@ -189,6 +189,8 @@ LIMITS: Mapping[str, Setting] = {
     "models": Setting(mapping, "none", "limits of single models"),
     "timeout": Setting(duration, "10m", "for a request, from its first byte to its last"),
     "timeouts": Setting(mapping, "", "for parts of a request"),
+    "pending": Setting(whole(1, 100_000), "2000", "videos and the like under way at the provider"),
+    "polling": Setting(mapping, "", "when the provider is asked for them"),
     "max_cost": Setting(money, "none", "US dollars that the job may spend, over all its runs"),
     "max_requests": Setting(whole(1), "none", "requests that a run may send"),
     "deadline": Setting(duration, "none", "after which a run starts nothing new"),
@@ -206,6 +208,11 @@ TIMEOUTS: Mapping[str, Setting] = {
     "connect": Setting(duration, "30s", "until the connection stands"),
     "first_byte": Setting(duration, "as timeout", "from the request to the first of its reply"),
     "stall": Setting(duration, "60s", "between two pieces of a reply"),
+}
+POLLING: Mapping[str, Setting] = {
+    "first": Setting(duration, "by family", "from its submission to the first question"),
+    "interval": Setting(duration, "by family", "between two questions"),
+    "deadline": Setting(duration, "by family", "after which the next run asks for it again"),
 }
 BUDGET: Mapping[str, Setting] = {
     "usd": Setting(money, "required", "what the jobs may spend together in a period"),
@@ -251,6 +258,7 @@ SECTIONS: Mapping[str, Mapping[str, Setting]] = {
     "limits": LIMITS,
     "limits.models.NAME": MODEL_LIMITS,
     "limits.timeouts": TIMEOUTS,
+    "limits.polling": POLLING,
     "budget": BUDGET,
     "retry": RETRY,
     "retry.backoff": BACKOFF,

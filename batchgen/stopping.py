@@ -3,12 +3,14 @@
 import asyncio
 from collections import deque
 from enum import StrEnum
+from typing import TypeAlias
 
 from batchgen.clock import Clock
 from batchgen.errors import BatchgenError, StorageError
 from batchgen.types import Outcome, Status
 
 _LAST_TASKS = 100
+_Sleepers: TypeAlias = set[asyncio.Future[None]]
 _FINISHED = (Status.SUCCEEDED, Status.FAILED, Status.REFUSED)
 
 
@@ -31,15 +33,19 @@ class Stop:
         self.message = ""
         self.error: BatchgenError | None = None
         self.cut = False  # what is in flight is not waited for any longer
-        self._sleeping: set[asyncio.Future[None]] = set()
+        self._sleeping: _Sleepers = set()
+        self._waiting: _Sleepers = set()
+        self._leaving = False
         self._clock = clock
 
     def set(self, reason: StopReason, message: str) -> None:
-        """Take no more tasks."""
+        """Take no more tasks; where only the budget is spent, what is submitted is waited for."""
         if self.reason is None:
             self.reason, self.message = reason, message
-            for sleeping in self._sleeping:
-                sleeping.cancel()
+            _wake(self._sleeping)
+        if reason is not StopReason.BUDGET:
+            self._leaving = True
+            _wake(self._waiting)
 
     def withdraw(self) -> None:
         """Nothing was left undone: it is as if the run had not been stopped."""
@@ -55,19 +61,35 @@ class Stop:
         """Whether the run is stopping."""
         return self.reason is not None
 
+    def is_leaving(self) -> bool:
+        """Whether what the provider works on is left to the next run."""
+        return self._leaving
+
     async def sleep(self, seconds: float) -> None:
         """Wait, or return early when the run is stopping."""
-        if self.is_set():
-            return
+        if not self.is_set():
+            await self._sleep(seconds, self._sleeping)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for what the provider works on, or return early when that is left."""
+        if not self.is_leaving():
+            await self._sleep(seconds, self._waiting)
+
+    async def _sleep(self, seconds: float, sleepers: _Sleepers) -> None:
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        self._sleeping.add(sleeping)
+        sleepers.add(sleeping)
         try:
             await asyncio.wait((sleeping,))
         finally:
-            self._sleeping.discard(sleeping)
+            sleepers.discard(sleeping)
             sleeping.cancel()
         if not sleeping.cancelled():
             sleeping.result()
+
+
+def _wake(sleepers: _Sleepers) -> None:
+    for sleeping in sleepers:
+        sleeping.cancel()
 
 
 class Streak:

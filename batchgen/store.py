@@ -24,9 +24,9 @@ from pathlib import Path
 
 from batchgen.errors import StorageError, unwritable
 from batchgen.grouping import Grouped
-from batchgen.media import MediaType, Size, dimensions, sniff
-from batchgen.spool import Spool
-from batchgen.types import Artifact, Spooled
+from batchgen.media import MediaType, Size, dimensions, made, tell
+from batchgen.spool import HEAD_BYTES, Spool
+from batchgen.types import Artifact, Made, Spooled
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _FILE_THREADS = 4  # fsync waits on the disk: more than cores pays
@@ -96,18 +96,24 @@ class LocalStore:
             with suppress(OSError):
                 spooled.path.unlink()
 
-    async def publish(self, spooled: Spooled, filename: str, n: int) -> Artifact:
+    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
         """Store a payload as number `n` of its task at `filename` (with `{n}` and `{ext}` open).
 
         The extension follows the bytes. An orphan at the path is taken over; any other file is
         left alone and the artifact gets the next free name. Raises StorageError; bytes of no known
         type are a ValueError.
         """
-        media = sniff(spooled.head)
+        spooled = self._taken(payload) if isinstance(payload, Made) else payload
+        media = _media_of(payload)
         if media is None:
             raise ValueError(f"a payload of no known type was accepted: {spooled.head[:24]!r}")
         wanted = open_filename(filename, n, media.extension)
         return await self._publishing.result_of(_Publication(spooled, media, wanted))
+
+    def _taken(self, payload: Made) -> Spooled:
+        sink = self.open_sink()
+        sink.write(payload.data)
+        return sink.close()
 
     def settle(self, artifacts: Iterable[Artifact]) -> None:
         """The ledger has these artifacts: their temporary names may go."""
@@ -245,6 +251,12 @@ def _make_durable(one: _Publication) -> None:
         os.fsync(one.handle)
     finally:
         os.close(one.handle)
+
+
+def _media_of(payload: Spooled | Made) -> MediaType | None:
+    if isinstance(payload, Made):
+        return made(payload.data[:HEAD_BYTES], payload.media_type)
+    return tell(payload.head, payload.media_type)
 
 
 def _names(path: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ follows no redirect, the download session never has it and asks the guard before
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,7 +33,7 @@ MOST_PAYLOAD_BYTES = 512 * 1024 * 1024
 _MOST_ERROR_BYTES = 64 * 1024
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_ACCEPT = {"Accept": "application/json"}
+_ACCEPT = {"Accept": "application/json, audio/*;q=0.9"}
 _AGENT = {"User-Agent": f"batchgen/{__version__}"}
 
 
@@ -172,6 +172,8 @@ class AiohttpTransport:
             return HttpResponse(
                 response.status, headers, self._without_secrets(await _error_body(body))
             )
+        if _is_sound(headers):
+            return await self._file(response.status, headers, body)
         decoder = PayloadDecoder(self._open_sink, max_payload_bytes=MOST_PAYLOAD_BYTES)
         finished = False
         try:
@@ -236,10 +238,7 @@ class AiohttpTransport:
                 return HttpResponse(response.status, headers, b""), headers["location"]
             if not _is_good(response):
                 return HttpResponse(response.status, headers, await _error_body(body)), None
-            payload = await self._spool(body)
-            if isinstance(payload, NetworkFault):
-                return payload, None
-            return HttpResponse(response.status, headers, b"", (payload,)), None
+            return await self._file(response.status, headers, body), None
 
     async def _refuse_private(self, url: yarl.URL) -> None:
         """Raise GuardError for a name that leads to where no reply may; the proxy resolves it.
@@ -252,6 +251,14 @@ class AiohttpTransport:
             raise
         except OSError:
             return
+
+    async def _file(self, status: int, headers: Mapping[str, str], body: Body) -> Reply:
+        """A reply that is itself the payload."""
+        payload = await self._spool(body)
+        if isinstance(payload, NetworkFault):
+            return payload
+        told = replace(payload, media_type=headers.get("content-type", ""))
+        return HttpResponse(status, headers, b"", (told,))
 
     async def _spool(self, body: Body) -> Spooled | NetworkFault:
         sink = self._open_sink()
@@ -294,6 +301,11 @@ async def _error_body(body: Body) -> bytes:
     while len(said) < _MOST_ERROR_BYTES and (piece := await body.piece()):
         said += piece
     return said[:_MOST_ERROR_BYTES]
+
+
+def _is_sound(headers: Mapping[str, str]) -> bool:
+    """Whether a reply to a request is a sound: speech comes without JSON around it."""
+    return headers.get("content-type", "").lower().startswith("audio/")
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

@@ -117,6 +117,7 @@ class Spooled:
     sha256: empty for bytes in memory, which are hashed when they are published.
     head: the first bytes (at most 4096), enough to tell the type.
     data: all bytes, where they are in memory.
+    media_type: what the provider calls it, which counts where the bytes tell nothing.
     """
 
     path: Path
@@ -124,6 +125,7 @@ class Spooled:
     sha256: str
     head: bytes
     data: bytes | None = field(default=None, repr=False, compare=False)
+    media_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,15 @@ class Remote:
     url: str
 
 
-Payload: TypeAlias = Spooled | Remote
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A payload made from the reply itself: a text, a vector. media_type: empty if bytes tell."""
+
+    data: bytes
+    media_type: str = ""
+
+
+Payload: TypeAlias = Spooled | Remote | Made
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +205,21 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The provider works on it: ask again under `remote_id`, first after `after_s` seconds."""
+    """The provider works on it: it is asked again under `remote_id`."""
 
     remote_id: str
-    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """When the provider is asked how a remote job stands, in seconds.
+
+    first_s: after it was submitted. interval_s: between two questions. deadline_s: in all.
+    """
+
+    first_s: float
+    interval_s: float
+    deadline_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +240,9 @@ class Phase(StrEnum):
     SUBMIT = "submit"
     POLL = "poll"
     DOWNLOAD = "download"
+
+
+STOPPING = "stopping"  # the kind of a Decision that was made because the run is ending
 
 
 class Verb(StrEnum):
@@ -317,7 +341,7 @@ class Status(StrEnum):
     """
 
     SENT = "sent"  # an intent is committed; the request may be under way
-    SUBMITTED = "submitted"  # the provider gave a remote id and works on it
+    SUBMITTED = "submitted"  # the remote id is committed; the provider works on it
     RECEIVED = "received"  # the result's URLs are committed; the download may be under way
     PENDING = "pending"  # nothing of it is under way
     SUCCEEDED = "succeeded"

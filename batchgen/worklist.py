@@ -78,8 +78,9 @@ class Selection:
                 again = self._is_retried(prior)
                 return Work(task, prior.generation + 1, prior) if again else None
             case Status.UNKNOWN | Status.SENT:
-                resent = self.on_unknown is OnUnknown.RESEND
-                return Work(task, prior.generation, prior) if resent else None
+                asked = prior.remote_id is not None  # which sends nothing anew
+                again = asked or self.on_unknown is OnUnknown.RESEND
+                return Work(task, prior.generation, prior) if again else None
             case Status.PENDING | Status.RECEIVED | Status.SUBMITTED:
                 return Work(task, prior.generation, prior)
             case _:
@@ -133,12 +134,16 @@ class Worklist:
                 prior = priors.get(task.key)
                 work = self.selection.decide(task, prior)
                 if work is not None:
-                    self.resent += prior is not None and prior.status is Status.UNKNOWN
+                    self.resent += _is_resent(prior)
                     yield work
                 elif prior is not None:
                     self.skipped[shown_status(prior.status)] += 1
             self.tell_skipped(self.skipped.total() - before)
             yield None
+
+
+def _is_resent(prior: Prior | None) -> bool:
+    return prior is not None and prior.status is Status.UNKNOWN and prior.remote_id is None
 
 
 def _without_problems(items: Iterable[Task | Problem]) -> Iterator[Task]:

@@ -20,6 +20,7 @@ from batchgen.types import (
     Finished,
     HttpRequest,
     HttpResponse,
+    Payload,
     Phase,
     Remote,
     Reply,
@@ -129,5 +130,5 @@ def images_request(answer: str = "b64_json") -> HttpRequest:
     return HttpRequest("POST", images.PATH, {**BODY, "response_format": answer})
 
 
-def spooled(payloads: Sequence[Spooled | Remote]) -> list[bool]:
+def spooled(payloads: Sequence[Payload]) -> list[bool]:
     return [isinstance(one, Spooled) and one.size_bytes > 100 for one in payloads]

@@ -8,8 +8,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "batchgen"
 # A package counts as one module. README's "How it works" shows the same order.
 LAYERS = (
     {"errors", "types", "clock", "examples", "faults"},
-    {"text", "media", "descriptors", "streams", "grouping", "pieces", "spool", "expiry"},
-    {"summary", "embedding", "parsing"},
+    {"text", "media", "descriptors", "polling", "streams", "grouping", "pieces", "spool", "expiry"},
+    {"summary", "embedding", "parsing", "outcomes"},
     {"settings", "quotes", "stream", "guard", "proxy", "endpoints", "catalog", "manifest"},
     {"inputs", "encoding"},
     {"upload"},

@@ -20,7 +20,9 @@ from batchgen.media import (
     MATROSKA,
     MP3,
     MP4,
+    OBJ,
     OGG,
+    PCM,
     PNG,
     QUICKTIME,
     SVG,
@@ -31,6 +33,7 @@ from batchgen.media import (
     MediaType,
     dimensions,
     sniff,
+    tell,
 )
 
 HEAD_BYTES = 4096
@@ -249,3 +252,36 @@ def test_a_hostile_file_is_not_read_to_its_end(media: MediaType, data: bytes) ->
     file = Counting(data)
     assert dimensions(file, media) is None
     assert file.bytes_read <= 1_100_000
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"v 0 0 1\n",
+        b"# made by hand\n\nmtllib a.mtl\no fox\nv 0.5 -1.25e-3 1\nv",
+        b"# " + b"x" * 190 + b"\nv 1 2 3",
+    ],
+)
+def test_a_mesh_in_words_is_told_by_its_first_point(head: bytes) -> None:
+    assert sniff(head) is OBJ
+
+
+@pytest.mark.parametrize("head", [b"v 1 2", b"vertex 1 2 3", b"# a heading\n\nText v 1 2 3"])
+def test_a_text_is_no_mesh(head: bytes) -> None:
+    assert sniff(head) is None
+
+
+def test_only_sound_without_a_header_is_believed_by_its_name() -> None:
+    assert tell(b"\0\1\0\1", "audio/L16; rate=24000") is PCM
+    assert tell(b"<html>", "text/html") is None
+    assert tell(b"{}", "application/json") is None
+    assert tell(b"OggS\0", "audio/pcm") is not PCM
+
+
+def test_a_webm_whose_header_has_long_sizes_is_told() -> None:
+    long = b"\x01" + bytes(6)
+    names = (b"\x42\x86", b"\x42\xf7", b"\x42\xf2", b"\x42\xf3")
+    numbers = b"".join(name + long + b"\1\1" for name in names)
+    fields = numbers + b"\x42\x82" + long + b"\4webm"
+    head = b"\x1a\x45\xdf\xa3" + long + bytes([len(fields)]) + fields
+    assert sniff(head) is WEBM

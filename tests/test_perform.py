@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 
 from batchgen.dialect import Dialect
 from batchgen.job import PROVIDERS, Job
-from batchgen.perform import STOPPING, Performer, idempotency_key, sent_before, versioned
+from batchgen.outcomes import idempotency_key, sent_before, versioned
+from batchgen.perform import Performer
 from batchgen.types import (
+    STOPPING,
     Artifact,
     Decision,
     FaultKind,
     Finished,
     HttpRequest,
     HttpResponse,
+    Made,
     NetworkFault,
     Outcome,
     Prior,
@@ -37,6 +40,7 @@ JOB = Job("j", PROVIDERS["aimlapi"], Path("out"))
 IMAGE = Spooled(Path("1.part"), 99, "a" * 64, a_png())
 SPARE = Spooled(Path("2.part"), 98, "b" * 64, a_png())
 TEXT = Spooled(Path("3.part"), 5, "c" * 64, b"<html>not found</html>")
+VIDEO_PATH = "/v2/video/generations"
 HEADERS = {"x-request-id": "req-7"}
 B64 = b'{"data": [{"b64_json": "batchgen-payload:0", "revised_prompt": "A red fox"}]}'
 ONE_URL = b'{"data": [{"url": "https://cdn/a.png?sig=%2B1"}]}'
@@ -69,11 +73,17 @@ class World:
     urls: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
+    waited: list[float] = field(default_factory=list)
+    clock: FakeClock = field(default_factory=FakeClock)
+    leave_after: int | None = None  # waits, after which what is submitted is left
 
     async def send(self, request: HttpRequest, idempotency_key: str) -> Reply:
-        assert self.intended[-1] == idempotency_key, "a key is committed before it is sent"
-        self.log.append(f"send {request.path}")
-        self.keys.append(idempotency_key)
+        self.log.append(f"send {request.path}" if request.method == "POST" else "poll")
+        if request.method == "POST":
+            assert self.intended[-1] == idempotency_key, "a key is committed before it is sent"
+            self.keys.append(idempotency_key)
+        else:
+            assert (idempotency_key, request.path) == ("", f"{VIDEO_PATH}?generation_id=id%3A7")
         return self.replies.pop(0)
 
     async def fetch(self, url: str) -> Reply:
@@ -81,10 +91,11 @@ class World:
         self.urls.append(url)
         return self.files.pop(0)
 
-    async def publish(self, spooled: Spooled, filename: str, n: int) -> Artifact:
+    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
+        assert isinstance(payload, Spooled)
         self.log.append(f"publish {n}")
         self.paths.append(filename)
-        return Artifact(f"{n}.png", spooled.size_bytes, spooled.sha256, "image/png", 64, 32)
+        return Artifact(f"{n}.png", payload.size_bytes, payload.sha256, "image/png", 64, 32)
 
     def settle(self, artifacts: Iterable[Artifact]) -> None:
         raise NotImplementedError(artifacts)
@@ -103,6 +114,10 @@ class World:
         assert outcome.request_id == "req-7"
         self.log.append(f"received {task.id} {len(finished.payloads)}")
 
+    async def submitted(self, task: Task, remote_id: str, decision: Decision) -> None:
+        assert decision.verb is Verb.ACCEPT
+        self.log.append(f"submitted {task.id} {remote_id}")
+
     async def part_done(self, task: Task, generation: int, parts: Sequence[Outcome]) -> None:
         self.log.append(f"part {task.id} {generation} {len(parts)}")
 
@@ -114,6 +129,13 @@ class World:
         done = len(self.keys) + len(self.urls)
         return self.stop_after is not None and done >= self.stop_after
 
+    def leaving(self) -> bool:
+        return self.leave_after is not None and len(self.waited) >= self.leave_after
+
+    def hear_of_poll(self, task: Task, decision: Decision) -> None:
+        assert task.id == "fox-0"
+        self.log.append(f"hear {decision.verb}")
+
     def tell(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None:
         assert task.id == "fox-0"
         assert reply is not None
@@ -123,13 +145,20 @@ class World:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
+    async def wait(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self.clock.seconds += seconds
+
+    def idle(self) -> None:
+        self.log.append("idle")
+
     async def perform(self, work: Work | None = None, *, attempts: int = 3) -> Outcome:
         performer = Performer(
             dialect=Dialect(JOB), transport=self, store=self, ledger=self, permits=self,
-            retry=RetrySettings(attempts=attempts, jitter=False), clock=FakeClock(),
-            identity="this-ledger", sleep=self.sleep, random=lambda: 0.5,
+            retry=RetrySettings(attempts=attempts, jitter=False), clock=self.clock,
+            identity="this-ledger", sleep=self.sleep, wait=self.wait, random=lambda: 0.5,
         )  # fmt: skip
-        return await performer.perform(work or Work(a_task(), 1))
+        return await performer.perform(work or Work(a_task(), 1), self.idle)
 
 
 def resumed(status: Status, *, attempts: int = 1, received: Finished | None = None) -> Work:
@@ -508,3 +537,91 @@ async def test_a_doubt_about_the_first_request_is_settled_by_its_result() -> Non
     outcome = await world.perform(Work(FIVE, 1))
 
     assert outcome.status is Status.FAILED
+
+
+# Tasks that the provider works on.
+
+VIDEO = a_task(endpoint="video", model="veo2", params={})
+VIDEO_FILE = Spooled(Path("1.part"), 99, "a" * 64, b"\0\0\0\x18ftypmp42\0\0\0\0")
+SUBMITTED = b'{"id": "id:7", "status": "queued"}'
+GENERATING = b'{"id": "id:7", "status": "generating"}'
+COMPLETED = b'{"id": "id:7", "status": "completed", "video": {"url": "https://cdn/v.mp4"}}'
+
+
+def asked(status: Status, *, digest: str = VIDEO.digest) -> Work:
+    return Work(VIDEO, 1, Prior(status, digest, 1, 1, remote_id="id:7"))
+
+
+async def test_a_remote_id_is_committed_before_it_is_first_asked_for() -> None:
+    world = World(
+        [reply(201, SUBMITTED), reply(200, GENERATING), reply(200, COMPLETED)],
+        [file_of(VIDEO_FILE)],
+    )
+
+    outcome = await world.perform(Work(VIDEO, 1))
+
+    assert world.log[:4] == [
+        "admit veo2", "sent fox-0 1 1", f"send {VIDEO_PATH}", "tell 1 accept",
+    ]  # fmt: skip
+    assert world.log[4:] == [
+        "submitted fox-0 id:7", "idle", "poll", "hear accept", "idle", "poll", "hear accept",
+        "received fox-0 1", "fetch", "publish 1",
+    ]  # fmt: skip
+    assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 1)
+    assert world.waited == [10, 15], "the first question, and the interval, of the family"
+
+
+@pytest.mark.parametrize("status", [Status.SUBMITTED, Status.UNKNOWN])
+async def test_what_an_earlier_run_submitted_is_asked_for_at_once_and_not_sent_again(
+    status: Status,
+) -> None:
+    world = World([reply(200, COMPLETED)], [file_of(VIDEO_FILE)])
+
+    outcome = await world.perform(asked(status))
+
+    assert world.keys == []
+    assert world.log[:3] == ["submitted fox-0 id:7", "poll", "hear accept"]
+    assert "received fox-0 1" in world.log
+    assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 1)
+
+
+async def test_a_run_that_ends_leaves_what_the_provider_works_on() -> None:
+    world = World([reply(201, SUBMITTED), reply(200, GENERATING)], leave_after=2)
+    outcome = await world.perform(Work(VIDEO, 1))
+    assert (outcome.status, outcome.error) == (Status.SUBMITTED, None)
+
+
+async def test_a_job_that_never_ends_is_unknown_at_its_deadline() -> None:
+    world = World([reply(201, SUBMITTED), *[reply(200, GENERATING)] * 200])
+    outcome = await world.perform(Work(VIDEO, 1))
+    assert outcome.status is Status.UNKNOWN
+    assert outcome.error is not None
+    assert outcome.error.kind == "timeout"
+    assert world.clock.seconds == 1800
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "kind"),
+    [
+        (reply(200, b'{"status": "error", "error": {"message": "out of memory"}}'),
+         Status.FAILED, "remote_failed"),
+        (reply(200, b'{"status": "failed", "error": {"message": "blocked by content policy"}}'),
+         Status.REFUSED, "content_policy"),
+        (reply(401, b'{"error": {"message": "Invalid API key"}}'), Status.SUBMITTED, "auth"),
+    ],
+)  # fmt: skip
+async def test_a_job_that_fails_is_told_as_the_provider_tells_it(
+    answer: Reply, status: Status, kind: str
+) -> None:
+    outcome = await World([reply(201, SUBMITTED), answer]).perform(Work(VIDEO, 1))
+    assert outcome.status is status
+    assert outcome.error is not None
+    assert outcome.error.kind == kind
+
+
+async def test_polls_that_go_wrong_cost_no_attempts_of_the_task() -> None:
+    wrong: list[Reply] = [reply(404), reply(500), TIMEOUT, reply(200, b"<html>")] * 2
+    world = World([reply(201, SUBMITTED), *wrong, reply(200, COMPLETED)], [file_of(VIDEO_FILE)])
+    outcome = await world.perform(Work(VIDEO, 1), attempts=2)
+    assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 1)
+    assert len(world.keys) == 1

@@ -14,7 +14,7 @@ from batchgen.directory import ledger_path
 from batchgen.errors import StorageError
 from batchgen.ledger import Ledger
 from batchgen.ledger.identity import identity_of
-from batchgen.perform import idempotency_key
+from batchgen.outcomes import idempotency_key
 from batchgen.rebuild import rebuild
 from batchgen.results import FILE_NAME
 from batchgen.types import Outcome, Status, TaskError

@@ -321,7 +321,7 @@ def test_any_reply_gets_a_decision_and_only_key_and_credit_halt(
     assert decision.after_s is None or 0 < decision.after_s <= 3600
 
 
-@given(st.integers(200, 299), HEADERS, PHASES, st.sampled_from([USABLE, Pending("id", 5.0)]))
+@given(st.integers(200, 299), HEADERS, PHASES, st.sampled_from([USABLE, Pending("id")]))
 def test_usable_2xx_is_always_accepted(
     status: int, headers: dict[str, str], phase: Phase, result: Finished | Pending
 ) -> None:

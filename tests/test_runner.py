@@ -27,6 +27,7 @@ from batchgen.types import (
     Artifact,
     HttpRequest,
     HttpResponse,
+    Made,
     Outcome,
     Prior,
     Problem,
@@ -74,8 +75,9 @@ class Provider:
     async def fetch(self, url: str) -> Reply:
         raise NotImplementedError(url)
 
-    async def publish(self, spooled: Spooled, filename: str, n: int) -> Artifact:
-        return Artifact(filename, spooled.size_bytes, spooled.sha256, f"image/{n}", 64, 32)
+    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
+        assert isinstance(payload, Spooled)
+        return Artifact(filename, payload.size_bytes, payload.sha256, f"image/{n}", 64, 32)
 
     def settle(self, artifacts: Iterable[Artifact]) -> None:
         """Nothing was written."""
@@ -130,6 +132,7 @@ class Job:
     max_requests: int | None = None
     rpm: float | None = None
     streak: int = 1000
+    pending: int = 2000
 
     def __post_init__(self) -> None:
         self.stop = Stop(self.clock)
@@ -149,12 +152,12 @@ class Job:
             dialect=Dialect(bare), transport=self.provider, store=self.provider, ledger=self.ledger,
             permits=Permits(throttle, budget, stop, progress, self.tally),
             retry=RetrySettings(attempts=2, jitter=False), clock=clock, identity="this-ledger",
-            sleep=stop.sleep, random=lambda: 0.5,
+            sleep=stop.sleep, wait=stop.wait, random=lambda: 0.5,
         )  # fmt: skip
         return Runner(
             performer, self.ledger, self.results, progress,
             cast("Any", Priced(self.price_usd)), budget, stop, clock, self.tally,
-            Streak(self.streak),
+            Streak(self.streak), asyncio.Semaphore(self.pending),
         )  # fmt: skip
 
     async def run(

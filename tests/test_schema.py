@@ -105,7 +105,8 @@ def test_what_the_schema_accepts_is_read_without_problems(
     value = data.draw(_values(_shape(*setting)) if beyond is None else beyond)
     assert _VALIDATOR.is_valid(_job(*setting, value))
     problems = _problems(*setting, value)
-    assume(not any("100 years" in problem for problem in problems))  # a pattern cannot tell
+    beyond_patterns = ("100 years", "`output.filename`")  # too long a time, half a template
+    assume(not any(words in problem for problem in problems for words in beyond_patterns))
     assert problems == []
 
 

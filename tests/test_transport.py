@@ -76,6 +76,21 @@ async def test_a_request_carries_key_body_and_both_key_headers(store: LocalStore
     assert seen["Content-Type"] == "application/json"
 
 
+async def test_a_sound_for_a_reply_is_its_only_payload(store: LocalStore) -> None:
+    sound = b"RIFF\0\0\0\0WAVE" + bytes(100_000)
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=sound, content_type="audio/wav")
+
+    async with serving(answer) as base, transport(base, store) as client:
+        reply = await client.send(REQUEST, "bg-1")
+
+    assert isinstance(reply, HttpResponse)
+    (payload,) = reply.payloads
+    assert (reply.body, payload.size_bytes, payload.media_type) == (b"", len(sound), "audio/wav")
+    assert payload.path.read_bytes() == sound
+
+
 @pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/", "/v2"])
 def test_a_base_url_may_have_its_version_or_not(ending: str) -> None:
     service = Service("https://host/openai" + ending, None)

@@ -1,30 +1,64 @@
 """The API families: what each sends, and what its replies mean.
 
-A family is a module with the two functions of `Endpoint`; both are functions of values, without
-I/O. The first asynchronous family adds `build_poll(remote_id) -> HttpRequest`.
+A family is a module with the functions of `Endpoint`; they are functions of values, without I/O.
+Where the provider answers later, it has those of `RemoteEndpoint` too.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from batchgen.endpoints import edits, images
-from batchgen.types import Finished, HttpRequest, HttpResponse, Pending, Task, Unusable
+from batchgen.endpoints import (
+    chat,
+    edits,
+    embeddings,
+    images,
+    moderation,
+    music,
+    ocr,
+    stt,
+    three_d,
+    tts,
+    video,
+)
+from batchgen.types import Finished, HttpRequest, HttpResponse, Pending, Polling, Task, Unusable
 
 
 class Endpoint(Protocol):
     """The adapter for one API family."""
 
     name: str
+    PATH: str
 
-    def build_request(self, task: Task) -> HttpRequest:
-        """Make the request of a task; the same task always gives the same request."""
+    def build_request(self, task: Task, prompt_name: str = ...) -> HttpRequest:
+        """Make the request of a task; the same task always gives the same request.
+
+        prompt_name: what the model calls the prompt.
+        """
 
     def parse_response(self, response: HttpResponse) -> Finished | Pending | Unusable:
         """Read a 2xx reply; never raises, whatever the bytes."""
 
 
-ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({images.name: images, edits.name: edits})
+class RemoteEndpoint(Endpoint, Protocol):
+    """The adapter for a family whose replies name a job, which is asked for its result later."""
+
+    POLLING: Polling
+
+    def build_poll(self, path: str, remote_id: str) -> HttpRequest:
+        """Ask for a job that was submitted at `path`."""
+
+    def parse_poll(self, response: HttpResponse) -> Finished | Pending | Unusable:
+        """Read a 2xx reply to that; never raises, whatever the bytes."""
+
+
+_REMOTE: tuple[RemoteEndpoint, ...] = (video, music, stt)
+_ALL: tuple[Endpoint, ...] = (
+    images, edits, *_REMOTE, tts, three_d, ocr, embeddings, chat, moderation,
+)  # fmt: skip
+
+ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({one.name: one for one in _ALL})
+REMOTE: Mapping[str, RemoteEndpoint] = MappingProxyType({one.name: one for one in _REMOTE})
 
 _BY_PATH = MappingProxyType({images.PATH: images.name, edits.PATH: edits.name})
 

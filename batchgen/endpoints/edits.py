@@ -9,12 +9,12 @@ from batchgen.endpoints import images
 from batchgen.types import Finished, HttpRequest, HttpResponse, Task, Unusable
 
 name: str = "edits"
-PATH = "/v1/images/edits"
+PATH: str = "/v1/images/edits"
 
 
-def build_request(task: Task) -> HttpRequest:
+def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
     """Make the request of a task; parameters that are None count as not given."""
-    return HttpRequest("POST", PATH, images.build_request(task).body, multipart=True)
+    return HttpRequest("POST", PATH, images.build_request(task, prompt_name).body, multipart=True)
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:

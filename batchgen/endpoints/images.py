@@ -5,20 +5,12 @@ documented samples show a dozen other shapes (https://docs.aimlapi.com, "Image m
 are read here by what they have in common: a list of items, each with its bytes or its URL.
 """
 
-import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
-from batchgen.endpoints.errors import (
-    ProviderError,
-    find_error,
-    is_refusal,
-    read_error,
-    read_json,
-    tidy,
-)
+from batchgen.endpoints.errors import is_refusal, tidy
+from batchgen.endpoints.replies import Object, cost_usd, job_error, payload_at, read_object, shown
+from batchgen.endpoints.requests import post
 from batchgen.media import sniff
 from batchgen.types import (
     Finished,
@@ -34,16 +26,10 @@ from batchgen.types import (
 )
 
 name: str = "images"
-PATH = "/v1/images/generations"
-CREDITS_PER_USD = 2_000_000  # https://docs.aimlapi.com, "Pricing"
+PATH: str = "/v1/images/generations"
 
 _SHOWN = 80
 _MOST_TOKENS = 10**9
-_REFERENCE = re.compile(r"batchgen-payload:([0-9]{1,6})", re.ASCII)
-_WEB = re.compile(r"https?://[^\s/?#][^\s]*", re.IGNORECASE)
-_FAILED = frozenset({"failed", "failure", "error", "cancelled", "canceled"})
-
-Object: TypeAlias = Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +44,9 @@ class _Broken:
     reason: str
 
 
-def build_request(task: Task) -> HttpRequest:
+def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
     """Make the request of a task; parameters that are None count as not given."""
-    given = {key: value for key, value in task.params.items() if value is not None}
-    prompt = {"prompt": task.prompt} if task.prompt else {}  # some models take none
-    return HttpRequest("POST", PATH, {"model": task.model, **prompt, **given, **task.inputs})
+    return post(task, PATH, prompt_name)
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
@@ -72,14 +56,9 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
     for, so a flagged or broken neighbour does not cost it. Payloads that no item refers to are
     left out; whoever holds the response discards them.
     """
-    if not response.body.strip():
-        return Unusable("bad_response", f"HTTP {response.status} with an empty body, no image")
-    try:
-        body = read_json(response.body)
-    except ValueError:
-        return Unusable("bad_response", f"the body is not JSON: {_shown(response)}")
-    if not isinstance(body, dict):
-        return Unusable("bad_response", f"the body is not a JSON object: {_shown(response)}")
+    body = read_object(response, "image")
+    if isinstance(body, Unusable):
+        return body
     items = _items(body)
     found = [
         _payload(item, response, flagged=_is_flagged(item, body, index))
@@ -93,7 +72,7 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
         payloads,
         revised_prompt=_revised_prompt(items),
         seed=_seed(body, items),
-        cost_usd=_cost_usd(body, response.headers),
+        cost_usd=cost_usd(body, response.headers),
         tokens=_tokens(body.get("usage")),
     )
 
@@ -124,19 +103,14 @@ def _payload(item: Json, response: HttpResponse, *, flagged: bool) -> Payload | 
         return _Flagged()
     source = _source(item)
     if not source:
-        return _Broken(f"an item has neither a URL nor base64: {_shown(response)}")
-    reference = _REFERENCE.fullmatch(source)
-    if reference:
-        return _spooled(int(reference[1]), response)
-    if _WEB.fullmatch(source) and source.isprintable():
-        return Remote(source)
-    return _Broken(f"neither an http(s) URL nor whole base64: {tidy(source, _SHOWN)}")
+        return _Broken(f"an item has neither a URL nor base64: {shown(response)}")
+    payload = payload_at(source, response)
+    if payload is None:
+        return _Broken(f"neither an http(s) URL nor whole base64: {tidy(source, _SHOWN)}")
+    return _unless_text(payload) if isinstance(payload, Spooled) else payload
 
 
-def _spooled(index: int, response: HttpResponse) -> Spooled | _Broken:
-    if index >= len(response.payloads):
-        return _Broken(f"the reply refers to payload {index}, which did not arrive")
-    payload = response.payloads[index]
+def _unless_text(payload: Spooled) -> Spooled | _Broken:
     media = sniff(payload.head)
     if media is None or media.family != "image":
         head = payload.head[:24]
@@ -155,25 +129,14 @@ def _is_flagged(item: Json, body: Object, index: int) -> bool:
 def _without_images(
     response: HttpResponse, body: Object, found: list[Payload | _Flagged | _Broken]
 ) -> Unusable:
-    error = _job_error(response, body)
+    error = job_error(response, body)
     if any(isinstance(one, _Flagged) for one in found) or (error and is_refusal(error)):
         message = error.message if error else "the content filter marked every image"
         return Unusable("content_policy", message, error.code if error else None)
     if error:
         return Unusable("remote_failed", error.message, error.code)
     broken = next((one.reason for one in found if isinstance(one, _Broken)), None)
-    return Unusable("bad_response", broken or f"no image in the reply: {_shown(response)}")
-
-
-def _job_error(response: HttpResponse, body: Object) -> ProviderError | None:
-    """The failure of the generation that a 2xx reply tells of, if any."""
-    status = body.get("status")
-    failed = isinstance(status, str) and status.casefold() in _FAILED
-    if not body.get("error") and not failed:
-        return None
-    # `message` may be a mere "ok" beside the error, so the error's own words go first.
-    found = find_error({"error": body.get("error")})
-    return found if found.message else read_error(response)
+    return Unusable("bad_response", broken or f"no image in the reply: {shown(response)}")
 
 
 def _revised_prompt(items: list[Json]) -> str | None:
@@ -196,22 +159,6 @@ def _seed(body: Object, items: list[Json]) -> int | None:
     return None
 
 
-def _cost_usd(body: Object, headers: Mapping[str, str]) -> float | None:
-    """US dollars. `tokens_used` is the older name of credits, not a count of tokens."""
-    return next((cost for cost in _told_costs(body, headers) if cost is not None), None)
-
-
-def _told_costs(body: Object, headers: Mapping[str, str]) -> Iterator[float | None]:
-    meta = body.get("meta")
-    usage = meta.get("usage") if isinstance(meta, dict) else None
-    if isinstance(usage, dict):
-        yield _amount(usage.get("usd_spent"))
-        yield _amount(usage.get("credits_used"), CREDITS_PER_USD)
-        yield _amount(usage.get("tokens_used"), CREDITS_PER_USD)
-    yield _amount(headers.get("x-aimlapi-usd-spent"))
-    yield _amount(headers.get("x-aimlapi-credits-used"), CREDITS_PER_USD)
-
-
 def _tokens(usage: Json) -> Tokens | None:
     """The counts of OpenAI's gpt-image models (the `openai` package's `images_response.Usage`)."""
     if not isinstance(usage, dict):
@@ -227,18 +174,3 @@ def _tokens(usage: Json) -> Tokens | None:
 
 def _whole(value: Json) -> int | None:
     return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
-
-
-def _amount(value: Json, per_usd: int = 1) -> float | None:
-    if not isinstance(value, int | float | str) or isinstance(value, bool):
-        return None
-    try:
-        amount = float(value) / per_usd
-    except (ValueError, OverflowError):
-        return None
-    return amount if math.isfinite(amount) and amount >= 0 else None
-
-
-def _shown(response: HttpResponse) -> str:
-    """The beginning of a body that is not what was asked for."""
-    return tidy(response.body[: 8 * _SHOWN].decode("utf-8", "replace"), _SHOWN)

@@ -6,7 +6,7 @@ from typing import Any
 
 from batchgen import settings as keys
 from batchgen.settings import Reading
-from batchgen.types import Json
+from batchgen.types import Json, Polling
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,31 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """When the provider is asked for what it works on, in seconds; None leaves it to the family.
+
+    first: after it was submitted. interval: between two questions. deadline: in all.
+    """
+
+    first_s: float | None = None
+    interval_s: float | None = None
+    deadline_s: float | None = None
+
+    def over(self, usual: Polling) -> Polling:
+        """The family's own, where the job says nothing else."""
+        return Polling(
+            usual.first_s if self.first_s is None else self.first_s,
+            self.interval_s or usual.interval_s,
+            self.deadline_s or usual.deadline_s,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """How fast (requests), how long (seconds) and for how much (USD); None is no bound.
 
     drain_timeout_s: how long a run that a signal stops waits for what is in flight.
+    pending: tasks that the provider works on at a time, of families that it answers later.
     halt_refusals: the share of refusals among the last 100 tasks that halts the run.
     """
 
@@ -60,6 +81,8 @@ class Limits:
     images_per_minute: float | None = None
     halt_refusals: float | None = None
     timeouts: Timeouts = Timeouts()
+    pending: int = 2000
+    polling: Asking = Asking()
     models: Mapping[str, ModelLimits] = field(default_factory=dict)
 
     def of_model(self, model: str) -> Bounds:
@@ -90,6 +113,7 @@ def read_limits(value: Json, flags: object, reading: Reading) -> Limits:
         "max_tasks": found.get("max_tasks"),
         "images_per_minute": found.get("images_per_minute"),
         "halt_refusals": found.get("halt_refusals"),
+        "pending": found.get("pending"),
     }
     for name in given:
         flagged = getattr(flags, name, None)
@@ -97,6 +121,7 @@ def read_limits(value: Json, flags: object, reading: Reading) -> Limits:
             given[name] = flagged
     return Limits(
         timeouts=_timeouts(found.get("timeouts"), reading),
+        polling=_asking(found.get("polling"), reading),
         models=_models(found.get("models") or {}, reading),
         **_given(given),
     )
@@ -105,6 +130,11 @@ def read_limits(value: Json, flags: object, reading: Reading) -> Limits:
 def _timeouts(value: Json, reading: Reading) -> Timeouts:
     found = reading.section(value, keys.TIMEOUTS, ("limits", "timeouts"))
     return Timeouts(**_given({f"{name}_s": seconds for name, seconds in found.items()}))
+
+
+def _asking(value: Json, reading: Reading) -> Asking:
+    found = reading.section(value, keys.POLLING, ("limits", "polling"))
+    return Asking(**_given({f"{name}_s": seconds for name, seconds in found.items()}))
 
 
 def _models(value: Mapping[str, Json], reading: Reading) -> dict[str, ModelLimits]:

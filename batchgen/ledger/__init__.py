@@ -30,7 +30,7 @@ from batchgen.errors import StorageError
 from batchgen.ledger import rows, sql
 from batchgen.ledger.connection import Transaction, connect, refuse_lost, unusable
 from batchgen.ledger.writer import Statement, Writer
-from batchgen.types import Finished, Outcome, Prior, Record, Status, Task
+from batchgen.types import Decision, Finished, Outcome, Prior, Record, Status, Task
 
 _RECORDS_AT_ONCE = 500
 
@@ -160,6 +160,10 @@ class Ledger:
             idempotency_key=idempotency_key,
         )  # fmt: skip
         await self._write(intent)
+
+    async def submitted(self, task: Task, remote_id: str, decision: Decision) -> None:
+        """Commit the id of a remote job before it is first asked for."""
+        await self._write((rows.submitted(task, remote_id, decision),))
 
     async def received(self, task: Task, finished: Finished, outcome: Outcome) -> None:
         """Commit the URLs of a result before the first of them is fetched."""

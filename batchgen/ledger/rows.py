@@ -12,6 +12,7 @@ from batchgen.ledger import sql
 from batchgen.ledger.writer import Statement
 from batchgen.types import (
     Artifact,
+    Decision,
     Finished,
     Outcome,
     Prior,
@@ -53,6 +54,11 @@ def _kept(task: Task, generation: int) -> Iterator[Statement]:
         carried = (generation, task.key, task.digest, generation)
         yield sql.CARRY_ARTIFACTS, carried
         yield sql.CARRY_PARTS, carried
+
+
+def submitted(task: Task, remote_id: str, decision: Decision) -> Statement:
+    """The id under which the provider works on a task."""
+    return sql.SUBMITTED, (remote_id, decision.http_status, decision.request_id, task.key)
 
 
 def received(task: Task, finished: Finished, outcome: Outcome) -> Statement:

@@ -68,6 +68,11 @@ UPDATE tasks SET status = 'received', urls = ?, http_status = ?, request_id = ?,
 WHERE key = ?
 """
 
+SUBMITTED = """
+UPDATE tasks SET status = 'submitted', remote_id = ?, http_status = ?, request_id = ?
+WHERE key = ?
+"""
+
 # What came with a reply whose URLs were committed stands although its download tells none of it.
 OUTCOME = """
 UPDATE tasks SET
@@ -92,7 +97,9 @@ SELECT task, ?, ?, ?, ?, ? FROM tasks WHERE key = ?
 """
 
 # The URLs that were received are this part's: the next one has none yet.
-BETWEEN_PARTS = "UPDATE tasks SET status = 'pending', urls = NULL, cost_usd = ? WHERE key = ?"
+BETWEEN_PARTS = """
+UPDATE tasks SET status = 'pending', urls = NULL, remote_id = NULL, cost_usd = ? WHERE key = ?
+"""
 
 # What a failed generation of the same request has brought is not made again by the next one.
 CARRY_PARTS = """
@@ -187,7 +194,7 @@ FINISHED_SINCE = "SELECT count(*) AS count FROM tasks WHERE finished_at >= ?"
 UNKNOWN_TO_FAILED = """
 UPDATE tasks SET status = 'failed', error_kind = 'unknown', error_code = NULL,
     error_message = 'sent, and no way to learn what came of it (--on-unknown fail)'
-WHERE status = 'unknown'
+WHERE status = 'unknown' AND remote_id IS NULL
 """
 
 # Those that were given up (`--on-unknown fail`) may have been charged as well.

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from batchgen.errors import StorageError
 from batchgen.ledger import Ledger
 from batchgen.report.data import MOST_SHOWN, Collector, Heading
+from batchgen.report.excerpts import Excerpts
 from batchgen.report.page import render
 from batchgen.report.thumbnails import FOLDER, with_previews
 from batchgen.types import Record
@@ -50,9 +51,11 @@ class Report:
         Raises StorageError.
         """
         collector = Collector(running=self.running)
+        excerpts = Excerpts(self.directory)
         records = self.watch(ledger.records())
         for record, previews in with_previews(records, self.directory, most=MOST_SHOWN):
-            collector.add(record, previews)
+            texts = excerpts.of(record.outcome.artifacts) if previews else ()
+            collector.add(record, previews, texts)
         page = render(self._heading(ledger), collector)
         _replace(self.target, page)
         return Made(collector.count, collector.shown, sum(map(len, page)))

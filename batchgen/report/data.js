@@ -9,7 +9,7 @@ function taskOf(row, index) {
     const table = report.tables[name];
     task[name] = table ? table[row[column]] : row[column];
   });
-  task.files = task.files.map(([path, preview, type, width, height, bytes]) => ({
+  task.files = task.files.map(([path, preview, type, width, height, bytes, text = null]) => ({
     url: report.root + encoded(path),
     preview: preview === null ? null : previewUrl(path, preview),
     path,
@@ -17,6 +17,7 @@ function taskOf(row, index) {
     width,
     height,
     bytes,
+    text,
   }));
   task.searched = `${task.id}\n${task.prompt}`.toLowerCase();
   return task;

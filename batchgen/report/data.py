@@ -1,7 +1,7 @@
 """What the report's page is made from: records in, compact JSON and figures out. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -71,8 +71,13 @@ class Collector:
         self._failures = FailureGroups()
         self._counts: Counter[str] = Counter()
 
-    def add(self, record: Record, previews: Sequence[str | None]) -> None:
-        """Count a record, and show it with the previews of its artifacts."""
+    def add(
+        self,
+        record: Record,
+        previews: Sequence[str | None],
+        texts: Sequence[str | None] = (),
+    ) -> None:
+        """Count a record, and show it with the previews of its artifacts and their texts."""
         self.count += 1
         status = self._status(record.outcome.status)
         self._counts[status] += 1
@@ -82,7 +87,8 @@ class Collector:
         self._failures.add(record.task, record.outcome)
         if self.shown < self._most:
             self.shown += 1
-            row = self._row(record, status, previews)
+            files = _files(record.outcome.artifacts, previews, texts)
+            row = self._row(record, status, files)
             self._rows.append(msgspec.json.encode([row.get(name) for name in FIELDS]))
 
     def failures(self) -> tuple[FailureGroup, ...]:
@@ -114,9 +120,7 @@ class Collector:
             return str(Status.PENDING)
         return str(shown_status(status))
 
-    def _row(
-        self, record: Record, status: str, previews: Sequence[str | None]
-    ) -> Mapping[str, Json]:
+    def _row(self, record: Record, status: str, files: list[Json]) -> Mapping[str, Json]:
         task, outcome = record.task, record.outcome
         params, variables = _texts(task.params), _texts(task.vars)
         self._facets.add("params", params)
@@ -130,7 +134,7 @@ class Collector:
             "prompt": task.prompt,
             "params": params,
             "vars": variables,
-            "files": _files(outcome.artifacts, previews),
+            "files": files,
             "cause": tables["cause"].number(cause(outcome)),
             "message": error.message if error else None,
             "revised": outcome.revised_prompt,
@@ -169,9 +173,14 @@ def _texts(values: Mapping[str, Json]) -> dict[str, Json]:
     return {name: msgspec.json.encode(value).decode() for name, value in values.items()}
 
 
-def _files(artifacts: Iterable[Artifact], previews: Sequence[str | None]) -> list[Json]:
-    shown = [*previews]
-    return [
-        [one.path, preview, one.media_type, one.width, one.height, one.size_bytes]
-        for one, preview in zip(artifacts, shown, strict=True)
-    ]
+def _files(
+    artifacts: Sequence[Artifact], previews: Sequence[str | None], texts: Sequence[str | None]
+) -> list[Json]:
+    told = texts or [None] * len(artifacts)
+    return [_file(*one) for one in zip(artifacts, previews, told, strict=True)]
+
+
+def _file(artifact: Artifact, preview: str | None, text: str | None) -> list[Json]:
+    size = (artifact.width, artifact.height, artifact.size_bytes)
+    columns: list[Json] = [artifact.path, preview, artifact.media_type, *size]
+    return columns if text is None else [*columns, text]

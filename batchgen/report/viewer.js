@@ -38,6 +38,7 @@ function large(file) {
   if (file.type.startsWith("image/")) return element("img", { src: file.url, alt: file.path });
   if (file.type.startsWith("video/")) return element("video", { src: file.url, controls: true });
   if (file.type.startsWith("audio/")) return element("audio", { src: file.url, controls: true });
+  if (file.text !== null) return element("pre", { class: "text" }, file.text);
   return link(file);
 }
 

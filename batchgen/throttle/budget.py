@@ -78,6 +78,19 @@ class Budget:
             self._reservations += 1
         return amount
 
+    async def hold(self, amount_usd: float) -> float:
+        """Set aside the price of what an earlier run has submitted: it is paid for already, so
+        that no bound keeps its result from being fetched.
+        """
+        async with self._settled:
+            if self._shared is not None and not await asyncio.to_thread(
+                self._shared[0].reserve, amount_usd
+            ):
+                amount_usd = 0.0
+            self._reserved_usd += amount_usd
+            self._reservations += 1
+        return amount_usd
+
     async def settle(self, reserved_usd: float, actual_usd: float) -> None:
         """Turn a reservation into what was charged; below 0 where less was than counted before."""
         async with self._settled:

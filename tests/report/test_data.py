@@ -61,6 +61,15 @@ def test_a_row_tells_what_the_viewer_shows() -> None:
     assert (row["revised"], row["cost"], row["duration"]) == ("A red fox", 0.02, 1.5)
 
 
+def test_a_text_is_there_to_be_read_in_place() -> None:
+    outcome = succeeded(an_artifact("a.txt", media_type="text/plain"), an_artifact("a.png"))
+    collector = Collector()
+    collector.add(Record(a_task(), outcome), [None, None], [HOSTILE, None])
+    files = _row(_page(collector))["files"]
+    assert [len(one) for one in files] == [7, 6]
+    assert files[0][-1] == HOSTILE
+
+
 def test_numbers_that_javascript_would_round_stay_exact() -> None:
     row = _row(_page(_collected(Record(a_task(), succeeded()))))
     assert row["params"]["seed"] == str(2**70)

@@ -1,0 +1,33 @@
+"""The video family: a job is submitted, asked for, and leads to URLs of files.
+
+`POST /v2/video/generations` is the vendor's unified endpoint; models of 2025-05 have paths of
+their own (`/v2/generate/video/kling/generation`), which the catalogue knows. `video` is an object
+with a `url`, a list of those, or with Runway's models of 2025-05 a list of URLs
+(https://docs.aimlapi.com, "Video models").
+"""
+
+from functools import partial
+
+from batchgen.endpoints import remote
+from batchgen.endpoints.replies import files_at
+from batchgen.endpoints.requests import post
+from batchgen.types import Finished, HttpRequest, HttpResponse, Pending, Polling, Task, Unusable
+
+name: str = "video"
+PATH: str = "/v2/video/generations"
+# The vendor's sample programs ask every 15 s; documented jobs take 35 s to 9 minutes.
+POLLING: Polling = Polling(first_s=10, interval_s=15, deadline_s=1800)
+
+build_poll = remote.by_query
+parse_response = remote.submitted
+
+
+def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
+    """Make the request of a task; parameters that are None count as not given."""
+    return post(task, PATH, prompt_name)
+
+
+def parse_poll(response: HttpResponse) -> Finished | Pending | Unusable:
+    """Read a 2xx reply; never raises, whatever the bytes."""
+    videos = partial(files_at, response=response, names=("video", "videos", "assets"))
+    return remote.result(response, "video", videos)

@@ -1,0 +1,107 @@
+"""Rows of every family in one manifest, run by the installed command; and killed while waiting."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from batchgen import catalog
+from batchgen.endpoints import ENDPOINTS
+from tests.e2e.command import COMMAND, batchgen, environment, results
+from tests.e2e.studio import Studio, serving
+
+KEY = {"AIMLAPI_API_KEY": "sk-canary-4410"}
+JOBS = Path(__file__).parents[2] / "jobs" / "families"
+DOCUMENT = {"type": "document_url", "document_url": "https://x.test/a.pdf"}
+ROWS: dict[str, dict[str, object]] = {
+    "picture": {"model": "flux/schnell", "prompt": "A fox"},
+    "film": {"model": "veo2", "prompt": "A fox runs"},
+    "song": {"model": "stable-audio", "prompt": "A fox sings"},
+    "heard": {"model": "whisper-large", "url": "https://x.test/a.mp3"},
+    "spoken": {"model": "openai/tts-1", "prompt": "A fox."},
+    "mesh": {"model": "triposr", "image_url": "https://x.test/a.png"},
+    "page": {"model": "mistral/mistral-ocr-latest", "document": DOCUMENT},
+    "vector": {"model": "text-embedding-3-small", "prompt": "A fox"},
+    "answer": {"model": "openai/gpt-4o", "prompt": "What is a fox?"},
+    "verdict": {"model": "meta-llama/Llama-Guard-3-11B-Vision-Turbo", "prompt": "A fox"},
+}
+FILES = {
+    "picture-1.png", "film-1.mp4", "song-1.wav", "heard-1.txt", "heard-2.json", "heard-3.srt",
+    "spoken-1.wav", "mesh-1.glb", "page-1.md", "vector-1.npy", "answer-1.txt", "verdict-1.json",
+}  # fmt: skip
+
+
+def write_job(folder: Path, rows: dict[str, dict[str, object]]) -> None:
+    job = {
+        "output": {"dir": "out"},
+        "limits": {"polling": {"first": "20ms", "interval": "20ms"}, "concurrency": 4},
+        "prompts": [{"id": task_id, **row} for task_id, row in rows.items()],
+    }
+    (folder / "job.yaml").write_text(json.dumps(job))
+
+
+def words(studio: Studio) -> list[str]:
+    return ["run", "job.yaml", "--base-url", studio.base_url]
+
+
+def test_one_manifest_mixes_all_families(tmp_path: Path) -> None:
+    write_job(tmp_path, ROWS)
+    with serving() as studio:
+        studio.release()
+        ended = batchgen(*words(studio), cwd=tmp_path, **KEY)
+
+    assert ended.code == 0, ended.err
+    lines = results(tmp_path / "out")
+    assert {line["id"]: line["status"] for line in lines} == dict.fromkeys(ROWS, "succeeded")
+    assert {artifact["path"] for line in lines for artifact in line["artifacts"]} == FILES
+    assert (tmp_path / "out/heard-3.srt").read_text().startswith("1\n00:00:00,000 --> 00:00:01,500")
+    assert json.loads((tmp_path / "out/verdict-1.json").read_text())["verdict"] == "safe"
+
+
+@pytest.mark.parametrize("job", sorted(JOBS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_example_of_each_family_runs_without_a_key(tmp_path: Path, job: Path) -> None:
+    ended = batchgen("run", job, "--provider", "simulator", "-o", "out", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    lines = results(tmp_path / "out")
+    assert [line["status"] for line in lines] == ["succeeded"] * 2
+    assert all(line["artifacts"] for line in lines)
+
+
+def test_every_family_has_an_example() -> None:
+    models = "".join(path.read_text() for path in JOBS.glob("*.yaml"))
+    used = {model.family for model in catalog.models() if f"model: {model.id}" in models}
+    assert used == ENDPOINTS.keys() - {"images", "edits"}
+
+
+@pytest.mark.parametrize("family", ["film", "song", "heard"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_what_was_submitted_before_the_end_of_a_run_is_fetched_by_the_next(
+    tmp_path: Path, family: str, number: signal.Signals
+) -> None:
+    count = 12
+    write_job(tmp_path, {f"{family}-{n}": ROWS[family] for n in range(count)})
+    with serving() as studio:
+        process = subprocess.Popen(
+            [COMMAND, *words(studio)],
+            cwd=tmp_path,
+            env=environment(**KEY),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        studio.until_asked(count)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        assert "Traceback" not in err
+        if number is signal.SIGINT:
+            assert process.returncode == 130
+            assert f"the provider still works on {count} tasks" in err
+        assert batchgen("status", "out", "--json", cwd=tmp_path).code == 0
+        studio.release()
+        ended = batchgen(*words(studio), cwd=tmp_path, **KEY)
+
+    assert ended.code == 0, ended.err
+    assert {line["status"] for line in results(tmp_path / "out")} == {"succeeded"}
+    assert len(studio.submitted) == count
+    assert set(studio.submitted.values()) == {1}, "nothing is submitted twice"
