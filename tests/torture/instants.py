@@ -12,6 +12,7 @@ class Stage(StrEnum):
 
     NOT_BEGUN = "no row"
     SENT = "`sent`"
+    SUBMITTED = "`submitted`"
     RECEIVED = "`received`"
     REPLIED = "`received`; `sent` if the reply held the picture"
     BETWEEN = "`pending`, with what is done"
@@ -19,19 +20,18 @@ class Stage(StrEnum):
 
     def status(self, *, urls: bool) -> str | None:
         """The ledger's word; `urls`: the reply has URLs, not the pictures themselves."""
-        match self:
-            case Stage.NOT_BEGUN:
-                return None
-            case Stage.SENT:
-                return "sent"
-            case Stage.RECEIVED:
-                return "received"
-            case Stage.REPLIED:
-                return "received" if urls else "sent"
-            case Stage.BETWEEN:
-                return "pending"
-            case Stage.DONE:
-                return "succeeded"
+        if self is Stage.REPLIED:
+            return "received" if urls else "sent"
+        return _STATUSES.get(self)
+
+
+_STATUSES = {
+    Stage.SENT: "sent",
+    Stage.SUBMITTED: "submitted",
+    Stage.RECEIVED: "received",
+    Stage.BETWEEN: "pending",
+    Stage.DONE: "succeeded",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Instant:
     place: `module:function` or `module:Class.method`; `commit` is the COMMIT of an outcome.
     turn: which call of it is the last; after the call is done, or before it has begun.
     urls: whether replies have URLs; None where both are tried. images: of each task.
+    remote: the provider answers with the id of a job that it works on.
     may_pay: a provider that ignores idempotency keys may charge the task again.
     """
 
@@ -54,6 +55,7 @@ class Instant:
     after: bool = True
     urls: bool | None = None
     images: int = 1
+    remote: bool = False
     may_pay: bool = False
 
 
@@ -103,6 +105,11 @@ INSTANTS = (
         "the reply is there", Stage.SENT, "the intent, perhaps a temporary file",
         f"sweeps it; {_AGAIN}",
         "batchgen.transport:AiohttpTransport.send", may_pay=True,
+    ),
+    Instant(
+        "its remote id is committed", Stage.SUBMITTED, "the id of the provider's job",
+        "asks for that job; sends nothing",
+        "batchgen.ledger:Ledger.submitted", turn=1, urls=True, remote=True,
     ),
     Instant(
         "its URL is committed", Stage.RECEIVED, "the URL", _FETCH,

@@ -20,7 +20,7 @@ _LARGE_BYTES = 150_000  # more than is kept in memory, so that a temporary file 
 
 @dataclass(slots=True)
 class Provider:
-    """Answers `/v1/images/generations` on loopback, as `async with Provider(...) as provider`.
+    """Answers for images, and for jobs that take their time, as `async with Provider(...)`.
 
     honours_keys: an Idempotency-Key that was seen before gets the same answer again.
     latency_s: the longest wait before a reply and between its pieces.
@@ -46,6 +46,8 @@ class Provider:
         self._random.seed(self.seed)
         app = web.Application()
         app.router.add_post("/v1/images/generations", self._generate)
+        app.router.add_post("/v2/video/generations", self._submit)
+        app.router.add_get("/v2/video/generations", self._tell)
         app.router.add_get("/files/{name}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
@@ -79,15 +81,32 @@ class Provider:
 
     async def _generate(self, request: web.Request) -> web.StreamResponse:
         order = await request.json()
+        pictures = self._made_for(request, order)
+        body = web.json_response({"data": [self._item(order, picture) for picture in pictures]})
+        assert isinstance(body.body, bytes)
+        return await self._in_pieces(request, body.body, "application/json")
+
+    def _made_for(self, request: web.Request, order: dict[str, Any]) -> list[bytes]:
+        """What a generation comes to: a new one, or that of the same key."""
         key = request.headers["Idempotency-Key"]
         assert self.prompts.setdefault(key, order["prompt"]) == order["prompt"]
         generations = self.made[key]
         if not (generations and self.honours_keys):
             generations.append([self._picture() for _ in range(order.get("n", 1))])
-        pictures = generations[-1]
-        body = web.json_response({"data": [self._item(order, picture) for picture in pictures]})
-        assert isinstance(body.body, bytes)
-        return await self._in_pieces(request, body.body, "application/json")
+        return generations[-1]
+
+    async def _submit(self, request: web.Request) -> web.Response:
+        """Take a job, whose id is that of the file which it will come to."""
+        order = await request.json()
+        (picture,) = self._made_for(request, order)
+        url = self._item(order, picture)["url"]
+        return web.json_response({"id": url.rpartition("/")[2], "status": "queued"}, status=201)
+
+    async def _tell(self, request: web.Request) -> web.Response:
+        """How a job stands: done whenever it is asked for."""
+        name = request.query["generation_id"]
+        video = {"url": f"{self.base_url}/files/{name}"}
+        return web.json_response({"id": name, "status": "completed", "video": video})
 
     def _picture(self) -> bytes:
         size = self._random.choice((_SMALL_BYTES, _LARGE_BYTES))

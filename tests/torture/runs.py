@@ -48,7 +48,7 @@ def launching() -> Iterator[Launcher]:
     with subprocess.Popen(
         [sys.executable, "-m", "tests.torture.launcher"],
         cwd=ROOT,
-        env=environment(OPENAI_API_KEY="sk-torture"),
+        env=environment(AIMLAPI_API_KEY="sk-torture", OPENAI_API_KEY="sk-torture"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:
@@ -86,7 +86,7 @@ class Job:
     ) -> int:
         """Run it, to its end or until it is killed; return the exit code."""
         words = (
-            "run", "job.yaml", "--provider", "openai", "--base-url", self.provider.base_url,
+            "run", "job.yaml", "--base-url", self.provider.base_url,
             "-o", "out", "--concurrency", str(self.workers), "--quiet", *more,
         )  # fmt: skip
         return await self._command(words, fault, kill_after_s, machine)
@@ -156,23 +156,22 @@ class Job:
 
 def a_job(  # what makes a job
     folder: Path, launcher: Launcher, provider: Provider, *, tasks: int, workers: int,
-    urls: bool | None = None, images: int = 1, seed: int = 0,
+    urls: bool | None = None, images: int = 1, seed: int = 0, remote: bool = False,
 ) -> Job:  # fmt: skip
-    """A job of so many tasks; `urls` None: replies of both kinds."""
+    """A job of so many tasks; `urls` None: replies of both kinds. remote: of jobs for videos."""
     dice = random.Random(seed)  # noqa: S311  # a test's
     rows = []
     for number in range(tasks):
         with_url = dice.random() < 0.5 if urls is None else urls  # half of them
-        form = "url" if with_url else "b64_json"
-        rows.append(
-            {"id": f"t{number}", "prompt": f"picture {number}", "response_format": form}
-        )  # fmt: skip
+        form = {} if remote else {"response_format": "url" if with_url else "b64_json"}
+        rows.append({"id": f"t{number}", "prompt": f"picture {number}", **form})
     job = {
+        "provider": "aimlapi" if remote else "openai",
         "output": {"sidecar": True},
-        "defaults": {"model": "dall-e-3", "n": images},
+        "defaults": {"model": "google/veo-3.0-fast" if remote else "dall-e-3", "n": images},
         "retry": {"backoff": {"initial": "1ms", "max": "5ms"}},
         "prompts": rows,
     }
     (folder / "job.yaml").write_text(json.dumps(job))
-    names = [(str(row["id"]), str(row["prompt"])) for row in rows]
+    names = [(row["id"], row["prompt"]) for row in rows]
     return Job(folder, launcher, provider, names, images, workers)

@@ -46,8 +46,9 @@ async def _crash(
 ) -> None:  # fmt: skip
     async with Provider(honours_keys=honours_keys) as provider:
         job = a_job(
-            folder, launcher, provider, tasks=3, workers=1, urls=urls, images=instant.images
-        )
+            folder, launcher, provider, tasks=1 if instant.remote else 3, workers=1, urls=urls,
+            images=instant.images, remote=instant.remote,
+        )  # fmt: skip
         fault = Fault(instant.place, instant.turn, instant.after)
 
         assert await job.run(fault=fault) == KILLED
