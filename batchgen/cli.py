@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if any(word == "" or _EMPTY_VALUE.fullmatch(word) for word in words):
         whole.error("a value is empty: is a variable unset?")
     arguments = whole.parse_args(words)
+    arguments.words = tuple(words)
     try:
         code = int(arguments.call(arguments))
         sys.stdout.flush()
@@ -152,7 +153,7 @@ def _add_run(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _c
     group.add_argument(
         "--report", action="store_true", help="make DIR/report.html when the run has ended"
     )
-    group.add_argument("--quiet", action="store_true", help="tell nothing but errors")
+    group.add_argument("--quiet", action="store_true", help="tell nothing if all goes well")
     group.add_argument("--no-progress", action="store_true", help="no bar, no status lines")
     group.add_argument(
         "--progress-interval",

@@ -306,7 +306,8 @@ class Summary:
         yield "spend", f"{run.spend} in this run; {self.spend} in all" if both else f"{self.spend}"
 
     def _next_steps(self) -> Iterator[tuple[str, str]]:
-        if self.tasks.pending or self.tasks.unknown:
+        left = self.tasks.pending or self.tasks.unknown
+        if left and self.ending is not Ending.COMPLETE:  # else nothing that was selected is left
             yield "go on", shlex.join(self.command)
         kinds = list(dict.fromkeys(group.kind for group in self.failures if group.retryable))
         named = [kind for kind in kinds if kind != _OTHER]

@@ -14,7 +14,7 @@ from batchgen.commands.arguments import flags_of, open_source, selection_of
 from batchgen.commands.plan import plan_command
 from batchgen.commands.quoting import quoted
 from batchgen.commands.report import make_report
-from batchgen.errors import BatchgenError, UsageError
+from batchgen.errors import BatchgenError, Exit, UsageError
 from batchgen.job import access_of
 from batchgen.notices import call_webhook, check_webhook, run_notice
 from batchgen.plan import check, open_manifest
@@ -60,11 +60,11 @@ def run_command(arguments: argparse.Namespace) -> int:
             ).run()
         finally:
             progress.close()
-    if arguments.quiet:
-        if summary.exit_code:
-            sys.stderr.write(f"batchgen: {summary.to_line()}\n")
-    elif arguments.log_format == "text":
+    told = summary.exit_code != Exit.OK or not arguments.quiet
+    if told and arguments.log_format == "text":
         sys.stderr.write(summary.to_text(shutil.get_terminal_size().columns))
+    if arguments.quiet and summary.exit_code:
+        sys.stderr.write(f"batchgen: {summary.to_line()}\n")
     if arguments.report:
         _report(manifest.job.output_dir, quiet=arguments.quiet or arguments.log_format == "json")
     _give_notice(arguments, summary)
@@ -99,23 +99,16 @@ def _report(directory: Path, *, quiet: bool) -> None:
 
 
 def _again(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """The words that run the job again: what was typed, less what is meant for one run only."""
-    words = ["batchgen", "run", arguments.manifest]
-    for flag, value in (
-        ("--format", arguments.format),
-        ("-o", arguments.output),
-        ("--provider", arguments.provider),
-        ("--base-url", arguments.base_url),
-        ("--api-key-env", arguments.api_key_env),
-        ("--env-file", arguments.env_file),
-        ("--model", arguments.model),
-        ("--shard", arguments.shard),
-    ):
-        if value is not None:
-            words += [flag, str(value)]
-    for key, value in arguments.set:
-        words += ["--set", f"{key}={value}"]
-    return tuple(words)
+    """The words that run the job again: those that were typed, less a retry of failed tasks."""
+    words, kept = iter(arguments.words), ["batchgen"]
+    for word in words:
+        if word == "--retry-failed":
+            following = next(words, None)
+            if following is not None and following != arguments.retry_failed:
+                kept.append(following)
+        elif not word.startswith("--retry-failed="):
+            kept.append(word)
+    return tuple(kept)
 
 
 def _environment(env_file: Path | None) -> Mapping[str, str]:
@@ -125,5 +118,10 @@ def _environment(env_file: Path | None) -> Mapping[str, str]:
 
     if not env_file.is_file():
         raise UsageError(f"--env-file {env_file}: there is no such file")
-    values = dotenv_values(env_file)
+    try:
+        values = dotenv_values(env_file)
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"--env-file {env_file}: the file is not UTF-8; save it as such"
+        ) from error
     return {**os.environ, **{name: value for name, value in values.items() if value is not None}}

@@ -190,3 +190,38 @@ def test_every_job_of_the_project_plans(job: Path) -> None:
 
     assert ended.code == 0, ended.out
     assert json.loads(ended.out)["problems"] == []
+
+
+def test_a_quiet_run_tells_its_reason_its_causes_and_how_to_go_on_only_when_it_ends_badly(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "m.csv").write_text("prompt\na pot\na bowl\na cup\n")
+    typed = ("run", "m.csv", "--provider", "simulator", "--model", "dall-e-2", "--quiet")
+
+    halted = batchgen(*typed, "--max-cost=0.03", "--retry-failed", cwd=tmp_path)
+    whole = batchgen(*typed, "--limit", "1", cwd=tmp_path)
+
+    assert halted.code == 3, halted.err
+    assert halted.err.startswith("m: halted after")
+    assert f"batchgen {' '.join(typed)} --max-cost=0.03\n" in halted.err
+    assert (whole.code, whole.err) == (0, "")
+
+
+def test_a_selection_that_is_done_is_not_told_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("prompt\na pot\na bowl\n")
+    typed = ("run", "m.csv", "--provider", "simulator", "--model", "dall-e-2", "--limit", "1")
+
+    ended = batchgen(*typed, cwd=tmp_path)
+
+    assert ended.code == 0, ended.err
+    assert "go on" not in ended.err
+
+
+def test_an_env_file_that_is_not_utf8_is_told(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("prompt\na pot\n")
+    (tmp_path / "keys.env").write_bytes(b"NAME=\xe9t\xe9\n")
+
+    ended = batchgen("run", "m.csv", "--env-file", "keys.env", cwd=tmp_path)
+
+    assert ended.code == 2
+    assert "keys.env: the file is not UTF-8" in ended.err
