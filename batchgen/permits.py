@@ -30,6 +30,15 @@ class RunTally:
     resent: int = 0
     left: int = 0  # tasks that nobody came to when the run stopped
 
+    def ended(self) -> dict[str, int]:
+        """Outcomes by status; those of tasks that are still pending are left out."""
+        return {
+            "succeeded": self.succeeded,
+            "failed": self.failed,
+            "refused": self.refused,
+            "unknown": self.unknown,
+        }
+
     def add(self, outcome: Outcome) -> None:
         """Count an outcome."""
         name = str(outcome.status)
@@ -64,7 +73,7 @@ class Permits:
             try:
                 self._budget.take_request()
             except BudgetSpentError as error:
-                self._stop.set(StopReason.BUDGET, str(error))
+                self._stop.set(StopReason.BUDGET, str(error), kind=error.bound)
         if self._stop.is_set():
             self._throttle.leave(task.model)
             return Decision(Verb.HALT, STOPPING)
@@ -90,7 +99,7 @@ class Permits:
     def tell(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None:
         """Hear of an attempt's reply and decision: hold the model, halt the run."""
         if decision.verb is Verb.HALT:
-            self._stop.set(StopReason.HALT, _halted(decision))
+            self._stop.set(StopReason.HALT, _halted(decision), kind=decision.kind)
         ticket = self._tickets.pop(task.key)
         if self._throttle.hear(task.model, ticket, reply, decision) and decision.after_s:
             # A wait that was cut is told in the message; there it is worth more than the kind.

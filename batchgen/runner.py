@@ -148,7 +148,7 @@ class Runner:
             else:
                 reserved = await self.budget.reserve(price, counted_usd=counted)
         except BudgetSpentError as error:
-            self.stop.set(StopReason.BUDGET, str(error))
+            self.stop.set(StopReason.BUDGET, str(error), kind=error.bound)
             await self._leave_one(work)
             return
         self.progress.task_started(work.task)

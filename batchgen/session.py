@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,8 @@ from batchgen.controls import (
 from batchgen.descriptors import affordable
 from batchgen.dialect import Dialect
 from batchgen.directory import ledger_path, locked
-from batchgen.errors import Exit, UsageError
+from batchgen.ending import advice_of, ending_of
+from batchgen.errors import UsageError
 from batchgen.job import SIMULATOR, Access, Provider
 from batchgen.labels import Labeller, unlabelled
 from batchgen.ledger import Ledger
@@ -39,11 +41,18 @@ from batchgen.runner import Runner
 from batchgen.signals import Signals
 from batchgen.stopping import Stop, StopReason, Streak
 from batchgen.store import LocalStore, write_atomically
-from batchgen.summary import Ending, FailureGroups, JobCounts, RunCounts, Spend, Summary
+from batchgen.summary import FailureGroups, JobCounts, RunCounts, Spend, Summary
 from batchgen.throttle import Doubt
 from batchgen.throttle.purse import Purse
-from batchgen.types import Outcome, Status, Task
-from batchgen.worklist import OnUnknown, Positions, Selection, Worklist
+from batchgen.types import Outcome, Task
+from batchgen.worklist import (
+    ANY_KIND,
+    OnUnknown,
+    Positions,
+    Selection,
+    Worklist,
+    failed_kinds,
+)
 
 if TYPE_CHECKING:  # aiohttp takes a quarter of a second to import
     from batchgen.transport import AiohttpTransport
@@ -91,15 +100,16 @@ class Session:
     @contextmanager
     def _opened(self) -> "Iterator[_Run]":
         directory = self.manifest.job.output_dir
-        positions = Positions()
+        positions = Positions(counts=self.selection.is_in_shard)
         path = ledger_path(directory)
         plan = None if path.exists() else self._check(positions)  # before anything is made on disk
         with ExitStack() as stack:
             stack.enter_context(locked(directory, self.progress.say))
             ledger = stack.enter_context(Ledger(path))
             _check_provider(ledger, self.manifest.job.provider)
+            self._check_kind(ledger)
             if plan is None:
-                positions = Positions(ledger)
+                positions = Positions(ledger, self.selection.is_in_shard)
                 plan = self._check(positions)
             store = LocalStore(directory, is_taken=lambda path: ledger.owner(path) is not None)
             stack.callback(store.close)
@@ -112,6 +122,16 @@ class Session:
         if not (job.extras.sidecar or job.extras.convert):
             return None
         return Companions(job.output_dir, job.extras, self.progress.say)
+
+    def _check_kind(self, ledger: Ledger) -> None:
+        """Tell of a --retry-failed that finds nothing; from cron that is a good day."""
+        wanted = self.selection.retry_failed
+        if wanted in (None, ANY_KIND):
+            return
+        kinds = failed_kinds(ledger)
+        if wanted not in kinds:
+            told = f"those that did: {', '.join(sorted(kinds))}" if kinds else "none has failed"
+            self.progress.say(f"--retry-failed {wanted}: no task has failed for that; {told}")
 
     def _check(self, positions: Positions) -> Plan:
         plan = check(
@@ -164,6 +184,7 @@ class _Run:
         finally:
             results.close()
         tally.resent = worklist.resent
+        self._miss(stop, worklist, tally)
         if stop.reason is StopReason.SIGNAL and not (stop.cut or tally.left or tally.pending):
             stop.withdraw()  # it came when all was done
         if tally.submitted:
@@ -302,6 +323,13 @@ class _Run:
             await self.companions(task, outcome)
         await self.session.hear(task, outcome)
 
+    def _miss(self, stop: Stop, worklist: Worklist, tally: RunTally) -> None:
+        """Halt where tasks that were checked never came: the manifest is another one now."""
+        seen = worklist.skipped.total() + sum(tally.ended().values()) + tally.pending
+        if seen < self.plan.tasks and not stop.is_set():
+            gone = f"{self.plan.tasks - seen:,} tasks are gone"
+            stop.set(StopReason.MANIFEST, f"the manifest was changed in mid-run: {gone}")
+
     def _summary(
         self,
         run: RunCounts,
@@ -311,24 +339,24 @@ class _Run:
         tally: RunTally,
     ) -> Summary:
         totals = self.ledger.totals()
-        counts = dict.fromkeys((str(status) for status in Status), 0)
+        counts: Counter[str] = Counter()
         for status, count in totals.counts.items():
             counts[shown_status(status)] += count
-        ended = {name: counts[name] for name in ("succeeded", "failed", "refused", "unknown")}
-        tasks = JobCounts(self.total, **ended, pending=self.total - sum(ended.values()))
+        chosen = Counter[str](worklist.skipped) + Counter(tally.ended())
+        job = self.session.manifest.job
         failures = FailureGroups()
         for record in self.ledger.unsuccessful():
             failures.add(record.task, record.outcome)
         skipped = sum(count for status, count in worklist.skipped.items() if status != "succeeded")
         good = not (skipped or tally.failed or tally.refused or tally.unknown or tally.pending)
-        ending, exit_code = _ending(stop, good=good)
+        ending, exit_code = ending_of(stop, good=good)
         if stop.reason is StopReason.SIGNAL:
             exit_code = signals.exit_code
-        job = self.session.manifest.job
+        partial = self.session.selection.is_partial()
         return Summary(
             name=job.name,
             ending=ending,
-            tasks=tasks,
+            tasks=JobCounts.of(max(self.total, counts.total()), counts),
             run=run,
             command=self.session.command,
             output=str(job.output_dir),
@@ -338,19 +366,10 @@ class _Run:
             artifacts=totals.artifacts,
             size_bytes=totals.size_bytes,
             failures=failures.groups(),
+            advice=advice_of(stop, job.provider),
+            selected=JobCounts.of(self.plan.tasks, chosen) if partial else None,
+            simulated=job.provider.name == SIMULATOR,
         )
-
-
-def _ending(stop: Stop, *, good: bool) -> tuple[Ending, Exit]:
-    match stop.reason:
-        case None:
-            return (Ending.COMPLETE, Exit.OK) if good else (Ending.INCOMPLETE, Exit.SOME_FAILED)
-        case StopReason.SIGNAL:
-            return Ending.INTERRUPTED, Exit.INTERRUPTED
-        case StopReason.STORAGE:
-            return Ending.HALTED, Exit.STORAGE
-        case _:
-            return Ending.HALTED, Exit.HALTED
 
 
 def _check_provider(ledger: Ledger, provider: Provider) -> None:

@@ -26,22 +26,26 @@ class StopReason(StrEnum):
 
 
 class Stop:
-    """One event with a reason; the first reason stays."""
+    """One event with a reason; the first reason stays.
+
+    kind: of the decision that halted (`auth`), or the bound that was reached (`max_cost`).
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.reason: StopReason | None = None
         self.message = ""
-        self.error: BatchgenError | None = None
+        self.kind = ""
+        self.error: StorageError | None = None
         self.cut = False  # what is in flight is not waited for any longer
         self._sleeping: _Sleepers = set()
         self._waiting: _Sleepers = set()
         self._leaving = False
         self._clock = clock
 
-    def set(self, reason: StopReason, message: str) -> None:
+    def set(self, reason: StopReason, message: str, *, kind: str = "") -> None:
         """Take no more tasks; where only the budget is spent, what is submitted is waited for."""
         if self.reason is None:
-            self.reason, self.message = reason, message
+            self.reason, self.message, self.kind = reason, message, kind
             _wake(self._sleeping)
         if reason is not StopReason.BUDGET:
             self._leaving = True
@@ -49,13 +53,15 @@ class Stop:
 
     def withdraw(self) -> None:
         """Nothing was left undone: it is as if the run had not been stopped."""
-        self.reason, self.message = None, ""
+        self.reason, self.message, self.kind = None, "", ""
 
     def fail(self, error: BatchgenError) -> None:
-        """Take no more tasks, for an error that the command ends with."""
-        self.error = self.error or error
-        storage = isinstance(error, StorageError)
-        self.set(StopReason.STORAGE if storage else StopReason.MANIFEST, str(error))
+        """Take no more tasks, for what a person has to mend first."""
+        if isinstance(error, StorageError):
+            self.error = self.error or error
+            self.set(StopReason.STORAGE, str(error))
+        else:
+            self.set(StopReason.MANIFEST, f"the manifest was changed in mid-run: {error}")
 
     def is_set(self) -> bool:
         """Whether the run is stopping."""

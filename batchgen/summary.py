@@ -1,12 +1,13 @@
 """The closing summary of a run and its job: `summary.json` and what a person reads."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import PurePath
 from textwrap import wrap
+from typing import Self
 
 from batchgen.text import one_line, show_bytes, show_count, show_duration, show_money
 from batchgen.types import Json, Outcome, Status, Task
@@ -18,7 +19,9 @@ _LABEL_WIDTH = 10
 _GROUPS_SHOWN = 10
 _NARROWEST = 40
 _OTHER = "other"
+_ENDED = ("succeeded", "failed", "refused", "unknown")
 _NOT_SUCCEEDED = ("failed", "refused", "unknown", "pending")
+_USELESS_AS_THEY_ARE = frozenset({"invalid_request"})  # kinds whose rows have to be edited
 _GROUPED = frozenset({Status.FAILED, Status.REFUSED, Status.UNKNOWN})
 
 
@@ -58,7 +61,7 @@ class Spend:
 
 @dataclass(frozen=True, slots=True)
 class JobCounts:
-    """The tasks of the whole job, over all runs, by status."""
+    """Tasks of a job, over all runs, by status."""
 
     total: int
     succeeded: int = 0
@@ -66,6 +69,12 @@ class JobCounts:
     refused: int = 0
     unknown: int = 0
     pending: int = 0
+
+    @classmethod
+    def of(cls, total: int, counts: Mapping[str, int]) -> Self:
+        """Counts by status; what is in none of the four that are ended or unknown is pending."""
+        ended = {name: counts.get(name, 0) for name in _ENDED}
+        return cls(total, **ended, pending=total - sum(ended.values()))
 
     def to_json(self) -> dict[str, Json]:
         """A count under each status's name."""
@@ -218,7 +227,9 @@ class FailureGroups:
 class Summary:
     """How a run ended and where its job stands.
 
-    reason: why it halted or was interrupted, for a person.
+    reason: why it halted or was interrupted, for a person. advice: what to do before going on.
+    selected: the counts of what --limit, --only or --shard chose; None is all of the job.
+    simulated: the spend is what it would have been.
     command: the words that run the job again, `("batchgen", "run", MANIFEST, ...)`.
     output: the output directory as the person named it.
     """
@@ -235,6 +246,9 @@ class Summary:
     artifacts: int = 0
     size_bytes: int = 0
     failures: tuple[FailureGroup, ...] = ()
+    advice: str | None = None
+    selected: JobCounts | None = None
+    simulated: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """What DIR/summary.json holds."""
@@ -261,21 +275,24 @@ class Summary:
         lines = wrap(one_line(self._title(), _MESSAGE_WIDTH), width, subsequent_indent="  ")
         for label, told in self._figures():
             lines += wrap(told, width, initial_indent=_label(label), subsequent_indent=_label(""))
-        lines += _failure_lines(self.failures, width)
+        lines += failure_lines(self.failures, width)
         lines += [_label(label) + told for label, told in self._next_steps()]
         return "\n".join(lines) + "\n"
 
     def to_line(self) -> str:
         """The summary in one line, for cron's mail."""
-        counts = ((name, getattr(self.tasks, name)) for name in _NOT_SUCCEEDED)
+        tasks = self.selected or self.tasks
+        counts = ((name, getattr(tasks, name)) for name in _NOT_SUCCEEDED)
         told = [f"{show_count(count)} {name}" for name, count in counts if count]
-        done = _of(self.tasks.succeeded, self.tasks.total)
+        done = _of(tasks.succeeded, tasks.total)
         causes = f" ({self.failures[0].cause})" if self.failures else ""
         title = one_line(self._title(), _MESSAGE_WIDTH)
         steps = dict(self._next_steps())
+        first = f"; first {self.advice}" if self.advice else ""
         where = f"see {PurePath(self.output, 'summary.json')}"
         goes_on = f"go on with: {steps['go on']}" if "go on" in steps else where
-        return f"{title}; {done} succeeded, {', '.join(told) or 'none failed'}{causes}; {goes_on}"
+        counted = f"{done} succeeded, {', '.join(told) or 'none failed'}{causes}"
+        return f"{title}; {counted}{first}; {goes_on}"
 
     def _title(self) -> str:
         words = "finished, not all succeeded," if self.ending is Ending.INCOMPLETE else self.ending
@@ -283,8 +300,9 @@ class Summary:
         return f"{self.name}: {words} after {show_duration(self.run.duration_s)}{reason}"
 
     def _figures(self) -> Iterator[tuple[str, str]]:
-        tasks, run = self.tasks, self.run
-        yield "succeeded", f"{_of(tasks.succeeded, tasks.total)}{_here(run, tasks)}"
+        tasks, run = self.selected or self.tasks, self.run
+        chosen = " selected" if self.selected else ""
+        yield "succeeded", f"{_of(tasks.succeeded, tasks.total)}{chosen}{_here(run, tasks)}"
         for label, count in (("failed", tasks.failed), ("refused", tasks.refused)):
             if count:
                 yield label, show_count(count)
@@ -303,13 +321,19 @@ class Summary:
         yield "artifacts", f"{show_count(self.artifacts)}, {show_bytes(self.size_bytes)}"
         yield "requests", f"{show_count(run.requests)} in this run"
         both = str(run.spend) != str(self.spend)
-        yield "spend", f"{run.spend} in this run; {self.spend} in all" if both else f"{self.spend}"
+        told = f"{run.spend} in this run; {self.spend} in all" if both else f"{self.spend}"
+        yield "spend", f"{told} (simulated: nothing was paid)" if self.simulated else told
 
     def _next_steps(self) -> Iterator[tuple[str, str]]:
-        left = self.tasks.pending or self.tasks.unknown
-        if left and self.ending is not Ending.COMPLETE:  # else nothing that was selected is left
+        tasks = self.selected or self.tasks
+        if self.advice:
+            yield "first", self.advice
+        if tasks.pending or tasks.unknown:
             yield "go on", shlex.join(self.command)
-        kinds = list(dict.fromkeys(group.kind for group in self.failures if group.retryable))
+        failed = list(dict.fromkeys(group.kind for group in self.failures if group.retryable))
+        if wrong := [kind for kind in failed if kind in _USELESS_AS_THEY_ARE]:
+            yield "edit", f"the rows of {', '.join(wrong)}, then {shlex.join(self.command)}"
+        kinds = [kind for kind in failed if kind not in _USELESS_AS_THEY_ARE]
         named = [kind for kind in kinds if kind != _OTHER]
         retry = (*self.command, "--retry-failed")
         if kinds[1:] or kinds != named:
@@ -336,7 +360,8 @@ def _indented(text: str, width: int, *, indent: int) -> str:
     return " " * indent + one_line(text, width - indent)
 
 
-def _failure_lines(failures: tuple[FailureGroup, ...], width: int) -> Iterator[str]:
+def failure_lines(failures: tuple[FailureGroup, ...], width: int) -> Iterator[str]:
+    """Failures by cause, the first ten of them with an example each."""
     if failures:
         yield "causes"
     for group in failures[:_GROUPS_SHOWN]:

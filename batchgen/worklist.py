@@ -56,9 +56,15 @@ class Selection:
                 taken += 1
                 yield item
 
+    def is_partial(self) -> bool:
+        """Whether it may leave tasks of the manifest out."""
+        return not (self.limit is None and self.only is None and self.shard is None)
+
     def _is_selected(self, task: Task) -> bool:
-        if self.only is not None and not fnmatchcase(task.id, self.only):
-            return False
+        return (self.only is None or fnmatchcase(task.id, self.only)) and self.is_in_shard(task)
+
+    def is_in_shard(self, task: Task) -> bool:
+        """Whether it belongs to the part of the manifest that this run is about."""
         if self.shard is None:
             return True
         number, of = self.shard
@@ -92,6 +98,16 @@ class Selection:
         if self.retry_failed == ANY_KIND:
             return prior.status is Status.FAILED
         return self.retry_failed in (prior.error_kind, prior.status)
+
+
+def failed_kinds(ledger: Ledger) -> frozenset[str]:
+    """What --retry-failed may name in a job: kinds of failure, and `refused` and `unknown`."""
+    found: set[str] = set()
+    for record in ledger.unsuccessful():
+        found.add(str(record.outcome.status))
+        if record.outcome.error is not None:
+            found.add(record.outcome.error.kind)
+    return frozenset(found - {"failed"})
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -157,10 +173,14 @@ def _without_problems(items: Iterable[Task | Problem]) -> Iterator[Task]:
 class Positions:
     """Tells the ledger where tasks stand in the manifest now, and which are no longer in it.
 
-    Kept for each task of the ledger: one bit.
+    Kept for each task of the ledger: one bit. counts: the tasks that make up the job's total, which
+    of a shard are its own.
     """
 
-    def __init__(self, ledger: Ledger | None = None) -> None:
+    def __init__(
+        self, ledger: Ledger | None = None, counts: Callable[[Task], bool] = lambda _: True
+    ) -> None:
+        self._counts = counts
         self._ledger = None if ledger is None or ledger.is_empty() else ledger
         self._chunk: list[Task] = []
         self._moved: list[tuple[int, str, int, int]] = []
@@ -171,7 +191,7 @@ class Positions:
         """Pass items through and note where each task stands."""
         for item in items:
             if isinstance(item, Task):
-                self.count += 1
+                self.count += self._counts(item)
                 if self._ledger is not None:
                     self._chunk.append(item)
                     if len(self._chunk) >= _AT_ONCE:

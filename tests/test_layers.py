@@ -20,7 +20,10 @@ LAYERS = (
     {"labels", "parquet"},
     {"companions"},
     {"perform", "stopping"},
-    {"worklist", "permits", "signals", "account", "controls", "live", "report", "directory"},
+    {
+        *("worklist", "permits", "ending", "signals", "account", "controls", "live", "report"),
+        "directory",
+    },
     {"runner", "settle", "simulator"},
     {"session", "verify", "standing"},
     {"rebuild", "merge"},

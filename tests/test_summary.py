@@ -270,7 +270,7 @@ def test_the_closing_summary_reads_as_one_expects() -> None:
         "      t0 (products.csv:2): the provider said invalid_request\n"
         "  1 x content_policy, HTTP 400\n"
         "      rude (products.csv:12): the provider said content_policy\n"
-        "  retry      batchgen run 'my products.csv' --retry-failed invalid_request\n"
+        "  edit       the rows of invalid_request, then batchgen run 'my products.csv'\n"
         "  results    out/spring/results.jsonl\n"
     )
 
@@ -300,10 +300,30 @@ def test_several_causes_are_retried_together_or_one_alone() -> None:
     ]
 
 
+def test_what_comes_before_going_on_is_told_and_counts_are_of_the_selection() -> None:
+    summary = replace(
+        mixed_summary(),
+        ending=Ending.HALTED,
+        reason="auth (401): no such key",
+        advice="put a key into LAB_KEY",
+        selected=JobCounts.of(10, {"succeeded": 4}),
+        simulated=True,
+    )
+    text = summary.to_text()
+    assert "  succeeded  4 of 10 selected (1,200 in this run)\n" in text
+    assert "  pending    6\n" in text
+    assert "(simulated: nothing was paid)\n" in text
+    assert "  first      put a key into LAB_KEY\n  go on      batchgen run 'my p" in text
+    assert "4 of 10 succeeded, 6 pending" in summary.to_line()
+    assert summary.to_line().endswith(
+        "; first put a key into LAB_KEY; go on with: batchgen run 'my products.csv'"
+    )
+
+
 def test_a_narrow_summary_keeps_commands_whole() -> None:
     lines = mixed_summary().to_text(width=40).splitlines()
-    command = next(line for line in lines if "--retry-failed" in line)
-    assert shlex.split(command)[3:] == ["my products.csv", "--retry-failed", "invalid_request"]
+    command = next(line for line in lines if "batchgen run" in line)
+    assert shlex.split(command)[-3:] == ["batchgen", "run", "my products.csv"]
     assert all(len(line) <= 40 for line in lines if "batchgen run" not in line)
 
 

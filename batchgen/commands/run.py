@@ -14,7 +14,7 @@ from batchgen.commands.arguments import flags_of, open_source, selection_of
 from batchgen.commands.plan import plan_command
 from batchgen.commands.quoting import quoted
 from batchgen.commands.report import make_report
-from batchgen.errors import BatchgenError, Exit, UsageError
+from batchgen.errors import BatchgenError, UsageError
 from batchgen.job import access_of
 from batchgen.notices import call_webhook, check_webhook, run_notice
 from batchgen.plan import check, open_manifest
@@ -60,11 +60,11 @@ def run_command(arguments: argparse.Namespace) -> int:
             ).run()
         finally:
             progress.close()
-    told = summary.exit_code != Exit.OK or not arguments.quiet
-    if told and arguments.log_format == "text":
-        sys.stderr.write(summary.to_text(shutil.get_terminal_size().columns))
-    if arguments.quiet and summary.exit_code:
-        sys.stderr.write(f"batchgen: {summary.to_line()}\n")
+    if arguments.log_format == "text":
+        if not arguments.quiet:
+            sys.stderr.write(summary.to_text(shutil.get_terminal_size().columns))
+        elif summary.exit_code:
+            sys.stderr.write(f"batchgen: {summary.to_line()}\n")
     if arguments.report:
         _report(manifest.job.output_dir, quiet=arguments.quiet or arguments.log_format == "json")
     _give_notice(arguments, summary)

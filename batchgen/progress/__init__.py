@@ -13,14 +13,14 @@ from typing import Literal, TextIO
 from batchgen.errors import UsageError
 from batchgen.progress.bar import Bar
 from batchgen.progress.events import Progress, Several, Silent
-from batchgen.progress.lines import JsonLines, Lines
+from batchgen.progress.lines import JsonEnd, JsonLines, Lines, LogLines
 from batchgen.progress.metrics import Metrics
 from batchgen.progress.sink import Sink
 from batchgen.progress.tally import Pace, Tally
 
 __all__ = [
-    "Bar", "JsonLines", "Lines", "Pace", "Progress", "Several", "Silent", "Sink", "Tally",
-    "make_progress",
+    "Bar", "JsonEnd", "JsonLines", "Lines", "LogLines", "Pace", "Progress", "Several", "Silent",
+    "Sink", "Tally", "make_progress",
 ]  # fmt: skip
 
 
@@ -45,10 +45,10 @@ def make_progress(  # noqa: PLR0913  a flag of the command each, all keyword-onl
     """
     sink = Sink(stream)
     shown: Progress
-    if quiet:
+    if log_format == "json":
+        shown = (JsonEnd if quiet else JsonLines)(sink, now=_utc_now)
+    elif quiet:
         shown = Silent()
-    elif log_format == "json":
-        shown = JsonLines(sink, now=_utc_now)
     elif terminal and bar:
         shown = Bar(sink, clock=clock)
     else:
@@ -59,7 +59,7 @@ def make_progress(  # noqa: PLR0913  a flag of the command each, all keyword-onl
         if log_format == "json":
             others.append(JsonLines(log, now=_utc_now))
         else:
-            others.append(Lines(log, clock=clock, interval_s=interval_s, stamp=_stamp))
+            others.append(LogLines(log, clock=clock, interval_s=interval_s, stamp=_stamp))
     if metrics_file is not None:
         others.append(Metrics(metrics_file, clock=clock, now=_utc_now))
     return Several(shown, *others) if others else shown

@@ -4,11 +4,12 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any, cast
 
 from batchgen.progress.counting import MESSAGE_WIDTH, SAID_WIDTH, Counting
 from batchgen.progress.events import Silent
 from batchgen.progress.sink import Sink
-from batchgen.text import fit, one_line, show_duration
+from batchgen.text import fit, one_line, show_count, show_duration
 from batchgen.types import Decision, Json, Outcome, Task
 
 _PROMPT_WIDTH = 200
@@ -78,6 +79,16 @@ class Lines(Counting):
         self._sink.close()
 
 
+class LogLines(Lines):
+    """Plain lines of a log file, which has no closing summary: the causes stand at its end."""
+
+    def finish(self, summary: Mapping[str, Json]) -> None:
+        super().finish(summary)
+        groups = summary.get("failures")
+        for group in groups if isinstance(groups, list) else ():
+            self.say(_cause(cast("Mapping[str, Any]", group)))
+
+
 class JsonLines(Silent):
     """A JSON object a line, each with `event` (see EVENTS) and `time` (ISO 8601, UTC)."""
 
@@ -135,6 +146,27 @@ class JsonLines(Silent):
         time = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
         # json escapes what is not ASCII, so that no stream's encoding can spoil a line.
         self._sink.line(json.dumps({"event": event, "time": time, **told}))
+
+
+class JsonEnd(Silent):
+    """Of a quiet run with JSON events: the last one, where the run did not go well."""
+
+    def __init__(self, sink: Sink, *, now: Callable[[], datetime]) -> None:
+        self._lines = JsonLines(sink, now=now)
+
+    def finish(self, summary: Mapping[str, Json]) -> None:
+        if summary["exit_code"]:
+            self._lines.finish(summary)
+
+
+def _cause(group: Mapping[str, Any]) -> str:
+    """A failure of summary.json in a line."""
+    http = f"HTTP {group['http_status']}" if group["http_status"] else ""
+    words = ", ".join(word for word in (group["kind"], http, group["code"]) if word)
+    example = group["example"]
+    where = f"{example['file']}:{example['line']}" if example["line"] else example["file"]
+    told = f"{example['id']} ({where}): {example['message']}"
+    return f"{show_count(group['count'])} x {words}, such as {told}"
 
 
 def _named(task: Task) -> dict[str, Json]:

@@ -8,7 +8,14 @@ _ROUNDING = 1e-9
 
 
 class BudgetSpentError(Exception):
-    """The next request does not fit into the budget; the message says which bound it was."""
+    """The next request does not fit into the budget.
+
+    bound: which one it was, by its name in a job.
+    """
+
+    def __init__(self, bound: str, message: str) -> None:
+        self.bound = bound
+        super().__init__(message)
 
 
 class Shared(Protocol):
@@ -68,7 +75,7 @@ class Budget:
         async with self._settled:
             while (refusal := await self._refusal(amount, known=known)) is not None:
                 if not self._reservations or self._is_spent():
-                    raise BudgetSpentError(refusal)
+                    raise refusal
                 self._waiting += 1
                 try:
                     await self._settled.wait()
@@ -113,17 +120,19 @@ class Budget:
     def _is_spent(self) -> bool:
         return self._max_cost_usd is not None and self._spent_usd >= self._max_cost_usd
 
-    async def _refusal(self, amount: float, *, known: bool) -> str | None:
-        """Which bound an amount does not fit into; where it fits, the shared budget holds it."""
+    async def _refusal(self, amount: float, *, known: bool) -> BudgetSpentError | None:
+        """The bound that an amount does not fit into; where it fits, the shared budget holds it."""
         bound = self._max_cost_usd
         if bound is not None:
             over = self._spent_usd + self._reserved_usd + amount > bound + _ROUNDING
             if over or (not known and self._is_spent()):
-                return f"max_cost of ${bound:.2f} is reached{self._doubtful()}"
+                told = f"max_cost of ${bound:.2f} is reached{self._doubtful()}"
+                return BudgetSpentError("max_cost", told)
         if self._shared is None:
             return None
         shared, name = self._shared
-        return None if await asyncio.to_thread(shared.reserve, amount) else f"{name} is reached"
+        fits = await asyncio.to_thread(shared.reserve, amount)
+        return None if fits else BudgetSpentError(name, f"{name} is reached")
 
     def _doubtful(self) -> str:
         if not self._doubt.tasks:
@@ -133,5 +142,7 @@ class Budget:
     def take_request(self) -> None:
         """Count a request about to be sent. Raises BudgetSpentError."""
         if self._max_requests is not None and self._requests >= self._max_requests:
-            raise BudgetSpentError(f"max_requests of {self._max_requests} is reached")
+            raise BudgetSpentError(
+                "max_requests", f"max_requests of {self._max_requests} is reached"
+            )
         self._requests += 1

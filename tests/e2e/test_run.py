@@ -192,18 +192,24 @@ def test_every_job_of_the_project_plans(job: Path) -> None:
     assert json.loads(ended.out)["problems"] == []
 
 
-def test_a_quiet_run_tells_its_reason_its_causes_and_how_to_go_on_only_when_it_ends_badly(
+def test_a_quiet_run_tells_its_reason_and_what_to_do_only_when_it_ends_badly(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "m.csv").write_text("prompt\na pot\na bowl\na cup\n")
     typed = ("run", "m.csv", "--provider", "simulator", "--model", "dall-e-2", "--quiet")
 
-    halted = batchgen(*typed, "--max-cost=0.03", "--retry-failed", cwd=tmp_path)
+    bounds = ("--max-cost=0.03", "--retry-failed")
+    halted = batchgen(*typed, *bounds, cwd=tmp_path)
+    events = batchgen(*typed, *bounds, "--log-format", "json", cwd=tmp_path)
+    loud = batchgen(*typed[:-1], *bounds, cwd=tmp_path)
     whole = batchgen(*typed, "--limit", "1", cwd=tmp_path)
 
     assert halted.code == 3, halted.err
-    assert halted.err.startswith("m: halted after")
-    assert f"batchgen {' '.join(typed)} --max-cost=0.03\n" in halted.err
+    assert halted.err.startswith("batchgen: m: halted after")
+    assert "max_cost of $0.03 is reached" in halted.err
+    assert "first raise max_cost" in halted.err
+    assert json.loads(events.err)["summary"]["exit_code"] == 3
+    assert f"go on      batchgen {' '.join(typed[:-1])} --max-cost=0.03\n" in loud.err
     assert (whole.code, whole.err) == (0, "")
 
 

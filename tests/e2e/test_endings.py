@@ -1,0 +1,83 @@
+"""How runs end: what is told, what is counted, and what a person is to do."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.e2e.command import COMMAND, batchgen, environment, results
+from tests.e2e.simulated import simulate
+
+
+def test_a_log_file_ends_with_the_causes(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("id,prompt\npot,a pot\ncup,a cup\n")
+    typed = ("run", "m.csv", "--model", "dall-e-2", "--quiet", "--log-file", "log")
+    with simulate("--faults", "400=1", cwd=tmp_path) as url:
+        batchgen(*typed, "--base-url", url, cwd=tmp_path, AIMLAPI_API_KEY="k")
+
+    last = (tmp_path / "log").read_text().splitlines()[-1]
+    assert "2 x invalid_request, HTTP 400" in last
+    assert ", such as " in last
+
+
+def test_a_manifest_that_is_spoilt_in_mid_run_halts_and_keeps_what_is_done(tmp_path: Path) -> None:
+    manifest = tmp_path / "m.csv"
+    note = "x" * 4000  # more than is read ahead
+    rows = "".join(f"p{n},a pot,{note}\n" for n in range(4000))
+    manifest.write_text("id,prompt,note\n" + rows)
+    typed = ("run", "m.csv", "--model", "dall-e-2", "--concurrency", "4", "--set", "size=256x256")
+    with (
+        simulate("--latency", "20ms", cwd=tmp_path) as url,
+        subprocess.Popen(
+            [COMMAND, *typed, "--base-url", url, "--log-format", "json"],
+            cwd=tmp_path,
+            env=environment(AIMLAPI_API_KEY="k"),
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        assert process.stderr is not None
+        next(line for line in process.stderr if "task_finished" in line)
+        manifest.write_text("id,prompt,note\n" + "x,,\n" * 4_500_000)
+        last = json.loads(process.stderr.readlines()[-1])
+
+    assert process.returncode == 3
+    assert last["summary"]["reason"].startswith("the manifest was changed in mid-run: m.csv:")
+    done = results(tmp_path / "out" / "m")
+    assert sum(line["status"] == "succeeded" for line in done) == last["summary"]["artifacts"] > 0
+
+
+def test_a_kind_that_nothing_failed_for_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("prompt\na pot\n")
+    typed = ("run", "m.csv", "--model", "dall-e-2", "--retry-failed", "sever", "--base-url")
+    with simulate("--faults", "400=1", cwd=tmp_path) as url:
+        first = batchgen(*typed, url, cwd=tmp_path, AIMLAPI_API_KEY="k")
+        again = batchgen(*typed, url, cwd=tmp_path, AIMLAPI_API_KEY="k")
+
+    assert "--retry-failed sever: no task has failed for that; none has failed\n" in first.err
+    assert "has failed for that; those that did: invalid_request\n" in again.err
+
+
+def test_the_shards_of_a_manifest_add_up_and_each_counts_its_own(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("prompt\n" + "".join(f"pot {n}\n" for n in range(9)))
+    typed = ("run", "m.csv", "--provider", "simulator", "--model", "dall-e-2")
+
+    totals = []
+    for shard in ("1/2", "2/2"):
+        out = tmp_path / shard[0]
+        ended = batchgen(*typed, "--shard", shard, "-o", out, cwd=tmp_path)
+        status = json.loads(batchgen("status", out, "--json", cwd=tmp_path).out)
+        assert (ended.code, status["pending"]) == (0, 0)
+        assert f"{status['total']} of {status['total']} selected" in ended.err
+        totals.append(status["total"])
+
+    assert sum(totals) == 9
+
+
+def test_a_key_that_is_refused_is_named_by_its_variable(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("prompt\na pot\n")
+    typed = ("run", "m.csv", "--model", "dall-e-2", "--api-key-env", "LAB_KEY", "--base-url")
+    with simulate("--faults", "401=1", cwd=tmp_path) as url:
+        ended = batchgen(*typed, url, cwd=tmp_path, LAB_KEY="k")
+
+    assert ended.code == 3
+    assert "  first      put a key into LAB_KEY that aimlapi accepts" in ended.err
