@@ -15,6 +15,7 @@ from batchgen.parsing import Parser
 from batchgen.streams import drop_stdout, prepare_streams
 from batchgen.text import did_you_mean, seconds
 
+_MOST_WORKERS = 10_000  # as limits.concurrency in a job
 _EMPTY_VALUE = re.compile(r"--[a-z-]+=")
 
 
@@ -220,7 +221,9 @@ def _add_request(group: "argparse._ArgumentGroup") -> None:
 
 
 def _add_limits(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--concurrency", type=_whole, metavar="N", help="requests in flight at most")
+    group.add_argument(
+        "--concurrency", type=_workers, metavar="N", help="requests in flight at most"
+    )
     group.add_argument("--rpm", type=_positive, metavar="N", help="requests a minute, each model")
     group.add_argument("--attempts", type=_whole, metavar="N", help="for each task in a run")
     group.add_argument("--timeout", type=_duration, metavar="SECONDS", help="for each request")
@@ -377,6 +380,13 @@ def _whole(text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+
+
+def _workers(text: str) -> int:
+    found = _whole(text)
+    if found > _MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is above {_MOST_WORKERS:,}")
+    return found
 
 
 def _statuses(text: str) -> frozenset[str]:

@@ -190,6 +190,8 @@ def _stamp(moment: datetime | None) -> str | None:
 
 def _open_at_last_line(path: Path) -> BinaryIO:
     """Open for appending; a line that a crash tore off is cut away (the ledger has its task)."""
+    if path.is_symlink():  # or another's file would get the lines
+        raise StorageError(f"{path} is a symbolic link: remove it; the ledger has every result")
     file = path.open("ab+", buffering=0)
     size = file.seek(0, os.SEEK_END)
     position = size

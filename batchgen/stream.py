@@ -72,7 +72,7 @@ class PayloadDecoder:
         *,
         max_payload_bytes: int,
         max_rest_bytes: int = 4 * 1024 * 1024,
-        max_payloads: int = 64,
+        max_payloads: int = 256,
     ) -> None:
         self._open_sink = open_sink
         self._max_payload_bytes = max_payload_bytes

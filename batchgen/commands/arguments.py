@@ -4,9 +4,11 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from batchgen.job import Flags
 from batchgen.manifest.source import Source, spool
@@ -16,15 +18,20 @@ from batchgen.worklist import OnUnknown, Selection, parse_shard
 
 @contextmanager
 def open_source(arguments: argparse.Namespace) -> Iterator[Source]:
-    """The manifest; standard input is kept in a file, since a manifest is read more than once."""
-    if arguments.manifest != "-":
-        yield source_of(arguments.manifest, arguments.format, None)
-        return
-    with tempfile.TemporaryDirectory(prefix="batchgen-") as folder:
+    """The manifest; what can be read only once is kept in a file, since it is read more often."""
+    source = source_of(arguments.manifest, arguments.format, Path())
+    with ExitStack() as stack:
+        if arguments.manifest == "-":
+            stream: BinaryIO = sys.stdin.buffer
+        elif source.path.is_fifo():  # such as the shell's <(...)
+            stream = stack.enter_context(source.path.open("rb"))
+        else:
+            yield source
+            return
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="batchgen-"))
         path = Path(folder) / "stdin"
-        source = source_of("-", arguments.format, path)
-        spool(sys.stdin.buffer, path)
-        yield source
+        spool(stream, path)
+        yield replace(source, path=path)
 
 
 def flags_of(arguments: argparse.Namespace) -> Flags:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from batchgen.commands.places import open_ledger
+from batchgen.directory import PRIVATE
 from batchgen.errors import Exit, UsageError
 from batchgen.ledger import Ledger
 from batchgen.openai_batch import write_openai_batch
@@ -24,12 +25,18 @@ def results_command(arguments: argparse.Namespace) -> int:
     to_file = arguments.output is not None
     if arguments.format == "parquet" and not to_file and sys.stdout.isatty():
         raise UsageError("Parquet is no text for a terminal: name a file with -o")
+    if to_file and _is_inside(arguments.output, arguments.directory / PRIVATE):
+        raise UsageError(f"-o {arguments.output} is in batchgen's own folder: choose another place")
     with open_ledger(arguments.directory) as ledger:
         write = _writer(arguments, ledger, to_file=to_file)
         records = ledger.records(every=arguments.all)
         with closing(records), _target(arguments.output) as file:
             write(_chosen(records, arguments.status), file)
     return Exit.OK
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())
 
 
 def _chosen(records: Iterable[Record], statuses: frozenset[str] | None) -> Iterator[Record]:

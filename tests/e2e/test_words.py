@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import COMMAND, batchgen, environment
+from tests.e2e.command import COMMAND, batchgen, environment, results
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ from tests.e2e.command import COMMAND, batchgen, environment
         ["--rpm", "nan"],
         ["--max-cost", "-1"],
         ["--concurrency", "0"],
+        ["--concurrency", "10001"],
         ["--limit", "x"],
         ["--set", "novalue"],
         ["--only"],
@@ -69,3 +70,38 @@ def test_a_directory_whose_name_no_file_system_takes_is_told(tmp_path: Path) -> 
     ended = batchgen("run", "m.txt", "--provider", "simulator", "-o", "x" * 300, cwd=tmp_path)
     assert ended.code == 4
     assert "File name too long" in ended.err
+
+
+def test_a_manifest_that_can_be_read_only_once_is_kept(tmp_path: Path) -> None:
+    words = "run <(printf 'a fox\\nan owl\\n') --format txt --provider simulator -o out"
+    ended = subprocess.run(
+        ["bash", "-c", f"{COMMAND} {words} --model dall-e-2"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        timeout=100,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert len(results(tmp_path / "out")) == 2
+
+
+def test_a_link_in_the_place_of_the_results_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "m.txt").write_text("a fox\n")
+    (tmp_path / "mine").write_text("mine")
+    typed = ("run", "m.txt", "--provider", "simulator", "--model", "dall-e-2", "-o", "out")
+    assert batchgen(*typed, cwd=tmp_path).code == 0
+    (tmp_path / "out" / "results.jsonl").unlink()
+    (tmp_path / "out" / "results.jsonl").symlink_to(tmp_path / "mine")
+    ended = batchgen(*typed, cwd=tmp_path)
+    assert (ended.code, (tmp_path / "mine").read_text()) == (4, "mine")
+    assert "is a symbolic link" in ended.err
+
+
+def test_results_are_not_written_over_the_ledger(tmp_path: Path) -> None:
+    (tmp_path / "m.txt").write_text("a fox\n")
+    typed = ("run", "m.txt", "--provider", "simulator", "--model", "dall-e-2", "-o", "out")
+    assert batchgen(*typed, cwd=tmp_path).code == 0
+    ended = batchgen("results", "out", "-o", "out/.batchgen/ledger.sqlite3", cwd=tmp_path)
+    assert ended.code == 2
+    assert batchgen("status", "out", cwd=tmp_path).code == 0
