@@ -379,8 +379,12 @@ def _told_condition(rule: Rule) -> str:
 
 
 def _told_statuses(statuses: frozenset[int]) -> str:
-    known = next((name for members, name in _CLASSES if members == statuses), None)
-    return known or ", ".join(str(status) for status in sorted(statuses))
+    told, rest = [], set(statuses)
+    for members, name in _CLASSES:
+        if members <= rest:
+            told.append(name)
+            rest -= members
+    return ", ".join([*map(str, sorted(rest)), *told])
 
 
 def _told_action(rule: Rule) -> str:

@@ -18,7 +18,11 @@ from batchgen.text import show_bytes, show_count, show_duration, show_money, sho
 from batchgen.types import Json, Status
 
 _RATE_WINDOW_S = 60.0
-_LABELS = {"rate_per_s": "rate", "eta_s": "time left", "spend_usd": "spend"}
+_LABELS = {
+    "rate_per_s": "rate", "eta_s": "time left", "spend_usd": "spend", "reason": "last run",
+    "found_unknown": "unknown at its start",
+}  # fmt: skip
+_IF_ANY = frozenset({"unpriced", "found_unknown", "settled", "resent"})
 _HOME = "\x1b[H\x1b[2J"  # the terminal's first line, everything below it cleared
 
 
@@ -45,7 +49,7 @@ def _tell(told: Mapping[str, Json], *, as_json: bool, again: bool) -> None:
         lines = [
             f"{_LABELS.get(name, name):<12} {_shown(name, value)}"
             for name, value in told.items()
-            if value is not None
+            if value is not None and (value or name not in _IF_ANY)
         ]
     sys.stdout.write((_HOME if again else "") + "".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
