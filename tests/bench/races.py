@@ -16,7 +16,7 @@ from tests.bench.usage import RunError, Usage, run
 SMALL_SIDE = 64  # pixels: 12 KB
 LARGE_SIDE = 935  # 2.6 MB, 3.5 MB in base64
 HUGE_SIDE = 2236  # 15 MB, 20 MB in base64
-_ENDPOINT = "v1/images/generations"
+ENDPOINT = "v1/images/generations"
 _HEADER = ("program", "images/s", "of the bare loop", "CPU ms an image", "peak RSS", "runs")
 
 
@@ -71,7 +71,7 @@ def raced(race: Race, scene: Scene) -> dict[str, list[Usage]]:
     with scene.output("server") as folder, listen() as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/picture.png"
         reply = b64_reply(picture) if race.answer == "b64_json" else url_reply(url)
-        files = {_ENDPOINT: reply, "picture.png": picture}
+        files = {ENDPOINT: reply, "picture.png": picture}
         with served(folder, listener, files, latency_s=race.latency_s) as base_url:
             return _take_turns(race, scene, manifest, base_url, len(picture))
 
