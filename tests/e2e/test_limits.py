@@ -159,10 +159,10 @@ def test_a_deadline_stops_and_keeps_what_is_in_flight(tmp_path: Path) -> None:
 def test_attempts_in_the_ledger_are_the_requests_that_the_server_saw(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(
         "defaults: {model: dall-e-2, size: 256x256}\n"
-        "retry: {attempts: 9, backoff: {initial: 10ms, max: 20ms}, rules: [\n"
+        "retry: {attempts: 40, backoff: {initial: 10ms, max: 20ms}, rules: [\n"
         "  {code: bad_response, then: retry},\n"
         "  {status: 418, then: retry, after: 10ms},\n"
-        "  {text: out of credits, status: 403, then: retry, attempts: 9}]}\n"
+        "  {text: out of credits, status: 403, then: retry, attempts: 40}]}\n"
         "prompts: [{from: m.csv}]\n"
     )
     faults = "500=0.08,403=0.05,418=0.05,html=0.05,empty=0.05,lost=0.05,truncated=0.05,lying=0.03"
