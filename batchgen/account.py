@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from batchgen.endpoints.errors import read_error, read_json
 from batchgen.errors import StorageError, UsageError
 from batchgen.job import Access, Limits, Provider
+from batchgen.perform import Transport
 from batchgen.quotes import PATH, Quote, read_quotes
+from batchgen.service import Service
 from batchgen.stream import PayloadSink
 from batchgen.text import show_money
-from batchgen.transport import AiohttpTransport, Service
 from batchgen.types import HttpRequest, HttpResponse, Json
 
 _OK = 200
@@ -44,6 +45,7 @@ class Unanswered:
 
 def live_quotes(service: Service) -> dict[str, Quote] | Unanswered:
     """What the provider charges now, by model."""
+    from batchgen.transport import AiohttpTransport  # noqa: PLC0415  # brings aiohttp
 
     async def run() -> "Json | Unanswered":
         async with AiohttpTransport(service, connections=1, open_sink=_no_sink) as transport:
@@ -55,7 +57,7 @@ def live_quotes(service: Service) -> dict[str, Quote] | Unanswered:
     return read_quotes(answer) or Unanswered("it tells no price of an image")
 
 
-async def preflight(transport: AiohttpTransport, cost_usd: float) -> list[str]:
+async def preflight(transport: Transport, cost_usd: float) -> list[str]:
     """What a person should know of key and balance before a job of this price.
 
     Raises UsageError where the key is disabled.
@@ -97,7 +99,7 @@ def _about_balance(billing: "Json | Unanswered", cost_usd: float) -> list[str]:
     ]
 
 
-async def ask(transport: AiohttpTransport, path: str) -> "Json | Unanswered":
+async def ask(transport: Transport, path: str) -> "Json | Unanswered":
     """The JSON that the provider answers a GET with, or why there is none."""
     reply = await transport.send(HttpRequest("GET", path, {}), "")
     if not isinstance(reply, HttpResponse):

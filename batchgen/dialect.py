@@ -1,7 +1,5 @@
 """How a job's requests are put to its provider, and what its replies cost."""
 
-from dataclasses import replace
-
 from msgspec import structs
 
 from batchgen import catalog
@@ -39,7 +37,7 @@ class Dialect:
         path = self._path(task)
         words = (model.prompt.name,) if model and model.prompt else ()
         requests = (build(structs.replace(task, params=params), *words) for params in parts)
-        return tuple(replace(one, path=path) if path else one for one in requests)
+        return tuple(structs.replace(one, path=path) if path else one for one in requests)
 
     def parse(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
         """Read a 2xx reply to one of them; tokens become money where their price is known."""
@@ -47,7 +45,7 @@ class Dialect:
         model = self._model(task)
         if not isinstance(found, Finished) or found.cost_usd is not None or model is None:
             return found
-        return replace(found, cost_usd=model.token_cost(found.tokens))
+        return structs.replace(found, cost_usd=model.token_cost(found.tokens))
 
     def polling(self, task: Task) -> Polling | None:
         """When the provider is asked for the result of a task; None where its reply has it."""

@@ -69,7 +69,7 @@ def remedy(error: OSError) -> str:
     return _REMEDIES.get(error.errno or 0, "mend the disk")
 
 
-def unwritable(path: Path, error: OSError) -> StorageError:
+def unwritable(path: Path | str, error: OSError) -> StorageError:
     """What a person reads when a file of an output directory cannot be written."""
     place = error.filename2 or error.filename or path
     return StorageError(

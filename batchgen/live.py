@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from batchgen.endpoints.errors import read_error, read_json
 from batchgen.errors import UsageError
+from batchgen.service import Service
 from batchgen.stream import PayloadSink
-from batchgen.transport import AiohttpTransport, Service
+from batchgen.transport import AiohttpTransport
 from batchgen.types import HttpRequest, HttpResponse, Json, Reply
 
 _REQUEST = HttpRequest("GET", "/v1/models", {})

@@ -1,10 +1,11 @@
 """What the steps of a task come to: states, outcomes, keys and names. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from batchgen.expiry import expires_at
 from batchgen.types import (

@@ -5,11 +5,13 @@ Failures of a task are values here; StorageError is the only exception that leav
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import count
 from typing import Protocol, assert_never
+
+from msgspec.structs import replace
 
 from batchgen.clock import Clock
 from batchgen.labels import unlabelled
@@ -80,7 +82,7 @@ class Store(Protocol):
 
     async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact: ...
 
-    def settle(self, artifacts: Iterable[Artifact]) -> None: ...
+    def settle(self, paths: Iterable[str]) -> None: ...
 
     def discard(self, spooled: Spooled) -> None: ...
 
@@ -289,7 +291,7 @@ class Performer:
                 case Remote(url):
                     fetched = await self._download(work.task, url)
                     if not isinstance(fetched, Spooled):
-                        return replace(stored, failed=fetched)
+                        return _Stored(stored.artifacts, fetched)
                     held = fetched
                 case _:
                     assert_never(payload)

@@ -1,7 +1,8 @@
 """Asks the provider for what it works on, until there is an answer or the time is over."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from batchgen.clock import Clock
 from batchgen.types import STOPPING, Decision, Pending, Polling, Verb

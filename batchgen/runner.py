@@ -9,9 +9,11 @@ hold, the producer takes no more. The ledger outlives them all.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from batchgen.clock import Clock
 from batchgen.companions import alone
@@ -163,7 +165,7 @@ class Runner:
                 await self._leave_one(work)
             else:
                 await self.ledger.record(work.task, work.generation, outcome)
-                self.performer.store.settle(outcome.artifacts)
+                self.performer.store.settle(artifact.path for artifact in outcome.artifacts)
                 self.results.append(work.task, outcome)
         finally:
             await self.budget.settle(reserved, spent - counted)

@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from batchgen.account import preflight, service_of
 from batchgen.clock import Clock, SystemClock
 from batchgen.companions import Companions, alone
 from batchgen.controls import (
@@ -29,15 +29,17 @@ from batchgen.ending import advice_of, ending_of
 from batchgen.errors import UsageError
 from batchgen.job import SIMULATOR, Access, Provider
 from batchgen.labels import Labeller, unlabelled
+from batchgen.lanes import Lanes, lanes_worth
 from batchgen.ledger import Ledger
 from batchgen.ledger.identity import identity_of
-from batchgen.perform import Performer, Transport
+from batchgen.perform import Performer, Store, Transport
 from batchgen.permits import Permits, RunTally
 from batchgen.plan import Manifest, Plan, check
 from batchgen.prices import Prices
 from batchgen.progress import Progress
 from batchgen.results import ResultsFile, shown_status
 from batchgen.runner import Runner
+from batchgen.service import Service
 from batchgen.signals import Signals
 from batchgen.stopping import Stop, StopReason, Streak
 from batchgen.store import LocalStore, write_atomically
@@ -54,10 +56,9 @@ from batchgen.worklist import (
     failed_kinds,
 )
 
-if TYPE_CHECKING:  # aiohttp takes a quarter of a second to import
-    from batchgen.transport import AiohttpTransport
-
 SUMMARY_NAME = "summary.json"
+_LONG_TASKS = 256  # with fewer, starting a process takes longer than it saves
+_MANY_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +112,22 @@ class Session:
             if plan is None:
                 positions = Positions(ledger, self.selection.is_in_shard)
                 plan = self._check(positions)
+            lanes = Lanes(count, directory) if (count := self._lanes(plan)) else None
+            if lanes is not None:
+                stack.callback(lanes.end)
             store = LocalStore(directory, is_taken=lambda path: ledger.owner(path) is not None)
             stack.callback(store.close)
             store.prepare()
-            yield _Run(self, ledger, store, plan, positions.count, self._companions())
+            yield _Run(self, ledger, store, plan, positions.count, self._companions(), lanes)
+
+    def _lanes(self, plan: Plan) -> int:
+        """How many other processes send the requests: none where a few requests are all.
+
+        Stories are put into pictures by this process, which then has to have them.
+        """
+        job = self.manifest.job
+        is_long = plan.tasks >= _LONG_TASKS and job.limits.concurrency >= _MANY_AT_ONCE
+        return lanes_worth() if is_long and not job.extras.embed_metadata else 0
 
     def _companions(self) -> Companions | None:
         """What makes the files that go along with artifacts; None where the job wants none."""
@@ -156,6 +169,7 @@ class _Run:
     plan: Plan
     total: int
     companions: Companions | None
+    lanes: Lanes | None
 
     async def go(self, stop: Stop) -> Summary:
         """Carry out what is left; return how it ended."""
@@ -235,15 +249,9 @@ class _Run:
         progress = self.session.progress
         progress.start(name=job.name, total=self.plan.tasks)
         async with _service(job.provider, self.session.access) as (provider, access):
-            # aiohttp takes a quarter of a second to import: only what sends pays for it
-            from batchgen.account import preflight, service_of  # noqa: PLC0415  # see above
-            from batchgen.transport import AiohttpTransport  # noqa: PLC0415  # see above
-
-            service = service_of(provider, access, job.limits)
             in_flight = affordable(job.limits.concurrency, progress.say)
-            async with AiohttpTransport(
-                service, connections=in_flight, open_sink=self.store.open_sink
-            ) as transport:
+            service = service_of(provider, access, job.limits)
+            async with self._edge(service, in_flight) as (transport, store):
                 if tally.found_unknown:
                     await self._settle(transport, provider, tally)
                 if self.session.preflight:
@@ -255,16 +263,32 @@ class _Run:
                 with open_purse(job, self.session.clock, identity, doubt) as purse:
                     controls = self._controls(stop, purse, doubt, workers)
                     progress.explain_by(controls.holding)
-                    runner = self._runner(transport, results, controls, stop, tally)
+                    runner = self._runner(transport, store, results, controls, stop, tally)
                     listening = controls.listening if self.session.heed_signals else nullcontext
                     with listening():
                         await runner.run(
                             worklist, workers=workers, deadline_s=job.limits.deadline_s
                         )
 
-    async def _settle(
-        self, transport: "AiohttpTransport", provider: Provider, tally: RunTally
-    ) -> None:
+    @asynccontextmanager
+    async def _edge(
+        self, service: Service, in_flight: int
+    ) -> AsyncIterator[tuple[Transport, Store]]:
+        """What sends requests and keeps payloads: this process, or its lanes."""
+        if self.lanes is None:
+            # aiohttp takes a quarter of a second to import: only what sends pays for it
+            from batchgen.transport import AiohttpTransport  # noqa: PLC0415  # see above
+
+            async with AiohttpTransport(
+                service, connections=in_flight, open_sink=self.store.open_sink
+            ) as transport:
+                yield transport, self.store
+        else:
+            await self.lanes.open(service, connections=in_flight, orphans=self.store.orphans)
+            yield self.lanes, self.lanes
+            await self.lanes.close()
+
+    async def _settle(self, transport: Transport, provider: Provider, tally: RunTally) -> None:
         """Learn from the provider what became of unknown tasks, where it keeps a log of them."""
         from batchgen.settle import settle  # noqa: PLC0415  # with the transport
 
@@ -291,6 +315,7 @@ class _Run:
     def _runner(
         self,
         transport: Transport,
+        store: Store,
         results: ResultsFile,
         controls: Controls,
         stop: Stop,
@@ -301,7 +326,7 @@ class _Run:
         performer = Performer(
             dialect=Dialect(job),
             transport=transport,
-            store=self.store,
+            store=store,
             ledger=self.ledger,
             permits=Permits(controls.throttle, budget, stop, progress, tally),
             retry=job.retry,

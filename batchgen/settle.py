@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from batchgen.account import Unanswered, ask
 from batchgen.ledger import Ledger, Settlement
-from batchgen.transport import AiohttpTransport
+from batchgen.perform import Transport
 from batchgen.types import Json
 
 _PATH = "/v2/logs"
@@ -22,7 +22,7 @@ _EARLIER = timedelta(minutes=10)  # clocks differ
 _LONGEST = timedelta(days=92)  # as far back as the vendor looks
 
 
-async def settle(transport: AiohttpTransport, ledger: Ledger, now: datetime) -> tuple[int, str]:
+async def settle(transport: Transport, ledger: Ledger, now: datetime) -> tuple[int, str]:
     """Settle what the log tells of; return how many tasks, and why it told no more (or nothing).
 
     now: aware UTC.

@@ -1,8 +1,11 @@
-"""Holds a payload while it arrives: a small one in memory, a larger one in a temporary file."""
+"""Holds a payload while it arrives: a small one in memory, a larger one in a temporary file.
+
+Paths are plain texts: making a `Path` takes longer than what is done with it here.
+"""
 
 import hashlib
+import os
 from contextlib import suppress
-from pathlib import Path
 from typing import BinaryIO
 
 from batchgen.errors import unwritable
@@ -19,14 +22,15 @@ class Spool:
     has no file before it is published.
     """
 
-    def __init__(self, path: Path, *, memory_bytes: int = MEMORY_BYTES) -> None:
+    __slots__ = ("_file", "_hash", "_head", "_memory_bytes", "_path", "_size", "_small")
+
+    def __init__(self, path: str, *, memory_bytes: int = MEMORY_BYTES) -> None:
         self._path = path
         self._memory_bytes = memory_bytes
         self._small: list[bytes] = []
         self._size = 0
         self._file: BinaryIO | None = None
         self._head = b""
-        self._hash = hashlib.sha256()
 
     def write(self, data: bytes) -> None:
         """Append; raises StorageError when the disk is full."""
@@ -41,7 +45,7 @@ class Spool:
     def close(self) -> Spooled:
         """Everything is written; nothing is durable yet."""
         if self._file is None:
-            data = b"".join(self._small)
+            data = self._small[0] if len(self._small) == 1 else b"".join(self._small)
             return Spooled(self._path, self._size, "", data[:HEAD_BYTES], data)
         self._file.close()
         return Spooled(self._path, self._size, self._hash.hexdigest(), self._head)
@@ -52,14 +56,15 @@ class Spool:
         if self._file is not None:
             self._file.close()
             with suppress(OSError):
-                self._path.unlink()
+                os.unlink(self._path)
 
     def _spill(self) -> None:
         data = b"".join(self._small)
         self._small.clear()
         self._head = data[:HEAD_BYTES]
+        self._hash = hashlib.sha256()
         try:
-            self._file = self._path.open("xb", buffering=0)
+            self._file = open(self._path, "xb", buffering=0)  # noqa: SIM115  # `close` does
         except OSError as error:
             raise unwritable(self._path, error) from error
         self._append(self._file, data)

@@ -39,17 +39,26 @@ class LocalStore:
     """Artifacts below `root`; temporary files in `root/.batchgen/tmp`.
 
     is_taken: tells whether the ledger knows an artifact of another task or generation at a path.
+    orphans: device and number of files that crashed runs left at their paths, as `prepare` finds
+        them.
+    token: what the names of this store's temporary files begin with.
     """
 
-    def __init__(self, root: Path, *, is_taken: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        is_taken: Callable[[str], bool],
+        orphans: frozenset[tuple[int, int]] = frozenset(),
+    ) -> None:
         self._root = root
         self._temporary = root / ".batchgen" / "tmp"
         self._is_taken = is_taken
-        self._token = secrets.token_hex(4)  # names apart from those that earlier runs left
+        self.token = secrets.token_hex(4)  # names apart from those that earlier runs left
         self._numbers = count(1)
-        self._orphans: set[tuple[int, int]] = set()
-        self._unsettled: dict[str, Path] = {}
-        self._settled: deque[Path] = deque()
+        self._orphans = set(orphans)
+        self._unsettled: dict[str, str] = {}
+        self._settled: deque[str] = deque()
         self._publishing = Grouped(
             self._publish, name="store", threads=_FILE_THREADS, most=_MOST_AT_ONCE
         )
@@ -75,6 +84,11 @@ class LocalStore:
             raise unwritable(self._temporary, error) from error
         return swept
 
+    @property
+    def orphans(self) -> frozenset[tuple[int, int]]:
+        """Device and number of files that crashed runs left at their paths."""
+        return frozenset(self._orphans)
+
     def sweep(self) -> None:
         """Remove all temporary files, once a run has left nothing undone."""
         for leftover in self._temporary.iterdir():
@@ -88,13 +102,13 @@ class LocalStore:
 
     def open_sink(self) -> Spool:
         """What takes the bytes of a payload while they arrive."""
-        return Spool(self._temporary / f"{self._token}-{next(self._numbers)}.part")
+        return Spool(f"{self._temporary}/{self.token}-{next(self._numbers)}.part")
 
     def discard(self, spooled: Spooled) -> None:
         """Remove a payload that will not be published."""
         if spooled.data is None:
             with suppress(OSError):
-                spooled.path.unlink()
+                os.unlink(spooled.path)
 
     async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
         """Store a payload as number `n` of its task at `filename` (with `{n}` and `{ext}` open).
@@ -115,10 +129,10 @@ class LocalStore:
         sink.write(payload.data)
         return sink.close()
 
-    def settle(self, artifacts: Iterable[Artifact]) -> None:
-        """The ledger has these artifacts: their temporary names may go."""
-        for artifact in artifacts:
-            temporary = self._unsettled.pop(artifact.path, None)
+    def settle(self, paths: Iterable[str]) -> None:
+        """The ledger has the artifacts at these paths: their temporary names may go."""
+        for path in paths:
+            temporary = self._unsettled.pop(path, None)
             if temporary is not None:
                 self._settled.append(temporary)
 
@@ -135,9 +149,9 @@ class LocalStore:
     def _place(self, one: "_Publication") -> None:
         """Give a file its name below the root: the wanted one, or the next that is free."""
         for path in _names(self._with_folder(one.wanted)):
-            target = self._root / path
+            target = f"{self._root}/{path}"
             if self._is_orphan(target, path):
-                target.unlink()
+                os.unlink(target)
             try:
                 os.link(one.spooled.path, target)
             except FileExistsError:
@@ -147,7 +161,7 @@ class LocalStore:
                     raise
                 if os.path.lexists(target):
                     continue
-                one.spooled.path.rename(target)
+                os.rename(one.spooled.path, target)
             self._unsettled[path] = one.spooled.path
             one.path = path
             return
@@ -162,11 +176,11 @@ class LocalStore:
             return wanted.replace("/", "-")
         return wanted
 
-    def _is_orphan(self, target: Path, path: str) -> bool:
+    def _is_orphan(self, target: str, path: str) -> bool:
         if not self._orphans:
             return False
         try:
-            found = target.lstat()
+            found = os.lstat(target)
         except FileNotFoundError:
             return False
         return (found.st_dev, found.st_ino) in self._orphans and not self._is_taken(path)
@@ -178,9 +192,9 @@ class LocalStore:
             one.error = first.error
 
     def _unlink_settled(self) -> None:
-        with suppress(IndexError):  # another thread has taken the last one
-            while True:
-                self._settled.popleft().unlink(missing_ok=True)
+        while self._settled:
+            with suppress(IndexError, FileNotFoundError):  # another thread has taken the last one
+                os.unlink(self._settled.popleft())
 
 
 @dataclass(slots=True)
@@ -234,7 +248,7 @@ def _write(one: _Publication) -> None:
             os.posix_fadvise(one.handle, 0, 0, os.POSIX_FADV_DONTNEED)
     except OSError:
         os.close(one.handle)
-        spooled.path.unlink()  # on a full disk every block counts
+        os.unlink(spooled.path)  # on a full disk every block counts
         raise
     one.sha256 = hashlib.sha256(spooled.data).hexdigest()
     one.size = dimensions(io.BytesIO(spooled.data), one.media)

@@ -7,7 +7,6 @@ follows no redirect, the download session never has it and asks the guard before
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,15 +14,16 @@ from urllib.parse import urljoin
 
 import aiohttp
 import yarl
+from msgspec.structs import replace
 from multidict import CIMultiDict
 
 from batchgen import __version__
 from batchgen.encoding import body_of
 from batchgen.errors import UsageError
 from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url
-from batchgen.job import Timeouts
 from batchgen.pieces import Body, Helpers
 from batchgen.proxy import proxy_for
+from batchgen.service import Service
 from batchgen.stream import PayloadDecoder, PayloadError, PayloadSink
 from batchgen.types import FaultKind, HttpRequest, HttpResponse, NetworkFault, Reply, Spooled
 from batchgen.upload import Upload
@@ -35,37 +35,6 @@ _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ACCEPT = {"Accept": "application/json, audio/*;q=0.9"}
 _AGENT = {"User-Agent": f"batchgen/{__version__}"}
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """The provider as the transport sees it.
-
-    api_key: sent as a bearer token to this host only; never shown.
-    key_headers: headers that carry the idempotency key.
-    timeout_s: seconds for a whole exchange; timeouts: for its parts.
-    headers: of every request to this host; never shown.
-    secrets: what is cut out of this host's replies.
-    proxies: as `proxy_for` takes them, for this host and for downloads.
-    ca_file: certificates (PEM) that are trusted besides the system's.
-    """
-
-    base_url: str
-    api_key: str | None = field(repr=False)
-    key_headers: tuple[str, ...] = ()
-    timeout_s: float = 600.0
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
-    ca_file: Path | None = None
-
-    def url(self, path: str) -> str:
-        """The address of a path such as /v1/images/generations; the base may end in /v1 or not."""
-        base = self.base_url.rstrip("/")
-        for version in ("/v1", "/v2"):
-            base = base.removesuffix(version)
-        return base + path
 
 
 class AiohttpTransport:

@@ -1,11 +1,11 @@
 """The glossary as frozen values.
 
 Every value here is data: no I/O, no clocks. Unions are closed by `match` and `assert_never`.
-What is made for each of a million rows is a Struct: a frozen dataclass takes ten times as long.
+What is made for each row or request is a Struct: a frozen dataclass takes ten times as long.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -95,8 +95,7 @@ class Task(msgspec.Struct, frozen=True):
     inputs: Mapping[str, Input] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(msgspec.Struct, frozen=True):
     """What an endpoint wants sent: a path below the provider's host, and the body's fields.
 
     multipart: the body is a form, with files as they are; else it is JSON, with files as `data:`
@@ -109,8 +108,7 @@ class HttpRequest:
     multipart: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Spooled:
+class Spooled(msgspec.Struct, frozen=True):
     """A payload that has arrived whole: in memory if it is small, else in a temporary file.
 
     path: of the temporary file of the output directory, made when it is published if not before.
@@ -120,23 +118,21 @@ class Spooled:
     media_type: what the provider calls it, which counts where the bytes tell nothing.
     """
 
-    path: Path
+    path: str
     size_bytes: int
     sha256: str
     head: bytes
-    data: bytes | None = field(default=None, repr=False, compare=False)
+    data: bytes | None = None
     media_type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
+class Remote(msgspec.Struct, frozen=True):
     """A payload to be fetched; the URL's query string is never re-encoded."""
 
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(msgspec.Struct, frozen=True):
     """A payload made from the reply itself: a text, a vector. media_type: empty if bytes tell."""
 
     data: bytes
@@ -146,8 +142,7 @@ class Made:
 Payload: TypeAlias = Spooled | Remote | Made
 
 
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
+class HttpResponse(msgspec.Struct, frozen=True):
     """A reply whose large payloads were taken out while it arrived.
 
     headers: names in lower case.
@@ -171,8 +166,7 @@ class FaultKind(StrEnum):
     INPUT_FILE = "input_file"  # a file to be sent is gone, or is not the one that was looked at
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkFault:
+class NetworkFault(msgspec.Struct, frozen=True):
     """No complete reply. `sent` tells that the request may have reached the provider."""
 
     kind: FaultKind
@@ -183,8 +177,7 @@ class NetworkFault:
 Reply: TypeAlias = HttpResponse | NetworkFault
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(msgspec.Struct, frozen=True):
     """What a provider that charges by tokens counted: of the texts, of the pictures, drawn."""
 
     text_input: int
@@ -192,8 +185,7 @@ class Tokens:
     output: int
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """A usable reply: where the payloads are, and what the provider told about them."""
 
     payloads: tuple[Payload, ...]
@@ -203,8 +195,7 @@ class Finished:
     tokens: Tokens | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(msgspec.Struct, frozen=True):
     """The provider works on it: it is asked again under `remote_id`."""
 
     remote_id: str
@@ -222,8 +213,7 @@ class Polling:
     deadline_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Unusable:
+class Unusable(msgspec.Struct, frozen=True):
     """A 2xx reply without a result.
 
     kind: `bad_response`, `content_policy` or `remote_failed`.
@@ -255,8 +245,7 @@ class Verb(StrEnum):
     HALT = "halt"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What an attempt means, and why.
 
     kind: the word of the decision table (`rate_limited`, `auth`, ...); empty when accepted.
@@ -322,8 +311,7 @@ class RetrySettings:
     rules: tuple[Rule, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(msgspec.Struct, frozen=True):
     """A stored file; `path` is relative to the output directory, with forward slashes."""
 
     path: str
@@ -350,8 +338,7 @@ class Status(StrEnum):
     UNKNOWN = "unknown"  # sent, and no way to learn what came of it
 
 
-@dataclass(frozen=True, slots=True)
-class TaskError:
+class TaskError(msgspec.Struct, frozen=True):
     """Why a task did not succeed: our kind, the provider's code, a message for a person."""
 
     kind: str
@@ -359,8 +346,7 @@ class TaskError:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """The state of a task when its worker lets go of it.
 
     attempts: requests sent for this generation of the task, over all runs.
@@ -381,8 +367,7 @@ class Outcome:
     duration_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Prior:
+class Prior(msgspec.Struct, frozen=True):
     """What the ledger knew of a task before this run took it up.
 
     generation: counts deliberate generations of the task, from 1.
@@ -402,8 +387,7 @@ class Prior:
     parts: tuple[Outcome, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(msgspec.Struct, frozen=True):
     """A task that a run has to do something about; `prior` is None for a task never begun.
 
     generation: the generation to be made; the idempotency key follows from it.
@@ -414,8 +398,7 @@ class Work:
     prior: Prior | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """A task with its outcome, as the ledger holds it and the results manifest shows it."""
 
     task: Task

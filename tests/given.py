@@ -7,12 +7,12 @@ import itertools
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from batchgen.ledger import Ledger
 from batchgen.types import Artifact, Outcome, Spooled, Status, Task
@@ -83,7 +83,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 def spooled(path: Path, data: bytes) -> Spooled:
     """Bytes in a temporary file."""
     path.write_bytes(data)
-    return Spooled(path, len(data), hashlib.sha256(data).hexdigest(), data[:4096])
+    return Spooled(str(path), len(data), hashlib.sha256(data).hexdigest(), data[:4096])
 
 
 class FakeClock:

@@ -56,7 +56,7 @@ def test_a_provider_may_answer_at_another_path() -> None:
 def test_what_a_result_cost_is_told_or_follows_from_its_tokens(
     job: Job, model: str, headers: dict[str, str], cost: float | None
 ) -> None:
-    picture = Spooled(Path("1.part"), 99, "a" * 64, a_png())
+    picture = Spooled("1.part", 99, "a" * 64, a_png())
     body = {"data": [{"b64_json": "batchgen-payload:0"}], "usage": USAGE}
     response = HttpResponse(200, headers, json.dumps(body).encode(), (picture,))
     found = Dialect(job).parse(a_task(model=model), response)

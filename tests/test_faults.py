@@ -12,9 +12,10 @@ from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS
 from batchgen.job import Timeouts
 from batchgen.media import sniff
 from batchgen.retry import classify
+from batchgen.service import Service
 from batchgen.simulator import Simulator, SimulatorSettings
 from batchgen.store import LocalStore
-from batchgen.transport import AiohttpTransport, Service
+from batchgen.transport import AiohttpTransport
 from batchgen.types import (
     Decision,
     Finished,

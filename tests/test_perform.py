@@ -1,13 +1,14 @@
 """The straight path of one task, with what surrounds it faked and the decisions real."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from batchgen.dialect import Dialect
 from batchgen.job import PROVIDERS, Job
@@ -37,9 +38,9 @@ from batchgen.types import (
 from tests.given import NOW, FakeClock, a_png, a_task
 
 JOB = Job("j", PROVIDERS["aimlapi"], Path("out"))
-IMAGE = Spooled(Path("1.part"), 99, "a" * 64, a_png())
-SPARE = Spooled(Path("2.part"), 98, "b" * 64, a_png())
-TEXT = Spooled(Path("3.part"), 5, "c" * 64, b"<html>not found</html>")
+IMAGE = Spooled("1.part", 99, "a" * 64, a_png())
+SPARE = Spooled("2.part", 98, "b" * 64, a_png())
+TEXT = Spooled("3.part", 5, "c" * 64, b"<html>not found</html>")
 VIDEO_PATH = "/v2/video/generations"
 HEADERS = {"x-request-id": "req-7"}
 B64 = b'{"data": [{"b64_json": "batchgen-payload:0", "revised_prompt": "A red fox"}]}'
@@ -97,8 +98,8 @@ class World:
         self.paths.append(filename)
         return Artifact(f"{n}.png", payload.size_bytes, payload.sha256, "image/png", 64, 32)
 
-    def settle(self, artifacts: Iterable[Artifact]) -> None:
-        raise NotImplementedError(artifacts)
+    def settle(self, paths: Iterable[str]) -> None:
+        raise NotImplementedError(paths)
 
     def discard(self, spooled: Spooled) -> None:
         self.discarded.append(spooled)
@@ -542,7 +543,7 @@ async def test_a_doubt_about_the_first_request_is_settled_by_its_result() -> Non
 # Tasks that the provider works on.
 
 VIDEO = a_task(endpoint="video", model="veo2", params={})
-VIDEO_FILE = Spooled(Path("1.part"), 99, "a" * 64, b"\0\0\0\x18ftypmp42\0\0\0\0")
+VIDEO_FILE = Spooled("1.part", 99, "a" * 64, b"\0\0\0\x18ftypmp42\0\0\0\0")
 SUBMITTED = b'{"id": "id:7", "status": "queued"}'
 GENERATING = b'{"id": "id:7", "status": "generating"}'
 COMPLETED = b'{"id": "id:7", "status": "completed", "video": {"url": "https://cdn/v.mp4"}}'

@@ -41,7 +41,7 @@ from batchgen.types import (
 )
 from tests.given import NOW, FakeClock, a_ledger, a_png, a_task, settle, succeeded, until
 
-IMAGE = Spooled(Path("1.part"), 99, "a" * 64, a_png())
+IMAGE = Spooled("1.part", 99, "a" * 64, a_png())
 GOOD = HttpResponse(200, {}, b'{"data": [{"b64_json": "batchgen-payload:0"}]}', (IMAGE,))
 BAD = HttpResponse(400, {}, b'{"error": {"message": "no such size"}}')
 
@@ -79,7 +79,7 @@ class Provider:
         assert isinstance(payload, Spooled)
         return Artifact(filename, payload.size_bytes, payload.sha256, f"image/{n}", 64, 32)
 
-    def settle(self, artifacts: Iterable[Artifact]) -> None:
+    def settle(self, paths: Iterable[str]) -> None:
         """Nothing was written."""
 
     def discard(self, spooled: Spooled) -> None:

@@ -64,7 +64,7 @@ async def test_an_artifact_is_told_as_it_stands_on_disk(
     assert artifact.size_bytes == len(data)
     assert artifact.sha256 == hashlib.sha256(data).hexdigest()
     assert (artifact.media_type, artifact.width, artifact.height) == ("image/png", 64, 32)
-    store.settle([artifact])
+    store.settle([artifact.path])
     store.close()
     assert temporary(tmp_path) == []
 
@@ -74,7 +74,7 @@ def test_what_passes_through_a_spool_is_measured_hashed_and_remembered(
     tmp_path_factory: pytest.TempPathFactory, parts: list[bytes]
 ) -> None:
     path = tmp_path_factory.mktemp("spool") / "1.part"
-    spool = Spool(path, memory_bytes=5000)
+    spool = Spool(str(path), memory_bytes=5000)
     for part in parts:
         spool.write(part)
     found = spool.close()
@@ -86,7 +86,7 @@ def test_what_passes_through_a_spool_is_measured_hashed_and_remembered(
         assert found.data == whole
         assert not path.exists()
     else:
-        assert found.path.read_bytes() == whole
+        assert path.read_bytes() == whole
         assert found.sha256 == hashlib.sha256(whole).hexdigest()
 
 
@@ -107,7 +107,7 @@ async def test_the_file_is_durable_before_its_name_and_the_name_before_it_counts
     await store.publish(payload, "a/b/{n}.{ext}", 1)
 
     assert steps == [
-        f"{payload.path.relative_to(tmp_path)} []",
+        f"{Path(payload.path).relative_to(tmp_path)} []",
         ". []",  # the new folder `a`
         "a []",
         "a/b ['a/b/1.png']",
@@ -145,7 +145,7 @@ async def test_a_stop_between_any_two_steps_leaves_a_temporary_file_or_an_orphan
         else:
             assert step == 5  # it has five steps
 
-    assert temporary(tmp_path) == [payload.path]
+    assert temporary(tmp_path) == [Path(payload.path)]
     assert visible(tmp_path) in (set(), {"a/1.png"})
 
     later = LocalStore(tmp_path, is_taken=lambda _: False)
@@ -292,7 +292,7 @@ async def test_of_payloads_published_together_one_that_fails_leaves_the_others_a
     store: LocalStore, tmp_path: Path
 ) -> None:
     payloads = [sink_of(store, LARGE) for _ in range(20)]
-    payloads[7].path.unlink()
+    Path(payloads[7].path).unlink()
 
     artifacts = await asyncio.gather(
         *(store.publish(one, f"{n}.{{ext}}", 1) for n, one in enumerate(payloads)),
@@ -381,6 +381,6 @@ async def test_a_payload_that_vanished_is_a_storage_error(
     store: LocalStore, tmp_path: Path
 ) -> None:
     payload = spooled(tmp_path / "x.part", PNG)
-    payload.path.unlink()
+    Path(payload.path).unlink()
     with pytest.raises(StorageError, match=r"x\.part"):
         await store.publish(payload, "fox.{ext}", 1)

@@ -5,7 +5,6 @@ import random
 import re
 import tracemalloc
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +31,7 @@ class MemorySink:
     def close(self) -> Spooled:
         self.is_closed = True
         digest = hashlib.sha256(self.data).hexdigest()
-        return Spooled(Path("memory"), len(self.data), digest, bytes(self.data[:4096]))
+        return Spooled("memory", len(self.data), digest, bytes(self.data[:4096]))
 
     def discard(self) -> None:
         self.is_discarded = True

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from batchgen.job import Timeouts
+from batchgen.service import Service
 from batchgen.store import LocalStore
-from batchgen.transport import AiohttpTransport, Service
+from batchgen.transport import AiohttpTransport
 from batchgen.types import FaultKind, HttpRequest, NetworkFault, Reply
 
 REQUEST = HttpRequest("POST", "/v1/images/generations", {"model": "m"})

@@ -15,8 +15,9 @@ import pytest
 from aiohttp import web
 
 from batchgen.errors import UsageError
+from batchgen.service import Service
 from batchgen.store import LocalStore
-from batchgen.transport import AiohttpTransport, Service
+from batchgen.transport import AiohttpTransport
 from batchgen.types import FaultKind, HttpRequest, HttpResponse, LocalFile, NetworkFault, Spooled
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -88,7 +89,7 @@ async def test_a_sound_for_a_reply_is_its_only_payload(store: LocalStore) -> Non
     assert isinstance(reply, HttpResponse)
     (payload,) = reply.payloads
     assert (reply.body, payload.size_bytes, payload.media_type) == (b"", len(sound), "audio/wav")
-    assert payload.path.read_bytes() == sound
+    assert Path(payload.path).read_bytes() == sound
 
 
 @pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/", "/v2"])
@@ -108,7 +109,7 @@ async def test_base64_goes_to_a_file_and_the_rest_to_the_parser(store: LocalStor
 
     assert isinstance(reply, HttpResponse)
     assert json.loads(reply.body) == {"data": [{"b64_json": "batchgen-payload:0"}]}
-    assert reply.payloads[0].path.read_bytes() == PICTURE
+    assert Path(reply.payloads[0].path).read_bytes() == PICTURE
 
 
 async def test_a_reply_that_breaks_off_leaves_no_file(store: LocalStore, tmp_path: Path) -> None:
@@ -192,7 +193,7 @@ async def test_a_file_is_fetched_without_the_key_and_with_its_query_as_it_came(
     assert isinstance(reply, HttpResponse)
     payload = reply.payloads[0]
     assert isinstance(payload, Spooled)
-    assert payload.path.read_bytes() == PICTURE
+    assert Path(payload.path).read_bytes() == PICTURE
     assert seen == {
         "path": "/a%2Fb.png?sig=a%2Bb%3D&se=2026-01-01T00%3A00",
         "authorization": "",

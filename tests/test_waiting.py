@@ -17,7 +17,7 @@ from tests.given import FakeClock, a_ledger, a_task, settle, until
 from tests.test_runner import Job
 
 WORK_S = 40.0
-FILE = Spooled(Path("1.part"), 99, "a" * 64, b"\0\0\0\x18ftypmp42\0\0\0\0")
+FILE = Spooled("1.part", 99, "a" * 64, b"\0\0\0\x18ftypmp42\0\0\0\0")
 
 
 @dataclass

@@ -5,8 +5,9 @@ Deepgram's, AssemblyAI's or OpenAI's own (https://docs.aimlapi.com, "Speech-to-t
 """
 
 import json
-from dataclasses import replace
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from batchgen.endpoints import remote
 from batchgen.endpoints.replies import Object

@@ -2,11 +2,11 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from itertools import groupby, takewhile
 
 import msgspec
+from msgspec.structs import replace
 
 from batchgen.ledger import sql
 from batchgen.ledger.writer import Statement

@@ -28,7 +28,7 @@ from tests.given import a_task
 SAMPLES = Path(__file__).parents[1] / "samples"
 FAMILIES = sorted(ENDPOINTS.keys() - {"images", "edits"})
 CASES = sorted(path.parent for name in FAMILIES for path in SAMPLES.glob(f"{name}/*/response.json"))
-PNG = Spooled(Path("1.part"), 9, "", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n")
+PNG = Spooled("1.part", 9, "", b"\x89PNG\r\n\x1a\n", b"\x89PNG\r\n\x1a\n")
 
 
 def parsed(family: str, kind: str, response: HttpResponse) -> Finished | Pending | Unusable:

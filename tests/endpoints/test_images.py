@@ -33,7 +33,7 @@ URL = "https://cdn.example.test/a.png"
 
 def spooled(content: bytes, index: int = 0) -> Spooled:
     digest = sha256(content).hexdigest()
-    return Spooled(Path(f"{index}.part"), len(content), digest, content[:4096])
+    return Spooled(f"{index}.part", len(content), digest, content[:4096])
 
 
 def taken_out(value: Json, payloads: list[Spooled]) -> Json:

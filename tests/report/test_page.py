@@ -7,6 +7,8 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+from msgspec import structs
+
 from batchgen.report.data import Collector, Heading
 from batchgen.report.page import render
 from tests.given import NOW
@@ -39,8 +41,10 @@ def _page(heading: Heading = _HEADING) -> str:
     record = a_record(0, prompt=HOSTILE, id=HOSTILE, model=HOSTILE, file=HOSTILE)
     error = record.outcome.error
     assert error is not None
-    failed = replace(record.outcome, error=replace(error, kind=HOSTILE, message=HOSTILE))
-    collector.add(replace(record, outcome=failed), [])
+    failed = structs.replace(
+        record.outcome, error=structs.replace(error, kind=HOSTILE, message=HOSTILE)
+    )
+    collector.add(structs.replace(record, outcome=failed), [])
     return b"".join(render(heading, collector)).decode()
 
 

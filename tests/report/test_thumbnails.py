@@ -1,10 +1,10 @@
 """Thumbnails and the contact sheet."""
 
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
 from batchgen.errors import StorageError

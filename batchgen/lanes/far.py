@@ -1,0 +1,134 @@
+"""A lane at work: `python -m batchgen.lanes FD` does what comes over the socket FD.
+
+It decides nothing, and ends with the process that started it: the socket closes, whatever befell
+the other end. What it was about then is left as a crash leaves it.
+"""
+
+import asyncio
+import gc
+import os
+import socket
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from msgspec.structs import replace
+
+from batchgen.descriptors import affordable
+from batchgen.directory import ledger_path
+from batchgen.errors import BatchgenError
+from batchgen.lanes.wire import Message, Wire
+from batchgen.ledger import Ledger
+from batchgen.service import Service
+from batchgen.store import LocalStore
+from batchgen.transport import AiohttpTransport
+from batchgen.types import Artifact, HttpRequest, HttpResponse, Made, Reply, Spooled
+
+
+async def serve(descriptor: int) -> None:
+    """Do what is asked for until the socket closes."""
+    gc.freeze()
+    loop = asyncio.get_running_loop()
+    lane = _Lane()
+    wire = Wire(lambda message: lane.hear(wire, message), _end)
+    await loop.create_unix_connection(lambda: wire, sock=socket.socket(fileno=descriptor))
+    await loop.create_future()
+
+
+def _end() -> NoReturn:
+    os._exit(0)  # nobody waits for threads, connections and files any more
+
+
+@dataclass(frozen=True, slots=True)
+class _Doing:
+    """What a lane has once it knows of the run; held: payloads by their path."""
+
+    transport: AiohttpTransport
+    store: LocalStore
+    held: dict[str, Spooled] = field(default_factory=dict)
+
+    async def send(self, request: HttpRequest, idempotency_key: str) -> Reply:
+        """Send a request once."""
+        return self._kept(await self.transport.send(request, idempotency_key))
+
+    async def fetch(self, url: str) -> Reply:
+        """Get a payload by its URL."""
+        return self._kept(await self.transport.fetch(url))
+
+    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
+        """Store a payload that has arrived, or that was made from a reply."""
+        held = self.held.pop(payload.path) if isinstance(payload, Spooled) else payload
+        return await self.store.publish(held, filename, n)
+
+    def discard(self, path: str) -> None:
+        """Remove a payload that will not be published."""
+        self.store.discard(self.held.pop(path))
+
+    def settle(self, *paths: str) -> None:
+        """The ledger has the artifacts at these paths."""
+        self.store.settle(paths)
+
+    async def close(self) -> None:
+        """Wait for what is being written, and let go of the connections."""
+        await self.transport.__aexit__(None, None, None)
+        await asyncio.to_thread(self.store.close)
+
+    def _kept(self, reply: Reply) -> Reply:
+        """A reply as it is told: the bytes of its payloads stay here."""
+        if not isinstance(reply, HttpResponse) or not reply.payloads:
+            return reply
+        self.held.update((spooled.path, spooled) for spooled in reply.payloads)
+        return replace(reply, payloads=tuple(replace(one, data=None) for one in reply.payloads))
+
+
+class _Lane:
+    """Hears orders: the first opens the run, and each is answered under its number."""
+
+    def __init__(self) -> None:
+        self._doing: _Doing | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def hear(self, wire: Wire, message: Message) -> None:
+        """Begin what a message asks for."""
+        number, what, *values = message
+        if number is None:  # what nobody waits for
+            getattr(self._doing, what)(*values)
+            return
+        task = asyncio.get_running_loop().create_task(self._answer(wire, number, what, values))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, wire: Wire, number: int, what: str, values: list[Any]) -> None:
+        try:
+            do = self._open if self._doing is None else getattr(self._doing, what)
+            result = await do(*values)
+        except BatchgenError as error:
+            wire.tell((number, None, error))
+        except Exception:  # noqa: BLE001  # a bug: it ends the run, with where it was
+            wire.tell((number, None, RuntimeError(f"in a lane:\n{traceback.format_exc()}")))
+        else:
+            wire.tell((number, result, None))
+
+    async def _open(
+        self, service: Service, connections: int, folder: str, orphans: frozenset[tuple[int, int]]
+    ) -> str:
+        """Make ready for a run; the answer is what its temporary files' names begin with."""
+        root = Path(folder)
+        store = LocalStore(root, is_taken=_Owners(root).is_taken, orphans=orphans)
+        affordable(connections, lambda _: None)  # the main process has told it
+        transport = AiohttpTransport(service, connections=connections, open_sink=store.open_sink)
+        self._doing = _Doing(await transport.__aenter__(), store)
+        return store.token
+
+
+@dataclass(slots=True)
+class _Owners:
+    """Looks into the ledger for who owns a path, which only orphans of a crash make necessary."""
+
+    root: Path
+
+    def is_taken(self, path: str) -> bool:
+        """Whether the ledger knows an artifact at this path."""
+        with Ledger(ledger_path(self.root), create=False) as ledger:
+            return ledger.owner(path) is not None

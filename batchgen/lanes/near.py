@@ -1,0 +1,194 @@
+"""The main process's end of its lanes: what a run takes for its transport and its store."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable
+from itertools import count
+from pathlib import Path
+from typing import Any, cast
+
+from batchgen.errors import StorageError
+from batchgen.lanes.wire import Message, Wire
+from batchgen.service import Service
+from batchgen.types import Artifact, HttpRequest, Made, Reply, Spooled
+
+_SWITCH = "BATCHGEN_LANES"
+_MOST = 2  # more were never faster than what the main process could tell them
+_NOT_FOR_LANES = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
+
+def lanes_worth() -> int:
+    """How many lanes pay on this machine: none on one core, or where there are no socket pairs.
+
+    The environment variable BATCHGEN_LANES overrides it.
+    """
+    told = os.environ.get(_SWITCH, "")
+    if told.isdecimal():
+        return int(told)
+    if sys.platform == "win32":
+        return 0
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return min(_MOST, cores) if cores > 1 else 0
+
+
+class _Lane:
+    """One process, its socket, and the answers that are waited for."""
+
+    def __init__(self) -> None:
+        self._socket, far = socket.socketpair()
+        with far:
+            self._process = _started(far.fileno())
+        self._numbers = count()
+        self._awaited: dict[int, asyncio.Future[Any]] = {}
+        self._wire: Wire | None = None
+        self.token = ""
+
+    @property
+    def load(self) -> int:
+        """How many answers are waited for."""
+        return len(self._awaited)
+
+    async def open(self, *values: object) -> None:
+        """Have it make ready for a run."""
+        wire = self._wire = Wire(self._hear, self._lost)
+        await asyncio.get_running_loop().create_unix_connection(lambda: wire, sock=self._socket)
+        self.token = str(await self.ask("open", *values))
+
+    def ask(self, what: str, *values: object) -> "asyncio.Future[Any]":
+        """What the lane answers. Raises what the work for it raised."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._wire is None:
+            answer.set_exception(self._ended())
+            return answer
+        number = next(self._numbers)
+        self._awaited[number] = answer
+        self._wire.tell((number, what, *values))
+        return answer
+
+    def tell(self, what: str, *values: object) -> None:
+        """Say what needs no answer."""
+        if self._wire is not None:
+            self._wire.tell((None, what, *values))
+
+    async def close(self) -> None:
+        """Have it finish what it writes, and end it."""
+        if self._wire is not None:
+            await self.ask("close")
+        self.end()
+
+    def end(self) -> None:
+        """End it at once; harmless when repeated."""
+        if self._wire is not None:
+            self._wire.close()
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _hear(self, message: Message) -> None:
+        number, result, error = message
+        answer = self._awaited.pop(number)
+        if answer.done():  # whoever waited was cancelled
+            return
+        if error is None:
+            answer.set_result(result)
+        else:
+            answer.set_exception(error)
+
+    def _lost(self) -> None:
+        self._wire = None
+        awaited, self._awaited = self._awaited, {}
+        for answer in awaited.values():
+            if not answer.done():
+                answer.set_exception(self._ended())
+
+    def _ended(self) -> StorageError:
+        return StorageError(
+            f"the process {self._process.pid} that sent requests has ended: look at its last words"
+            " and at the machine's memory, then run the same command again to go on"
+        )
+
+
+def _started(descriptor: int) -> "subprocess.Popen[bytes]":
+    """A lane's process, born deaf to the signals that are the main process's to hear."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_LANES)
+    try:
+        return subprocess.Popen(  # noqa: S603  # this program itself
+            [sys.executable, "-m", "batchgen.lanes", str(descriptor)],
+            pass_fds=(descriptor,),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Lanes:
+    """A run's transport and store, where other processes do the work."""
+
+    def __init__(self, number: int, root: Path) -> None:
+        """Start so many processes for an output directory; they load what they need meanwhile."""
+        self._root = str(root.absolute())
+        self._lanes = [_Lane() for _ in range(number)]
+        self._owners: dict[str, _Lane] = {}  # by what names of their temporary files begin with
+        self._unsettled: dict[str, _Lane] = {}
+
+    async def open(
+        self,
+        service: Service,
+        *,
+        connections: int,
+        orphans: frozenset[tuple[int, int]],
+    ) -> None:
+        """Make ready for a run. orphans: files of crashed runs that may be taken over."""
+        values = (service, connections, self._root, orphans)
+        await asyncio.gather(*(lane.open(*values) for lane in self._lanes))
+        self._owners = {lane.token: lane for lane in self._lanes}
+
+    async def close(self) -> None:
+        """Have all of them finish what they write, and end them."""
+        await asyncio.gather(*(lane.close() for lane in self._lanes))
+
+    def end(self) -> None:
+        """End them at once; harmless when repeated."""
+        for lane in self._lanes:
+            lane.end()
+
+    async def send(self, request: HttpRequest, idempotency_key: str) -> Reply:
+        """Send a request once; an empty key is not sent."""
+        return cast("Reply", await self._idlest().ask("send", request, idempotency_key))
+
+    async def fetch(self, url: str) -> Reply:
+        """Get a payload by its URL; a good reply has it as its only payload."""
+        return cast("Reply", await self._idlest().ask("fetch", url))
+
+    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
+        """Store a payload as number `n` of its task at `filename`; see `LocalStore.publish`."""
+        lane = self._owner(payload) if isinstance(payload, Spooled) else self._idlest()
+        artifact: Artifact = await lane.ask("publish", payload, filename, n)
+        self._unsettled[artifact.path] = lane
+        return artifact
+
+    def settle(self, paths: Iterable[str]) -> None:
+        """The ledger has the artifacts at these paths: their temporary names may go."""
+        for path in paths:
+            if (lane := self._unsettled.pop(path, None)) is not None:
+                lane.tell("settle", path)
+
+    def discard(self, spooled: Spooled) -> None:
+        """Remove a payload that will not be published."""
+        self._owner(spooled).tell("discard", spooled.path)
+
+    def _idlest(self) -> _Lane:
+        return min(self._lanes, key=_load)
+
+    def _owner(self, spooled: Spooled) -> _Lane:
+        return self._owners[spooled.path.rpartition("/")[2].partition("-")[0]]
+
+
+def _load(lane: _Lane) -> int:
+    return lane.load

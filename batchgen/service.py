@@ -1,0 +1,38 @@
+"""The provider as whoever sends requests to it sees it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batchgen.job import Timeouts
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Where requests go, with what, and how long they are waited for.
+
+    api_key: sent as a bearer token to this host only; never shown.
+    key_headers: headers that carry the idempotency key.
+    timeout_s: seconds for a whole exchange; timeouts: for its parts.
+    headers: of every request to this host; never shown.
+    secrets: what is cut out of this host's replies.
+    proxies: as `proxy_for` takes them, for this host and for downloads.
+    ca_file: certificates (PEM) that are trusted besides the system's.
+    """
+
+    base_url: str
+    api_key: str | None = field(repr=False)
+    key_headers: tuple[str, ...] = ()
+    timeout_s: float = 600.0
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca_file: Path | None = None
+
+    def url(self, path: str) -> str:
+        """The address of a path such as /v1/images/generations; the base may end in /v1 or not."""
+        base = self.base_url.rstrip("/")
+        for version in ("/v1", "/v2"):
+            base = base.removesuffix(version)
+        return base + path
