@@ -1,5 +1,7 @@
 """How a job's requests are put to its provider, and what its replies cost."""
 
+from collections.abc import Mapping
+
 from msgspec import structs
 
 from batchgen import catalog
@@ -9,6 +11,7 @@ from batchgen.types import (
     Finished,
     HttpRequest,
     HttpResponse,
+    Json,
     Pending,
     Polling,
     Task,
@@ -33,11 +36,18 @@ class Dialect:
         model = self._model(task)
         whole = model is None or not self._splits
         parts = (task.params,) if whole or model is None else model.split(task.params)
-        build = ENDPOINTS[task.endpoint].build_request
-        path = self._path(task)
+        return tuple(self._request(task, params, model) for params in parts)
+
+    def _request(
+        self, task: Task, params: Mapping[str, Json], model: catalog.Model | None
+    ) -> HttpRequest:
+        part = task if params is task.params else structs.replace(task, params=params)
         words = (model.prompt.name,) if model and model.prompt else ()
-        requests = (build(structs.replace(task, params=params), *words) for params in parts)
-        return tuple(structs.replace(one, path=path) if path else one for one in requests)
+        request = ENDPOINTS[task.endpoint].build_request(part, *words)
+        path = self._path(task)
+        if path is None or path == request.path:
+            return request
+        return structs.replace(request, path=path)
 
     def parse(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
         """Read a 2xx reply to one of them; tokens become money where their price is known."""

@@ -9,10 +9,11 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+_Order: TypeAlias = tuple[T, "asyncio.Future[R]", asyncio.AbstractEventLoop]
 
 
 class Grouped(Generic[T, R]):
@@ -43,9 +44,10 @@ class Grouped(Generic[T, R]):
 
     async def result_of(self, order: T) -> R:
         """Have an order carried out. Whoever is cancelled here does not undo it."""
-        waiting = _Order[T, R](order, asyncio.get_running_loop())
-        self._queue.put(waiting)
-        return await waiting.future
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[R] = loop.create_future()
+        self._queue.put((order, result, loop))
+        return await result
 
     def close(self) -> None:
         """Carry out what waits and end the threads; harmless when repeated."""
@@ -77,32 +79,23 @@ class Grouped(Generic[T, R]):
 
     def _results(self, group: "list[_Order[T, R]]") -> Sequence[R | BaseException]:
         try:
-            return self._carry_out([order.what for order in group])
+            return self._carry_out([what for what, _, _ in group])
         except BaseException as error:  # noqa: BLE001  # a dead thread would leave all waiting
             return [error] * len(group)
 
 
-class _Order(Generic[T, R]):
-    __slots__ = ("future", "loop", "what")
-
-    def __init__(self, what: T, loop: asyncio.AbstractEventLoop) -> None:
-        self.what = what
-        self.loop = loop
-        self.future: asyncio.Future[R] = loop.create_future()
-
-
 def _tell(group: "list[_Order[T, R]]", results: Sequence[R | BaseException]) -> None:
     told = list(zip(group, results, strict=True))
-    for loop in {order.loop for order in group}:
+    for loop in {loop for _, _, loop in group}:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any longer
-            loop.call_soon_threadsafe(_wake, [one for one in told if one[0].loop is loop])
+            loop.call_soon_threadsafe(_wake, [one for one in told if one[0][2] is loop])
 
 
 def _wake(told: "list[tuple[_Order[T, R], R | BaseException]]") -> None:
-    for order, result in told:
-        if order.future.done():  # its task was cancelled; what was done stands all the same
+    for (_, future, _), result in told:
+        if future.done():  # its task was cancelled; what was done stands all the same
             continue
         if isinstance(result, BaseException):
-            order.future.set_exception(result)
+            future.set_exception(result)
         else:
-            order.future.set_result(result)
+            future.set_result(result)

@@ -20,7 +20,7 @@ import msgspec
 from batchgen.errors import Exit, StorageError, UsageError
 from batchgen.ledger import Ledger
 from batchgen.ledger.union import Ours, TheirArtifact, Theirs, Union
-from batchgen.results import ResultsFile, shown_status
+from batchgen.results import ResultsFile, shown_status, stored_line
 from batchgen.store import fsync_folder, make_folder, write_atomically
 from batchgen.summary import Ending, FailureGroups, JobCounts, RunCounts, Spend, Summary
 from batchgen.types import Status
@@ -167,7 +167,7 @@ def write_results(out: Path, command: tuple[str, ...], *, now: datetime, exit_co
     with Ledger(_ledger(out)) as ledger:
         total = sum(ledger.totals().counts.values())
         ledger.begin_run(pid=os.getpid(), total=total, now=now)
-        ResultsFile(out).rewrite(ledger.records())
+        ResultsFile(out).rewrite(map(stored_line, ledger.stored()))
         told = _summary(ledger, out, command, now).to_json() | {"exit_code": exit_code}
         encoded = msgspec.json.format(msgspec.json.encode(told), indent=2)
         write_atomically(out / "summary.json", encoded + b"\n")

@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -26,12 +27,17 @@ COLUMNS = (
 
 _TOGETHER_S = 0.05  # a write for each line would be a tenth of what a small image costs
 
-_encode = msgspec.json.encode
+_MILLISECOND_END = len("2026-01-31T12:00:00.000")
+_MICROSECOND_END = _MILLISECOND_END + 3
+_MICROSECOND_STAMP = _MICROSECOND_END + len("+00:00")
+
+_encode = msgspec.json.Encoder().encode
 _SHOWN = {  # on the way in the ledger, `pending` or `unknown` for a person
     Status.SENT: Status.UNKNOWN,
     Status.SUBMITTED: Status.PENDING,
     Status.RECEIVED: Status.PENDING,
 }
+_SHOWN_WORDS = {str(status): str(shown) for status, shown in _SHOWN.items()}
 
 
 class ResultsFile:
@@ -72,13 +78,13 @@ class ResultsFile:
         self._waiting.clear()
         self._written_at = self._monotonic()
 
-    def rewrite(self, records: Iterable[Record]) -> None:
+    def rewrite(self, lines: Iterable[bytes]) -> None:
         """Put all lines in order, atomically."""
         self.close()
         temporary = self._path.parent / ".batchgen" / f"{FILE_NAME}.part"
         try:
             with temporary.open("wb") as file:
-                write_jsonl(records, file)
+                file.writelines(lines)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.rename(self._path)
@@ -93,6 +99,77 @@ class ResultsFile:
             self.flush()
         self._waiting.clear()
         self._file.close()
+
+    def mark(self) -> str:
+        """What tells whether the file is still the one that was written."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return ""
+        return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    """The keys of a line in their order; what is JSON in the ledger stays as it is."""
+
+    schema: int
+    id: str
+    key: str
+    line: int
+    status: str
+    model: str
+    prompt: str
+    params: msgspec.Raw
+    vars: msgspec.Raw
+    artifacts: list[dict[str, Json]]
+    attempts: int
+    http_status: int | None
+    error: dict[str, Json] | None
+    revised_prompt: str | None
+    request_id: str | None
+    cost_usd: float | None
+    started_at: str | None
+    finished_at: str | None
+    duration_s: float | None
+
+
+def stored_line(rows: Sequence[sqlite3.Row]) -> bytes:
+    """The line of a task from its rows in the ledger, one an artifact: as `line_of` has it.
+
+    A million lines are written in a third of the time that it takes by way of records.
+    """
+    row = rows[0]
+    error: dict[str, Json] | None = None
+    if row["error_kind"] is not None:
+        told = row["error_kind"], row["error_code"], row["error_message"]
+        error = dict(zip(("kind", "code", "message"), told, strict=True))
+    line = _Stored(
+        SCHEMA, row["id"], row["key"], row["line"], _SHOWN_WORDS.get(row["status"], row["status"]),
+        row["model"], row["prompt"], msgspec.Raw(row["params"]), msgspec.Raw(row["vars"]),
+        [] if row["path"] is None else [_stored_artifact(one) for one in rows],
+        row["attempts"], row["http_status"], error, row["revised_prompt"], row["request_id"],
+        row["cost_usd"], _shorter(row["started_at"]), _shorter(row["finished_at"]),
+        row["duration_s"],
+    )  # fmt: skip
+    return _encode(line) + b"\n"
+
+
+def _stored_artifact(row: sqlite3.Row) -> dict[str, Json]:
+    return {
+        "path": row["path"],
+        "bytes": row["size_bytes"],
+        "sha256": row["sha256"],
+        "media_type": row["media_type"],
+        "width": row["width"],
+        "height": row["height"],
+    }
+
+
+def _shorter(stamp: str | None) -> str | None:
+    """The ledger's moment to the millisecond."""
+    if stamp is None or len(stamp) != _MICROSECOND_STAMP:
+        return None if stamp is None else _stamp(datetime.fromisoformat(stamp))
+    return stamp[:_MILLISECOND_END] + stamp[_MICROSECOND_END:]
 
 
 def line_of(record: Record) -> dict[str, Json]:
@@ -131,7 +208,12 @@ def shown_status(status: Status) -> Status:
 
 def write_jsonl(records: Iterable[Record], file: BinaryIO) -> None:
     """Write a line a task."""
-    file.writelines(_encode(line_of(record)) + b"\n" for record in records)
+    file.writelines(jsonl_lines(records))
+
+
+def jsonl_lines(records: Iterable[Record]) -> Iterator[bytes]:
+    """The lines of the results manifest."""
+    return (_encode(line_of(record)) + b"\n" for record in records)
 
 
 def write_csv(records: Iterable[Record], file: TextIO, variables: Sequence[str] = ()) -> None:

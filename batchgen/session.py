@@ -37,7 +37,7 @@ from batchgen.permits import Permits, RunTally
 from batchgen.plan import Manifest, Plan, check
 from batchgen.prices import Prices
 from batchgen.progress import Progress
-from batchgen.results import ResultsFile, shown_status
+from batchgen.results import ResultsFile, shown_status, stored_line
 from batchgen.runner import Runner
 from batchgen.service import Service
 from batchgen.signals import Signals
@@ -59,6 +59,7 @@ from batchgen.worklist import (
 SUMMARY_NAME = "summary.json"
 _LONG_TASKS = 256  # with fewer, starting a process takes longer than it saves
 _MANY_AT_ONCE = 8
+_RESULTS = "results"  # what the ledger remembers of the results manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +113,14 @@ class Session:
             if plan is None:
                 positions = Positions(ledger, self.selection.is_in_shard)
                 plan = self._check(positions)
-            lanes = Lanes(count, directory) if (count := self._lanes(plan)) else None
+            count = 0 if positions.is_all_done() else self._lanes(plan)
+            lanes = Lanes(count, directory) if count else None
             if lanes is not None:
                 stack.callback(lanes.end)
             store = LocalStore(directory, is_taken=lambda path: ledger.owner(path) is not None)
             stack.callback(store.close)
             store.prepare()
-            yield _Run(self, ledger, store, plan, positions.count, self._companions(), lanes)
+            yield _Run(self, ledger, store, plan, positions, self._companions(), lanes)
 
     def _lanes(self, plan: Plan) -> int:
         """How many other processes send the requests: none where a few requests are all.
@@ -167,7 +169,7 @@ class _Run:
     ledger: Ledger
     store: LocalStore
     plan: Plan
-    total: int
+    positions: Positions
     companions: Companions | None
     lanes: Lanes | None
 
@@ -179,7 +181,7 @@ class _Run:
         started_at, started = clock.now(), clock.monotonic()
         selection = self.session.selection
         tally.found_unknown = self.ledger.begin_run(
-            pid=os.getpid(), total=self.total, now=started_at
+            pid=os.getpid(), total=self.positions.count, now=started_at
         )
         if tally.found_unknown:
             self.session.progress.say(
@@ -187,8 +189,9 @@ class _Run:
                 f" outcome is unknown (--on-unknown {selection.on_unknown})"
             )
         worklist = Worklist(
-            self.session.manifest, self.ledger, selection, self.session.progress.tasks_skipped
-        )
+            self.session.manifest, self.ledger, selection, self.session.progress.tasks_skipped,
+            self.plan.tasks if self.positions.is_all_done() else 0,
+        )  # fmt: skip
         job = self.session.manifest.job
         results = ResultsFile(job.output_dir)
         signals = Signals(stop, self.session.progress, patience_s=job.limits.drain_timeout_s)
@@ -207,7 +210,7 @@ class _Run:
                 " to fetch what they come to, nothing is sent again for them"
             )
         if stop.error is None and not stop.cut:
-            results.rewrite(self.ledger.records())
+            self._put_in_order(results, worklist)
             if self.companions is not None:
                 self.companions.make_up(self.ledger.records())
         run = RunCounts(
@@ -241,6 +244,14 @@ class _Run:
             self.store.sweep()
         self.session.progress.finish(summary.to_json())
         return summary
+
+    def _put_in_order(self, results: ResultsFile, worklist: Worklist) -> None:
+        """Write the results manifest, unless it is the one that the last run has left."""
+        is_same = worklist.all_done and not self.positions.has_changed
+        if is_same and self.ledger.meta(_RESULTS) == results.mark():
+            return
+        results.rewrite(map(stored_line, self.ledger.stored()))
+        self.ledger.set_meta(_RESULTS, results.mark())
 
     async def _work(
         self, worklist: Worklist, results: ResultsFile, stop: Stop, tally: RunTally
@@ -381,7 +392,7 @@ class _Run:
         return Summary(
             name=job.name,
             ending=ending,
-            tasks=JobCounts.of(max(self.total, counts.total()), counts),
+            tasks=JobCounts.of(max(self.positions.count, counts.total()), counts),
             run=run,
             command=self.session.command,
             output=str(job.output_dir),

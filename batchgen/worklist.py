@@ -10,12 +10,16 @@ from typing import assert_never
 
 from batchgen.errors import UsageError
 from batchgen.ledger import Ledger
+from batchgen.ledger.rows import Place
 from batchgen.plan import Manifest, RejectedError
 from batchgen.results import shown_status
 from batchgen.types import Prior, Problem, Severity, Status, Task, Work
 
 _AT_ONCE = 500  # tasks looked up in the ledger with one query
 _MOVED_AT_ONCE = 20_000  # moves committed together: a row put in at the top moves all the others
+_AHEAD = 2000  # how far the ledger may run ahead of the manifest, or fall behind it
+_MOST_NEAR = 4 * _AHEAD
+_SUCCEEDED = str(Status.SUCCEEDED)
 ANY_KIND = "*"
 
 
@@ -125,6 +129,7 @@ class Worklist:
     """The tasks that are left, looked up in the ledger chunk by chunk.
 
     tell_skipped: hears how many more tasks nothing has to be done about.
+    all_done: how many tasks are selected, where all are known to have succeeded; else 0.
     skipped: how those tasks stand.
     resent: tasks taken up again whose outcome was unknown.
     """
@@ -133,6 +138,7 @@ class Worklist:
     ledger: Ledger
     selection: Selection
     tell_skipped: Callable[[int], None] = lambda _: None
+    all_done: int = 0
     skipped: Counter[Status] = field(default_factory=Counter)
     resent: int = 0
 
@@ -141,6 +147,10 @@ class Worklist:
 
         Raises RejectedError when the manifest no longer reads as it was checked.
         """
+        if self.all_done:
+            self.skipped[Status.SUCCEEDED] += self.all_done
+            self.tell_skipped(self.all_done)
+            return
         tasks = self.selection.narrow(self.manifest.tasks(check=False), to_the_end=False)
         sound = _without_problems(tasks)
         while chunk := list(islice(sound, _AT_ONCE)):
@@ -175,6 +185,8 @@ class Positions:
 
     Kept for each task of the ledger: one bit. counts: the tasks that make up the job's total, which
     of a shard are its own.
+    done: tasks of the manifest that have succeeded as they stand in it now.
+    has_changed: whether any task stands elsewhere than in the last manifest.
     """
 
     def __init__(
@@ -182,43 +194,57 @@ class Positions:
     ) -> None:
         self._counts = counts
         self._ledger = None if ledger is None or ledger.is_empty() else ledger
+        self._known = None if self._ledger is None else _Known(self._ledger)
         self._chunk: list[Task] = []
         self._moved: list[tuple[int, str, int, int]] = []
         self._seen = bytearray()
+        self._tasks = 0
         self.count = 0
+        self.done = 0
+        self._moves = 0
+        self.has_changed = True
 
     def watch(self, items: Iterable[Task | Problem]) -> Iterator[Task | Problem]:
         """Pass items through and note where each task stands."""
         for item in items:
             if isinstance(item, Task):
+                self._tasks += 1
                 self.count += self._counts(item)
-                if self._ledger is not None:
+                if self._known is not None:
                     self._chunk.append(item)
                     if len(self._chunk) >= _AT_ONCE:
-                        self._place()
+                        self._place(self._known)
             yield item
 
     def close(self) -> None:
         """The whole manifest was seen: what it does not have is unlisted."""
-        if self._ledger is None:
+        if self._ledger is None or self._known is None:
             return
-        self._place()
+        self._place(self._known)
+        self._known.close()
         gone = [task for task in self._ledger.listed() if not self._is_seen(task)]
-        self._ledger.reposition(self._moved, gone)
+        if self._moved or gone:
+            self._ledger.reposition(self._moved, gone)
+        self.has_changed = bool(self._moves or gone)
         self._moved.clear()
 
-    def _place(self) -> None:
-        if not self._chunk or self._ledger is None:
-            return
-        known = self._ledger.positions([task.key for task in self._chunk])
+    def is_all_done(self) -> bool:
+        """Whether every task of the manifest has succeeded as it stands there now."""
+        return self.done == self._tasks
+
+    def _place(self, known: "_Known") -> None:
+        places = known.places([task.key for task in self._chunk])
         for task in self._chunk:
-            if task.key in known:
-                number, ordinal, line, listed = known[task.key]
-                self._mark(number)
-                if (ordinal, line, listed) != (task.ordinal, task.line, 1):
-                    self._moved.append((task.ordinal, task.file, task.line, number))
+            place = places.get(task.key)
+            if place is None:
+                continue
+            self._mark(place.task)
+            self.done += place.status == _SUCCEEDED and place.digest == task.digest
+            if (place.ordinal, place.line, place.listed) != (task.ordinal, task.line, 1):
+                self._moved.append((task.ordinal, task.file, task.line, place.task))
+                self._moves += 1
         self._chunk.clear()
-        if len(self._moved) >= _MOVED_AT_ONCE:
+        if len(self._moved) >= _MOVED_AT_ONCE and self._ledger is not None:
             self._ledger.reposition(self._moved, ())
             self._moved.clear()
 
@@ -231,3 +257,33 @@ class Positions:
     def _is_seen(self, number: int) -> bool:
         byte, bit = divmod(number, 8)
         return byte < len(self._seen) and bool(self._seen[byte] & (1 << bit))
+
+
+class _Known:
+    """Finds tasks in the ledger at the pace of a manifest, which mostly has them in its order.
+
+    The ledger is read beside the manifest from its first task to its last, which takes a tenth of
+    looking each task up; what does not come in time is looked up.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._coming = ledger.places()
+        self._near = {place.key: place for place in islice(self._coming, _AHEAD)}
+
+    def places(self, keys: list[str]) -> dict[str, Place]:
+        """Where these tasks stand, as far as the ledger knows them."""
+        near = self._near
+        near.update((place.key, place) for place in islice(self._coming, len(keys)))
+        found = {key: near.pop(key) for key in keys if key in near}
+        if len(near) > _MOST_NEAR:
+            for key in list(islice(near, len(near) - _AHEAD)):
+                del near[key]
+        if len(found) < len(keys):
+            missing = [key for key in keys if key not in found]
+            found.update((place.key, place) for place in self._ledger.places_of(missing))
+        return found
+
+    def close(self) -> None:
+        """Let go of the ledger."""
+        self._coming.close()

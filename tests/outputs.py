@@ -9,7 +9,7 @@ from batchgen.ledger.identity import identity_of
 from batchgen.ledger.inventory import Inventory
 from batchgen.manifest.identity import key_of_id, request_digest
 from batchgen.manifest.values import canonical
-from batchgen.results import ResultsFile
+from batchgen.results import ResultsFile, stored_line
 from batchgen.types import Artifact, Outcome, Record, Task
 from batchgen.verify import Check, Finding
 from tests.given import NOW, a_ledger, a_png, a_task, succeeded
@@ -60,7 +60,7 @@ async def an_output(directory: Path, *numbers: int, each: int = 1) -> None:
 
 def close(directory: Path, ledger: Ledger) -> None:
     """End the run as a run ends."""
-    ResultsFile(directory).rewrite(ledger.records())
+    ResultsFile(directory).rewrite(map(stored_line, ledger.stored()))
     ledger.end_run(reason="complete", now=NOW)
 
 

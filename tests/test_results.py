@@ -1,5 +1,6 @@
 """The results manifest: its lines, its live file, its order at the end."""
 
+import asyncio
 import csv
 import io
 import json
@@ -14,9 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import StorageError
-from batchgen.results import COLUMNS, ResultsFile, line_of, write_csv, write_jsonl
-from batchgen.types import Outcome, Record, Status, TaskError
-from tests.given import FakeClock, a_task, an_artifact, succeeded
+from batchgen.ledger import Ledger
+from batchgen.results import (
+    COLUMNS,
+    ResultsFile,
+    jsonl_lines,
+    line_of,
+    stored_line,
+    write_csv,
+    write_jsonl,
+)
+from batchgen.types import Json, Outcome, Record, Status, TaskError
+from tests.given import NOW, FakeClock, a_ledger, a_task, an_artifact, succeeded
 
 KEYS = (
     "schema", "id", "key", "line", "status", "model", "prompt", "params", "vars", "artifacts",
@@ -156,7 +166,7 @@ def test_a_file_of_nothing_but_a_torn_line_begins_anew(directory: Path) -> None:
 
 def test_a_rewrite_replaces_the_whole_file(results: ResultsFile, directory: Path) -> None:
     results.append(a_task(5), succeeded())
-    results.rewrite(records(Status.SUCCEEDED, Status.PENDING))
+    results.rewrite(jsonl_lines(records(Status.SUCCEEDED, Status.PENDING)))
     assert [line["id"] for line in lines(directory)] == ["fox-0", "fox-1"]
     assert list((directory / ".batchgen").iterdir()) == []
 
@@ -168,7 +178,7 @@ def test_a_rewrite_that_fails_leaves_the_live_file(results: ResultsFile, directo
 
     results.append(a_task(5), succeeded())
     with pytest.raises(StorageError, match=r"No space left.*free space, then run the same"):
-        results.rewrite(breaking())
+        results.rewrite(jsonl_lines(breaking()))
     assert [line["id"] for line in lines(directory)] == ["fox-5"]
     assert list((directory / ".batchgen").iterdir()) == []
 
@@ -183,6 +193,7 @@ _FULL = """
 import resource, signal, sys
 from pathlib import Path
 from batchgen.errors import StorageError
+from batchgen.ledger import Ledger
 from batchgen.results import ResultsFile
 from tests.given import a_task, succeeded
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -223,3 +234,45 @@ def test_csv_cells_are_no_formulas(prompt: str) -> None:
     write_csv([Record(a_task(prompt=prompt), FAILED)], file)
     _, row = csv.reader(io.StringIO(file.getvalue(), newline=""))
     assert row[COLUMNS.index("prompt")] == "'" + prompt
+
+
+@given(
+    outcomes=st.lists(
+        st.builds(
+            Outcome,
+            status=st.sampled_from([Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN]),
+            artifacts=st.lists(st.just(an_artifact()), max_size=2).map(
+                lambda found: tuple(
+                    an_artifact(f"{n}.png", width=n or None) for n in range(len(found))
+                )
+            ),
+            error=st.none() | st.builds(TaskError, texts, st.none() | texts, texts),
+            attempts=st.integers(1, 9),
+            http_status=st.none() | st.integers(100, 599),
+            request_id=st.none() | texts,
+            revised_prompt=st.none() | texts,
+            cost_usd=st.none() | st.floats(0, 1000),
+            started_at=st.none() | st.datetimes(timezones=st.just(UTC)),
+            finished_at=st.none() | st.datetimes(timezones=st.just(UTC)),
+            duration_s=st.none() | st.floats(0, 1000),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    variables=st.dictionaries(texts, jsons, max_size=2),
+)
+def test_lines_straight_from_the_ledger_are_those_of_its_records(
+    tmp_path_factory: pytest.TempPathFactory,
+    outcomes: list[Outcome],
+    variables: dict[str, Json],
+) -> None:
+    with a_ledger(tmp_path_factory.mktemp("ledger")) as ledger:
+        asyncio.run(_carried(ledger, outcomes, variables))
+        assert list(map(stored_line, ledger.stored())) == list(jsonl_lines(ledger.records()))
+
+
+async def _carried(ledger: Ledger, outcomes: list[Outcome], variables: dict[str, Json]) -> None:
+    for number, outcome in enumerate(outcomes):
+        task = a_task(number, vars=variables)
+        await ledger.sent(task, 1, attempts=1, now=NOW)
+        await ledger.record(task, 1, outcome)

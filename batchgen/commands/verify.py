@@ -15,7 +15,7 @@ from batchgen.errors import Exit, StorageError, UsageError
 from batchgen.ledger import Ledger
 from batchgen.ledger.inventory import Inventory
 from batchgen.rebuild import Rebuilt, rebuild
-from batchgen.results import ResultsFile
+from batchgen.results import ResultsFile, stored_line
 from batchgen.text import show_bytes, show_count
 from batchgen.verify import Check, Finding, Kind
 
@@ -102,7 +102,7 @@ def _tell_json(check: Check, rebuilt: Rebuilt | None) -> None:
 
 def _rewrite_results(directory: Path) -> None:
     with Ledger(ledger_path(directory)) as ledger:
-        ResultsFile(directory).rewrite(ledger.records())
+        ResultsFile(directory).rewrite(map(stored_line, ledger.stored()))
 
 
 def _conclude(check: Check) -> None:

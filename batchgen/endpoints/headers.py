@@ -63,6 +63,8 @@ def told_rate(headers: Mapping[str, str]) -> float | None:
     the rate; where a window ends then it is at least that. None where anything is missing.
     """
     for what in ("-requests", ""):
+        if f"x-ratelimit-limit{what}" not in headers:
+            continue
         remaining = _number(_short(headers, f"x-ratelimit-remaining{what}"))
         limit = _number(_short(headers, f"x-ratelimit-limit{what}"))
         reset_s = _reset_s(_short(headers, f"x-ratelimit-reset{what}"), _EPOCH)

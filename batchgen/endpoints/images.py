@@ -5,7 +5,7 @@ documented samples show a dozen other shapes (https://docs.aimlapi.com, "Image m
 are read here by what they have in common: a list of items, each with its bytes or its URL.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from batchgen.endpoints.errors import is_refusal, tidy
@@ -28,6 +28,7 @@ from batchgen.types import (
 name: str = "images"
 PATH: str = "/v1/images/generations"
 
+_SOURCES = ("b64_json", "image_base64", "b64", "base64", "url")
 _SHOWN = 80
 _MOST_TOKENS = 10**9
 
@@ -79,23 +80,34 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
 
 def _items(body: Object) -> list[Json]:
     """The images of a reply. Some models list the same ones as `images` and as `data`."""
+    first: list[Json] | None = None
+    for place in _places(body):
+        items: list[Json] = place if isinstance(place, list) else [place]
+        if place and any(map(_source, items)):
+            return items
+        if place and first is None:
+            first = items
+    return first or []
+
+
+def _places(body: Object) -> Iterator[Json]:
+    yield body.get("data")
+    yield body.get("images")
     output = body.get("output")
-    choices = output.get("choices") if isinstance(output, dict) else None
-    bare: Json = None if body.get("error") else dict(body)
-    places = (body.get("data"), body.get("images"), choices, body.get("image"), bare)
-    listed: list[list[Json]] = [
-        place if isinstance(place, list) else [place] for place in places if place
-    ]
-    return next(
-        (items for items in listed if any(map(_source, items))), listed[0] if listed else []
-    )
+    yield output.get("choices") if isinstance(output, dict) else None
+    yield body.get("image")
+    yield None if body.get("error") else dict(body)
 
 
 def _source(item: Json) -> str:
     """Where an item's bytes are: base64 goes before the URL; empty where it names neither."""
-    keys = ("b64_json", "image_base64", "b64", "base64", "url")
-    named = [item.get(key) for key in keys] if isinstance(item, dict) else [item]
-    return next((text.strip() for text in named if isinstance(text, str) and text.strip()), "")
+    if not isinstance(item, dict):
+        return item.strip() if isinstance(item, str) else ""
+    for key in _SOURCES:
+        text = item.get(key)
+        if isinstance(text, str) and (source := text.strip()):
+            return source
+    return ""
 
 
 def _payload(item: Json, response: HttpResponse, *, flagged: bool) -> Payload | _Flagged | _Broken:

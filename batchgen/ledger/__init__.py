@@ -19,12 +19,14 @@ the group-commit writer (`writer.py`).
 
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from batchgen.errors import StorageError
 from batchgen.ledger import rows, sql
@@ -202,12 +204,18 @@ class Ledger:
         found = self._read(sql.PRIORS, wanted)
         return {row["key"]: rows.prior(row, parts.get(row["key"], ())) for row in found}
 
-    def positions(self, keys: list[str]) -> dict[str, tuple[int, int, int, int]]:
-        """Where these tasks stood in the last manifest: (row number, ordinal, line, listed)."""
-        found = self._read(sql.POSITIONS, rows.text(keys))
-        return {
-            row["key"]: (row["task"], row["ordinal"], row["line"], row["listed"]) for row in found
-        }
+    def places(self) -> Generator[rows.Place, None, None]:
+        """Where all tasks stand, in the order in which they were begun: much like a manifest's.
+
+        It is what the ledger held when the first of them is asked for.
+        """
+        with closing(connect(self.path)) as db:
+            yield from map(rows.Place._make, _tuples(db, self.path, sql.PLACES))
+
+    def places_of(self, keys: list[str]) -> Iterator[rows.Place]:
+        """Where these tasks stand, as far as they are known."""
+        found = _tuples(self._db, self.path, sql.PLACES_OF, rows.text(keys))
+        return map(rows.Place._make, found)
 
     def reposition(
         self, moved: Iterable[tuple[int, str, int, int]], dropped: Iterable[int]
@@ -228,10 +236,8 @@ class Ledger:
 
     def records(self, *, every: bool = False) -> Generator[Record, None, None]:
         """Tasks in manifest order; `every` adds those that the manifest no longer has."""
-        # Only the numbers are sorted: whole rows would fill temporary files.
-        ordered = (row["task"] for row in self._read(sql.IN_ORDER, 0 if every else 1))
-        while wanted := list(islice(ordered, _RECORDS_AT_ONCE)):
-            yield from rows.records(self._read(sql.RECORDS, rows.text(wanted)))
+        for wanted in self._in_order(0 if every else 1):
+            yield from rows.records(self._read(sql.RECORDS, wanted))
 
     def made(self, sha256: str) -> Record | None:
         """The first task, in manifest order, whose newest artifacts have one with this hash."""
@@ -302,6 +308,19 @@ class Ledger:
         with self._changing() as db:
             db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
 
+    def stored(self) -> Iterator[list[sqlite3.Row]]:
+        """The tasks of the manifest in its order, as rows of RECORDS: one an artifact, or one."""
+        for wanted in self._in_order(listed=1):
+            rows_found = self._read(sql.RECORDS, wanted)
+            yield from (list(group) for _, group in groupby(rows_found, key=itemgetter("task")))
+
+    def _in_order(self, listed: int) -> Iterator[str]:
+        """Numbers of tasks in manifest order, some hundred at a time, as JSON."""
+        # Only the numbers are sorted: whole rows would fill temporary files.
+        ordered = (row["task"] for row in self._read(sql.IN_ORDER, listed))
+        while wanted := list(islice(ordered, _RECORDS_AT_ONCE)):
+            yield rows.text(wanted)
+
     def _read(self, statement: str, *values: object) -> Iterator[sqlite3.Row]:
         try:
             yield from self._db.execute(statement, values)
@@ -317,3 +336,15 @@ class Ledger:
 
     def _changing(self) -> Transaction:
         return Transaction(self._db, self.path)
+
+
+def _tuples(
+    db: sqlite3.Connection, path: Path, statement: str, *values: object
+) -> Iterator[tuple[Any, ...]]:
+    """Bare tuples: a million rows by name take seconds more."""
+    cursor = db.cursor()
+    cursor.row_factory = None
+    try:
+        yield from cursor.execute(statement, values)
+    except sqlite3.Error as error:
+        raise unusable(path, error) from error

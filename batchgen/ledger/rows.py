@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby, takewhile
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -138,6 +139,18 @@ def _iso(moment: datetime | None) -> str | None:
 
 def _moment(stamp: str | None) -> datetime | None:
     return None if stamp is None else datetime.fromisoformat(stamp)
+
+
+class Place(NamedTuple):
+    """Where a task stood in the last manifest, and how it stands; task: its number here."""
+
+    key: str
+    task: int
+    ordinal: int
+    line: int
+    listed: int
+    digest: str
+    status: str
 
 
 def prior(row: sqlite3.Row, parts: tuple[Outcome, ...] = ()) -> Prior:

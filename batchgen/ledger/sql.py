@@ -143,8 +143,10 @@ SELECT key, status, digest, generation, attempts, error_kind, remote_id, urls, r
 FROM tasks WHERE key IN (SELECT value FROM json_each(?))
 """
 
-POSITIONS = """
-SELECT key, task, ordinal, line, listed FROM tasks
+PLACES = "SELECT key, task, ordinal, line, listed, digest, status FROM tasks"
+
+PLACES_OF = """
+SELECT key, task, ordinal, line, listed, digest, status FROM tasks
 WHERE key IN (SELECT value FROM json_each(?))
 """
 

@@ -15,11 +15,11 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from batchgen.manifest.values import MAX_DEPTH
+from batchgen.manifest.yaml_errors import TOO_DEEP
 from batchgen.manifest.yaml_parser import UnreadableError
 from batchgen.manifest.yaml_scalars import MAP_TAGS, SEQ_TAGS, check_tag, resolve, resolve_tagged
 from batchgen.types import Json, Problem
-
-MAX_DEPTH = 64
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 _STARTS = (MappingStartEvent, SequenceStartEvent)
@@ -135,8 +135,7 @@ class Builder:
 
     def too_deep(self, event: Event) -> UnreadableError:
         """Say that the reading ends: a parser takes ever longer for each level it goes down."""
-        message = f"nested more than {MAX_DEPTH} levels deep; a job needs a handful"
-        return UnreadableError(self.problem(line_of(event), message))
+        return UnreadableError(self.problem(line_of(event), TOO_DEEP))
 
     def _sequence(self, path: KeyPath, depth: int) -> list[Json]:
         items: list[Json] = []

@@ -2,8 +2,12 @@
 
 import yaml
 
+from batchgen.manifest.values import MAX_DEPTH
+
 _QUOTE_IT = "put the text in quotes"
+TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep; a job needs a handful"
 _ADVICE = (
+    ("maximum nesting depth", TOO_DEEP),  # the parser's own bound, which is higher
     (
         "mapping values are not allowed",
         f"`: ` cannot stand here; {_QUOTE_IT} if it is part of one, or else mend the indentation",

@@ -18,7 +18,7 @@ from batchgen.tasks.checks import Checked, Checks
 from batchgen.tasks.drafts import Draft, Drafts
 from batchgen.tasks.fields import Fields, RowError, merge
 from batchgen.tasks.inputs import Inputs, content
-from batchgen.tasks.matrix import Combination, Matrix, TooManyError
+from batchgen.tasks.matrix import ALONE, Combination, Matrix, TooManyError
 from batchgen.tasks.names import Names, Resolved
 from batchgen.types import Input, Json, Problem, Row, Severity, Task
 
@@ -202,6 +202,8 @@ def _given_id(fields: Fields, draft: Draft, combination: Combination) -> str | N
     if value is None:
         return None
     given = as_text(value)
+    if combination is ALONE and "{" not in given and "}" not in given:
+        return given
     named = template.names(given)
     pieces = [template.render(given, draft.scope)]
     pieces += [slug(as_text(one)) for name, one in combination.axes.items() if name not in named]

@@ -30,7 +30,7 @@ class TooManyError(RowError):
         super().__init__(f"the row comes to {size:,} tasks")
 
 
-_ALONE = Combination()
+ALONE = Combination()
 
 
 class Matrix:
@@ -51,7 +51,7 @@ class Matrix:
     def combinations(self, fields: Fields, room: int) -> Iterator[Combination]:
         """The combinations of a row; raises TooManyError before the first if more than `room`."""
         if not self._axes and fields.copies == 1 and room > 0:
-            return iter((_ALONE,))
+            return iter((ALONE,))
         named = template.names(fields.text("prompt") or "") | template.names(
             fields.text("id") or ""
         )

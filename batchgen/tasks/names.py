@@ -13,6 +13,7 @@ from batchgen.tasks.fields import RowError
 from batchgen.text import one_line
 from batchgen.types import Input, Json, Row, Task
 
+_AFTER_ID = DEFAULT_FILENAME.removeprefix("{id}")
 _HASH = 8
 _LONG_HASH = 16  # among a million ids with one slug, a hundred pairs agree in 8 digits
 
@@ -48,7 +49,10 @@ class Names:
             key, task_id, filename = self._unnamed(resolved, pattern, ordinal)
         else:
             key, task_id = self._key_of(given), given
-            filename = _filename(resolved, pattern, given, key, ordinal)
+            if pattern == DEFAULT_FILENAME and naming.is_plain(given):
+                filename = given + _AFTER_ID
+            else:
+                filename = _filename(resolved, pattern, given, key, ordinal)
             if self._filenames.add(filename):
                 raise RowError(_taken(filename))
         return Task(
@@ -65,7 +69,7 @@ class Names:
         for digits in (_HASH, _LONG_HASH):
             task_id = f"{words}-{key[:digits]}"
             if pattern == DEFAULT_FILENAME:
-                filename = pattern.replace("{id}", task_id)  # of a slug and a hash: safe and short
+                filename = task_id + _AFTER_ID  # of a slug and a hash: safe and short
             else:
                 filename = _filename(resolved, pattern, task_id, key, ordinal)
             if not self._filenames.add(filename):
