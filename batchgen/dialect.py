@@ -5,7 +5,7 @@ from dataclasses import replace
 from msgspec import structs
 
 from batchgen import catalog
-from batchgen.endpoints import ENDPOINTS, REMOTE
+from batchgen.endpoints import ENDPOINTS, READERS_OF_TASKS, REMOTE
 from batchgen.job import Job
 from batchgen.types import (
     Finished,
@@ -43,7 +43,7 @@ class Dialect:
 
     def parse(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
         """Read a 2xx reply to one of them; tokens become money where their price is known."""
-        found = ENDPOINTS[task.endpoint].parse_response(response)
+        found = _read(task, response)
         model = self._model(task)
         if not isinstance(found, Finished) or found.cost_usd is not None or model is None:
             return found
@@ -75,3 +75,10 @@ class Dialect:
             model = None if model is None else model.of_family(task.endpoint)
             self._last = (task.model, task.endpoint, model)
         return self._last[2]
+
+
+def _read(task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
+    reader = READERS_OF_TASKS.get(task.endpoint)
+    if reader is not None:
+        return reader.parse_for(task, response)
+    return ENDPOINTS[task.endpoint].parse_response(response)

@@ -125,7 +125,7 @@ class Manifest:
         job = self.job
         model_id = job.overrides.get("model") or entry.get("model") or job.defaults.get("model")
         model = catalog.find(str(model_id), job.provider.catalog)
-        return model is None or model.prompt_required
+        return model is None or (model.prompt_required and model.prompt_key is None)
 
 
 def open_manifest(source: Source, flags: Flags) -> Manifest:

@@ -30,6 +30,9 @@ from batchgen.upload import Upload
 
 CHUNK_BYTES = 256 * 1024
 MOST_PAYLOAD_BYTES = 512 * 1024 * 1024
+# Of the JSON that is left without its payloads, and of those.
+_USUAL: Mapping[str, int] = {}
+_LONG: Mapping[str, int] = {"max_rest_bytes": 256 * 1024 * 1024, "max_payloads": 10_000}
 _MOST_ERROR_BYTES = 64 * 1024
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -153,7 +156,9 @@ class AiohttpTransport:
                 ) as response,
             ):
                 return await self._read(
-                    response, Body(response.content, patience, self._service.timeouts.stall_s)
+                    response,
+                    Body(response.content, patience, self._service.timeouts.stall_s),
+                    is_long=request.is_long,
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return upload.fault or _fault(error)
@@ -166,7 +171,9 @@ class AiohttpTransport:
             found = self._addresses[path] = url, proxy_for(url, self._service.proxies)
         return found
 
-    async def _read(self, response: aiohttp.ClientResponse, body: Body) -> Reply:
+    async def _read(
+        self, response: aiohttp.ClientResponse, body: Body, *, is_long: bool = False
+    ) -> Reply:
         headers = _lower(response.headers)
         if not _is_good(response):
             return HttpResponse(
@@ -174,7 +181,8 @@ class AiohttpTransport:
             )
         if _is_sound(headers):
             return await self._file(response.status, headers, body)
-        decoder = PayloadDecoder(self._open_sink, max_payload_bytes=MOST_PAYLOAD_BYTES)
+        bounds = _LONG if is_long else _USUAL
+        decoder = PayloadDecoder(self._open_sink, max_payload_bytes=MOST_PAYLOAD_BYTES, **bounds)
         finished = False
         try:
             while piece := await body.piece():

@@ -70,6 +70,7 @@ class Model:
     seed_prompt: what the spec of 2025-05 took, None where nothing else is known than `prompt`.
     in_seed: the vendor's documentation of 2025-05 had the model.
     one_of: parameters of which at least one must be given.
+    ours: parameters that batchgen puts into the vendor's words, or keeps for itself.
     edit: the model where pictures are given to it, if it has an endpoint of its own for them.
     count_key: the parameter that tells how many images; None where a request makes one image.
     """
@@ -85,6 +86,7 @@ class Model:
     family: str = "images"
     path: str = "/v1/images/generations"
     one_of: tuple[str, ...] = ()
+    ours: frozenset[str] = frozenset()
     edit: "Model | None" = None
     count_key: str | None = field(init=False)
     _sure: Mapping[str, Accepts] = field(init=False, repr=False, compare=False)
@@ -112,6 +114,19 @@ class Model:
     @property
     def prompt_required(self) -> bool:
         return self.prompt is not None and self.prompt.required
+
+    @property
+    def prompt_key(self) -> str | None:
+        """A parameter that may stand in the prompt's place: several texts, or whole messages."""
+        name = self.prompt.name if self.prompt else None
+        return name if name in self.ours else None
+
+    @property
+    def in_batch_max(self) -> int | None:
+        """Characters of each text where a request has several; None where they are unbounded."""
+        parameter = self.parameters.get(self.prompt_key or "")
+        items = parameter.forms[0].items if parameter else None
+        return items.max_chars if items else None
 
     @property
     def count_max(self) -> int:

@@ -39,6 +39,7 @@ class Form:
     max_chars: characters of a text. uri: the text is a URL, `data:` included,
         or a file's path, which is held against the disk when its row is read.
     file: only a file's path will do; it is sent along. max_bytes, media: of such a file.
+    ids: a word without dots and slashes is no path, but the id of an earlier upload.
     max_ratio, max_pixels: long side to short side, and the area, of a `WxH`.
     items, min_items, max_items: of a list. fields, needs: of a record; needs: its required ones.
     partial: one of the two sides may be left out.
@@ -52,6 +53,7 @@ class Form:
     max_chars: int | None = None
     uri: bool = False
     file: bool = False
+    ids: bool = False
     max_bytes: int | None = None
     media: tuple[str, ...] = ()
     max_ratio: float | None = None
@@ -145,6 +147,11 @@ def is_input(form: Form) -> bool:
 def is_path(text: str) -> bool:
     """Whether the text names a file of this machine: by its path, or by a `file:` URL."""
     return bool(text) and (not is_uri(text) or text[:5].lower() == "file:")
+
+
+def is_id(form: Form, text: str) -> bool:
+    """Whether the text is the provider's id of an upload, where the form takes such."""
+    return form.ids and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
 
 
 def split_wxh(text: str) -> tuple[int, int] | None:

@@ -120,7 +120,7 @@ def _described(form: Form) -> str:  # noqa: PLR0911 - a return for each kind
 
 def _file(form: Form) -> str:
     if not form.media:
-        return "the path of a file"
+        return "the path of a file" + (", or the id of an upload" if form.ids else "")
     kinds = "/".join(one.rpartition("/")[2] for one in form.media)
     return f"a file ({kinds}, at most {show_bytes(form.max_bytes or 0)})"
 
