@@ -25,6 +25,7 @@ class Dialect:
         self._provider = job.provider
         self._asking = job.limits.polling
         self._splits = job.check
+        self._token_prices = job.token_prices
         # Most jobs have one model.
         self._last: tuple[str, str, catalog.Model | None] = ("", "", None)
 
@@ -44,10 +45,12 @@ class Dialect:
     def parse(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
         """Read a 2xx reply to one of them; tokens become money where their price is known."""
         found = _read(task, response)
-        model = self._model(task)
-        if not isinstance(found, Finished) or found.cost_usd is not None or model is None:
+        if not isinstance(found, Finished) or found.cost_usd is not None:
             return found
-        return replace(found, cost_usd=model.token_cost(found.tokens))
+        own, model = self._token_prices.get(task.model), self._model(task)
+        if own is not None:
+            return replace(found, cost_usd=own.usd(found.tokens))
+        return replace(found, cost_usd=model.token_cost(found.tokens)) if model else found
 
     def polling(self, task: Task) -> Polling | None:
         """When the provider is asked for the result of a task; None where its reply has it."""

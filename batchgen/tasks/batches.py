@@ -88,4 +88,3 @@ def _told(member: Member) -> Json:
     if member.resolved.variables:
         told["vars"] = dict(member.resolved.variables)
     return told
-
