@@ -5,7 +5,7 @@ from dataclasses import replace
 from msgspec import structs
 
 from batchgen import catalog
-from batchgen.endpoints import ENDPOINTS, READERS_OF_TASKS, REMOTE
+from batchgen.endpoints import ENDPOINTS, READERS_OF_TASKS, REMOTE, UPLOADERS
 from batchgen.job import Job
 from batchgen.types import (
     Finished,
@@ -31,7 +31,7 @@ class Dialect:
 
     def requests(self, task: Task) -> tuple[HttpRequest, ...]:
         """What is sent for a task, in this order: several where it wants more images than one
-        request of its model makes.
+        request of its model makes, or where files are uploaded first.
         """
         model = self._model(task)
         whole = model is None or not self._splits
@@ -40,7 +40,16 @@ class Dialect:
         path = self._path(task)
         words = (model.prompt.name,) if model and model.prompt else ()
         requests = (build(structs.replace(task, params=params), *words) for params in parts)
-        return tuple(replace(one, path=path) if path else one for one in requests)
+        found = tuple(replace(one, path=path) if path else one for one in requests)
+        if task.inputs and task.endpoint in UPLOADERS:
+            return (*UPLOADERS[task.endpoint].build_uploads(task), *found)
+        return found
+
+    def parse_upload(
+        self, task: Task, request: HttpRequest, response: HttpResponse
+    ) -> Finished | Unusable:
+        """Read a 2xx reply to an upload; KeyError for a family without any."""
+        return UPLOADERS[task.endpoint].parse_upload(request, response)
 
     def parse(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
         """Read a 2xx reply to one of them; tokens become money where their price is known."""

@@ -17,6 +17,7 @@ from batchgen.media import tell
 from batchgen.outcomes import (
     accepted,
     expired,
+    filled,
     idempotency_key,
     not_fetched,
     parts_done,
@@ -59,6 +60,10 @@ class Dialect(Protocol):
     def requests(self, task: Task) -> Sequence[HttpRequest]: ...
 
     def parse(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable: ...
+
+    def parse_upload(
+        self, task: Task, request: HttpRequest, response: HttpResponse
+    ) -> Finished | Unusable: ...
 
     def poll(self, task: Task, remote_id: str) -> HttpRequest: ...
 
@@ -183,7 +188,7 @@ class Performer:
         requests = self.dialect.requests(work.task)
         for number in range(len(parts), len(requests)):
             first = 1 + sum(len(part.artifacts) for part in parts)
-            part = _Part(number, requests[number], first)
+            part = _Part(number, filled(requests[number], parts), first)
             parts.append(await self._carry_out(work, part, progress))
             if parts[-1].status is not Status.SUCCEEDED:
                 break
@@ -202,7 +207,8 @@ class Performer:
             return unaccepted(decision, ambiguous=progress.ambiguous, submitted=progress.submitted)
         outcome = accepted(finished, decision)
         progress.ambiguous = progress.submitted = False
-        remote = all(isinstance(payload, Remote) for payload in finished.payloads)
+        urls = [payload for payload in finished.payloads if isinstance(payload, Remote)]
+        remote = len(urls) == len(finished.payloads) > 0
         if remote and decision is not earlier:
             await self.ledger.received(work.task, finished, outcome)
         gone = expired(finished, self.clock.now()) if decision is earlier else None
@@ -241,12 +247,19 @@ class Performer:
                 idempotency_key=key,
             )
             reply = await self.transport.send(part.request, key)
-            decision = self._classify(reply, partial(self.dialect.parse, task), task, Phase.SUBMIT)
+            decision = self._classify(reply, self._parse_of(task, part), task, Phase.SUBMIT)
             progress.ambiguous = progress.ambiguous or decision.sent
             self.permits.tell(task, progress.attempts, decision, reply)
             return decision
 
         return await self._persist(attempt)
+
+    def _parse_of(
+        self, task: Task, part: _Part
+    ) -> Callable[[HttpResponse], Finished | Pending | Unusable]:
+        if part.request.brings:
+            return partial(self.dialect.parse_upload, task, part.request)
+        return partial(self.dialect.parse, task)
 
     async def _result_of(
         self, task: Task, pending: Pending, submitted: Decision, progress: _Progress
