@@ -4,7 +4,7 @@ Collaborators are small protocols, so that this path is tested without network a
 Failures of a task are values here; StorageError is the only exception that leaves on purpose.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -28,7 +28,7 @@ from batchgen.outcomes import (
     united,
     versioned,
 )
-from batchgen.polling import result_of
+from batchgen.polling import result_of, unless_leaving
 from batchgen.retry import Attempt, classify, persist, policy
 from batchgen.types import (
     STOPPING,
@@ -75,7 +75,7 @@ class Dialect(Protocol):
 class Transport(Protocol):
     """Sends requests to the provider and fetches what its replies point to."""
 
-    async def send(self, request: HttpRequest, idempotency_key: str) -> Reply: ...
+    def send(self, request: HttpRequest, idempotency_key: str) -> Coroutine[None, None, Reply]: ...
 
     async def fetch(self, url: str) -> Reply: ...
 
@@ -273,7 +273,10 @@ class Performer:
         request = self.dialect.poll(task, pending.remote_id)
 
         async def ask() -> Decision:
-            reply = await self.transport.send(request, "")
+            sending = self.transport.send(request, "")
+            reply = await (unless_leaving(sending, self.wait) if request.waiting else sending)
+            if reply is None:
+                return Decision(Verb.HALT, STOPPING)
             parse = partial(self.dialect.parse_poll, task)
             decision = self._classify(reply, parse, task, Phase.POLL)
             self.permits.hear_of_poll(task, decision)

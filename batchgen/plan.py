@@ -305,7 +305,7 @@ def _count(plan: Plan, task: Task, price: float | None, dialect: Dialect) -> Non
         other = task.model if len(plan.models) < _REMEMBERED_MODELS else OTHER_MODELS
         share = plan.models.setdefault(other, Share())
     images = images_of(task)
-    share.add(price, len(dialect.requests(task)) if images > 1 else 1, images)
+    share.add(price, len(dialect.requests(task)) if images > 1 or task.inputs else 1, images)
     if len(plan.requests) < _FIRST_REQUESTS:
         plan.requests += dialect.requests(task)[: _FIRST_REQUESTS - len(plan.requests)]
 

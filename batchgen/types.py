@@ -116,6 +116,8 @@ class HttpRequest:
     body: files stand in it as they are, or deeper inside in tuples and mappings.
     multipart: the body is a form, with files as they are; else it is JSON, with files as `data:`
         URLs.
+    waiting: the path under which the server answers only when there is news, or half a minute
+        later; empty where it has none.
     brings: ids that the reply has to bring, for the requests of the task that come after it.
     is_long: the reply may be tens of megabytes of JSON: vectors, transcripts, digits.
     """
@@ -124,6 +126,7 @@ class HttpRequest:
     path: str
     body: Mapping[str, Input]
     multipart: bool = False
+    waiting: str = ""
     brings: tuple[str, ...] = ()
     is_long: bool = False
 
