@@ -79,7 +79,7 @@ class Dialect:
         """Where the task's model answers; None where it is the family's usual path."""
         own = self._provider.paths.get(task.endpoint)
         model = None if own else self._model(task)
-        return own or (model.path if model else None)
+        return own or (model.path_for(task.params) if model else None)
 
     def _model(self, task: Task) -> catalog.Model | None:
         if self._last[:2] != (task.model, task.endpoint):

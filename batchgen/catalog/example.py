@@ -83,9 +83,13 @@ def _of_form(form: Form) -> Json:  # noqa: PLR0911 - a return for each kind
         case Kind.WXH:
             return f"{least}x{least}"
         case Kind.TEXT:
-            return _FILE if form.file else PICTURE if form.uri else "text"
+            return _FILE if form.file else PICTURE if form.uri else _text(form)
         case Kind.ANY:
             return {}
+
+
+def _text(form: Form) -> str:
+    return "text" if form.min_chars <= len("text") else _PROMPT[: form.max_chars]
 
 
 def _is_input(form: Form) -> bool:

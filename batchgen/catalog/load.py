@@ -38,6 +38,7 @@ class _Definition(msgspec.Struct):
 class _Seed(msgspec.Struct, forbid_unknown_fields=True):
     """What differs in the spec of 2025-05; a null is a parameter that it did not have."""
 
+    path: str | None = None
     prompt: Prompt | None = None
     parameters: dict[str, _Raw | None] = {}
 
@@ -240,6 +241,7 @@ def _model(model_id: str, file: _File, prices: Mapping[str, Price]) -> Model:
         in_seed=entry.seed is not None,
         family=file.family,
         path=entry.path or file.path,
+        seed_path=entry.seed.path if entry.seed else None,
         one_of=entry.one_of,
     )
 
