@@ -124,6 +124,9 @@ class Expander:
             resolved, own_id = united(members), batch_id(members)
             yield self._names.batch(row, resolved, own_id, members[0].pattern, self.count)
             self.count += 1
+        except template.TemplateError as error:
+            told = f"{error}; a batch of rows has the variables that all of them share"
+            yield Problem(row.file, row.line, told)
         except _TOLD as error:
             yield Problem(row.file, row.line, str(error))
 

@@ -28,6 +28,11 @@ def reply(*vectors: tuple[Json, Json]) -> HttpResponse:
     return HttpResponse(200, {}, json.dumps({"data": data}).encode())
 
 
+def rows(file: Made) -> Any:
+    read_table: Any = parquet.read_table  # pyarrow has no types of its own
+    return read_table(io.BytesIO(file.data)).to_pylist()
+
+
 def made(found: Finished | Unusable) -> Made:
     assert isinstance(found, Finished)
     (only,) = found.payloads
@@ -67,7 +72,7 @@ def test_a_parquet_file_has_the_rows_beside_their_vectors() -> None:
     task = batch(vector_format="parquet")
     file = made(embeddings.parse_for(task, reply((1, [3, 4]), (0, [1, 2]))))
     assert file.media_type == "application/vnd.apache.parquet"
-    assert parquet.read_table(io.BytesIO(file.data)).to_pylist() == [
+    assert rows(file) == [
         {"id": "fox", "line": 4, "text": "A fox", "vector": [1, 2]},
         {"id": "cat", "line": 9, "text": "A cat", "vector": [3, 4]},
     ]
@@ -76,5 +81,5 @@ def test_a_parquet_file_has_the_rows_beside_their_vectors() -> None:
 def test_a_row_of_its_own_is_told_by_its_own_id() -> None:
     task = a_task(endpoint="embeddings", params={"vector_format": "parquet"}, vars={})
     file = made(embeddings.parse_for(task, reply((0, [1, 2]))))
-    (row,) = parquet.read_table(io.BytesIO(file.data)).to_pylist()
+    (row,) = rows(file)
     assert (row["id"], row["line"], row["text"]) == ("fox-0", 2, "A fox, number 0")

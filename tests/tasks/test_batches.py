@@ -134,10 +134,10 @@ def test_an_id_stands_once_in_a_manifest_in_batches_too() -> None:
 
 def test_a_file_name_of_a_batch_has_only_what_its_rows_share() -> None:
     job = job_of({"defaults": SMALL, "output": {"filename": "{lang}/{id}.{ext}"}})
-    same = [{**row, "vars": {"lang": "de"}} for row in numbered(1, 2)]
+    same: list[Fields] = [{**row, "vars": {"lang": "de"}} for row in numbered(1, 2)]
     assert tasks(job, *same)[0].filename == "de/r1+1.{ext}"
 
-    other = {**same[1], "vars": {"lang": "fr"}}
+    other: Fields = {**same[1], "vars": {"lang": "fr"}}
     (told,) = problems(job, same[0], other)
     assert told.startswith("m.csv:1: ")
     assert "lang" in told
