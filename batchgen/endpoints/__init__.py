@@ -79,7 +79,7 @@ REMOTE: Mapping[str, RemoteEndpoint] = MappingProxyType({one.name: one for one i
 UPLOADERS: Mapping[str, Uploader] = MappingProxyType({music.name: music})
 READERS_OF_TASKS: Mapping[str, ReaderOfTasks] = MappingProxyType({embeddings.name: embeddings})
 
-_BY_PATH = MappingProxyType({images.PATH: images.name, edits.PATH: edits.name})
+_BY_PATH = MappingProxyType({one.PATH: one.name for one in (images, edits, embeddings, chat)})
 
 
 def for_path(path: str) -> str | None:

@@ -58,8 +58,9 @@ class Checks:
 
     def exact(self, draft: Draft) -> Checked:
         """The draft's parameters as they stand. Raises UnsoundError."""
-        params = draft.params
-        return Checked(params, canonical(params), self._findings(draft.model, params))
+        params, model = draft.params, draft.model
+        instead = model.prompt_key if model and model.prompt_key in params else None
+        return Checked(params, canonical(params), self._findings(model, params), 0, instead)
 
     def doubts(self, draft: Draft, prompt: str, checked: Checked) -> Sequence[str]:
         """What is doubtful in a request, to be told; raises RowError for what is wrong."""

@@ -13,7 +13,7 @@ from batchgen.manifest import template
 from batchgen.manifest.identity import request_digest, slug
 from batchgen.manifest.naming import NamingError
 from batchgen.manifest.values import UnsoundError, as_text
-from batchgen.tasks.batch_lines import is_batch_line, read_batch_line
+from batchgen.tasks.batch_lines import is_batch_line, missing, read_batch_line
 from batchgen.tasks.batches import Member, batch_id, united
 from batchgen.tasks.checks import Checked, Checks
 from batchgen.tasks.drafts import Draft, Drafts
@@ -148,8 +148,8 @@ class Expander:
             yield from self._close_batch()
         line = read_batch_line(row)
         draft = self._drafts.exact(line.endpoint, line.model, line.params)
-        if not line.prompt and _needs_prompt(draft.model):
-            raise RowError("`body` needs a `prompt`")
+        if _needs_prompt(draft.model) and (told := missing(line)):
+            raise RowError(told)
         checked = self._checks.exact(draft)
         for doubt in self._checks.doubts(draft, line.prompt, checked):
             yield Problem(row.file, row.line, doubt, Severity.WARNING)
