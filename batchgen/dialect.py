@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import structs
 
 from batchgen import catalog
-from batchgen.endpoints import ENDPOINTS, REMOTE
+from batchgen.endpoints import ENDPOINTS, READERS_OF_TASKS, REMOTE, UPLOADERS
 from batchgen.job import Job
 from batchgen.types import (
     Finished,
@@ -26,17 +26,21 @@ class Dialect:
         self._provider = job.provider
         self._asking = job.limits.polling
         self._splits = job.check
+        self._token_prices = job.token_prices
         # Most jobs have one model.
         self._last: tuple[str, str, catalog.Model | None] = ("", "", None)
 
     def requests(self, task: Task) -> tuple[HttpRequest, ...]:
         """What is sent for a task, in this order: several where it wants more images than one
-        request of its model makes.
+        request of its model makes, or where files are uploaded first.
         """
         model = self._model(task)
         whole = model is None or not self._splits
         parts = (task.params,) if whole or model is None else model.split(task.params)
-        return tuple(self._request(task, params, model) for params in parts)
+        found = tuple(self._request(task, params, model) for params in parts)
+        if task.inputs and task.endpoint in UPLOADERS:
+            return (*UPLOADERS[task.endpoint].build_uploads(task), *found)
+        return found
 
     def _request(
         self, task: Task, params: Mapping[str, Json], model: catalog.Model | None
@@ -49,11 +53,21 @@ class Dialect:
             return request
         return structs.replace(request, path=path)
 
+    def parse_upload(
+        self, task: Task, request: HttpRequest, response: HttpResponse
+    ) -> Finished | Unusable:
+        """Read a 2xx reply to an upload; KeyError for a family without any."""
+        return UPLOADERS[task.endpoint].parse_upload(request, response)
+
     def parse(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
         """Read a 2xx reply to one of them; tokens become money where their price is known."""
-        found = ENDPOINTS[task.endpoint].parse_response(response)
-        model = self._model(task)
-        if not isinstance(found, Finished) or found.cost_usd is not None or model is None:
+        found = _read(task, response)
+        if not isinstance(found, Finished) or found.cost_usd is not None:
+            return found
+        own, model = self._token_prices.get(task.model), self._model(task)
+        if own is not None:
+            return structs.replace(found, cost_usd=own.usd(found.tokens))
+        if model is None or found.tokens is None:
             return found
         return structs.replace(found, cost_usd=model.token_cost(found.tokens))
 
@@ -75,7 +89,7 @@ class Dialect:
         """Where the task's model answers; None where it is the family's usual path."""
         own = self._provider.paths.get(task.endpoint)
         model = None if own else self._model(task)
-        return own or (model.path if model else None)
+        return own or (model.path_for(task.params) if model else None)
 
     def _model(self, task: Task) -> catalog.Model | None:
         if self._last[:2] != (task.model, task.endpoint):
@@ -83,3 +97,10 @@ class Dialect:
             model = None if model is None else model.of_family(task.endpoint)
             self._last = (task.model, task.endpoint, model)
         return self._last[2]
+
+
+def _read(task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
+    reader = READERS_OF_TASKS.get(task.endpoint)
+    if reader is not None:
+        return reader.parse_for(task, response)
+    return ENDPOINTS[task.endpoint].parse_response(response)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from batchgen.text import one_line, show_bytes
-from batchgen.types import HttpRequest, Input, InputItem, Json, LocalFile
+from batchgen.types import Awaited, Base64, HttpRequest, Input, Json, LocalFile
 
 _encode = msgspec.json.encode
 
@@ -52,9 +52,15 @@ def body_of(request: HttpRequest) -> Body:
     """The body of a request; the same request always gives the same one."""
     if request.multipart:
         return _multipart(request.body)
-    if not any(isinstance(value, LocalFile | tuple) for value in request.body.values()):
+    if not any(map(_may_hold_files, request.body.values())):
         return Body("application/json", (_encode(request.body),))
     return Body("application/json", tuple(_joined(_json(request.body))))
+
+
+def _may_hold_files(value: Input) -> bool:
+    if isinstance(value, dict):
+        return any(map(_may_hold_files, value.values()))
+    return isinstance(value, LocalFile | Base64 | tuple)
 
 
 def shown(body: Mapping[str, Input], *, multipart: bool = False) -> dict[str, Json]:
@@ -65,10 +71,18 @@ def shown(body: Mapping[str, Input], *, multipart: bool = False) -> dict[str, Js
 def _told(value: Input, *, multipart: bool) -> Json:
     if isinstance(value, tuple):
         return [_told(one, multipart=multipart) for one in value]
-    if isinstance(value, LocalFile):
-        lead = value.media_type if multipart else f"data:{value.media_type};base64"
-        return f"<{lead} … {show_bytes(value.size_bytes)} of {one_line(value.name, 120)}>"
-    return value
+    match value:
+        case LocalFile():
+            lead = value.media_type if multipart else f"data:{value.media_type};base64"
+            return f"<{lead} … {show_bytes(value.size_bytes)} of {one_line(value.name, 120)}>"
+        case Base64(file):
+            return f"<base64 … {show_bytes(file.size_bytes)} of {one_line(file.name, 120)}>"
+        case Awaited(name):
+            return f"<{name} of the upload>"
+        case dict():
+            return shown(value, multipart=multipart)
+        case _:
+            return value  # type: ignore[return-value]  # plain JSON is left
 
 
 def _json(body: Mapping[str, Input]) -> Iterator[Piece]:
@@ -84,6 +98,12 @@ def _json_value(value: Input) -> Iterator[Piece]:
         yield f'"data:{value.media_type};base64,'.encode()
         yield InlineFile(value, base64=True)
         yield b'"'
+    elif isinstance(value, Base64):
+        yield b'"'
+        yield InlineFile(value.file, base64=True)
+        yield b'"'
+    elif isinstance(value, dict):
+        yield from _json(value)
     elif isinstance(value, tuple):
         yield b"["
         for index, one in enumerate(value):
@@ -119,11 +139,11 @@ def _multipart(body: Mapping[str, Input]) -> Body:
     return Body(content_type, tuple(_joined(iter(pieces))))
 
 
-def _repeated(value: Input) -> Sequence[InputItem]:
+def _repeated(value: Input) -> Sequence[Input]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _part(name: str, value: InputItem) -> Iterator[Piece]:
+def _part(name: str, value: Input) -> Iterator[Piece]:
     disposition = f'Content-Disposition: form-data; name="{_quoted(name)}"'
     if isinstance(value, LocalFile):
         filename = _quoted(value.path.name)

@@ -25,6 +25,7 @@ _KINDS: dict[Family, str] = {
     "audio": "sound",
     "video": "video",
     "model": "3D model",
+    "document": "document",
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
-Family: TypeAlias = Literal["image", "video", "audio", "model", "text", "data"]
+Family: TypeAlias = Literal["image", "video", "audio", "model", "document", "text", "data"]
 Size: TypeAlias = tuple[int, int]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
@@ -53,6 +53,7 @@ WAV = MediaType("audio/wav", "wav", "audio")
 OGG = MediaType("audio/ogg", "ogg", "audio")
 FLAC = MediaType("audio/flac", "flac", "audio")
 GLB = MediaType("model/gltf-binary", "glb", "model")
+PDF = MediaType("application/pdf", "pdf", "document")
 
 TEXT = MediaType("text/plain", "txt", "text")
 MARKDOWN = MediaType("text/markdown", "md", "text")
@@ -60,12 +61,13 @@ JSON = MediaType("application/json", "json", "text")
 SUBRIP = MediaType("application/x-subrip", "srt", "text")
 OBJ = MediaType("model/obj", "obj", "model")
 NPY = MediaType("application/x-npy", "npy", "data")
+PARQUET = MediaType("application/vnd.apache.parquet", "parquet", "data")
 PCM = MediaType("audio/pcm", "pcm", "audio")
 MULAW = MediaType("audio/basic", "ulaw", "audio")
 ALAW = MediaType("audio/alaw", "alaw", "audio")
 BINARY = MediaType("application/octet-stream", "bin", "data")
 
-_MADE = {one.mime: one for one in (TEXT, MARKDOWN, JSON, SUBRIP, NPY)}
+_MADE = {one.mime: one for one in (TEXT, MARKDOWN, JSON, SUBRIP, NPY, PARQUET)}
 # Sound without a header: nothing but the provider's word tells it.
 _RAW = {
     "audio/pcm": PCM, "audio/l16": PCM, "audio/x-l16": PCM, "audio/raw": PCM,
@@ -91,7 +93,9 @@ _SIGNATURES: tuple[tuple[re.Pattern[bytes], MediaType], ...] = tuple(
         (rb"OggS\0", OGG),
         (rb"fLaC", FLAC),
         (rb"glTF[\x01\x02]\0\0\0", GLB),
+        (rb"%PDF-[0-9]", PDF),
         (rb"\x93NUMPY", NPY),
+        (rb"PAR1", PARQUET),
         (rb"(?:(?:#|mtllib |usemtl |[ogs] )[^\n]{0,200}+\n|\s)*+v(?: +-?[0-9.eE+-]++){3}", OBJ),
     )
 )

@@ -11,8 +11,10 @@ from batchgen.expiry import expires_at
 from batchgen.types import (
     STOPPING,
     Artifact,
+    Awaited,
     Decision,
     Finished,
+    HttpRequest,
     Outcome,
     Pending,
     Prior,
@@ -64,13 +66,30 @@ def expired(finished: Finished, now: datetime) -> Decision | None:
 
 
 def parts_done(work: Work) -> Sequence[Outcome]:
-    """What earlier runs got of the same request; an earlier generation's is paid for there."""
+    """What earlier runs got of the same request; an earlier generation's is paid for there.
+
+    What it uploaded is uploaded again: its ids may be why it failed.
+    """
     prior = work.prior
     if prior is None or prior.digest != work.task.digest:
         return ()
     if prior.generation == work.generation:
         return prior.parts
+    if any(part.uploads for part in prior.parts):
+        return ()
     return [replace(part, cost_usd=0.0) for part in prior.parts]
+
+
+def filled(request: HttpRequest, parts: Sequence[Outcome]) -> HttpRequest:
+    """A request with what earlier ones of its task have brought in its places."""
+    brought = dict(pair for part in parts for pair in part.uploads)
+    if not brought:
+        return request
+    body = {
+        name: brought[value.name] if isinstance(value, Awaited) else value
+        for name, value in request.body.items()
+    }
+    return replace(request, body=body)
 
 
 def united(parts: Sequence[Outcome]) -> Outcome:
@@ -116,6 +135,7 @@ def accepted(finished: Finished, decision: Decision) -> Outcome:
         revised_prompt=finished.revised_prompt,
         seed=finished.seed,
         cost_usd=finished.cost_usd,
+        uploads=finished.uploads,
     )
 
 

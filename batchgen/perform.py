@@ -4,7 +4,7 @@ Collaborators are small protocols, so that this path is tested without network a
 Failures of a task are values here; StorageError is the only exception that leaves on purpose.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -19,6 +19,7 @@ from batchgen.media import tell
 from batchgen.outcomes import (
     accepted,
     expired,
+    filled,
     idempotency_key,
     not_fetched,
     parts_done,
@@ -29,7 +30,7 @@ from batchgen.outcomes import (
     united,
     versioned,
 )
-from batchgen.polling import result_of
+from batchgen.polling import result_of, unless_leaving
 from batchgen.retry import Attempt, classify, persist, policy
 from batchgen.types import (
     STOPPING,
@@ -62,6 +63,10 @@ class Dialect(Protocol):
 
     def parse(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable: ...
 
+    def parse_upload(
+        self, task: Task, request: HttpRequest, response: HttpResponse
+    ) -> Finished | Unusable: ...
+
     def poll(self, task: Task, remote_id: str) -> HttpRequest: ...
 
     def parse_poll(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable: ...
@@ -72,7 +77,7 @@ class Dialect(Protocol):
 class Transport(Protocol):
     """Sends requests to the provider and fetches what its replies point to."""
 
-    async def send(self, request: HttpRequest, idempotency_key: str) -> Reply: ...
+    def send(self, request: HttpRequest, idempotency_key: str) -> Coroutine[None, None, Reply]: ...
 
     async def fetch(self, url: str) -> Reply: ...
 
@@ -185,7 +190,7 @@ class Performer:
         requests = self.dialect.requests(work.task)
         for number in range(len(parts), len(requests)):
             first = 1 + sum(len(part.artifacts) for part in parts)
-            part = _Part(number, requests[number], first)
+            part = _Part(number, filled(requests[number], parts), first)
             parts.append(await self._carry_out(work, part, progress))
             if parts[-1].status is not Status.SUCCEEDED:
                 break
@@ -204,7 +209,8 @@ class Performer:
             return unaccepted(decision, ambiguous=progress.ambiguous, submitted=progress.submitted)
         outcome = accepted(finished, decision)
         progress.ambiguous = progress.submitted = False
-        remote = all(isinstance(payload, Remote) for payload in finished.payloads)
+        urls = [payload for payload in finished.payloads if isinstance(payload, Remote)]
+        remote = len(urls) == len(finished.payloads) > 0
         if remote and decision is not earlier:
             await self.ledger.received(work.task, finished, outcome)
         gone = expired(finished, self.clock.now()) if decision is earlier else None
@@ -243,12 +249,19 @@ class Performer:
                 idempotency_key=key,
             )
             reply = await self.transport.send(part.request, key)
-            decision = self._classify(reply, partial(self.dialect.parse, task), task, Phase.SUBMIT)
+            decision = self._classify(reply, self._parse_of(task, part), task, Phase.SUBMIT)
             progress.ambiguous = progress.ambiguous or decision.sent
             self.permits.tell(task, progress.attempts, decision, reply)
             return decision
 
         return await self._persist(attempt)
+
+    def _parse_of(
+        self, task: Task, part: _Part
+    ) -> Callable[[HttpResponse], Finished | Pending | Unusable]:
+        if part.request.brings:
+            return partial(self.dialect.parse_upload, task, part.request)
+        return partial(self.dialect.parse, task)
 
     async def _result_of(
         self, task: Task, pending: Pending, submitted: Decision, progress: _Progress
@@ -262,7 +275,10 @@ class Performer:
         request = self.dialect.poll(task, pending.remote_id)
 
         async def ask() -> Decision:
-            reply = await self.transport.send(request, "")
+            sending = self.transport.send(request, "")
+            reply = await (unless_leaving(sending, self.wait) if request.waiting else sending)
+            if reply is None:
+                return Decision(Verb.HALT, STOPPING)
             parse = partial(self.dialect.parse_poll, task)
             decision = self._classify(reply, parse, task, Phase.POLL)
             self.permits.hear_of_poll(task, decision)

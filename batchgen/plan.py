@@ -125,7 +125,7 @@ class Manifest:
         job = self.job
         model_id = job.overrides.get("model") or entry.get("model") or job.defaults.get("model")
         model = catalog.find(str(model_id), job.provider.catalog)
-        return model is None or model.prompt_required
+        return model is None or (model.prompt_required and model.prompt_key is None)
 
 
 def open_manifest(source: Source, flags: Flags) -> Manifest:
@@ -305,7 +305,7 @@ def _count(plan: Plan, task: Task, price: float | None, dialect: Dialect) -> Non
         other = task.model if len(plan.models) < _REMEMBERED_MODELS else OTHER_MODELS
         share = plan.models.setdefault(other, Share())
     images = images_of(task)
-    share.add(price, len(dialect.requests(task)) if images > 1 else 1, images)
+    share.add(price, len(dialect.requests(task)) if images > 1 or task.inputs else 1, images)
     if len(plan.requests) < _FIRST_REQUESTS:
         plan.requests += dialect.requests(task)[: _FIRST_REQUESTS - len(plan.requests)]
 

@@ -1,13 +1,42 @@
 """Asks the provider for what it works on, until there is an answer or the time is over."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 
 from msgspec.structs import replace
 
 from batchgen.clock import Clock
-from batchgen.types import STOPPING, Decision, Pending, Polling, Verb
+from batchgen.types import STOPPING, Decision, Pending, Polling, Reply, Verb
 
 _MOST_DOUBLINGS = 3  # of the interval, while asking goes wrong
+
+
+_LONGEST_S = 600.0  # beyond it the transport has given up
+
+
+async def unless_leaving(
+    send: Coroutine[None, None, Reply], wait: Callable[[float], Awaitable[None]]
+) -> Reply | None:
+    """What a server that lets questions wait has answered; None where the run left before.
+
+    wait: returns early when the run leaves what the provider works on.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            sending = group.create_task(send)
+            leaving = group.create_task(_waited(wait))
+            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+            leaving.cancel()
+            if not sending.done():
+                sending.cancel()
+                return None
+    except BaseExceptionGroup as errors:  # of one: that of the sending
+        raise errors.exceptions[0] from errors
+    return sending.result()
+
+
+async def _waited(wait: Callable[[float], Awaitable[None]]) -> None:
+    await wait(_LONGEST_S)
 
 
 async def result_of(  # noqa: PLR0913  # what it asks with, keyword-only

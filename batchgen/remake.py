@@ -54,7 +54,9 @@ def _row(record: Record) -> dict[str, Json]:
 
 
 def _literal(value: Json) -> Json:
-    """A text in which braces are braces, not templates; what is deeper inside is no template."""
+    """A text in which braces are braces, not templates; in mappings nothing is a template."""
+    if isinstance(value, list):
+        return [_literal(one) for one in value]
     return value.replace("{", "{{").replace("}", "}}") if isinstance(value, str) else value
 
 

@@ -166,7 +166,12 @@ JOB: Mapping[str, Setting] = {
     "limits": Setting(mapping, "", "how fast, how long and for how much"),
     "retry": Setting(mapping, "", "how often and when a request is tried again"),
     "matrix": Setting(mapping, "none", "axes: each row is made once for every combination"),
-    "prices": Setting(mapping, "none", "US dollars for an image, by model, before the catalogue's"),
+    "prices": Setting(
+        mapping,
+        "none",
+        "US dollars for an image or the like, by model, before the catalogue's; or for a"
+        " million tokens: {input: 2.50, output: 10.00}",
+    ),
     "budget": Setting(mapping, "none", "money that several jobs share"),
     "prompts": Setting(sequence, "required", "the rows, or `from:` the files that hold them"),
 }

@@ -30,8 +30,14 @@ from batchgen.upload import Upload
 
 CHUNK_BYTES = 256 * 1024
 MOST_PAYLOAD_BYTES = 512 * 1024 * 1024
+# Of the JSON that is left without its payloads, and of those.
+_USUAL: Mapping[str, int] = {}
+_LONG: Mapping[str, int] = {"max_rest_bytes": 256 * 1024 * 1024, "max_payloads": 10_000}
 _MOST_ERROR_BYTES = 64 * 1024
 _MOST_REDIRECTS = 5
+# Questions that the server lets wait, at a time: each holds a connection of its own meanwhile.
+_MOST_WAITING = 64
+_LONGEST_WAIT_S = 40  # Luma's servers wait for 30 s at most
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ACCEPT = {"Accept": "application/json, audio/*;q=0.9"}
 _AGENT = {"User-Agent": f"batchgen/{__version__}"}
@@ -56,6 +62,7 @@ class AiohttpTransport:
         self._headers.update(service.headers)
         self._tls = _trusting(service.ca_file)
         self._addresses: dict[str, tuple[yarl.URL, str | None]] = {}
+        self._waits = 0  # questions that the server lets wait
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(
@@ -65,6 +72,7 @@ class AiohttpTransport:
         )
         self._helpers = Helpers()
         self._api = self._session(timeout, None)
+        self._waiting = self._session(timeout, None, limit=_MOST_WAITING)
         self._resolver = GuardedResolver(self._guard)
         self._files = self._session(timeout, self._resolver)
         self._proxied_files = self._session(timeout, None)  # the resolver is for the proxy's name
@@ -77,17 +85,22 @@ class AiohttpTransport:
         trace: TracebackType | None,
     ) -> None:
         await self._api.close()
+        await self._waiting.close()
         await self._files.close()
         await self._proxied_files.close()
         await self._resolver.close()
         self._helpers.close()
 
     def _session(
-        self, timeout: aiohttp.ClientTimeout, resolver: aiohttp.abc.AbstractResolver | None
+        self,
+        timeout: aiohttp.ClientTimeout,
+        resolver: aiohttp.abc.AbstractResolver | None,
+        *,
+        limit: int = 0,
     ) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=self._connections, resolver=resolver, ssl=self._tls
+                limit=limit or self._connections, resolver=resolver, ssl=self._tls
             ),
             timeout=timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -100,6 +113,22 @@ class AiohttpTransport:
 
         Raises StorageError when a payload cannot be written.
         """
+        if not request.waiting or not self._may_wait():
+            return await self._send(request, idempotency_key, self._api)
+        self._waits += 1
+        try:
+            patient = replace(request, path=request.waiting)
+            return await self._send(patient, idempotency_key, self._waiting)
+        finally:
+            self._waits -= 1
+
+    def _may_wait(self) -> bool:
+        patience_s = self._service.timeouts.first_byte_s or self._service.timeout_s
+        return self._waits < _MOST_WAITING and patience_s >= _LONGEST_WAIT_S
+
+    async def _send(
+        self, request: HttpRequest, idempotency_key: str, session: aiohttp.ClientSession
+    ) -> Reply:
         headers = self._headers.copy()
         if idempotency_key:
             headers.update(dict.fromkeys(self._service.key_headers, idempotency_key))
@@ -112,7 +141,7 @@ class AiohttpTransport:
         try:
             async with (
                 asyncio.timeout(self._service.timeouts.first_byte_s) as patience,
-                self._api.request(
+                session.request(
                     request.method,
                     url,
                     data=None if request.method == "GET" else upload.data(),
@@ -122,7 +151,9 @@ class AiohttpTransport:
                 ) as response,
             ):
                 return await self._read(
-                    response, Body(response.content, patience, self._service.timeouts.stall_s)
+                    response,
+                    Body(response.content, patience, self._service.timeouts.stall_s),
+                    is_long=request.is_long,
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return upload.fault or _fault(error)
@@ -135,7 +166,9 @@ class AiohttpTransport:
             found = self._addresses[path] = url, proxy_for(url, self._service.proxies)
         return found
 
-    async def _read(self, response: aiohttp.ClientResponse, body: Body) -> Reply:
+    async def _read(
+        self, response: aiohttp.ClientResponse, body: Body, *, is_long: bool = False
+    ) -> Reply:
         headers = _lower(response.headers)
         if not _is_good(response):
             return HttpResponse(
@@ -143,7 +176,8 @@ class AiohttpTransport:
             )
         if _is_sound(headers):
             return await self._file(response.status, headers, body)
-        decoder = PayloadDecoder(self._open_sink, max_payload_bytes=MOST_PAYLOAD_BYTES)
+        bounds = _LONG if is_long else _USUAL
+        decoder = PayloadDecoder(self._open_sink, max_payload_bytes=MOST_PAYLOAD_BYTES, **bounds)
         finished = False
         try:
             while piece := await body.piece():

@@ -66,8 +66,22 @@ class LocalFile:
     media_type: str
 
 
-InputItem: TypeAlias = "Json | LocalFile"
-Input: TypeAlias = "InputItem | tuple[InputItem, ...]"
+@dataclass(frozen=True, slots=True)
+class Base64:
+    """A file that a JSON body has as bare base64, without the `data:` that tells its type."""
+
+    file: LocalFile
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A text that an earlier request of the same task brings: the id of an upload."""
+
+    name: str
+
+
+InputItem: TypeAlias = "Json | LocalFile | Base64 | Awaited | Mapping[str, Input]"
+Input: TypeAlias = "InputItem | tuple[Input, ...]"
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -98,14 +112,22 @@ class Task(msgspec.Struct, frozen=True):
 class HttpRequest(msgspec.Struct, frozen=True):
     """What an endpoint wants sent: a path below the provider's host, and the body's fields.
 
+    body: files stand in it as they are, or deeper inside in tuples and mappings.
     multipart: the body is a form, with files as they are; else it is JSON, with files as `data:`
         URLs.
+    waiting: the path under which the server answers only when there is news, or half a minute
+        later; empty where it has none.
+    brings: ids that the reply has to bring, for the requests of the task that come after it.
+    is_long: the reply may be tens of megabytes of JSON: vectors, transcripts, digits.
     """
 
     method: str
     path: str
     body: Mapping[str, Input]
     multipart: bool = False
+    waiting: str = ""
+    brings: tuple[str, ...] = ()
+    is_long: bool = False
 
 
 class Spooled(msgspec.Struct, frozen=True):
@@ -186,13 +208,17 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """A usable reply: where the payloads are, and what the provider told about them."""
+    """A usable reply: where the payloads are, and what the provider told about them.
+
+    uploads: the ids that an upload brought, by their names; such a reply has no payloads.
+    """
 
     payloads: tuple[Payload, ...]
     revised_prompt: str | None = None
     seed: int | None = None
     cost_usd: float | None = None
     tokens: Tokens | None = None
+    uploads: tuple[tuple[str, str], ...] = ()
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -351,6 +377,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     attempts: requests sent for this generation of the task, over all runs.
     cost_usd: None where the provider told nothing and no price is known.
+    uploads: the ids that an upload brought; only of a part of a task.
     """
 
     status: Status
@@ -365,6 +392,7 @@ class Outcome(msgspec.Struct, frozen=True):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     duration_s: float | None = None
+    uploads: tuple[tuple[str, str], ...] = ()
 
 
 class Prior(msgspec.Struct, frozen=True):

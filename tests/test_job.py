@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.job import PROVIDERS, Axis, Flags, Job, Limits, read_job, stem
+from batchgen.job.money import TokenPrices
 from batchgen.manifest.source import Source, format_of
 from batchgen.manifest.yaml_events import load_settings
 from batchgen.types import Json, Phase, Rule, Verb
@@ -403,3 +404,19 @@ def test_a_flag_that_cannot_be_meant_is_told_as_such(
     flags: Flags, message: str, tmp_path: Path
 ) -> None:
     assert told("prompts: [x]", tmp_path, flags).startswith(message)
+
+
+def test_prices_are_of_a_piece_or_of_a_million_tokens(tmp_path: Path) -> None:
+    job = sound(
+        "prices: {flux/dev: 0.03, chat: {input: 2.5, output: 10}, vectors: {input: 1}}\n"
+        "prompts: []\n",
+        tmp_path,
+    )
+    assert job.prices == {"flux/dev": 0.03}
+    assert job.token_prices == {"chat": TokenPrices(2.5, 10), "vectors": TokenPrices(1, 0)}
+
+
+@pytest.mark.parametrize("price", ["{output: 1}", "{input: a}", "{input: 1, of: 2}", "-1", "true"])
+def test_what_is_no_price_is_told(tmp_path: Path, price: str) -> None:
+    problem = told(f"prices: {{m: {price}}}\nprompts: []\n", tmp_path)
+    assert "nor for a million tokens such as {input: 2.50, output: 10.00}" in problem

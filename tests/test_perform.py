@@ -1,6 +1,6 @@
 """The straight path of one task, with what surrounds it faked and the decisions real."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,8 @@ from batchgen.types import (
     Finished,
     HttpRequest,
     HttpResponse,
+    Input,
+    LocalFile,
     Made,
     NetworkFault,
     Outcome,
@@ -68,6 +70,7 @@ class World:
     stop_after: int | None = None  # requests, after which the run is stopping
     log: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    bodies: list[Mapping[str, Input]] = field(default_factory=list)
     intended: list[str] = field(default_factory=list)
     told: list[Decision] = field(default_factory=list)
     discarded: list[Spooled] = field(default_factory=list)
@@ -83,6 +86,7 @@ class World:
         if request.method == "POST":
             assert self.intended[-1] == idempotency_key, "a key is committed before it is sent"
             self.keys.append(idempotency_key)
+            self.bodies.append(request.body)
         else:
             assert (idempotency_key, request.path) == ("", f"{VIDEO_PATH}?generation_id=id%3A7")
         return self.replies.pop(0)
@@ -93,9 +97,10 @@ class World:
         return self.files.pop(0)
 
     async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
-        assert isinstance(payload, Spooled)
         self.log.append(f"publish {n}")
         self.paths.append(filename)
+        if isinstance(payload, Made):
+            return Artifact(f"{n}.wav", len(payload.data), "", "audio/wav", None, None)
         return Artifact(f"{n}.png", payload.size_bytes, payload.sha256, "image/png", 64, 32)
 
     def settle(self, paths: Iterable[str]) -> None:
@@ -521,6 +526,61 @@ async def test_an_edited_row_takes_over_nothing_of_what_its_parts_brought() -> N
     await world.perform(Work(FIVE, 2, before))
 
     assert len(world.keys) == 2
+
+
+VOICE = LocalFile(Path("voice.mp3"), "voice.mp3", 9, "", "audio/mpeg")
+SONG = a_task(
+    endpoint="music", model="music-01", prompt="La la", params={"refer_voice": "voice.mp3"},
+    inputs={"refer_voice": VOICE},
+)  # fmt: skip
+UPLOADED = b'{"voice_id": "vocal-7", "base_resp": {"status_code": 0, "status_msg": "ok"}}'
+SUNG = b'{"data": {"audio": "52494646", "status": 2}, "base_resp": {"status_code": 0}}'
+WITH_VOICE = Outcome(Status.SUCCEEDED, cost_usd=0.0, uploads=(("voice_id", "vocal-7"),))
+
+
+async def test_an_upload_is_committed_before_the_request_that_needs_its_id_is_sent() -> None:
+    world = World([reply(200, UPLOADED), reply(503), reply(200, SUNG)])
+
+    outcome = await world.perform(Work(SONG, 1))
+
+    steps = [line for line in world.log if line.split()[0] in ("sent", "send", "part", "publish")]
+    assert steps == [
+        "sent fox-0 1 1", "send /v2/generate/audio/minimax/upload", "part fox-0 1 1",
+        "sent fox-0 1 2", "send /v2/generate/audio/minimax/generate",
+        "sent fox-0 1 3", "send /v2/generate/audio/minimax/generate", "publish 1",
+    ]  # fmt: skip
+    assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 3)
+    assert world.bodies[1] == world.bodies[2]
+    assert world.bodies[1]["refer_voice"] == "vocal-7"
+
+
+async def test_after_a_crash_the_id_of_an_upload_is_used_and_nothing_is_uploaded() -> None:
+    world = World([reply(200, SUNG)])
+    before = Prior(Status.PENDING, SONG.digest, 1, 1, parts=(WITH_VOICE,))
+
+    outcome = await world.perform(Work(SONG, 1, before))
+
+    assert [body.get("refer_voice") for body in world.bodies] == ["vocal-7"]
+    assert outcome.status is Status.SUCCEEDED
+
+
+async def test_a_new_generation_uploads_anew_for_the_old_id_may_be_why_it_failed() -> None:
+    world = World([reply(200, UPLOADED), reply(200, SUNG)])
+    before = Prior(Status.FAILED, SONG.digest, 1, 2, parts=(WITH_VOICE,))
+
+    await world.perform(Work(SONG, 2, before))
+
+    assert world.bodies[0]["purpose"] == "voice"
+
+
+async def test_an_upload_without_its_id_is_tried_again_and_nothing_is_generated() -> None:
+    world = World([reply(200, b'{"base_resp": {"status_code": 0}}')] * 3)
+
+    outcome = await world.perform(Work(SONG, 1))
+
+    assert outcome.error is not None
+    assert outcome.error.kind == "bad_response"
+    assert all(line != "send /v2/generate/audio/minimax/generate" for line in world.log)
 
 
 async def test_a_stop_between_two_requests_leaves_the_rest_pending() -> None:

@@ -1,13 +1,25 @@
 """Waiting for what the provider works on: intervals, back-off, deadline."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
-from batchgen.polling import result_of
-from batchgen.types import STOPPING, Decision, Finished, Pending, Polling, Remote, Verb
-from tests.given import FakeClock
+from batchgen.errors import StorageError
+from batchgen.polling import result_of, unless_leaving
+from batchgen.types import (
+    STOPPING,
+    Decision,
+    Finished,
+    HttpResponse,
+    Pending,
+    Polling,
+    Remote,
+    Reply,
+    Verb,
+)
+from tests.given import FakeClock, settle
 
 POLLING = Polling(first_s=10, interval_s=15, deadline_s=100)
 GOES_ON = Decision(Verb.ACCEPT, result=Pending("7"))
@@ -90,3 +102,40 @@ async def test_a_run_that_leaves_does_not_ask() -> None:
 async def test_what_is_final_is_returned_at_once(verb: Verb) -> None:
     answer = Decision(verb, "remote_failed")
     assert await Provider([answer]).result() is answer
+
+
+async def test_an_answer_that_the_server_holds_back_is_left_when_the_run_leaves() -> None:
+    cancelled = asyncio.Event()
+    leaving = asyncio.Event()
+
+    async def held_back() -> Reply:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        raise AssertionError
+
+    async def wait(_: float) -> None:
+        await leaving.wait()
+
+    asking = asyncio.create_task(unless_leaving(held_back(), wait))
+    await settle()
+    assert not asking.done()
+    leaving.set()
+    assert await asking is None
+    assert cancelled.is_set()
+
+
+async def test_an_answer_that_comes_ends_the_waiting_and_an_error_is_told_as_it_is() -> None:
+    answer = HttpResponse(200, {}, b"{}")
+
+    async def comes() -> Reply:
+        return answer
+
+    async def fails() -> Reply:
+        raise StorageError("the disk is full")
+
+    clock = FakeClock()
+    assert await unless_leaving(comes(), clock.sleep) is answer
+    with pytest.raises(StorageError, match="the disk is full"):
+        await unless_leaving(fails(), clock.sleep)

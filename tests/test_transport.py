@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from batchgen.errors import UsageError
 from batchgen.service import Service
@@ -407,3 +408,58 @@ def test_a_file_without_certificates_is_told(store: LocalStore, tmp_path: Path) 
         service = Service("https://h", None, ca_file=tmp_path / name)
         with pytest.raises(UsageError, match=why):
             AiohttpTransport(service, connections=1, open_sink=store.open_sink)
+
+
+async def test_a_long_reply_is_read_whole_where_one_is_expected(store: LocalStore) -> None:
+    body = b'{"data": {"audio": "' + b"0f" * 3_000_000 + b'"}}'
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    async with serving(answer) as base, transport(base, store) as client:
+        usual = await client.send(REQUEST, "")
+        long = await client.send(replace(REQUEST, is_long=True), "")
+
+    assert isinstance(usual, NetworkFault)
+    assert isinstance(long, HttpResponse)
+    assert long.body == body
+
+
+async def test_questions_that_wait_take_no_connection_from_others(store: LocalStore) -> None:
+    answered, waiting = asyncio.Event(), asyncio.Semaphore(0)
+    plain: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        if "state" in request.query:
+            waiting.release()
+            await answered.wait()
+        else:
+            plain.append(request.path_qs)
+        return web.json_response({"id": request.query.get("generation_id", "")})
+
+    async with serving(answer) as base, transport(base, store, timeout_s=60) as client:
+        question = HttpRequest("GET", "/v2/x?generation_id=7", {}, waiting="/v2/x?state=completed")
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            for _ in range(64):
+                group.create_task(client.send(question, ""))
+            for _ in range(64):
+                await waiting.acquire()
+            assert isinstance(await client.send(REQUEST, ""), HttpResponse)
+            reply = await client.send(question, "")
+            answered.set()
+
+    assert isinstance(reply, HttpResponse)
+    assert plain == ["/v1/images/generations", "/v2/x?generation_id=7"], "beyond 64 none waits"
+
+
+async def test_no_question_waits_longer_than_the_job_has_patience(store: LocalStore) -> None:
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.path_qs)
+        return web.json_response({})
+
+    question = HttpRequest("GET", "/v2/x", {}, waiting="/v2/x?state=completed")
+    async with serving(answer) as base, transport(base, store, timeout_s=20) as client:
+        await client.send(question, "")
+    assert seen == ["/v2/x"]

@@ -1,6 +1,6 @@
 """Models as data, and the checks made from them: parameters, limits, prices. Pure."""
 
-from batchgen.catalog.example import example, input_names, inputs, upload_form
+from batchgen.catalog.example import example, input_names, inputs, is_upload_id, upload_form
 from batchgen.catalog.load import (
     find,
     image_parameter_names,
@@ -29,6 +29,7 @@ __all__ = [
     "input_names",
     "inputs",
     "is_path",
+    "is_upload_id",
     "models",
     "parameter_names",
     "search",

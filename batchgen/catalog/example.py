@@ -4,7 +4,7 @@ from functools import cache
 
 from batchgen.catalog.load import OPENAI, models
 from batchgen.catalog.model import Model
-from batchgen.catalog.parameter import SIDES, Form, Kind, Parameter, is_input
+from batchgen.catalog.parameter import SIDES, Form, Kind, Parameter, is_id, is_input
 from batchgen.types import Json
 
 PICTURE = "https://example.com/photo.png"
@@ -23,10 +23,16 @@ def inputs(model: Model) -> tuple[str, ...]:
 
 
 def upload_form(model: Model, name: str) -> Form | None:
-    """The form of a file that has to be uploaded under that name; None where a URL will do."""
+    """The form of a file under that name, where not every URL or file will do; else None."""
     forms = model.parameters[name].all_forms
     flat = [one for form in forms for one in (form, form.items) if one is not None]
-    return next((form for form in flat if form.file), None)
+    return next((form for form in flat if form.file or form.media), None)
+
+
+def is_upload_id(model: Model, name: str, text: str) -> bool:
+    """Whether a text is the id of an upload, where the parameter takes such besides files."""
+    parameter = model.parameters.get(name)
+    return parameter is not None and any(is_id(form, text) for form in parameter.forms)
 
 
 @cache
@@ -77,9 +83,13 @@ def _of_form(form: Form) -> Json:  # noqa: PLR0911 - a return for each kind
         case Kind.WXH:
             return f"{least}x{least}"
         case Kind.TEXT:
-            return _FILE if form.file else PICTURE if form.uri else "text"
+            return _FILE if form.file else PICTURE if form.uri else _text(form)
         case Kind.ANY:
             return {}
+
+
+def _text(form: Form) -> str:
+    return "text" if form.min_chars <= len("text") else _PROMPT[: form.max_chars]
 
 
 def _is_input(form: Form) -> bool:

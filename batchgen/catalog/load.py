@@ -9,6 +9,7 @@ definition it shares under `common`, the others under `own`; `seed` holds what w
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
 from typing import TypeAlias
@@ -37,6 +38,7 @@ class _Definition(msgspec.Struct):
 class _Seed(msgspec.Struct, forbid_unknown_fields=True):
     """What differs in the spec of 2025-05; a null is a parameter that it did not have."""
 
+    path: str | None = None
     prompt: Prompt | None = None
     parameters: dict[str, _Raw | None] = {}
 
@@ -59,6 +61,15 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     common: dict[str, _Raw]
     models: dict[str, _Entry]
     edits: dict[str, _Entry] = {}
+
+
+class _Ours(msgspec.Struct, forbid_unknown_fields=True):
+    """What rows may give to models beyond the vendor's specs; the ids are patterns."""
+
+    family: str
+    models: tuple[str, ...]
+    parameters: dict[str, _Raw]
+    one_of: tuple[str, ...] = ()
 
 
 class _Source(msgspec.Struct, forbid_unknown_fields=True):
@@ -141,9 +152,10 @@ def _load(table: str) -> Mapping[str, Model]:
     raw: _Raw = msgspec.json.decode(_read(f"{table}.json"))
     file = msgspec.convert(_expanded(raw, raw["enums"]), _File)
     prices = {} if table == OPENAI else _prices()
+    ours = () if table == OPENAI else _ours(file.family)
     found = {}
     for model_id in sorted(file.models):
-        model = _model(model_id, file, prices)
+        model = _with_ours(_model(model_id, file, prices), ours)
         if model_id in file.edits:
             model = replace(model, edit=_edit(model_id, file))
         found[model_id] = model
@@ -156,6 +168,28 @@ def _edit(model_id: str, file: _File) -> Model:
     entry.token_price = file.models[model_id].token_price
     edits = msgspec.structs.replace(file, models=file.edits)
     return replace(_model(model_id, edits, {}), family="edits", path=_EDITS)
+
+
+@cache
+def _ours(family: str) -> tuple[_Ours, ...]:
+    groups = msgspec.json.decode(_read("ours.json"), type=list[_Ours])
+    return tuple(group for group in groups if group.family == family)
+
+
+def _with_ours(model: Model, groups: Sequence[_Ours]) -> Model:
+    """A model with what batchgen itself takes for it, and puts into the vendor's words."""
+    groups = [one for one in groups if any(fnmatchcase(model.id, p) for p in one.models)]
+    own = {name: raw for group in groups for name, raw in group.parameters.items()}
+    if not own:
+        return model
+    parameters = {name: _parameter(name, raw, {}) for name, raw in own.items()}
+    one_of = tuple(name for group in groups for name in group.one_of)
+    return replace(
+        model,
+        parameters={**model.parameters, **parameters},
+        one_of=(*model.one_of, *one_of),
+        ours=frozenset(own),
+    )
 
 
 def _read(name: str) -> bytes:
@@ -207,6 +241,7 @@ def _model(model_id: str, file: _File, prices: Mapping[str, Price]) -> Model:
         in_seed=entry.seed is not None,
         family=file.family,
         path=entry.path or file.path,
+        seed_path=entry.seed.path if entry.seed else None,
         one_of=entry.one_of,
     )
 

@@ -26,12 +26,13 @@ _MANY = "for more images use `repeat:` or several rows"
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model takes as prompt: its length in characters, None where it is unbounded.
+    """What a model takes as prompt: its length in characters, max None where it is unbounded.
 
     name: what the request calls it; a row always has it as its prompt.
     """
 
     name: str = "prompt"
+    min_chars: int = 0
     max_chars: int | None = None
     required: bool = True
 
@@ -65,11 +66,13 @@ class TokenPrice:
 class Model:
     """A model of a provider: its parameters with their limits, and its price.
 
-    family: the endpoint that it answers at. path: below the provider's host.
+    family: the endpoint that it answers at. path: below the provider's host; seed_path: where
+        it answered in 2025-05, if that was elsewhere.
     prompt: None where the model takes no prompt.
     seed_prompt: what the spec of 2025-05 took, None where nothing else is known than `prompt`.
     in_seed: the vendor's documentation of 2025-05 had the model.
     one_of: parameters of which at least one must be given.
+    ours: parameters that batchgen puts into the vendor's words, or keeps for itself.
     edit: the model where pictures are given to it, if it has an endpoint of its own for them.
     count_key: the parameter that tells how many images; None where a request makes one image.
     """
@@ -84,7 +87,9 @@ class Model:
     in_seed: bool = False
     family: str = "images"
     path: str = "/v1/images/generations"
+    seed_path: str | None = None
     one_of: tuple[str, ...] = ()
+    ours: frozenset[str] = frozenset()
     edit: "Model | None" = None
     count_key: str | None = field(init=False)
     _sure: Mapping[str, Accepts] = field(init=False, repr=False, compare=False)
@@ -114,6 +119,19 @@ class Model:
         return self.prompt is not None and self.prompt.required
 
     @property
+    def prompt_key(self) -> str | None:
+        """A parameter that may stand in the prompt's place: several texts, or whole messages."""
+        name = self.prompt.name if self.prompt else None
+        return name if name in self.ours else None
+
+    @property
+    def in_batch_max(self) -> int | None:
+        """Characters of each text where a request has several; None where they are unbounded."""
+        parameter = self.parameters.get(self.prompt_key or "")
+        items = parameter.forms[0].items if parameter else None
+        return items.max_chars if items else None
+
+    @property
     def count_max(self) -> int:
         """Images that one request may ask for."""
         parameter = self.parameters.get(self.count_key or "")
@@ -132,6 +150,15 @@ class Model:
         """Where the price was read and when; None where no price is known."""
         price = self.fixed_price or self.token_price
         return None if price is None else f"{price.source}, {price.date or 'undated'}"
+
+    def path_for(self, params: Mapping[str, Json]) -> str:
+        """Where a request is sent: where the model answered in 2025-05 if only that spec has it."""
+        if self.seed_path is not None:
+            for name, value in params.items():
+                parameter = self.parameters.get(name)
+                if value is not None and parameter is not None and parameter.is_of_old(value):
+                    return self.seed_path
+        return self.path
 
     def given(self, names: Collection[str]) -> "Model":
         """The model as it is for a request with parameters of these names."""
@@ -228,13 +255,18 @@ class Model:
             if not self._is_split(name, value, params):
                 found += self._findings(name, value, params)
         for name in self._required:
-            if params.get(name) is None:
+            if params.get(name) is None and not self._is_newer(name, params):
                 takes = describe(self.parameters[name].forms)
                 found.append(_error(f"`{name}` is missing; {self.id} needs it: {takes}"))
         if self.one_of and all(params.get(name) is None for name in self.one_of):
             names = " or ".join(f"`{name}`" for name in self.one_of)
             found.append(_error(f"{names} is missing; {self.id} needs one of them"))
         return tuple(found)
+
+    def _is_newer(self, name: str, params: Mapping[str, Json]) -> bool:
+        """Whether the endpoint that the request goes to does not know the parameter."""
+        unknown = self.parameters[name].seed_forms == ()
+        return unknown and self.path_for(params) == self.seed_path
 
     def check_prompt(self, prompt: str) -> Finding | None:
         """What is wrong with the prompt: its length in characters, or that there is one at all."""
@@ -309,6 +341,8 @@ class Model:
             return _error(f"{self.id} takes no prompt; leave it out")
         if length == 0:
             return _error(f"{self.id} needs a prompt") if self.prompt.required else None
+        if length < (least := self.prompt.min_chars):
+            return _error(f"prompt is {length} characters; {self.id} takes at least {least}")
         longest, bound = self.prompt_max, self._sure_prompt[1]
         if longest is not None and length > longest:
             return _error(f"prompt is {length} characters; {self.id} takes at most {longest}")
@@ -330,7 +364,7 @@ def _sure(parameter: Parameter) -> Accepts:
 def _sure_lengths(prompt: Prompt | None, seed_prompt: Prompt | None) -> tuple[int, float]:
     if prompt is None:
         return 0, 0
-    low = 1 if prompt.required else 0
+    low = max(prompt.min_chars, 1 if prompt.required else 0)
     bounds = [p.max_chars for p in (prompt, seed_prompt) if p and p.max_chars is not None]
     return low, min(bounds, default=float("inf"))
 

@@ -36,9 +36,10 @@ class Form:
 
     minimum, maximum: of the number, or of each side in pixels.
     multiple_of: of the number, or of each side.
-    max_chars: characters of a text. uri: the text is a URL, `data:` included,
+    min_chars, max_chars: characters of a text. uri: the text is a URL, `data:` included,
         or a file's path, which is held against the disk when its row is read.
     file: only a file's path will do; it is sent along. max_bytes, media: of such a file.
+    ids: a word without dots and slashes is no path, but the id of an earlier upload.
     max_ratio, max_pixels: long side to short side, and the area, of a `WxH`.
     items, min_items, max_items: of a list. fields, needs: of a record; needs: its required ones.
     partial: one of the two sides may be left out.
@@ -49,9 +50,11 @@ class Form:
     minimum: float | None = None
     maximum: float | None = None
     multiple_of: int | None = None
+    min_chars: int = 0
     max_chars: int | None = None
     uri: bool = False
     file: bool = False
+    ids: bool = False
     max_bytes: int | None = None
     media: tuple[str, ...] = ()
     max_ratio: float | None = None
@@ -83,6 +86,14 @@ class Parameter:
     def all_forms(self) -> tuple[Form, ...]:
         """The forms of either date, each once, the current ones first."""
         return self.forms + tuple(f for f in self.seed_forms or () if f not in self.forms)
+
+    def is_of_old(self, value: Json) -> bool:
+        """Whether only the spec of 2025-05 took the value."""
+        return (
+            bool(self.seed_forms)
+            and any_of(self.seed_forms or ())(value)
+            and not (any_of(self.forms)(value))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +158,11 @@ def is_path(text: str) -> bool:
     return bool(text) and (not is_uri(text) or text[:5].lower() == "file:")
 
 
+def is_id(form: Form, text: str) -> bool:
+    """Whether the text is the provider's id of an upload, where the form takes such."""
+    return form.ids and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+
+
 def split_wxh(text: str) -> tuple[int, int] | None:
     """`1024x768` as (1024, 768); None for any other text."""
     width, _, height = text.partition("x")
@@ -183,14 +199,14 @@ def _bounds(form: Form) -> tuple[float, float]:
 
 
 def _text(form: Form) -> Accepts:
-    longest = form.max_chars
+    shortest, longest = form.min_chars, form.max_chars
     if form.file:
         return lambda value: type(value) is str and is_path(value)
     if form.uri:
         return lambda value: type(value) is str and bool(value)
     if longest is None:
-        return lambda value: type(value) is str
-    return lambda value: type(value) is str and len(value) <= longest
+        return lambda value: type(value) is str and len(value) >= shortest
+    return lambda value: type(value) is str and shortest <= len(value) <= longest
 
 
 def side(form: Form) -> Form:

@@ -120,7 +120,7 @@ def _described(form: Form) -> str:  # noqa: PLR0911 - a return for each kind
 
 def _file(form: Form) -> str:
     if not form.media:
-        return "the path of a file"
+        return "the path of a file" + (", or the id of an upload" if form.ids else "")
     kinds = "/".join(one.rpartition("/")[2] for one in form.media)
     return f"a file ({kinds}, at most {show_bytes(form.max_bytes or 0)})"
 
@@ -134,7 +134,8 @@ def _text(form: Form) -> str:
         return _file(form)
     if form.uri:
         return "a URL or a file"
-    return "text" if form.max_chars is None else f"text of at most {form.max_chars} characters"
+    span = _range(form.min_chars or None, form.max_chars)
+    return f"text of {span} characters" if span else "text"
 
 
 def _each_side(form: Form) -> str:
@@ -184,8 +185,9 @@ def _foreign(path: str, value: Json, forms: tuple[Form, ...], model: str) -> str
 
 
 def _plain_fault(path: str, value: Json, form: Form, forms: tuple[Form, ...], model: str) -> str:
-    if isinstance(value, str) and form.max_chars is not None:
-        return f"`{path}` is {len(value)} characters; {model} takes at most {form.max_chars}"
+    if isinstance(value, str) and (form.max_chars is not None or form.min_chars):
+        span = _range(form.min_chars or None, form.max_chars)
+        return f"`{path}` is {len(value)} characters; {model} takes {span}"
     if isinstance(value, str) and form.file:
         return f"`{path}` {shown(value)} is a URL; {model} takes {describe(forms)}: download it"
     span = _range(form.minimum, form.maximum)

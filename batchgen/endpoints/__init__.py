@@ -52,6 +52,23 @@ class RemoteEndpoint(Endpoint, Protocol):
         """Read a 2xx reply to that; never raises, whatever the bytes."""
 
 
+class ReaderOfTasks(Endpoint, Protocol):
+    """The adapter for a family whose replies are held against what was asked for."""
+
+    def parse_for(self, task: Task, response: HttpResponse) -> Finished | Unusable:
+        """Read a 2xx reply to a task's request; never raises, whatever the bytes."""
+
+
+class Uploader(Endpoint, Protocol):
+    """The adapter for a family that may have to upload files before a task's request."""
+
+    def build_uploads(self, task: Task) -> tuple[HttpRequest, ...]:
+        """The uploads; what they bring stands open in the request of `build_request`."""
+
+    def parse_upload(self, request: HttpRequest, response: HttpResponse) -> Finished | Unusable:
+        """Read a 2xx reply to one of them; never raises, whatever the bytes."""
+
+
 _REMOTE: tuple[RemoteEndpoint, ...] = (video, music, stt)
 _ALL: tuple[Endpoint, ...] = (
     images, edits, *_REMOTE, tts, three_d, ocr, embeddings, chat, moderation,
@@ -59,8 +76,10 @@ _ALL: tuple[Endpoint, ...] = (
 
 ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({one.name: one for one in _ALL})
 REMOTE: Mapping[str, RemoteEndpoint] = MappingProxyType({one.name: one for one in _REMOTE})
+UPLOADERS: Mapping[str, Uploader] = MappingProxyType({music.name: music})
+READERS_OF_TASKS: Mapping[str, ReaderOfTasks] = MappingProxyType({embeddings.name: embeddings})
 
-_BY_PATH = MappingProxyType({images.PATH: images.name, edits.PATH: edits.name})
+_BY_PATH = MappingProxyType({one.PATH: one.name for one in (images, edits, embeddings, chat)})
 
 
 def for_path(path: str) -> str | None:

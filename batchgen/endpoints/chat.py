@@ -1,8 +1,9 @@
 """The chat family: a prompt in, an answer of text or JSON back.
 
-`POST /v1/chat/completions` as OpenAI has it. A row's prompt becomes the user's message; where the
-provider's models take them, `system` becomes the system's, and `image_url` or `image_urls`
-pictures beside the prompt (https://platform.openai.com/docs/api-reference/chat/create).
+`POST /v1/chat/completions` as OpenAI has it. A row's prompt becomes the user's message, `system`
+the system's, and `image_url` or `image_urls` pictures beside the prompt. A row may give `messages`
+itself; system and prompt then stand before and after them
+(https://platform.openai.com/docs/api-reference/chat/create).
 """
 
 import re
@@ -19,21 +20,22 @@ from batchgen.endpoints.replies import (
     tokens_of,
 )
 from batchgen.endpoints.requests import fields
-from batchgen.types import Finished, HttpRequest, HttpResponse, Json, Made, Task, Unusable
+from batchgen.types import Finished, HttpRequest, HttpResponse, Input, Json, Made, Task, Unusable
 
 name: str = "chat"
 PATH: str = "/v1/chat/completions"
 
-_OWN = frozenset({"system", "image_url", "image_urls", "stream", "stream_options"})
+_PICTURES = ("image_url", "image_urls")
+_OWN = frozenset({"system", "messages", *_PICTURES, "stream", "stream_options"})
 _MARKDOWN = re.compile(r"^(?:#{1,6} |[-*] |\d+\. |> |```|\|.+\|)", re.MULTILINE)
 
 
 def build_request(task: Task, prompt_name: str = "messages") -> HttpRequest:
     """Make the request of a task; the answer is always asked for whole, never as a stream."""
     body = fields(task, prompt_name="prompt", without=_OWN)
-    prompt = body.pop("prompt", None)
-    if prompt is not None:
-        body[prompt_name] = _messages(task)
+    body.pop("prompt", None)
+    if messages := _messages(task):
+        body[prompt_name] = messages
     return HttpRequest("POST", PATH, body)
 
 
@@ -67,19 +69,28 @@ def without_answer(response: HttpResponse, body: Object) -> Unusable:
     return Unusable("bad_response", f"no answer in the reply: {shown(response)}")
 
 
-def _messages(task: Task) -> list[Json]:
-    system = task.params.get("system")
+def _messages(task: Task) -> Input:
+    """The messages: a tuple, which files may stand in, where there are pictures."""
+    system, given = task.params.get("system"), task.params.get("messages")
     first: list[Json] = [{"role": "system", "content": system}] if system else []
-    urls = _urls(task.params.get("image_url")) + _urls(task.params.get("image_urls"))
-    content: Json = task.prompt
-    if urls:
-        pictures: list[Json] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-        content = [{"type": "text", "text": task.prompt}, *pictures]
-    return [*first, {"role": "user", "content": content}]
+    first += given if isinstance(given, list) else []
+    pictures = [_part(url) for name in _PICTURES for url in _urls(_given(task, name))]
+    if pictures:
+        words: list[Input] = [{"type": "text", "text": task.prompt}] if task.prompt else []
+        return (*first, {"role": "user", "content": (*words, *pictures)})
+    return [*first, {"role": "user", "content": task.prompt}] if task.prompt else first
 
 
-def _urls(value: Json) -> list[Json]:
-    return [] if value is None else list(value) if isinstance(value, list) else [value]
+def _part(url: Input) -> Input:
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def _given(task: Task, name: str) -> Input:
+    return task.inputs.get(name, task.params.get(name))
+
+
+def _urls(value: Input) -> Sequence[Input]:
+    return () if value is None else value if isinstance(value, list | tuple) else (value,)
 
 
 def _choices(body: Object) -> Sequence[Object]:

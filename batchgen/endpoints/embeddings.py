@@ -1,54 +1,105 @@
-"""The embeddings family: texts in, vectors back, kept as an array that NumPy reads.
+"""The embeddings family: texts in, vectors back, in one file.
 
-The array has a row an input, in the order of the inputs, whatever order the reply has
-(https://docs.aimlapi.com, "Embedding models"; the file format is NumPy's NEP 1).
+The file has a row an input, in the order of the inputs, whatever order the reply has
+(https://docs.aimlapi.com, "Embedding models").
 """
 
 import binascii
 import sys
 from array import array
-from collections.abc import Sequence
 
-from batchgen.endpoints.replies import cost_usd, failure, job_error, read_object, shown, tokens_of
-from batchgen.endpoints.requests import post
+from batchgen.endpoints.replies import (
+    Object,
+    cost_usd,
+    failure,
+    job_error,
+    read_object,
+    shown,
+    tokens_of,
+)
+from batchgen.endpoints.requests import fields
+from batchgen.endpoints.vectors import Line, Vector, npy, parquet
 from batchgen.types import Finished, HttpRequest, HttpResponse, Json, Made, Task, Unusable
 
 name: str = "embeddings"
 PATH: str = "/v1/embeddings"
-_ALIGNED = 64
+_OURS = frozenset({"batch_size", "vector_format"})
 
 
 def build_request(task: Task, prompt_name: str = "input") -> HttpRequest:
     """Make the request of a task; parameters that are None count as not given."""
-    return post(task, PATH, prompt_name)
+    body = fields(task, prompt_name=prompt_name, without=_OURS)
+    return HttpRequest("POST", PATH, body, is_long=True)
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
-    """Read a 2xx reply; never raises, whatever the bytes."""
+    """Read a 2xx reply, whatever was asked for; never raises, whatever the bytes."""
+    return _parsed(response, None)
+
+
+def parse_for(task: Task, response: HttpResponse) -> Finished | Unusable:
+    """Read a 2xx reply to a task's request: a vector for each of its texts, and no more.
+
+    Raises UsageError where Parquet is asked for and nothing here can write it.
+    """
+    return _parsed(response, task)
+
+
+def _parsed(response: HttpResponse, task: Task | None) -> Finished | Unusable:
     body = read_object(response, "vector")
     if isinstance(body, Unusable):
         return body
     vectors = _vectors(body.get("data"))
-    if vectors:
-        made = Made(_npy(vectors), "application/x-npy")
-        cost, tokens = cost_usd(body, response.headers), tokens_of(body)
-        return Finished((made,), cost_usd=cost, tokens=tokens)
-    if job_error(response, body):
-        return failure(response, body)
-    return Unusable("bad_response", f"no vectors of one length in the reply: {shown(response)}")
+    if not vectors:
+        if job_error(response, body):
+            return failure(response, body)
+        return Unusable("bad_response", f"no vectors of one length in the reply: {shown(response)}")
+    lines = _lines(task) if task else []
+    if task and len(vectors) != len(lines):
+        told = f"{len(vectors)} vectors for {len(lines)} texts: {shown(response)}"
+        return Unusable("bad_response", told)
+    return _finished(body, response, _made(vectors, lines, task))
 
 
-def _vectors(data: Json) -> list["array[float]"]:
-    """The vectors by their `index`; none where one is missing or another's length."""
+def _finished(body: Object, response: HttpResponse, made: Made) -> Finished:
+    return Finished((made,), cost_usd=cost_usd(body, response.headers), tokens=tokens_of(body))
+
+
+def _made(vectors: list[Vector], lines: list[Line], task: Task | None) -> Made:
+    if task and task.params.get("vector_format") == "parquet":
+        return Made(parquet(vectors, lines), "application/vnd.apache.parquet")
+    return Made(npy(vectors), "application/x-npy")
+
+
+def _lines(task: Task) -> list[Line]:
+    """The rows behind a task's texts, in their order."""
+    given = task.params.get("input")
+    texts = [str(text) for text in given] if isinstance(given, list) else [task.prompt]
+    rows = task.vars.get("rows")
+    if isinstance(rows, list) and len(rows) == len(texts):
+        found = [row if isinstance(row, dict) else {} for row in rows]
+        told = [(str(row.get("id", "")), row.get("line")) for row in found]
+    else:
+        told = [(task.id, task.line)] * len(texts)
+    return [
+        Line(own_id, line if type(line) is int else task.line, text)
+        for (own_id, line), text in zip(told, texts, strict=True)
+    ]
+
+
+def _vectors(data: Json) -> list[Vector]:
+    """The vectors by their `index`, from 0; none where one is missing or another's length."""
     items = [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
     numbered = [(item.get("index", place), item) for place, item in enumerate(items)]
     by_index = {index: item for index, item in numbered if type(index) is int}
-    vectors = [_vector(by_index[index].get("embedding")) for index in sorted(by_index)]
-    whole = len(by_index) == len(items) and len({len(vector) for vector in vectors}) == 1
+    if by_index.keys() != set(range(len(items))):
+        return []
+    vectors = [_vector(by_index[index].get("embedding")) for index in range(len(items))]
+    whole = len({len(vector) for vector in vectors}) == 1
     return vectors if whole and vectors[0] else []
 
 
-def _vector(value: Json) -> "array[float]":
+def _vector(value: Json) -> Vector:
     """Numbers as they are, or little-endian floats in base64."""
     vector = array("f")
     try:
@@ -62,15 +113,3 @@ def _vector(value: Json) -> "array[float]":
     if sys.byteorder == "big":
         vector.byteswap()
     return vector
-
-
-def _npy(vectors: Sequence["array[float]"]) -> bytes:
-    shape = f"({len(vectors)}, {len(vectors[0])})"
-    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode()
-    before = b"\x93NUMPY\x01\x00"
-    padding = -(len(before) + 2 + len(header) + 1) % _ALIGNED
-    header += b" " * padding + b"\n"
-    if sys.byteorder == "big":
-        for vector in vectors:
-            vector.byteswap()
-    return before + len(header).to_bytes(2, "little") + header + b"".join(map(bytes, vectors))

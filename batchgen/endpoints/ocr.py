@@ -1,16 +1,19 @@
 """The OCR family: a document in, its pages as Markdown back, with the pictures in them.
 
-`document` is an object with a `document_url` or `image_url`; Google's model takes the URL itself
-(https://docs.aimlapi.com, "OCR").
+`document` is an object with a `document_url` or `image_url`; Google's model takes the URL itself,
+or base64 with its `mimeType` (https://docs.aimlapi.com, "OCR"). A row gives a URL or a file's
+path, which goes as a `data:` URL where the specs have a URI; there is no upload.
 """
 
 from batchgen.endpoints.replies import cost_usd, failure, job_error, payload_at, read_object, shown
-from batchgen.endpoints.requests import post
+from batchgen.endpoints.requests import fields
 from batchgen.types import (
+    Base64,
     Finished,
     HttpRequest,
     HttpResponse,
     Json,
+    LocalFile,
     Made,
     Payload,
     Task,
@@ -19,12 +22,31 @@ from batchgen.types import (
 
 name: str = "ocr"
 PATH: str = "/v1/ocr"
+_BARE = "google/"  # whose models take base64 without a `data:` before it
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".bmp", ".tif", ".tiff")
 _BETWEEN_PAGES = "\n\n---\n\n"
 
 
 def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
     """Make the request of a task; parameters that are None count as not given."""
-    return post(task, PATH, prompt_name)
+    body = fields(task, prompt_name=prompt_name)
+    document = body.get("document")
+    if task.model.startswith(_BARE):
+        if isinstance(document, LocalFile):
+            body |= {"document": Base64(document), "mimeType": document.media_type}
+    elif isinstance(document, str | LocalFile):
+        kind = "image_url" if _is_picture(document) else "document_url"
+        body["document"] = {"type": kind, kind: document}
+    return HttpRequest("POST", PATH, body, is_long=True)
+
+
+def _is_picture(document: str | LocalFile) -> bool:
+    if isinstance(document, LocalFile):
+        return document.media_type.startswith("image/")
+    if document.startswith("data:"):
+        return document.startswith("data:image/")
+    path = document.partition("?")[0].partition("#")[0]
+    return path.lower().endswith(_PICTURES)
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:

@@ -8,6 +8,8 @@ with a `url`, a list of those, or with Runway's models of 2025-05 a list of URLs
 
 from functools import partial
 
+from msgspec.structs import replace
+
 from batchgen.endpoints import remote
 from batchgen.endpoints.replies import files_at
 from batchgen.endpoints.requests import post
@@ -18,13 +20,20 @@ PATH: str = "/v2/video/generations"
 # The vendor's sample programs ask every 15 s; documented jobs take 35 s to 9 minutes.
 POLLING: Polling = Polling(first_s=10, interval_s=15, deadline_s=1800)
 
-build_poll = remote.by_query
+_LUMA = "/luma-ai/"
+
 parse_response = remote.submitted
 
 
 def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
     """Make the request of a task; parameters that are None count as not given."""
     return post(task, PATH, prompt_name)
+
+
+def build_poll(path: str, remote_id: str) -> HttpRequest:
+    """Ask for a job; Luma's own endpoint of 2025-05 can wait until it has ended."""
+    request = remote.by_query(path, remote_id)
+    return replace(request, waiting=f"{request.path}&state=completed") if _LUMA in path else request
 
 
 def parse_poll(response: HttpResponse) -> Finished | Pending | Unusable:

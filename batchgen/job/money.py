@@ -8,7 +8,7 @@ from typing import Any
 
 from batchgen import settings as keys
 from batchgen.settings import Reading
-from batchgen.types import Json
+from batchgen.types import Json, Tokens
 
 _MOST = 1e6
 
@@ -46,15 +46,50 @@ def read_budget(value: Json, reading: Reading) -> SharedBudget | None:
     return SharedBudget(found["usd"], Period(found.get("per", Period.TOTAL)), path)
 
 
-def read_prices(value: Mapping[str, Json] | None, reading: Reading) -> dict[str, float]:
-    """US dollars for an image, by model; what is wrong is noted in `reading`."""
+@dataclass(frozen=True, slots=True)
+class TokenPrices:
+    """US dollars for a million tokens that a model reads, and that it writes."""
+
+    input: float
+    output: float
+
+    def usd(self, tokens: Tokens | None) -> float | None:
+        """What counted tokens cost; None where nobody counted them."""
+        if tokens is None:
+            return None
+        read = tokens.text_input + tokens.image_input
+        return (read * self.input + tokens.output * self.output) / 1_000_000
+
+
+def read_prices(
+    value: Mapping[str, Json] | None, reading: Reading
+) -> tuple[dict[str, float], dict[str, TokenPrices]]:
+    """By model: US dollars for an image or the like, or for a million tokens of either kind."""
     prices: dict[str, float] = {}
+    of_tokens: dict[str, TokenPrices] = {}
     for model, price in (value or {}).items():
-        if isinstance(price, int | float) and not isinstance(price, bool) and 0 <= price < _MOST:
-            prices[model] = float(price)
+        tokens = _of_tokens(price)
+        if tokens is not None:
+            of_tokens[model] = tokens
+        elif (usd := _usd(price)) is not None:
+            prices[model] = usd
         else:
             reading.complain(
                 ("prices", model),
-                f"`prices.{model}`: {price!r:.60} is not US dollars for an image such as 0.04",
+                f"`prices.{model}`: {price!r:.60} is not US dollars for an image such as 0.04,"
+                " nor for a million tokens such as {input: 2.50, output: 10.00}",
             )
-    return prices
+    return prices, of_tokens
+
+
+def _of_tokens(value: Json) -> TokenPrices | None:
+    if not isinstance(value, dict) or not {"input"} <= value.keys() <= {"input", "output"}:
+        return None
+    read, written = _usd(value["input"]), _usd(value.get("output", 0))
+    return None if read is None or written is None else TokenPrices(read, written)
+
+
+def _usd(value: Json) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if 0 <= value < _MOST else None

@@ -27,6 +27,7 @@ def read_job(
     found: dict[str, Any] = reading.section(_sound(values, reading), keys.JOB)
     name = found.get("name") or stem(label)
     output: dict[str, Any] = reading.section(found.get("output"), keys.OUTPUT, ("output",))
+    prices, token_prices = read_prices(found.get("prices"), reading)
     job = Job(
         name=name,
         provider=read_provider(
@@ -41,7 +42,8 @@ def read_job(
         matrix=_matrix(found.get("matrix") or {}, lines, reading),
         check=flags.check,
         require_price=flags.require_price,
-        prices=read_prices(found.get("prices"), reading),
+        prices=prices,
+        token_prices=token_prices,
         budget=read_budget(found.get("budget"), reading),
         extras=read_extras(output, reading),
     )

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from batchgen.job.limits import Limits
-from batchgen.job.money import SharedBudget
+from batchgen.job.money import SharedBudget, TokenPrices
 from batchgen.job.output import Extras
 from batchgen.job.providers import Provider
 from batchgen.quotes import Quote
@@ -32,6 +32,7 @@ class Job:
     overrides: parameters (and `model`) set by flags, as text; they beat every row.
     check: whether models' limits are checked before anything is sent.
     prices: US dollars for an image, by model, where nobody else is to be asked.
+    token_prices: those of models that are charged by tokens, which are counted afterwards.
     quotes: what the provider says, by model, where it was asked.
     require_price: whether a task without a known price is an error.
     """
@@ -47,6 +48,7 @@ class Job:
     matrix: tuple[Axis, ...] = ()
     check: bool = True
     prices: Mapping[str, float] = field(default_factory=dict)
+    token_prices: Mapping[str, TokenPrices] = field(default_factory=dict)
     quotes: Mapping[str, Quote] = field(default_factory=dict)
     require_price: bool = False
     budget: SharedBudget | None = None

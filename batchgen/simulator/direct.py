@@ -210,7 +210,7 @@ def _pictures(value: Json) -> Iterator[Json]:
 
 
 def _voices(want: Want) -> Body:
-    look = _look(want)
+    look = int.from_bytes(hashlib.blake2b(want.file.encode(), digest_size=6).digest())
     ids: Body = {"voice_id": f"vocal-{look:012x}", "instrumental_id": f"instrumental-{look:012x}"}
     purpose = want.params.get("purpose")
     unwanted = {"voice": "instrumental_id", "instrumental": "voice_id"}.get(str(purpose))

@@ -33,6 +33,7 @@ SPEECH = "/v1/stt/create"
 _MINIMAX = "/v2/generate/video/minimax/generation"
 _RUNWAY = "/v2/generate/video/runway/generation"
 _LUMA = "/v2/generate/video/luma-ai/generation"
+_LONGEST_WAIT_S = 30.0
 _WIDTH, _HEIGHT = 320, 180
 _LISTED = ("bytedance/", "pixverse/", "magic/")  # whose `video` is a list of objects
 
@@ -104,6 +105,7 @@ class Remote:
     async def _ask(self, request: web.Request) -> web.StreamResponse:
         became = "reset"
         try:
+            await self._wait_for(request)
             response, became = self._answered(request)
         except Rejection as rejection:
             became = str(rejection.status)
@@ -111,6 +113,13 @@ class Remote:
         finally:
             self._door.stats.polls[became] += 1
         return response
+
+    async def _wait_for(self, request: web.Request) -> None:
+        """Luma's endpoint answers when a job stands as asked for, or 30 s later."""
+        wanted = request.query.get("state") or request.query.get("status")
+        work = self._works.find(request.query.get("generation_id", ""), _LUMA)
+        if request.path == _LUMA and wanted == _WORDS[_LUMA].done and work is not None:
+            await self._sleep(min(self._works.left_s(work), _LONGEST_WAIT_S))
 
     def _answered(self, request: web.Request) -> tuple[web.StreamResponse, str]:
         self._door.authorise(request)

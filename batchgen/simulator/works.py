@@ -88,6 +88,10 @@ class Works:
         span = work.ready_at - work.began_at
         return 1.0 if span <= 0 else (self._monotonic() - work.began_at) / span
 
+    def left_s(self, work: Work) -> float:
+        """Seconds until a job is done."""
+        return max(0.0, work.ready_at - self._monotonic())
+
     def is_queued(self, work: Work) -> bool:
         """Whether a job waits for its turn."""
         return self.share_done(work) < _QUEUED_SHARE

@@ -11,6 +11,7 @@ from batchgen.manifest.values import canonical, shown
 from batchgen.tasks.fields import RowError
 from batchgen.types import Json, Row
 
+_SAID_IN = {"chat": "messages", "embeddings": "input"}
 _KEYS = frozenset({"custom_id", "method", "url", "body"})
 
 
@@ -44,12 +45,18 @@ def read_batch_line(row: Row) -> BatchLine:
     return _with_body(task_id, endpoint, row.fields["body"])
 
 
+def missing(line: BatchLine) -> str | None:
+    """What the body has to say and does not; None where it says something."""
+    needed = _SAID_IN.get(line.endpoint, "prompt")
+    return None if line.prompt or needed in line.params else f"`body` needs `{needed}`"
+
+
 def _endpoint(url: Json) -> str:
     endpoint = for_path(url) if isinstance(url, str) else None
     if endpoint is None:
         raise RowError(
-            f"`url` {shown(url)} is no endpoint that batchgen knows; /v1/images/generations and"
-            " /v1/images/edits are"
+            f"`url` {shown(url)} is no endpoint that batchgen knows; /v1/images/generations,"
+            " /v1/images/edits, /v1/chat/completions and /v1/embeddings are"
         )
     return endpoint
 
@@ -58,13 +65,20 @@ def _with_body(task_id: str, endpoint: str, body: Json) -> BatchLine:
     if not isinstance(body, dict):
         raise RowError(f"`body` is {shown(body)}, not an object")
     texts: dict[str, str | None] = {}
-    for name in ("model", "prompt"):
+    prompt = _prompt_name(endpoint, body)
+    for name in ("model", prompt):
         value = body.get(name)
         if value is not None and not isinstance(value, str):
             raise RowError(f"`body.{name}` is {shown(value)}, not a text")
         texts[name] = value
     params = _without(body, texts)
-    return BatchLine(task_id, endpoint, texts["model"], texts["prompt"] or "", params)
+    return BatchLine(task_id, endpoint, texts["model"], texts[prompt] or "", params)
+
+
+def _prompt_name(endpoint: str, body: Mapping[str, Json]) -> str:
+    """What the body calls the task's prompt: of embeddings a single text."""
+    own = _SAID_IN.get(endpoint, "prompt")
+    return own if isinstance(body.get(own), str) else "prompt"
 
 
 def _without(body: Mapping[str, Json], names: Mapping[str, str | None]) -> dict[str, Json]:

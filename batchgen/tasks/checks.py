@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from batchgen import catalog
 from batchgen.manifest.values import canonical
+from batchgen.tasks import batches
 from batchgen.tasks.drafts import Draft
 from batchgen.tasks.fields import RowError
 from batchgen.text import one_line
@@ -16,11 +17,17 @@ _LONGEST_REMEMBERED = 1000  # bytes; pictures as `data:` URLs are not kept
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Parameters as they are sent, their canonical JSON, and what is to be said of them."""
+    """Parameters as they are sent, their canonical JSON, and what is to be said of them.
+
+    batch_size: how many rows like this one go into a request; 0: each is a task of its own.
+    instead: the parameter that stands in the prompt's place, if one does.
+    """
 
     params: Mapping[str, Json]
     canonical: bytes
     findings: tuple[catalog.Finding, ...] = ()
+    batch_size: int = 0
+    instead: str | None = None
 
 
 class Checks:
@@ -45,14 +52,15 @@ class Checks:
         checked = self._remembered.get((draft.model_id, given))
         if checked is None:
             own = params if draft.model is None else draft.model.normalise(params)
-            checked = Checked(own, canonical(own), self._findings(draft.model, own))
+            checked = self._checked(draft.model, own)
             self._remember((draft.model_id, given), checked)
         return checked
 
     def exact(self, draft: Draft) -> Checked:
         """The draft's parameters as they stand. Raises UnsoundError."""
-        params = draft.params
-        return Checked(params, canonical(params), self._findings(draft.model, params))
+        params, model = draft.params, draft.model
+        instead = model.prompt_key if model and model.prompt_key in params else None
+        return Checked(params, canonical(params), self._findings(model, params), 0, instead)
 
     def doubts(self, draft: Draft, prompt: str, checked: Checked) -> Sequence[str]:
         """What is doubtful in a request, to be told; raises RowError for what is wrong."""
@@ -61,13 +69,33 @@ class Checks:
         if draft.model is None:
             return self._of_unknown(draft.model_id)
         length = draft.model.check_prompt(prompt)
-        if length is None and not checked.findings:
+        if length is None and not checked.findings and checked.instead is None:
             return ()
+        if checked.instead and (prompt or length is not None):
+            length = _both(checked.instead) if prompt else None
         findings = checked.findings if length is None else (*checked.findings, length)
         errors = [one.message for one in findings if one.severity is Severity.ERROR]
         if errors:
             raise RowError("; ".join(errors))
         return [one.message for one in findings]
+
+    def in_batch(self, draft: Draft, prompt: str) -> None:
+        """Refuse a text that is too long among others; raises RowError."""
+        most = draft.model.in_batch_max if self._on and draft.model else None
+        if most is not None and len(prompt) > most:
+            raise RowError(
+                f"prompt is {len(prompt)} characters; {draft.model_id} takes at most {most} of each"
+                f" of several texts: give this row `{batches.SIZE_KEY}: 1`"
+            )
+
+    def _checked(self, model: catalog.Model | None, own: Mapping[str, Json]) -> Checked:
+        batches.check_format(own)
+        findings = self._findings(model, own)
+        size = batches.size_of(own)
+        if size:  # nothing that the provider knows
+            own = {name: value for name, value in own.items() if name != batches.SIZE_KEY}
+        instead = model.prompt_key if model and model.prompt_key in own else None
+        return Checked(own, canonical(dict(own)), findings, size, instead)
 
     def _findings(
         self, model: catalog.Model | None, params: Mapping[str, Json]
@@ -92,3 +120,11 @@ class Checks:
             told = f"{lead}; did you mean `{hint}`? It is sent as given"
             self._unknown[model_id] = (told,) if hint else ()
         return self._unknown[model_id]
+
+
+def _both(instead: str) -> catalog.Finding | None:
+    """What is wrong with a prompt beside what stands in its place; messages go before it."""
+    if instead == "messages":
+        return None
+    told = f"the row has a prompt and `{instead}`: give one of them"
+    return catalog.Finding(Severity.ERROR, told)

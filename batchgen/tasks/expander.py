@@ -13,7 +13,8 @@ from batchgen.manifest import template
 from batchgen.manifest.identity import request_digest, slug
 from batchgen.manifest.naming import NamingError
 from batchgen.manifest.values import UnsoundError, as_text
-from batchgen.tasks.batch_lines import is_batch_line, read_batch_line
+from batchgen.tasks.batch_lines import is_batch_line, missing, read_batch_line
+from batchgen.tasks.batches import Member, batch_id, united
 from batchgen.tasks.checks import Checked, Checks
 from batchgen.tasks.drafts import Draft, Drafts
 from batchgen.tasks.fields import Fields, RowError, merge
@@ -54,6 +55,7 @@ class Expander:
         catalogue = job.provider.catalog if job.provider.name in PROVIDERS else None
         self._checks = Checks(on=check and job.check, catalogue=catalogue)
         self._names = Names()
+        self._batch: list[Member] = []  # rows that go into one request, as many as it takes
         self._is_full = False
         self.count = 0  # tasks made so far
 
@@ -77,9 +79,11 @@ class Expander:
         except _TOLD as error:
             yield Problem(row.file, row.line, str(error))
 
-    def finish(self, label: str) -> Iterator[Problem]:
-        """What can be told only at the end: axes that no row used."""
-        return self._matrix.unused(label)
+    def finish(self, label: str) -> Iterator[Task | Problem]:
+        """What can be told only at the end: the last rows' batch, and axes that no row used."""
+        if self._batch:
+            yield from self._close_batch()
+        yield from self._matrix.unused(label)
 
     def _tasks(self, fields: Fields) -> Iterator[Task | Problem]:
         row, room = fields.row, self._job.limits.max_tasks - self.count
@@ -95,8 +99,36 @@ class Expander:
                 inputs = self._inputs.of(draft, checked.params, partial(self._folder_of, fields))
             resolved = _resolved(draft, prompt, checked, inputs)
             task_id = _given_id(fields, draft, combination)
+            if checked.batch_size > 1:
+                self._checks.in_batch(draft, prompt)
+                own_id = self._names.member(resolved, task_id)
+                yield from self._gather(Member(row, resolved, own_id, pattern), checked.batch_size)
+                continue
+            if self._batch:
+                yield from self._close_batch()
             yield self._names.task(row, resolved, task_id, pattern, self.count)
             self.count += 1
+
+    def _gather(self, member: Member, size: int) -> Iterator[Task | Problem]:
+        """Put a row into the batch that is open; the batches that are whole by that."""
+        if self._batch and not member.goes_with(self._batch[0]):
+            yield from self._close_batch()
+        self._batch.append(member)
+        if len(self._batch) >= size:
+            yield from self._close_batch()
+
+    def _close_batch(self) -> Iterator[Task | Problem]:
+        members, self._batch = self._batch, []
+        row = members[0].row
+        try:
+            resolved, own_id = united(members), batch_id(members)
+            yield self._names.batch(row, resolved, own_id, members[0].pattern, self.count)
+            self.count += 1
+        except template.TemplateError as error:
+            told = f"{error}; a batch of rows has the variables that all of them share"
+            yield Problem(row.file, row.line, told)
+        except _TOLD as error:
+            yield Problem(row.file, row.line, str(error))
 
     def _checked(self, draft: Draft, prompt: str, combination: Combination) -> Checked:
         checked = self._checks.params(draft, draft.rendered())
@@ -112,10 +144,12 @@ class Expander:
     def _batch_line(self, row: Row) -> Iterator[Task | Problem]:
         if self.count >= self._job.limits.max_tasks:
             raise TooManyError(1)
+        if self._batch:
+            yield from self._close_batch()
         line = read_batch_line(row)
         draft = self._drafts.exact(line.endpoint, line.model, line.params)
-        if not line.prompt and _needs_prompt(draft.model):
-            raise RowError("`body` needs a `prompt`")
+        if _needs_prompt(draft.model) and (told := missing(line)):
+            raise RowError(told)
         checked = self._checks.exact(draft)
         for doubt in self._checks.doubts(draft, line.prompt, checked):
             yield Problem(row.file, row.line, doubt, Severity.WARNING)
@@ -174,10 +208,14 @@ def _needs_prompt(model: catalog.Model | None) -> bool:
     return model is None or model.prompt_required
 
 
+def _gives_instead(draft: Draft) -> bool:
+    return draft.model is not None and draft.model.prompt_key in draft.params
+
+
 def _prompt(fields: Fields, draft: Draft) -> str:
     text = fields.text("prompt")
     if text is None or not text.strip():
-        if _needs_prompt(draft.model):
+        if _needs_prompt(draft.model) and not _gives_instead(draft):
             raise RowError("no prompt: every row needs one")
         return ""
     inner = fields.inner_prompt

@@ -13,7 +13,12 @@ from batchgen.text import one_line, show_bytes
 from batchgen.types import Input, InputItem, Json, LocalFile
 
 _MOST_REMEMBERED = 4096
-_DRAWING = frozenset({"images", "edits"})
+_LONGEST_PATH = 4096  # longer texts are base64
+_TAKEN: Mapping[str, Sequence[Family]] = {
+    **dict.fromkeys(("images", "edits", "chat", "moderation"), ("image",)),
+    "ocr": ("document", "image"),
+    "music": ("audio",),
+}
 _ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".heic", ".bmp", ".tif", ".tiff")
 
 
@@ -41,14 +46,14 @@ class Inputs:
         for name, value in params.items():
             if name not in inputs:
                 continue
-            names = value if isinstance(value, list) else [value]
-            if any(_is_local(one, draft.model) for one in names):
+            names = value if isinstance(value, list) else [_source(value)]
+            if any(_is_local(name, one, draft.model) for one in names):
                 sent = tuple(self._sent(name, one, draft, folder_of(name)) for one in names)
                 found[name] = sent if isinstance(value, list) else sent[0]
         return found
 
     def _sent(self, name: str, value: Json, draft: Draft, folder: Path) -> InputItem:
-        if not isinstance(value, str) or not _is_local(value, draft.model):
+        if not isinstance(value, str) or not _is_local(name, value, draft.model):
             return value
         try:
             file = self._files.find(value, folder, _families(draft.model))
@@ -75,12 +80,12 @@ def content(params: Mapping[str, Json], inputs: Mapping[str, Input]) -> bytes:
 
 
 def _families(model: catalog.Model | None) -> Sequence[Family]:
-    """What kinds of file a model may be given; those that draw take pictures."""
-    return ("image",) if model is None or model.family in _DRAWING else FAMILIES
+    """What kinds of file a model may be given."""
+    return _TAKEN.get(model.family, FAMILIES) if model else ("image",)
 
 
 def _unfit(name: str, file: LocalFile, model: catalog.Model | None) -> str | None:
-    """Why a picture is not one that can be uploaded under that name."""
+    """Why a file is not one that can be sent under that name."""
     form = None if model is None else catalog.upload_form(model, name)
     if form is None or model is None:
         return None
@@ -96,14 +101,27 @@ def _unfit(name: str, file: LocalFile, model: catalog.Model | None) -> str | Non
 def _hashed(value: Input) -> Json:
     if isinstance(value, tuple):
         return [_hashed(one) for one in value]
-    return f"sha256:{value.sha256}" if isinstance(value, LocalFile) else value
+    if isinstance(value, LocalFile):
+        return f"sha256:{value.sha256}"
+    return value  # type: ignore[return-value]  # what else a row gives is plain JSON
 
 
-def _is_local(value: Json, model: catalog.Model | None) -> bool:
+def _source(value: Json) -> Json:
+    """Where a document is that is given as the vendor's specs have it: by its kind and URL."""
+    if not isinstance(value, dict):
+        return value
+    return next((value[key] for key in ("document_url", "image_url") if key in value), None)
+
+
+def _is_local(name: str, value: Json, model: catalog.Model | None) -> bool:
     """Whether a text is a path.
 
     A model that nobody knows may take anything, so there the name has to end as a picture's does.
     """
     if not isinstance(value, str) or is_file_url(value):
         return isinstance(value, str)
-    return catalog.is_path(value) and (model is not None or value.lower().endswith(_ENDINGS))
+    if not catalog.is_path(value) or len(value) > _LONGEST_PATH:
+        return False
+    if model is None:
+        return value.lower().endswith(_ENDINGS)
+    return not catalog.is_upload_id(model, name, value)

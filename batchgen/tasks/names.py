@@ -61,6 +61,27 @@ class Names:
             resolved.inputs,
         )  # fmt: skip
 
+    def member(self, resolved: Resolved, given: str | None) -> str:
+        """The id of a row that becomes part of a batch; raises as `task` does."""
+        if given is not None:
+            self._key_of(given)
+            return given
+        key = key_of_request(resolved.digest, self._identities.add(resolved.digest))
+        return f"{slug(resolved.prompt) or 'task'}-{key[:_HASH]}"
+
+    def batch(self, row: Row, resolved: Resolved, given: str, pattern: str, ordinal: int) -> Task:
+        """The task of a batch, whose rows have their ids already; raises as `task` does."""
+        filename = ""
+        for task_id in (given, f"{given}-{resolved.digest[:_HASH]}"):  # where two hashes agree
+            key = key_of_id(task_id)
+            filename = _filename(resolved, pattern, task_id, key, ordinal)
+            if not self._filenames.add(filename):
+                return Task(
+                    key, resolved.digest, task_id, ordinal, row.file, row.line, resolved.endpoint,
+                    resolved.model, "", resolved.params, resolved.variables, filename,
+                )  # fmt: skip
+        raise RowError(_taken(filename))
+
     def _unnamed(self, resolved: Resolved, pattern: str, ordinal: int) -> tuple[str, str, str]:
         """The key of a task without an id, an id made from it, and its file name."""
         key = key_of_request(resolved.digest, self._identities.add(resolved.digest))

@@ -45,8 +45,7 @@ def form(schema: Raw) -> Raw:
     if "enum" in schema:
         return {**compact, "type": _enum_type(schema), "enum": schema["enum"]}
     compact |= {key: schema[key] for key in ("minimum", "maximum") if key in schema}
-    if "maxLength" in schema:
-        compact["max_chars"] = schema["maxLength"]
+    compact |= _lengths(schema)
     if schema.get("format") == "uri":
         compact["uri"] = True
     if "items" in schema:
@@ -55,6 +54,12 @@ def form(schema: Raw) -> Raw:
         compact["fields"] = {name: inner_form(inner) for name, inner in properties.items()}
         compact["needs"] = schema.get("required", [])
     return compact
+
+
+def _lengths(schema: Raw) -> Raw:
+    """A text's bounds; that it may not be empty is said of nearly all."""
+    compact: Raw = {"min_chars": schema["minLength"]} if schema.get("minLength", 0) > 1 else {}
+    return {**compact, "max_chars": schema["maxLength"]} if "maxLength" in schema else compact
 
 
 def inner_form(schema: Raw) -> Raw:
@@ -135,8 +140,7 @@ def prompt(schema: Raw, family: Family) -> Raw | None:
     raw = schema["properties"][name]
     text: Raw = next((one for one in raw.get("anyOf", [raw]) if one.get("type") == "string"), {})
     compact: Raw = {} if name == "prompt" else {"name": name}
-    if "maxLength" in text:
-        compact["max_chars"] = text["maxLength"]
+    compact |= _lengths(text)
     if name not in schema["required"]:
         compact["required"] = False
     return compact
@@ -277,6 +281,8 @@ def _entry(now: Spec, then: Spec | None, *, family: Family, common: Raw, known: 
     entry["own"] = {n: compact for n, compact in fields.items() if common.get(n) != compact}
     if then is not None:
         entry["seed"] = _difference(now.schema, then.schema, family)
+        if then.path != now.path:
+            entry["seed"]["path"] = then.path
     return entry
 
 

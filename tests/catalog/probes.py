@@ -19,7 +19,8 @@ def allows(schema: Raw, value: Any) -> bool:
     if not _has_type(schema["type"], value) or value not in schema.get("enum", [value]):
         return False
     if isinstance(value, str):
-        return len(value) <= int(schema.get("maxLength", len(value)))
+        least = int(schema.get("minLength", 0)) if schema.get("minLength", 0) > 1 else 0
+        return least <= len(value) <= int(schema.get("maxLength", len(value)))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
     if isinstance(value, list):
@@ -119,6 +120,9 @@ def _number_probes(schema: Raw) -> Iterator[Probe]:
 
 
 def _text_probes(schema: Raw) -> Iterator[Probe]:
+    if schema.get("minLength", 0) > 1:
+        yield "minLength", "x" * schema["minLength"]
+        yield "minLength", "x" * (schema["minLength"] - 1)
     if "maxLength" in schema:
         yield "maxLength", "x" * schema["maxLength"]
         yield "maxLength", "x" * (schema["maxLength"] + 1)

@@ -474,3 +474,28 @@ def test_openais_gpt_image_says_that_it_always_answers_inline() -> None:
         assert told == f"{lead}{name}, which always answers with base64; leave it out"
     (other,) = messages("flux-pro", {"response_format": "url"})
     assert "base64" not in other
+
+
+def test_a_row_as_the_spec_of_2025_05_has_it_misses_nothing_of_todays() -> None:
+    model = catalog.find("video-01-live2d")
+    assert model is not None
+    then = model.check({"first_frame_image": "https://x/a.png"})
+    assert [one.severity for one in then] == [Severity.WARNING]
+    assert "`image_url` is missing" in model.check({})[0].message
+
+
+def test_transcription_models_of_2025_05_take_a_url_or_a_file() -> None:
+    model = catalog.find("#g1_whisper-large")
+    assert model is not None
+    assert model.check({"url": "https://x/a.mp3"}) == model.check({"audio": "a.mp3"}) == ()
+    assert "`url` or `audio` is missing" in model.check({})[0].message
+
+
+def test_a_text_may_be_too_short() -> None:
+    model = catalog.find("minimax/music-1.5")
+    assert model is not None
+    (found,) = model.check({"lyrics": "La la"})
+    assert found.message == "`lyrics` is 5 characters; minimax/music-1.5 takes 10 to 3000"
+    short = model.check_prompt("A waltz")
+    assert short is not None
+    assert short.message == "prompt is 7 characters; minimax/music-1.5 takes at least 10"

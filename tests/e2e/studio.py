@@ -15,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 from tests.given import a_png
 
 _PATIENCE_S = 60.0
+UPLOAD = "/v2/generate/audio/minimax/upload"
+SING = "/v2/generate/audio/minimax/generate"
 _JOBS = {
     "/v2/video/generations": ("video", "v.mp4"),
     "/v2/generate/video/google/generation": ("video", "v.mp4"),
@@ -56,17 +58,26 @@ class Studio:
         model = body["model"]
         if path in _JOBS:
             return {"id": f"{key}:{model}", "status": "queued"}
-        if path == "/v1/tts":
-            return "audio/wav", _WAV
-        if path == "/v1/ocr":
-            return {"pages": [{"index": 0, "markdown": "# A fox\n"}]}
+        if path in _AT_ONCE:
+            return _AT_ONCE[path]
+        if path == SING:
+            return self._sung(body)
         if path == "/v1/embeddings":
-            return {"data": [{"index": 0, "embedding": [0.5, -1]}]}
+            return _vectors(body["input"])
         if path == "/v1/chat/completions":
             said = "safe" if "guard" in model.lower() else "A fox."
             return {"choices": [{"message": {"content": said}}]}
         name, file = ("model_mesh", "m.glb") if model == "triposr" else ("data", "i.png")
         return {name: {"url": f"{self.base_url}/files/{file}"}}
+
+    def _sung(self, body: dict[str, Any]) -> Any:
+        """A song, when a test lets go of it."""
+        assert body["refer_voice"] == "vocal-7"
+        with self._changed:
+            self.asked["song"] += 1
+            self._changed.notify_all()
+        self._released.wait(_PATIENCE_S)
+        return {"data": {"audio": _WAV.hex(), "status": 2}, "base_resp": {"status_code": 0}}
 
     def _polled(self, path: str) -> Any:
         if path.startswith("/files/"):
@@ -85,6 +96,12 @@ class Studio:
         return {"status": "completed", name: {"url": f"{self.base_url}/files/{file}"}}
 
 
+def _vectors(given: Any) -> Any:
+    """A vector for each text, the last one first."""
+    count = len(given) if isinstance(given, list) else 1
+    return {"data": [{"index": n, "embedding": [n, -1]} for n in reversed(range(count))]}
+
+
 @contextmanager
 def serving() -> Iterator[Studio]:
     """A studio that answers as long as the block."""
@@ -98,7 +115,8 @@ def serving() -> Iterator[Studio]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            self._reply(json.loads(body))
+            is_form = self.headers["Content-Type"].startswith("multipart/")
+            self._reply({"model": "form"} if is_form else json.loads(body))
 
         def _reply(self, body: dict[str, Any]) -> None:
             path = self.path if body == {} else urlsplit(self.path).path
@@ -141,6 +159,11 @@ def _glb() -> bytes:
 
 
 _WAV = _wav()
+_AT_ONCE: dict[str, Any] = {
+    "/v1/tts": ("audio/wav", _WAV),
+    "/v1/ocr": {"pages": [{"index": 0, "markdown": "# A fox\n"}]},
+    UPLOAD: {"voice_id": "vocal-7", "base_resp": {"status_code": 0}},
+}
 _FILES = {
     "a.wav": _WAV,
     "m.glb": _glb(),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchgen.encoding import body_of
 from batchgen.endpoints import ENDPOINTS, REMOTE
 from batchgen.media import NPY, sniff
 from batchgen.types import (
@@ -117,7 +118,9 @@ def test_a_prompt_is_the_users_message_with_pictures_beside_it() -> None:
     picture = {"type": "image_url", "image_url": {"url": "https://x/a.png"}}
     content = [{"type": "text", "text": "A fox, number 0"}, picture]
     assert request.path == "/v1/chat/completions"
-    assert request.body == {
+    (sent,) = body_of(request).pieces
+    assert isinstance(sent, bytes)
+    assert json.loads(sent) == {
         "model": "gpt-4o",
         "messages": [
             {"role": "system", "content": "Be brief."},

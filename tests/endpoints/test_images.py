@@ -109,7 +109,9 @@ def test_request_holds_model_prompt_and_the_parameters_that_are_given() -> None:
         ("v1/images/generations/", "images"),
         ("/images/generations", "images"),
         ("/v1/images/edits", "edits"),
-        ("/v1/chat/completions", None),
+        ("/v1/chat/completions", "chat"),
+        ("/v1/embeddings", "embeddings"),
+        ("/v1/completions", None),
         ("", None),
     ],
 )

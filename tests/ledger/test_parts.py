@@ -39,6 +39,16 @@ async def test_a_part_is_remembered_and_the_next_one_has_nothing_received(ledger
     assert ledger.owner("fox-0-2.png") == TASK.key
 
 
+async def test_the_ids_of_an_upload_are_remembered(ledger: Ledger) -> None:
+    uploads = (("voice_id", "vocal-7"), ("instrumental_id", "instrumental-7"))
+    await ledger.sent(TASK, 1, attempts=1, now=NOW)
+    await ledger.part_done(TASK, 1, [succeeded(uploads=uploads, cost_usd=0.0)])
+
+    (part,) = ledger.priors([TASK.key])[TASK.key].parts
+
+    assert (part.uploads, part.artifacts) == (uploads, ())
+
+
 async def test_the_second_part_stands_behind_the_first(ledger: Ledger) -> None:
     await carried_out(ledger)
     await ledger.sent(TASK, 1, attempts=2, now=NOW)

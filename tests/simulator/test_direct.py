@@ -9,6 +9,7 @@ import wave
 from importlib import resources
 from typing import Any
 
+import aiohttp
 import pytest
 
 from batchgen.simulator import Simulator
@@ -17,6 +18,13 @@ from batchgen.simulator.family_specs import written
 from tests.shared import shared_path
 from tests.simulator.client import fetch, session
 from tests.simulator.families import origin, send
+
+
+async def upload(simulator: Simulator, data: bytes) -> tuple[int, Any]:
+    form = aiohttp.FormData({"purpose": "voice"})
+    form.add_field("file", data, filename="voice.wav")
+    async with session() as http, http.post(origin(simulator) + UPLOAD, data=form) as response:
+        return response.status, await response.json()
 
 
 def _seconds(data: bytes) -> float:
@@ -118,8 +126,26 @@ async def test_a_document_becomes_markdown() -> None:
 
 async def test_music_01_sings_in_hexadecimal_with_a_voice_that_was_uploaded() -> None:
     async with Simulator() as simulator:
-        _, voice = await send(simulator, UPLOAD, {"purpose": "voice"})
+        _, voice = await upload(simulator, b"RIFF" + bytes(99))
+        _, other = await upload(simulator, b"RIFF" + bytes(100))
         body = {"model": "music-01", "lyrics": "La la", "refer_voice": voice["voice_id"]}
         _, told = await send(simulator, MUSIC_01, body)
     assert _seconds(bytes.fromhex(told["data"]["audio"])) == 3
     assert "instrumental_id" not in voice
+    assert voice["voice_id"] != other["voice_id"]
+
+
+async def test_music_01_wants_a_file_to_upload_and_a_reference_to_sing_by() -> None:
+    async with Simulator() as simulator:
+        fileless = await send(simulator, UPLOAD, {"purpose": "voice"})
+        wordless = await send(simulator, MUSIC_01, {"model": "music-01", "lyrics": "La la"})
+    assert (fileless[0], "file: Required" in fileless[1]["message"]) == (400, True)
+    assert (wordless[0], "refer_voice" in wordless[1]["message"]) == (400, True)
+
+
+async def test_base64_of_a_document_needs_its_type() -> None:
+    body = {"model": "google/gc-document-ai", "document": "JVBERi0xLjQK"}
+    async with Simulator() as simulator:
+        bare, _ = await send(simulator, OCR, body)
+        typed, _ = await send(simulator, OCR, {**body, "mimeType": "application/pdf"})
+    assert (bare, typed) == (400, 200)

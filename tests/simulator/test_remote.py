@@ -11,6 +11,7 @@ from tests.simulator.client import fetch, session
 from tests.simulator.families import ask, origin, send
 
 _OLD = "/v2/generate/video"
+LUMA = f"{_OLD}/luma-ai/generation"
 VIDEOS = [
     (UNIFIED, {"model": "google/veo3"}),
     (UNIFIED, {"model": "bytedance/seedance-1-0-lite-t2v"}),
@@ -18,7 +19,7 @@ VIDEOS = [
     (f"{_OLD}/google/generation", {"model": "veo2"}),
     (f"{_OLD}/alibaba/generation", {"model": "wan/v2.1/1.3b/text-to-video"}),
     (f"{_OLD}/minimax/generation", {"model": "video-01"}),
-    (f"{_OLD}/luma-ai/generation", {"model": "ray-2"}),
+    (LUMA, {"model": "ray-2"}),
     (
         f"{_OLD}/runway/generation",
         {"model": "gen3a_turbo", "image_url": "https://example.test/a.png"},
@@ -118,6 +119,25 @@ async def test_a_url_expires_and_the_next_question_gives_a_fresh_one() -> None:
         _, ticket = await send(simulator, UNIFIED, {"model": "veo2", "prompt": "A fox"})
         _, told = await ask(simulator, UNIFIED, generation_id=_id(ticket))
         assert (await fetch(told["video"]["url"]))[0] == 403
+
+
+async def test_lumas_endpoint_lets_a_question_wait_for_the_end_of_a_job() -> None:
+    clock, waited = Clock(), []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        clock.now += seconds
+
+    settings = SimulatorSettings(work=Latency(40))
+    async with Simulator(settings, sleep=sleep, monotonic=clock) as simulator:
+        _, ticket = await send(simulator, LUMA, {"model": "ray-2", "prompt": "A fox"})
+        waited.clear()
+        told = [
+            await ask(simulator, LUMA, generation_id=_id(ticket), **state)
+            for state in ({}, {"state": "completed"}, {"state": "completed"})
+        ]
+    assert [body["state"] for _, body in told] == ["queued", "dreaming", "completed"]
+    assert waited == [30, 10], "30 s at most, and no longer than the job takes"
 
 
 async def test_music_is_a_sound_of_the_length_asked_for() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from batchgen.dialect import Dialect
 from batchgen.types import Json
 from tests.tasks.expanding import DALLE2, job_of, problems, task
 
@@ -33,7 +34,9 @@ def test_the_url_of_a_batch_line_may_have_the_version_or_not(url: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"url": "/v1/chat/completions"}, "no endpoint that batchgen knows"),
+        ({"url": "/v1/completions"}, "no endpoint that batchgen knows"),
+        ({"url": "/v1/chat/completions", "body": {"model": "gpt-4o-mini"}}, "needs `messages`"),
+        ({"url": "/v1/embeddings", "body": {"model": "text-embedding-3-small"}}, "needs `input`"),
         ({"url": None}, "no endpoint that batchgen knows"),
         ({"method": "GET"}, "only POST requests can be run"),
         ({"custom_id": None}, "needs a `custom_id`"),
@@ -41,7 +44,7 @@ def test_the_url_of_a_batch_line_may_have_the_version_or_not(url: str) -> None:
         ({"custom_id": "../x"}, "leaves the output directory"),
         ({"body": "text"}, "not an object"),
         ({"body": {"prompt": "x"}}, "no model"),
-        ({"body": {"model": "dall-e-2"}}, "needs a `prompt`"),
+        ({"body": {"model": "dall-e-2"}}, "needs `prompt`"),
         ({"body": {"model": "dall-e-2", "prompt": ["x"]}}, "`body.prompt`"),
         ({"body": {"model": "dall-e-2", "prompt": "x", "n": 0}}, "`n`"),
         ({"prompt": "beside"}, "put it into its `body`"),
@@ -55,3 +58,21 @@ def test_what_is_wrong_with_a_batch_line_is_told(changes: dict[str, Json], told:
 def test_a_custom_id_given_twice_is_told() -> None:
     (told,) = problems(DALLE2, batch_line(), batch_line(), entry={})
     assert told == "m.csv:2: duplicate id 'a-1': every id stands once in a manifest"
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "lab/own"])
+def test_messages_of_a_batch_line_are_sent_as_they_are(model: str) -> None:
+    body: dict[str, Json] = {"model": model, "messages": [{"role": "user", "content": "a {fox}"}]}
+    made = task(DALLE2, batch_line(url="/v1/chat/completions", body=body), entry={})
+    assert (made.endpoint, made.prompt) == ("chat", "")
+    (request,) = Dialect(DALLE2).requests(made)
+    assert (request.path, request.body) == ("/v1/chat/completions", body)
+
+
+@pytest.mark.parametrize("given", ["a {fox}", ["a {fox}", "a cat"]])
+def test_texts_of_a_batch_line_are_sent_as_they_are(given: Json) -> None:
+    body: dict[str, Json] = {"model": "text-embedding-3-small", "input": given}
+    made = task(DALLE2, batch_line(url="/v1/embeddings", body=body), entry={})
+    assert made.endpoint == "embeddings"
+    (request,) = Dialect(DALLE2).requests(made)
+    assert (request.path, request.body) == ("/v1/embeddings", body)

@@ -155,3 +155,37 @@ def test_what_cannot_be_uploaded_is_told(shop: Path) -> None:
     )
     wrong = problem(shop / "rows.csv", rows.format("https://a.test/b.png", ""), model=gpt)
     assert "`image` https://a.test/b.png is a URL" in wrong
+
+
+def test_a_document_is_a_file_of_a_kind_that_its_model_reads(shop: Path) -> None:
+    (shop / "a.pdf").write_bytes(b"%PDF-1.7\n%%EOF\n")
+    (shop / "a.tif").write_bytes(b"II*\0" + bytes(99))
+    for given in ("a.pdf", "{type: document_url, document_url: a.pdf}"):
+        row = f"prompts: [{{model: mistral/mistral-ocr-latest, document: {given}}}]\n"
+        assert file_of(one(shop / "job.yaml", row), "document").media_type == "application/pdf"
+    told = problem(shop / "job.yaml", "prompts: [{model: zhipu/glm-ocr, document: a.tif}]\n")
+    assert "a.tif is image/tiff; zhipu/glm-ocr takes application/pdf" in told
+    told = problem(shop / "job.yaml", "prompts: [{model: zhipu/glm-ocr, document: /etc/passwd}]\n")
+    assert "outside the manifest's folder" in told
+
+
+def test_a_recording_is_a_file_and_an_id_is_no_path(shop: Path) -> None:
+    (shop / "lead.mp3").write_bytes(b"ID3\x04" + bytes(99))
+    row = "prompts: [{model: music-01, prompt: La la, refer_voice: %s}]\n"
+    found = one(shop / "job.yaml", row % "lead.mp3")
+    assert file_of(found, "refer_voice").media_type == "audio/mpeg"
+    assert one(shop / "job.yaml", row % "vocal-2025-a0A_a").inputs == {}
+    assert "there is no file ./lead" in problem(shop / "job.yaml", row % "./lead")
+    assert "is no sound" in problem(shop / "job.yaml", row % "cat.png")
+    assert "is a URL; music-01 takes the path of a file, or the id of an upload" in problem(
+        shop / "job.yaml", row % "https://x.test/a.mp3"
+    )
+
+
+def test_pictures_of_a_chat_are_part_of_its_identity(shop: Path) -> None:
+    row = "prompts: [{id: a, model: openai/gpt-4o, prompt: What is it?, image: cat.png}]\n"
+    before = one(shop / "job.yaml", row)
+    (shop / "cat.png").write_bytes(a_png(pixel=b"\1"))
+    assert one(shop / "job.yaml", row).digest != before.digest
+    told = problem(shop / "job.yaml", row.replace("gpt-4o", "gpt-4o, image_urls: [https://x/y]"))
+    assert "`image` is not a parameter of openai/gpt-4o" in told
