@@ -5,9 +5,10 @@ import gc
 import os
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import msgspec
 
@@ -25,28 +26,27 @@ from batchgen.controls import (
 from batchgen.descriptors import affordable
 from batchgen.dialect import Dialect
 from batchgen.directory import ledger_path, locked
+from batchgen.edge import Edge, Hands, reached
 from batchgen.ending import advice_of, ending_of
 from batchgen.errors import UsageError
 from batchgen.job import SIMULATOR, Access, Provider
 from batchgen.labels import Labeller, unlabelled
-from batchgen.lanes import Lanes, lanes_worth
 from batchgen.ledger import Ledger
 from batchgen.ledger.identity import identity_of
-from batchgen.perform import Performer, Store, Transport
+from batchgen.perform import Performer, Transport
 from batchgen.permits import Permits, RunTally
 from batchgen.plan import Manifest, Plan, check
 from batchgen.prices import Prices
 from batchgen.progress import Progress
 from batchgen.results import ResultsFile, shown_status, stored_line
 from batchgen.runner import Runner
-from batchgen.service import Service
 from batchgen.signals import Signals
 from batchgen.stopping import Stop, StopReason, Streak
 from batchgen.store import LocalStore, write_atomically
 from batchgen.summary import FailureGroups, JobCounts, RunCounts, Spend, Summary
 from batchgen.throttle import Doubt
 from batchgen.throttle.purse import Purse
-from batchgen.types import Outcome, Task
+from batchgen.types import Outcome, Problem, Task
 from batchgen.worklist import (
     ANY_KIND,
     OnUnknown,
@@ -57,8 +57,7 @@ from batchgen.worklist import (
 )
 
 SUMMARY_NAME = "summary.json"
-_LONG_TASKS = 256  # with fewer, starting a process takes longer than it saves
-_MANY_AT_ONCE = 8
+_Items: TypeAlias = Iterator[Task | Problem]
 _RESULTS = "results"  # what the ledger remembers of the results manifest
 
 
@@ -104,32 +103,25 @@ class Session:
         directory = self.manifest.job.output_dir
         positions = Positions(counts=self.selection.is_in_shard)
         path = ledger_path(directory)
-        plan = None if path.exists() else self._check(positions)  # before anything is made on disk
+        edge = Edge(self.manifest.job)
         with ExitStack() as stack:
+            stack.callback(edge.close)
+            is_new = not path.exists()
+            # Before anything is made on disk.
+            plan = self._check(positions, edge.foresee) if is_new else None
             stack.enter_context(locked(directory, self.progress.say))
             ledger = stack.enter_context(Ledger(path))
             _check_provider(ledger, self.manifest.job.provider)
             self._check_kind(ledger)
             if plan is None:
                 positions = Positions(ledger, self.selection.is_in_shard)
-                plan = self._check(positions)
-            count = 0 if positions.is_all_done() else self._lanes(plan)
-            lanes = Lanes(count, directory) if count else None
-            if lanes is not None:
-                stack.callback(lanes.end)
+                plan = self._check(positions, iter)
+            if not positions.is_all_done():
+                edge.prepare(plan.tasks)
             store = LocalStore(directory, is_taken=lambda path: ledger.owner(path) is not None)
             stack.callback(store.close)
             store.prepare()
-            yield _Run(self, ledger, store, plan, positions, self._companions(), lanes)
-
-    def _lanes(self, plan: Plan) -> int:
-        """How many other processes send the requests: none where a few requests are all.
-
-        Stories are put into pictures by this process, which then has to have them.
-        """
-        job = self.manifest.job
-        is_long = plan.tasks >= _LONG_TASKS and job.limits.concurrency >= _MANY_AT_ONCE
-        return lanes_worth() if is_long and not job.extras.embed_metadata else 0
+            yield _Run(self, ledger, store, plan, positions, self._companions(), edge)
 
     def _companions(self) -> Companions | None:
         """What makes the files that go along with artifacts; None where the job wants none."""
@@ -148,11 +140,11 @@ class Session:
             told = f"those that did: {', '.join(sorted(kinds))}" if kinds else "none has failed"
             self.progress.say(f"--retry-failed {wanted}: no task has failed for that; {told}")
 
-    def _check(self, positions: Positions) -> Plan:
-        plan = check(
-            self.manifest,
-            select=lambda items: self.selection.narrow(positions.watch(items), to_the_end=True),
-        )
+    def _check(self, positions: Positions, foresee: Callable[[_Items], _Items]) -> Plan:
+        def select(items: _Items) -> _Items:
+            return foresee(self.selection.narrow(positions.watch(items), to_the_end=True))
+
+        plan = check(self.manifest, select=select)
         for problem in plan.problems[:20]:
             if problem.severity == "warning":
                 self.progress.say(str(problem))
@@ -171,7 +163,7 @@ class _Run:
     plan: Plan
     positions: Positions
     companions: Companions | None
-    lanes: Lanes | None
+    edge: Edge
 
     async def go(self, stop: Stop) -> Summary:
         """Carry out what is left; return how it ended."""
@@ -259,14 +251,14 @@ class _Run:
         job = self.session.manifest.job
         progress = self.session.progress
         progress.start(name=job.name, total=self.plan.tasks)
-        async with _service(job.provider, self.session.access) as (provider, access):
+        async with reached(job.provider, self.session.access) as (provider, access):
             in_flight = affordable(job.limits.concurrency, progress.say)
             service = service_of(provider, access, job.limits)
-            async with self._edge(service, in_flight) as (transport, store):
+            async with self.edge.open(service, self.store, in_flight=in_flight) as hands:
                 if tally.found_unknown:
-                    await self._settle(transport, provider, tally)
+                    await self._settle(hands.transport, provider, tally)
                 if self.session.preflight:
-                    for warning in await preflight(transport, self.plan.cost_usd):
+                    for warning in await preflight(hands.transport, self.plan.cost_usd):
                         progress.say(warning)
                 workers = min(in_flight, max(1, self.plan.tasks))
                 doubt = doubt_of(self.ledger.doubtful(), Prices(job))
@@ -274,30 +266,12 @@ class _Run:
                 with open_purse(job, self.session.clock, identity, doubt) as purse:
                     controls = self._controls(stop, purse, doubt, workers)
                     progress.explain_by(controls.holding)
-                    runner = self._runner(transport, store, results, controls, stop, tally)
+                    runner = self._runner(hands, results, controls, stop, tally)
                     listening = controls.listening if self.session.heed_signals else nullcontext
                     with listening():
                         await runner.run(
                             worklist, workers=workers, deadline_s=job.limits.deadline_s
                         )
-
-    @asynccontextmanager
-    async def _edge(
-        self, service: Service, in_flight: int
-    ) -> AsyncIterator[tuple[Transport, Store]]:
-        """What sends requests and keeps payloads: this process, or its lanes."""
-        if self.lanes is None:
-            # aiohttp takes a quarter of a second to import: only what sends pays for it
-            from batchgen.transport import AiohttpTransport  # noqa: PLC0415  # see above
-
-            async with AiohttpTransport(
-                service, connections=in_flight, open_sink=self.store.open_sink
-            ) as transport:
-                yield transport, self.store
-        else:
-            await self.lanes.open(service, connections=in_flight, orphans=self.store.orphans)
-            yield self.lanes, self.lanes
-            await self.lanes.close()
 
     async def _settle(self, transport: Transport, provider: Provider, tally: RunTally) -> None:
         """Learn from the provider what became of unknown tasks, where it keeps a log of them."""
@@ -325,8 +299,7 @@ class _Run:
 
     def _runner(
         self,
-        transport: Transport,
-        store: Store,
+        hands: Hands,
         results: ResultsFile,
         controls: Controls,
         stop: Stop,
@@ -336,8 +309,8 @@ class _Run:
         limits, budget = job.limits, controls.budget
         performer = Performer(
             dialect=Dialect(job),
-            transport=transport,
-            store=store,
+            transport=hands.transport,
+            store=hands.store,
             ledger=self.ledger,
             permits=Permits(controls.throttle, budget, stop, progress, tally),
             retry=job.retry,
@@ -421,15 +394,3 @@ def _check_provider(ledger: Ledger, provider: Provider) -> None:
             f"this output directory holds {before} results, and the provider is {provider.name}:"
             " choose another output directory with -o"
         )
-
-
-@asynccontextmanager
-async def _service(provider: Provider, access: Access) -> AsyncIterator[tuple[Provider, Access]]:
-    """The provider as it is reached; the simulator is started for the time of the run."""
-    if provider.name != SIMULATOR:
-        yield provider, access
-        return
-    from batchgen.simulator import Simulator, SimulatorSettings  # noqa: PLC0415  # draws: heavy
-
-    async with Simulator(SimulatorSettings()) as simulator:
-        yield replace(provider, base_url=simulator.base_url), Access("simulator")

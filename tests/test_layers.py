@@ -25,6 +25,7 @@ LAYERS = (
         "directory",
     },
     {"runner", "settle", "simulator", "lanes"},
+    {"edge"},
     {"session", "verify", "standing"},
     {"rebuild", "merge"},
     {"api"},

@@ -7,6 +7,6 @@ and a payload's bytes never pass between processes. A lane ends when the main pr
 that ends; what it was about is `sent` in the ledger, as after any crash.
 """
 
-from batchgen.lanes.near import Lanes, lanes_worth
+from batchgen.lanes.near import Lanes, lanes_worth, told_lanes
 
-__all__ = ["Lanes", "lanes_worth"]
+__all__ = ["Lanes", "lanes_worth", "told_lanes"]

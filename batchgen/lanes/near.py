@@ -17,18 +17,19 @@ from batchgen.service import Service
 from batchgen.types import Artifact, HttpRequest, Made, Reply, Spooled
 
 _SWITCH = "BATCHGEN_LANES"
+_MOST_TOLD = 64
 _MOST = 2  # more were never faster than what the main process could tell them
 _NOT_FOR_LANES = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
-def lanes_worth() -> int:
-    """How many lanes pay on this machine: none on one core, or where there are no socket pairs.
-
-    The environment variable BATCHGEN_LANES overrides it.
-    """
+def told_lanes() -> int | None:
+    """How many lanes the environment variable BATCHGEN_LANES asks for."""
     told = os.environ.get(_SWITCH, "")
-    if told.isdecimal():
-        return int(told)
+    return min(int(told), _MOST_TOLD) if told.isascii() and told.isdigit() else None
+
+
+def lanes_worth() -> int:
+    """How many lanes pay on this machine: none on one core, or where there are no socket pairs."""
     if sys.platform == "win32":
         return 0
     has_affinity = hasattr(os, "sched_getaffinity")
@@ -47,6 +48,11 @@ class _Lane:
         self._awaited: dict[int, asyncio.Future[Any]] = {}
         self._wire: Wire | None = None
         self.token = ""
+
+    @property
+    def process(self) -> int:
+        """Its process's number."""
+        return self._process.pid
 
     @property
     def load(self) -> int:
@@ -82,9 +88,10 @@ class _Lane:
         self.end()
 
     def end(self) -> None:
-        """End it at once; harmless when repeated."""
+        """End it at once, within the event loop that it was opened in; harmless when repeated."""
         if self._wire is not None:
             self._wire.close()
+            self._wire = None
         self._socket.close()
         self._process.kill()
         self._process.wait()
@@ -148,6 +155,11 @@ class Lanes:
         values = (service, connections, self._root, orphans)
         await asyncio.gather(*(lane.open(*values) for lane in self._lanes))
         self._owners = {lane.token: lane for lane in self._lanes}
+
+    @property
+    def processes(self) -> list[int]:
+        """The numbers of the processes."""
+        return [lane.process for lane in self._lanes]
 
     async def close(self) -> None:
         """Have all of them finish what they write, and end them."""

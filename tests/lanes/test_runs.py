@@ -1,0 +1,151 @@
+"""Runs with lanes, by the installed command: the same results, and whatever dies."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import COMMAND, batchgen, environment, results
+from tests.e2e.simulated import simulate, stats
+
+TASKS = 60
+WITH_LANES = {"AIMLAPI_API_KEY": "sk-canary-7731", "BATCHGEN_LANES": "2"}
+WORDS = ("--model", "dall-e-2", "--set", "size=256x256", "--concurrency", "8", "-o", "out")
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[str]:
+    prompts = "".join(f"picture {number}\n" for number in range(TASKS))
+    (tmp_path / "m.csv").write_text("prompt\n" + prompts)
+    with simulate("--latency", "100ms", cwd=tmp_path) as base_url:
+        yield base_url
+
+
+def words(base_url: str, *more: str) -> list[str]:
+    return ["run", "m.csv", "--base-url", base_url, *WORDS, *more]
+
+
+def begin(base_url: str, cwd: Path) -> "subprocess.Popen[str]":
+    """A run whose first results are on their way, in a process group of its own."""
+    process = subprocess.Popen(
+        [COMMAND, *words(base_url, "--log-format", "json")],
+        cwd=cwd,
+        env=environment(**WITH_LANES),
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if json.loads(line)["event"] == "task_finished":
+            return process
+    raise AssertionError(process.wait())
+
+
+def lanes_of(process: "subprocess.Popen[str]") -> list[int]:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        pytest.skip("which processes belong to a run is told by Linux only")
+    return [int(one) for one in children.read_text().split()]
+
+
+def assert_complete(cwd: Path, base_url: str) -> None:
+    lines = results(cwd / "out")
+    assert {line["status"] for line in lines} == {"succeeded"}
+    paths = {artifact["path"] for line in lines for artifact in line["artifacts"]}
+    assert paths == {path.name for path in (cwd / "out").glob("*.png")}
+    assert len(paths) == TASKS
+    assert list((cwd / "out" / ".batchgen" / "tmp").iterdir()) == []
+    assert stats(base_url)["double_generations"] == 0
+
+
+def test_results_are_those_of_a_run_without_lanes(slow: str, tmp_path: Path) -> None:
+    assert batchgen(*words(slow), cwd=tmp_path, **WITH_LANES).code == 0
+    assert_complete(tmp_path, slow)
+    by_lanes = [(line["id"], line["artifacts"]) for line in results(tmp_path / "out")]
+    alone = batchgen(
+        *words(slow, "-o", "alone"), cwd=tmp_path, **{**WITH_LANES, "BATCHGEN_LANES": "0"}
+    )
+    assert alone.code == 0
+    assert by_lanes == [(line["id"], line["artifacts"]) for line in results(tmp_path / "alone")]
+    assert batchgen("verify", "out", cwd=tmp_path).code == 0
+
+
+def test_a_signal_to_the_whole_group_drains_the_run_and_spares_its_lanes(
+    slow: str, tmp_path: Path
+) -> None:
+    process = begin(slow, tmp_path)
+    for lane in lanes_of(process):
+        os.kill(lane, signal.SIGINT)
+        os.kill(lane, signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130, err
+    done = sum(line["status"] == "succeeded" for line in results(tmp_path / "out"))
+    assert stats(slow)["generations"] == done
+    assert batchgen(*words(slow), cwd=tmp_path, **WITH_LANES).code == 0
+    assert_complete(tmp_path, slow)
+
+
+def test_lanes_end_with_a_run_that_is_killed_and_the_next_one_goes_on(
+    slow: str, tmp_path: Path
+) -> None:
+    for _ in range(3):
+        process = begin(slow, tmp_path)
+        watched = [os.pidfd_open(lane) for lane in lanes_of(process)]
+        assert len(watched) == 2
+        process.kill()
+        process.communicate(timeout=60)
+        for one in watched:
+            poll = select.poll()
+            poll.register(one, select.POLLIN)
+            assert poll.poll(30_000), "the lane is still there"
+            os.close(one)
+
+    assert batchgen(*words(slow), cwd=tmp_path, **WITH_LANES).code == 0
+    assert_complete(tmp_path, slow)
+
+
+def test_a_run_whose_lane_is_killed_says_so_and_the_next_one_goes_on(
+    slow: str, tmp_path: Path
+) -> None:
+    process = begin(slow, tmp_path)
+    lane, _ = lanes_of(process)
+    os.kill(lane, signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 4
+    assert f"the process {lane} that sent requests has ended" in err
+    assert "Traceback" not in err
+    assert batchgen(*words(slow), cwd=tmp_path, **WITH_LANES).code == 0
+    assert_complete(tmp_path, slow)
+
+
+def test_a_second_signal_ends_a_run_with_lanes_at_once(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("prompt\n" + "".join(f"p {n}\n" for n in range(TASKS)))
+    with simulate("--latency", "60s", cwd=tmp_path) as never:
+        process = subprocess.Popen(
+            [COMMAND, *words(never)],
+            cwd=tmp_path,
+            env=environment(**WITH_LANES),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while stats(never)["in_flight"] < 8:
+            pass
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "once more ends at once" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    statuses = [line["status"] for line in results(tmp_path / "out")]
+    assert statuses.count("unknown") <= 8
