@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from batchgen.text import one_line, show_bytes
-from batchgen.types import HttpRequest, Input, InputItem, Json, LocalFile
+from batchgen.types import HttpRequest, Input, Json, LocalFile, Reference
 
 _encode = msgspec.json.encode
 
@@ -52,13 +52,20 @@ def body_of(request: HttpRequest) -> Body:
     """The body of a request; the same request always gives the same one."""
     if request.multipart:
         return _multipart(request.body)
-    if not any(isinstance(value, LocalFile | tuple) for value in request.body.values()):
+    if not any(map(_has_places, request.body.values())):
         return Body("application/json", (_encode(request.body),))
     return Body("application/json", tuple(_joined(_json(request.body))))
 
 
+def _has_places(value: Input) -> bool:
+    """Whether files may stand in a value."""
+    return isinstance(value, LocalFile | tuple) or (
+        isinstance(value, dict) and any(map(_has_places, value.values()))
+    )
+
+
 def shown(body: Mapping[str, Input], *, multipart: bool = False) -> dict[str, Json]:
-    """A body for people: each file told by its type, size and name."""
+    """A body for people: each file told by its type, size and name, or by whose it will be."""
     return {name: _told(value, multipart=multipart) for name, value in body.items()}
 
 
@@ -68,6 +75,10 @@ def _told(value: Input, *, multipart: bool) -> Json:
     if isinstance(value, LocalFile):
         lead = value.media_type if multipart else f"data:{value.media_type};base64"
         return f"<{lead} … {show_bytes(value.size_bytes)} of {one_line(value.name, 120)}>"
+    if isinstance(value, Reference):
+        return f"<file {value.n} of {one_line(value.source, 120)}>"
+    if isinstance(value, Mapping):
+        return {name: _told(one, multipart=multipart) for name, one in value.items()}
     return value
 
 
@@ -90,6 +101,8 @@ def _json_value(value: Input) -> Iterator[Piece]:
             yield b"," if index else b""
             yield from _json_value(one)
         yield b"]"
+    elif isinstance(value, dict) and _has_places(value):
+        yield from _json(value)
     else:
         yield _encode(value)
 
@@ -119,11 +132,11 @@ def _multipart(body: Mapping[str, Input]) -> Body:
     return Body(content_type, tuple(_joined(iter(pieces))))
 
 
-def _repeated(value: Input) -> Sequence[InputItem]:
+def _repeated(value: Input) -> Sequence[Input]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _part(name: str, value: InputItem) -> Iterator[Piece]:
+def _part(name: str, value: Input) -> Iterator[Piece]:
     disposition = f'Content-Disposition: form-data; name="{_quoted(name)}"'
     if isinstance(value, LocalFile):
         filename = _quoted(value.path.name)

@@ -27,6 +27,7 @@ from batchgen.dialect import Dialect
 from batchgen.directory import ledger_path, locked
 from batchgen.ending import advice_of, ending_of
 from batchgen.errors import UsageError
+from batchgen.feeding import Feeding
 from batchgen.job import SIMULATOR, Access, Provider
 from batchgen.labels import Labeller, unlabelled
 from batchgen.ledger import Ledger
@@ -39,6 +40,7 @@ from batchgen.progress import Progress
 from batchgen.results import ResultsFile, shown_status
 from batchgen.runner import Runner
 from batchgen.signals import Signals
+from batchgen.sources import Sources
 from batchgen.stopping import Stop, StopReason, Streak
 from batchgen.store import LocalStore, write_atomically
 from batchgen.summary import FailureGroups, JobCounts, RunCounts, Spend, Summary
@@ -172,9 +174,7 @@ class _Run:
                 f"{tally.found_unknown} tasks were in flight when an earlier run broke off: their"
                 f" outcome is unknown (--on-unknown {selection.on_unknown})"
             )
-        worklist = Worklist(
-            self.session.manifest, self.ledger, selection, self.session.progress.tasks_skipped
-        )
+        worklist = self._worklist()
         job = self.session.manifest.job
         results = ResultsFile(job.output_dir)
         signals = Signals(stop, self.session.progress, patience_s=job.limits.drain_timeout_s)
@@ -184,6 +184,7 @@ class _Run:
         finally:
             results.close()
         tally.resent = worklist.resent
+        self._tell_left(worklist)
         self._miss(stop, worklist, tally)
         if stop.reason is StopReason.SIGNAL and not (stop.cut or tally.left or tally.pending):
             stop.withdraw()  # it came when all was done
@@ -204,6 +205,7 @@ class _Run:
             failed=tally.failed,
             refused=tally.refused,
             unknown=tally.unknown,
+            skipped=tally.skipped,
             found_unknown=tally.found_unknown,
             settled=tally.settled,
             resent=tally.resent,
@@ -228,8 +230,24 @@ class _Run:
         self.session.progress.finish(summary.to_json())
         return summary
 
+    def _worklist(self) -> "Worklist | Feeding":
+        """What is left to do; in an order of its own where tasks take files from one another."""
+        session, references = self.session, self.plan.references
+        told = session.progress.tasks_skipped
+        if not references:
+            return Worklist(session.manifest, self.ledger, session.selection, told)
+        sources = Sources(references, self.ledger, session.manifest.job.output_dir)
+        return Feeding(session.manifest, self.ledger, session.selection, sources, told)
+
+    def _tell_left(self, worklist: "Worklist | Feeding") -> None:
+        if isinstance(worklist, Feeding) and worklist.left:
+            self.session.progress.say(
+                f"{worklist.left:,} tasks are left pending: the rows that they take files from have"
+                " not succeeded, and nothing says that they will not"
+            )
+
     async def _work(
-        self, worklist: Worklist, results: ResultsFile, stop: Stop, tally: RunTally
+        self, worklist: "Worklist | Feeding", results: ResultsFile, stop: Stop, tally: RunTally
     ) -> None:
         job = self.session.manifest.job
         progress = self.session.progress
@@ -323,9 +341,9 @@ class _Run:
             await self.companions(task, outcome)
         await self.session.hear(task, outcome)
 
-    def _miss(self, stop: Stop, worklist: Worklist, tally: RunTally) -> None:
+    def _miss(self, stop: Stop, worklist: "Worklist | Feeding", tally: RunTally) -> None:
         """Halt where tasks that were checked never came: the manifest is another one now."""
-        seen = worklist.skipped.total() + sum(tally.ended().values()) + tally.pending
+        seen = worklist.passed.total() + sum(tally.ended().values()) + tally.pending
         if seen < self.plan.tasks and not stop.is_set():
             gone = f"{self.plan.tasks - seen:,} tasks are gone"
             stop.set(StopReason.MANIFEST, f"the manifest was changed in mid-run: {gone}")
@@ -335,20 +353,19 @@ class _Run:
         run: RunCounts,
         stop: Stop,
         signals: Signals,
-        worklist: Worklist,
+        worklist: "Worklist | Feeding",
         tally: RunTally,
     ) -> Summary:
         totals = self.ledger.totals()
         counts: Counter[str] = Counter()
         for status, count in totals.counts.items():
             counts[shown_status(status)] += count
-        chosen = Counter[str](worklist.skipped) + Counter(tally.ended())
+        chosen = Counter[str](worklist.passed) + Counter(tally.ended())
         job = self.session.manifest.job
         failures = FailureGroups()
         for record in self.ledger.unsuccessful():
             failures.add(record.task, record.outcome)
-        skipped = sum(count for status, count in worklist.skipped.items() if status != "succeeded")
-        good = not (skipped or tally.failed or tally.refused or tally.unknown or tally.pending)
+        good = chosen.keys() <= {"succeeded"} and not tally.pending
         ending, exit_code = ending_of(stop, good=good)
         if stop.reason is StopReason.SIGNAL:
             exit_code = signals.exit_code

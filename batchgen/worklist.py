@@ -1,5 +1,6 @@
 """What a run has to do: the manifest's tasks, narrowed by flags, less what the ledger has done."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,11 +13,12 @@ from batchgen.errors import UsageError
 from batchgen.ledger import Ledger
 from batchgen.plan import Manifest, RejectedError
 from batchgen.results import shown_status
-from batchgen.types import Prior, Problem, Severity, Status, Task, Work
+from batchgen.types import Outcome, Prior, Problem, Severity, Status, Task, Work
 
 _AT_ONCE = 500  # tasks looked up in the ledger with one query
 _MOVED_AT_ONCE = 20_000  # moves committed together: a row put in at the top moves all the others
 ANY_KIND = "*"
+_NOT_BEGUN = (Status.PENDING, Status.SKIPPED)
 
 
 class OnUnknown(StrEnum):
@@ -52,7 +54,7 @@ class Selection:
             elif self.limit is not None and taken >= self.limit:
                 if not to_the_end:
                     return
-            elif self._is_selected(item):
+            elif self.selects(item):
                 taken += 1
                 yield item
 
@@ -60,7 +62,8 @@ class Selection:
         """Whether it may leave tasks of the manifest out."""
         return not (self.limit is None and self.only is None and self.shard is None)
 
-    def _is_selected(self, task: Task) -> bool:
+    def selects(self, task: Task) -> bool:
+        """Whether --only and --shard leave it in; --limit counts what they do."""
         return (self.only is None or fnmatchcase(task.id, self.only)) and self.is_in_shard(task)
 
     def is_in_shard(self, task: Task) -> bool:
@@ -75,7 +78,7 @@ class Selection:
         if prior is None:
             return Work(task, 1)
         if prior.digest != task.digest:
-            started = prior.status is not Status.PENDING or prior.attempts > 0
+            started = prior.status not in _NOT_BEGUN or prior.attempts > 0
             return Work(task, prior.generation + 1 if started else prior.generation, prior)
         match prior.status:
             case Status.SUCCEEDED:
@@ -87,7 +90,7 @@ class Selection:
                 asked = prior.remote_id is not None  # which sends nothing anew
                 again = asked or self.on_unknown is OnUnknown.RESEND
                 return Work(task, prior.generation, prior) if again else None
-            case Status.PENDING | Status.RECEIVED | Status.SUBMITTED:
+            case Status.PENDING | Status.RECEIVED | Status.SUBMITTED | Status.SKIPPED:
                 return Work(task, prior.generation, prior)
             case _:
                 assert_never(prior.status)
@@ -104,6 +107,8 @@ def failed_kinds(ledger: Ledger) -> frozenset[str]:
     """What --retry-failed may name in a job: kinds of failure, and `refused` and `unknown`."""
     found: set[str] = set()
     for record in ledger.unsuccessful():
+        if record.outcome.status is Status.SKIPPED:  # taken up with what it was skipped for
+            continue
         found.add(str(record.outcome.status))
         if record.outcome.error is not None:
             found.add(record.outcome.error.kind)
@@ -124,16 +129,15 @@ def parse_shard(text: str) -> tuple[int, int]:
 class Worklist:
     """The tasks that are left, looked up in the ledger chunk by chunk.
 
-    tell_skipped: hears how many more tasks nothing has to be done about.
-    skipped: how those tasks stand.
+    tell_passed: hears how many more tasks nothing has to be done about. passed: how those stand.
     resent: tasks taken up again whose outcome was unknown.
     """
 
     manifest: Manifest
     ledger: Ledger
     selection: Selection
-    tell_skipped: Callable[[int], None] = lambda _: None
-    skipped: Counter[Status] = field(default_factory=Counter)
+    tell_passed: Callable[[int], None] = lambda _: None
+    passed: Counter[Status] = field(default_factory=Counter)
     resent: int = 0
 
     def works(self) -> Iterator[Work | None]:
@@ -142,27 +146,36 @@ class Worklist:
         Raises RejectedError when the manifest no longer reads as it was checked.
         """
         tasks = self.selection.narrow(self.manifest.tasks(check=False), to_the_end=False)
-        sound = _without_problems(tasks)
+        sound = without_problems(tasks)
         while chunk := list(islice(sound, _AT_ONCE)):
             priors = self.ledger.priors([task.key for task in chunk])
-            before = self.skipped.total()
+            before = self.passed.total()
             for task in chunk:
                 prior = priors.get(task.key)
                 work = self.selection.decide(task, prior)
                 if work is not None:
-                    self.resent += _is_resent(prior)
+                    self.resent += is_resent(prior)
                     yield work
                 elif prior is not None:
-                    self.skipped[shown_status(prior.status)] += 1
-            self.tell_skipped(self.skipped.total() - before)
+                    self.passed[shown_status(prior.status)] += 1
+            self.tell_passed(self.passed.total() - before)
             yield None
 
+    def settle(self, work: Work, outcome: Outcome | None) -> None:
+        """Hear what came of a work: no other waits for it."""
 
-def _is_resent(prior: Prior | None) -> bool:
+    async def turn(self) -> None:
+        """Let others run."""
+        await asyncio.sleep(0)
+
+
+def is_resent(prior: Prior | None) -> bool:
+    """Whether it is sent again although something may have come of it."""
     return prior is not None and prior.status is Status.UNKNOWN and prior.remote_id is None
 
 
-def _without_problems(items: Iterable[Task | Problem]) -> Iterator[Task]:
+def without_problems(items: Iterable[Task | Problem]) -> Iterator[Task]:
+    """The tasks; raises RejectedError for what is wrong."""
     for item in items:
         if isinstance(item, Task):
             yield item

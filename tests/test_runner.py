@@ -119,6 +119,12 @@ class Rows:
         if self.error is not None:
             raise self.error
 
+    def settle(self, work: Work, outcome: Outcome | None) -> None:
+        """No other task waits for it."""
+
+    async def turn(self) -> None:
+        await asyncio.sleep(0)
+
 
 @dataclass
 class Job:

@@ -147,6 +147,11 @@ def is_path(text: str) -> bool:
     return bool(text) and (not is_uri(text) or text[:5].lower() == "file:")
 
 
+def is_reference(value: Json) -> bool:
+    """Whether a value is to be an artifact of another row: `{from: ID}`, or `{from: ID, n: 2}`."""
+    return type(value) is dict and "from" in value and value.keys() <= {"from", "n"}
+
+
 def split_wxh(text: str) -> tuple[int, int] | None:
     """`1024x768` as (1024, 768); None for any other text."""
     width, _, height = text.partition("x")
@@ -185,9 +190,9 @@ def _bounds(form: Form) -> tuple[float, float]:
 def _text(form: Form) -> Accepts:
     longest = form.max_chars
     if form.file:
-        return lambda value: type(value) is str and is_path(value)
+        return lambda value: (type(value) is str and is_path(value)) or is_reference(value)
     if form.uri:
-        return lambda value: type(value) is str and bool(value)
+        return lambda value: (type(value) is str and bool(value)) or is_reference(value)
     if longest is None:
         return lambda value: type(value) is str
     return lambda value: type(value) is str and len(value) <= longest
