@@ -16,6 +16,13 @@ from batchgen.simulator.schema import Json, Schema, problems
 
 _TEXTS = ("prompt", "text", "script", "lyrics", "input", "messages")
 _FILES = ("audio", "file")
+_BEGINNINGS = {
+    "image/png": b"\x89PNG\r\n",
+    "image/jpeg": b"\xff\xd8\xff",
+    "image/gif": b"GIF8",
+    "image/webp": b"RIFF",
+    "audio/wav": b"RIFF",
+}
 _DEEPEST = 6
 _LEAST_FILE_BYTES = 12
 
@@ -138,3 +145,6 @@ def _decode(encoded: str, head: str) -> None:
         raise Rejection(400, f"Body validation error: {head[:40]} is not base64") from error
     if len(data) < _LEAST_FILE_BYTES:
         raise Rejection(400, f"Body validation error: {head[:40]} holds no file")
+    begins = _BEGINNINGS.get(head.removeprefix("data:").partition(";")[0], b"")
+    if not data.startswith(begins):
+        raise Rejection(400, f"Body validation error: {head[:40]} holds a file of another type")
