@@ -133,8 +133,11 @@ class References:
     def number(self, task_id: str) -> int | None:
         """The number of a source; None for a task that nobody refers to."""
         value = hash(task_id)
+        return bisect_left(self._ids, value) if self._is_source(value) else None
+
+    def _is_source(self, value: int) -> bool:
         at = bisect_left(self._ids, value)
-        return at if at < len(self._ids) and self._ids[at] == value else None
+        return at < len(self._ids) and self._ids[at] == value
 
     def key(self, number: int) -> str:
         """The key of a source."""
@@ -210,10 +213,10 @@ class References:
 
     def _circles(self) -> Iterator[list[int]]:
         """Circles of tasks that take from one another, in the order in which they do."""
-        takers, sources = set(self._takers), set(self._sources)
+        both = {taker for taker in self._takers if self._is_source(taker)}
         graph: dict[int, set[int]] = {}
         for taker, source in zip(self._takers, self._sources, strict=True):
-            if taker != source and source in takers and taker in sources:
+            if taker != source and source in both and taker in both:
                 graph.setdefault(taker, set()).add(source)
         for _ in range(_MOST_CYCLES):
             try:

@@ -184,7 +184,8 @@ class _Run:
         finally:
             results.close()
         tally.resent = worklist.resent
-        self._tell_left(worklist)
+        if not stop.is_set():
+            self._tell_left(worklist)
         self._miss(stop, worklist, tally)
         if stop.reason is StopReason.SIGNAL and not (stop.cut or tally.left or tally.pending):
             stop.withdraw()  # it came when all was done

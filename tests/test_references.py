@@ -266,3 +266,22 @@ def test_references_are_held_in_some_dozens_of_bytes() -> None:
         if isinstance(one, bytearray) or hasattr(one, "buffer_info")
     )
     assert held / count < 70
+
+
+def test_lines_of_a_batch_file_may_refer_in_their_body(tmp_path: Path) -> None:
+    body = {"model": "openai/gpt-image-1", "prompt": "A fox"}
+    lines = [
+        {"custom_id": "hero", "url": "/v1/images/generations", "body": body},
+        {"custom_id": "again", "url": "/v1/images/edits", "body": {
+            **body, "image": {"from": "hero"},
+        }},
+    ]  # fmt: skip
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    opened = manifest(tmp_path, text, "rows.jsonl")
+    assert messages(check(opened, select=iter)) == []
+    (task,) = [one for one in tasks(opened) if one.inputs]
+    assert task.inputs == {
+        "image": Reference(
+            "hero", 1, ("image",), ("image/png", "image/webp", "image/jpeg"), 50 * 2**20
+        )
+    }

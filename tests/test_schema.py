@@ -160,7 +160,7 @@ def test_a_row_of_a_wrong_shape_does_not_fit(row: Any) -> None:
         ([{"from": ["hero"]}], False),
     ],
 )
-def test_a_file_of_another_row_has_its_own_shape(value: Any, fits: bool) -> None:
+def test_a_file_of_another_row_has_its_own_shape(value: Any, *, fits: bool) -> None:
     assert _VALIDATOR.is_valid({"prompts": [{"prompt": "A fox", "image_url": value}]}) is fits
 
 

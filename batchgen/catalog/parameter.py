@@ -37,7 +37,8 @@ class Form:
     minimum, maximum: of the number, or of each side in pixels.
     multiple_of: of the number, or of each side.
     max_chars: characters of a text. uri: the text is a URL, `data:` included,
-        or a file's path, which is held against the disk when its row is read.
+        or a file's path, which is held against the disk when its row is read. Where a file may
+        stand, a reference to another row's may too.
     file: only a file's path will do; it is sent along. max_bytes, media: of such a file.
     max_ratio, max_pixels: long side to short side, and the area, of a `WxH`.
     items, min_items, max_items: of a list. fields, needs: of a record; needs: its required ones.
