@@ -1,7 +1,7 @@
 """What a run has to do where tasks take the artifacts of other tasks: each after its sources.
 
 The manifest is read in order. A task whose source has not ended is held, and comes as soon as it
-has. Of held ones there are some thousands at most; what comes beyond them is noted by its place
+has. Of held ones there are some thousands at most; what comes beyond them is noted by its key
 and left for a further reading of the manifest. A reading that puts tasks off has filled all places,
 and the next one begins when half of them are free again, when as many sources have ended, or when
 nothing is under way that could free them. So each makes progress: what takes from nobody, or from
@@ -28,7 +28,7 @@ MOST_HELD = 4096
 _AT_ONCE = 500  # tasks looked up in the ledger with one query
 _ENDED = (Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.SKIPPED)
 
-_Places: TypeAlias = "array[int]"
+_Marks: TypeAlias = "array[int]"
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Feeding:
 
         Raises RejectedError when the manifest no longer reads as it was checked.
         """
-        put_off: _Places | None = None
+        put_off: _Marks | None = None
         while put_off is None or put_off or self._held_count or self._released:
             come, idle = self._come, not self._under_way
             put_off = yield from self._reading(put_off)
@@ -105,17 +105,17 @@ class Feeding:
         self._changed.clear()
         await self._changed.wait()
 
-    def _must_wait(self, put_off: _Places) -> bool:
+    def _must_wait(self, put_off: _Marks) -> bool:
         if not self._held_count or not self._under_way:
             return False
         half = max(1, self.most // 2)
         return not put_off or (self._held_count >= half and self._freed < half)
 
-    def _reading(self, wanted: "_Places | None") -> "Generator[Work | None, None, _Places]":
-        """Read the manifest, or the tasks in these places; return the places put off."""
-        put_off: _Places = array("Q")
+    def _reading(self, wanted: "_Marks | None") -> "Generator[Work | None, None, _Marks]":
+        """Read the manifest, for all of its tasks or those put off; return who is put off now."""
+        put_off: _Marks = array("Q")
         self._freed = 0
-        tasks = iter(()) if wanted is not None and not wanted else self._tasks(wanted)
+        tasks = self._tasks() if wanted is None else _those(self._tasks(), wanted)
         while chunk := list(islice(tasks, _AT_ONCE)):
             priors = self.ledger.priors([task.key for task, _ in chunk])
             self.sources.look_up(task for task, _ in chunk)
@@ -128,29 +128,21 @@ class Feeding:
                 elif self._held_count < self.most:
                     self._hold(one, awaited)
                 else:
-                    put_off.append(task.ordinal)
+                    put_off.append(_mark(task))
                 yield from self._releases()
             self.tell_passed(self.passed.total() - before)
             yield None
         return put_off
 
-    def _tasks(self, wanted: "_Places | None") -> Iterator[tuple[Task, bool]]:
+    def _tasks(self) -> Iterator[tuple[Task, bool]]:
         """The tasks that this run is about and those that others refer to, told apart."""
-        places = None if wanted is None else iter(wanted)
-        place = None if places is None else next(places, None)
         taken = 0
         limit = self.selection.limit
         for task in without_problems(self.manifest.tasks(check=False)):
             selected = self.selection.selects(task) and (limit is None or taken < limit)
             taken += selected
-            if places is not None:
-                if task.ordinal != place:
-                    continue
-                place = next(places, None)
             if selected or self.sources.number(task) is not None:
                 yield task, selected
-            if places is not None and place is None:
-                return
 
     def _hold(self, one: _Candidate, awaited: set[int]) -> None:
         one.awaited = len(awaited)
@@ -201,6 +193,25 @@ class Feeding:
         if _is_skipped_already(fed, prior) and not self.sources.any_ended(fed.task):
             return None
         return replace(work, ended=fed.ended)
+
+
+def _mark(task: Task) -> int:
+    """Eight bytes of its key: a manifest that is edited in mid-run makes no other task of it."""
+    return int(task.key[:16], 16)
+
+
+def _those(tasks: Iterator[tuple[Task, bool]], marks: _Marks) -> Iterator[tuple[Task, bool]]:
+    """The tasks with these marks, which stand in the same order."""
+    wanted = iter(marks)
+    mark = next(wanted, None)
+    while mark is not None:
+        for task, selected in tasks:
+            if _mark(task) == mark:
+                yield task, selected
+                break
+        else:
+            return
+        mark = next(wanted, None)
 
 
 def _is_skipped_already(fed: Fed, prior: Prior | None) -> bool:

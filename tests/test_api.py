@@ -124,16 +124,14 @@ def test_the_examples_of_the_documentation_run(tmp_path: Path) -> None:
 
 def test_rows_that_take_from_others_come_after_them_the_skipped_ones_too(tmp_path: Path) -> None:
     video: dict[str, Json] = {"model": "google/veo-3.1-i2v-fast", "prompt": "It moves"}
-    job = {
-        **a_job(tmp_path / "out"),
-        "defaults": {"model": "flux/schnell"},
-        "prompts": [
-            {"id": "film", "image_url": {"from": "hero"}, **video},
-            {"id": "not", "image_url": {"from": "bad"}, **video},
-            {"id": "hero", "prompt": "A fox"},
-            {"id": "bad", "prompt": "A forbidden-word"},
-        ],
-    }
+    prompts: list[Json] = [
+        {"id": "film", "image_url": {"from": "hero"}, **video},
+        {"id": "not", "image_url": {"from": "bad"}, **video},
+        {"id": "hero", "prompt": "A fox"},
+        {"id": "bad", "prompt": "A forbidden-word"},
+    ]
+    defaults: Json = {"model": "flux/schnell"}
+    job = {**a_job(tmp_path / "out"), "defaults": defaults, "prompts": prompts}
     found: list[tuple[str, batchgen.Status]] = []
     summary = batchgen.run_sync(
         job, each=lambda done: found.append((done.task.id, done.outcome.status))

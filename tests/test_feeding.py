@@ -343,6 +343,22 @@ async def test_a_source_that_is_gone_in_mid_run_leaves_its_takers(
     assert await carry_out(one, ledger, {}) == ["clip pending"]
 
 
+async def test_a_row_put_in_while_others_are_put_off_makes_nothing_twice(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    rows = [*(clip({"from": f"h{n}"}, f"c{n}") for n in range(8)),
+            *({**HERO, "id": f"h{n}"} for n in range(8))]  # fmt: skip
+    one = feeding(tmp_path, ledger, job(*rows), most=2)
+    came = []
+    for work in one.works():
+        if work is None:
+            (tmp_path / "job.yaml").write_text(job({**HERO, "id": "new"}, *rows))
+            continue
+        came.append(work.task.id)
+        await told(one, ledger, work)
+    assert sorted(came) == sorted(str(row["id"]) for row in rows)
+
+
 async def test_the_outcome_of_a_task_that_nothing_was_sent_for_keeps_its_earlier_version(
     ledger: Ledger,
 ) -> None:
