@@ -269,7 +269,7 @@ def _add_results(commands: _Commands) -> None:  # type: ignore[valid-type]  # se
         "--status",
         type=_statuses,
         metavar="STATUS",
-        help="only succeeded, failed, refused, unknown or pending; several with commas",
+        help="only succeeded, failed, refused, unknown, skipped or pending; several with commas",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="instead of stdout")
     parser.add_argument(
@@ -390,7 +390,7 @@ def _workers(text: str) -> int:
 
 
 def _statuses(text: str) -> frozenset[str]:
-    known = ("succeeded", "failed", "refused", "unknown", "pending")
+    known = ("succeeded", "failed", "refused", "unknown", "skipped", "pending")
     found = text.split(",")
     for word in found:
         if word not in known:

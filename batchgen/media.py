@@ -140,6 +140,13 @@ def made(head: bytes, media_type: str) -> MediaType:
     return _MADE.get(media_type) or sniff(head) or BINARY
 
 
+def family_of(mime: str) -> Family:
+    """The kind of file that a type such as `image/png` is."""
+    known = next((one for one in (*_MADE.values(), OBJ, GLB) if one.mime == mime), None)
+    top = mime.partition("/")[0]
+    return known.family if known else next((one for one in FAMILIES if one == top), "data")
+
+
 def dimensions(file: BinaryIO, media: MediaType) -> Size | None:
     """Width and height in pixels as the header says, before any rotation that metadata ask for.
 

@@ -182,7 +182,7 @@ def _summary(ledger: Ledger, out: Path, command: tuple[str, ...], now: datetime)
     total = sum(counts.values())
     tasks = JobCounts(
         total, counts[Status.SUCCEEDED], counts[Status.FAILED], counts[Status.REFUSED],
-        counts[Status.UNKNOWN], counts[Status.PENDING],
+        counts[Status.UNKNOWN], counts[Status.SKIPPED], counts[Status.PENDING],
     )  # fmt: skip
     failures = FailureGroups()
     for record in ledger.unsuccessful():

@@ -18,6 +18,7 @@ class RunTally:
     failed: int = 0
     refused: int = 0
     unknown: int = 0
+    skipped: int = 0
     pending: int = 0
     submitted: int = 0
     requests: int = 0
@@ -37,12 +38,13 @@ class RunTally:
             "failed": self.failed,
             "refused": self.refused,
             "unknown": self.unknown,
+            "skipped": self.skipped,
         }
 
     def add(self, outcome: Outcome) -> None:
         """Count an outcome."""
         name = str(outcome.status)
-        if name in ("succeeded", "failed", "refused", "unknown"):
+        if name in self.ended():
             setattr(self, name, getattr(self, name) + 1)
         else:
             self.pending += 1

@@ -16,6 +16,7 @@ from batchgen.manifest.source import Format, Source, format_of
 from batchgen.manifest.values import shown
 from batchgen.manifest.yaml_events import iter_prompts, load_settings
 from batchgen.prices import Prices, images_of
+from batchgen.references import References
 from batchgen.tasks import Expander
 from batchgen.text import did_you_mean
 from batchgen.types import HttpRequest, Json, Problem, Row, Severity, Task
@@ -178,6 +179,7 @@ class Plan:
     tasks: those selected, of all that were read.
     cost_usd: the sum of the prices that are known; unpriced: tasks without a known price.
     problems: every error, and of equal warnings the first.
+    references: what the tasks take from one another, selected or not.
     """
 
     tasks: int = 0
@@ -190,6 +192,7 @@ class Plan:
     requests: list[HttpRequest] = field(default_factory=list)
     models: dict[str, Share] = field(default_factory=dict)
     warned: set[str] = field(default_factory=set)
+    references: References = field(default_factory=References)
 
     def raise_errors(self) -> None:
         """Raise RejectedError where anything is wrong."""
@@ -212,6 +215,7 @@ class Plan:
             ],
             "cost_usd": round(self.cost_usd, 6) if self.unpriced < self.tasks else None,
             "unpriced": self.unpriced,
+            "fed": self.references.takers,
             "models": {model: share.tasks for model, share in self.models.items()},
             "by_model": {model: share.to_json() for model, share in self.models.items()},
             "requests": [
@@ -249,6 +253,8 @@ def check(
         if usd is None and manifest.job.require_price:
             _note(plan, _unpriced(item))
         _count(plan, item, usd, dialect)
+    if plan.references:
+        _check_references(manifest, plan)
     if not plan.tasks and not plan.errors:
         _note(plan, _nothing(manifest.source.label, plan.read))
     if plan.unpriced and not manifest.job.require_price and (bound := _bound(manifest.job)):
@@ -258,8 +264,22 @@ def check(
 
 def _counted(items: Iterator[Task | Problem], plan: Plan) -> Iterator[Task | Problem]:
     for item in items:
-        plan.read += isinstance(item, Task)
+        if isinstance(item, Task):
+            plan.read += 1
+            if item.inputs:
+                plan.references.note(item)
         yield item
+
+
+def _check_references(manifest: Manifest, plan: Plan) -> None:
+    """Read the tasks again for those that others refer to: they may stand anywhere."""
+
+    def tasks() -> Iterator[Task]:
+        return (item for item in manifest.tasks(check=False) if isinstance(item, Task))
+
+    plan.references.learn(tasks())
+    for problem in plan.references.problems(tasks, sound=not plan.errors):
+        _note(plan, problem)
 
 
 def _nothing(label: str, tasks: int) -> Problem:

@@ -38,7 +38,13 @@ class Source(Protocol):
     """The tasks that are left, in manifest order; and after a stop, those nobody came to."""
 
     def works(self) -> Iterator[Work | None]:
-        """What is left to do; None now and then, where the caller may let others run."""
+        """What is left to do; None now and then, where the caller may let others run by `turn`."""
+
+    def settle(self, work: Work, outcome: Outcome | None) -> None:
+        """Hear what came of a work, in the ledger by now; None where nobody came to it."""
+
+    async def turn(self) -> None:
+        """Let others run, at least until there may be more to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,58 +85,80 @@ class Runner:
             if deadline_s is not None:
                 timers.append(group.create_task(self._deadline(deadline_s)))
             async with asyncio.TaskGroup() as crew:
+                line = _Line(source, queue, crew)
                 for _ in range(workers):
-                    crew.create_task(self._worker(queue, crew))
-                crew.create_task(self._produce(works, queue, workers))
+                    crew.create_task(self._worker(line))
+                crew.create_task(self._produce(works, line, workers))
             if self.stop.is_set() and self.stop.error is None:
                 with self._stopping_on_error():
                     async with asyncio.TaskGroup() as crew:
-                        await self._leave(chain(_left_in(queue), works), crew)
+                        line = _Line(source, queue, crew)
+                        await self._leave(chain(_left_in(queue), works), line)
             for timer in timers:
                 timer.cancel()
 
-    async def _produce(
-        self, works: Iterator[Work | None], queue: "asyncio.Queue[Work | None]", workers: int
-    ) -> None:
+    async def _produce(self, works: Iterator[Work | None], line: "_Line", workers: int) -> None:
         with self._stopping_on_error():
             for work in works:
                 if work is None:
-                    await asyncio.sleep(0)
+                    await line.source.turn()
                 else:
-                    await queue.put(work)
+                    await line.queue.put(work)
                 if self.stop.is_set():
                     break
         for _ in range(workers):
-            await queue.put(None)
+            await line.queue.put(None)
 
-    async def _worker(self, queue: "asyncio.Queue[Work | None]", crew: asyncio.TaskGroup) -> None:
-        while (work := await queue.get()) is not None:
-            if self.performer.waits(work.task):
-                await self._begin(work, crew)
+    async def _worker(self, line: "_Line") -> None:
+        while (work := await line.queue.get()) is not None:
+            if work.ended is None and self.performer.waits(work.task):
+                await self._begin(work, line)
             else:
-                await self._take(work)
+                await self._take(work, line)
 
-    async def _begin(self, work: Work, crew: asyncio.TaskGroup) -> None:
+    async def _begin(self, work: Work, line: "_Line") -> None:
         """Return when the provider works on the task: it is waited for apart from the workers."""
         await self.room.acquire()
         idle = asyncio.Event()
 
         async def take() -> None:
             try:
-                await self._take(work, idle.set)
+                await self._take(work, line, idle.set)
             finally:
                 self.room.release()
                 idle.set()
 
-        crew.create_task(take())
+        line.crew.create_task(take())
         await idle.wait()
 
-    async def _take(self, work: Work, idle: Callable[[], None] = lambda: None) -> None:
-        with self._stopping_on_error():
-            if self.stop.is_leaving() or (self.stop.is_set() and not _is_submitted(work)):
-                await self._leave_one(work)
-            else:
-                await self._carry(work, idle)
+    async def _take(
+        self, work: Work, line: "_Line", idle: Callable[[], None] = lambda: None
+    ) -> None:
+        outcome = None
+        try:
+            with self._stopping_on_error():
+                if self.stop.is_leaving() or (self.stop.is_set() and not _is_submitted(work)):
+                    await self._leave_one(work)
+                elif work.ended is not None:
+                    await self._put_down(work, work.ended)
+                    outcome = work.ended
+                else:
+                    outcome = await self._carry(work, idle)
+        finally:
+            line.source.settle(work, outcome)
+
+    async def _put_down(self, work: Work, outcome: Outcome) -> None:
+        """A task that ends without anything being sent for it, or waits for a later run."""
+        self.progress.task_started(work.task)
+        if outcome.status is Status.PENDING:
+            await self._leave_one(work)
+        else:
+            now = self.clock.now()
+            outcome = replace(outcome, started_at=now, finished_at=now)
+            await self.ledger.record_unsent(work.task, work.generation, outcome, now=now)
+            self.results.append(work.task, outcome)
+        self._count(work, outcome)
+        await self.accompany(work.task, outcome)
 
     @contextmanager
     def _stopping_on_error(self) -> Iterator[None]:
@@ -140,8 +168,11 @@ class Runner:
         except BatchgenError as error:
             self.stop.fail(error)
 
-    async def _carry(self, work: Work, idle: Callable[[], None]) -> None:
-        """One task with what surrounds it: the budget, the ledger's commit, the results line."""
+    async def _carry(self, work: Work, idle: Callable[[], None]) -> Outcome | None:
+        """One task with what surrounds it: the budget, the ledger's commit, the results line.
+
+        None where there is no money for it.
+        """
         price = self.prices.of(work.task)
         counted = (price or 0.0) if _is_sent_again(work) else 0.0
         try:
@@ -152,7 +183,7 @@ class Runner:
         except BudgetSpentError as error:
             self.stop.set(StopReason.BUDGET, str(error), kind=error.bound)
             await self._leave_one(work)
-            return
+            return None
         self.progress.task_started(work.task)
         spent = price or 0.0  # where a bug or a second interrupt cuts it short
         try:
@@ -171,6 +202,7 @@ class Runner:
             await self.budget.settle(reserved, spent - counted)
         self._count(work, outcome)
         await self.accompany(work.task, outcome)
+        return outcome
 
     def _count(self, work: Work, outcome: Outcome) -> None:
         self.tally.add(outcome)
@@ -184,7 +216,7 @@ class Runner:
         if work.prior is None:
             await self.ledger.leave_pending([work.task])
 
-    async def _leave(self, works: Iterable[Work | None], crew: asyncio.TaskGroup) -> None:
+    async def _leave(self, works: Iterable[Work | None], line: "_Line") -> None:
         """Put down by name what nobody came to, so that the results manifest shows it.
 
         What the provider works on is paid for: where the budget is spent, it is waited for.
@@ -193,12 +225,13 @@ class Runner:
         chunk: list[Task] = []
         for work in works:
             if work is None:
-                await asyncio.sleep(0)
+                await line.source.turn()
                 continue
             if _is_submitted(work) and not self.stop.is_leaving():
-                await self._begin(work, crew)
+                await self._begin(work, line)
                 continue
             self.tally.left += 1
+            line.source.settle(work, None)
             if work.prior is None:
                 chunk.append(work.task)
             if len(chunk) >= _LEFT_AT_ONCE:
@@ -220,6 +253,15 @@ class Runner:
             with self._stopping_on_error():
                 self.results.flush()
             self.progress.tick()
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """From the producer to the workers; the crew is whoever carries tasks."""
+
+    source: Source
+    queue: "asyncio.Queue[Work | None]"
+    crew: asyncio.TaskGroup
 
 
 def _left_in(queue: "asyncio.Queue[Work | None]") -> Iterator[Work]:

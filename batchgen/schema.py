@@ -8,6 +8,24 @@ from batchgen.settings import SECTIONS, Setting
 from batchgen.types import Json
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+# The file of another row. Other mappings are the model's affair.
+_REFERENCE: Json = {
+    "description": "a file of another row: its id, and which of its files, from 1",
+    "type": "object",
+    "properties": {
+        "from": {"type": ["string", "number"], "minLength": 1},
+        "n": {"type": "integer", "minimum": 1, "maximum": 10_000},
+    },
+    "required": ["from"],
+    "additionalProperties": False,
+}
+_ONE_INPUT: Json = {"if": {"type": "object", "required": ["from"]}, "then": _REFERENCE}
+_INPUT: Json = {
+    "description": "a URL, a file's path, or {from: ID}: a file of another row",
+    "if": {"type": "array"},
+    "then": {"items": _ONE_INPUT},
+    "else": _ONE_INPUT,
+}
 _REQUIRED = "required"  # the default of a setting that has none
 _TEXT: Mapping[str, Json] = {"type": "string", "minLength": 1}
 
@@ -81,6 +99,7 @@ def _prompts() -> dict[str, Json]:
 def _fields() -> dict[str, Json]:
     """A row's own keys; and the parameters of all models, whose values are the models' affair."""
     parameters: dict[str, Json] = dict.fromkeys(sorted(catalog.parameter_names()), True)
+    parameters |= dict.fromkeys(sorted(catalog.input_names()), _INPUT)
     return {
         **parameters,
         "id": {"description": "names the task and its files", "type": ["string", "number"]},

@@ -29,6 +29,7 @@ from batchgen.directory import ledger_path, locked
 from batchgen.edge import Edge, Hands, reached
 from batchgen.ending import advice_of, ending_of
 from batchgen.errors import UsageError
+from batchgen.feeding import Feeding
 from batchgen.job import SIMULATOR, Access, Provider
 from batchgen.labels import Labeller, unlabelled
 from batchgen.ledger import Ledger
@@ -41,6 +42,7 @@ from batchgen.progress import Progress
 from batchgen.results import ResultsFile, shown_status, stored_line
 from batchgen.runner import Runner
 from batchgen.signals import Signals
+from batchgen.sources import Sources
 from batchgen.stopping import Stop, StopReason, Streak
 from batchgen.store import LocalStore, write_atomically
 from batchgen.summary import FailureGroups, JobCounts, RunCounts, Spend, Summary
@@ -180,10 +182,7 @@ class _Run:
                 f"{tally.found_unknown} tasks were in flight when an earlier run broke off: their"
                 f" outcome is unknown (--on-unknown {selection.on_unknown})"
             )
-        worklist = Worklist(
-            self.session.manifest, self.ledger, selection, self.session.progress.tasks_skipped,
-            self.plan.tasks if self.positions.is_all_done() else 0,
-        )  # fmt: skip
+        worklist = self._worklist()
         job = self.session.manifest.job
         results = ResultsFile(job.output_dir)
         signals = Signals(stop, self.session.progress, patience_s=job.limits.drain_timeout_s)
@@ -193,6 +192,8 @@ class _Run:
         finally:
             results.close()
         tally.resent = worklist.resent
+        if not stop.is_set():
+            self._tell_left(worklist)
         self._miss(stop, worklist, tally)
         if stop.reason is StopReason.SIGNAL and not (stop.cut or tally.left or tally.pending):
             stop.withdraw()  # it came when all was done
@@ -213,6 +214,7 @@ class _Run:
             failed=tally.failed,
             refused=tally.refused,
             unknown=tally.unknown,
+            skipped=tally.skipped,
             found_unknown=tally.found_unknown,
             settled=tally.settled,
             resent=tally.resent,
@@ -237,16 +239,34 @@ class _Run:
         self.session.progress.finish(summary.to_json())
         return summary
 
-    def _put_in_order(self, results: ResultsFile, worklist: Worklist) -> None:
+    def _put_in_order(self, results: ResultsFile, worklist: "Worklist | Feeding") -> None:
         """Write the results manifest, unless it is the one that the last run has left."""
-        is_same = worklist.all_done and not self.positions.has_changed
+        all_done = isinstance(worklist, Worklist) and worklist.all_done
+        is_same = all_done and not self.positions.has_changed
         if is_same and self.ledger.meta(_RESULTS) == results.mark():
             return
         results.rewrite(map(stored_line, self.ledger.stored()))
         self.ledger.set_meta(_RESULTS, results.mark())
 
+    def _worklist(self) -> "Worklist | Feeding":
+        """What is left to do; in an order of its own where tasks take files from one another."""
+        session, references = self.session, self.plan.references
+        told = session.progress.tasks_skipped
+        if not references:
+            all_done = self.plan.tasks if self.positions.is_all_done() else 0
+            return Worklist(session.manifest, self.ledger, session.selection, told, all_done)
+        sources = Sources(references, self.ledger, session.manifest.job.output_dir)
+        return Feeding(session.manifest, self.ledger, session.selection, sources, told)
+
+    def _tell_left(self, worklist: "Worklist | Feeding") -> None:
+        if isinstance(worklist, Feeding) and worklist.left:
+            self.session.progress.say(
+                f"{worklist.left:,} tasks are left pending: the rows that they take files from have"
+                " not succeeded, and nothing says that they will not"
+            )
+
     async def _work(
-        self, worklist: Worklist, results: ResultsFile, stop: Stop, tally: RunTally
+        self, worklist: "Worklist | Feeding", results: ResultsFile, stop: Stop, tally: RunTally
     ) -> None:
         job = self.session.manifest.job
         progress = self.session.progress
@@ -332,9 +352,9 @@ class _Run:
             await self.companions(task, outcome)
         await self.session.hear(task, outcome)
 
-    def _miss(self, stop: Stop, worklist: Worklist, tally: RunTally) -> None:
+    def _miss(self, stop: Stop, worklist: "Worklist | Feeding", tally: RunTally) -> None:
         """Halt where tasks that were checked never came: the manifest is another one now."""
-        seen = worklist.skipped.total() + sum(tally.ended().values()) + tally.pending
+        seen = worklist.passed.total() + sum(tally.ended().values()) + tally.pending
         if seen < self.plan.tasks and not stop.is_set():
             gone = f"{self.plan.tasks - seen:,} tasks are gone"
             stop.set(StopReason.MANIFEST, f"the manifest was changed in mid-run: {gone}")
@@ -344,20 +364,19 @@ class _Run:
         run: RunCounts,
         stop: Stop,
         signals: Signals,
-        worklist: Worklist,
+        worklist: "Worklist | Feeding",
         tally: RunTally,
     ) -> Summary:
         totals = self.ledger.totals()
         counts: Counter[str] = Counter()
         for status, count in totals.counts.items():
             counts[shown_status(status)] += count
-        chosen = Counter[str](worklist.skipped) + Counter(tally.ended())
+        chosen = Counter[str](worklist.passed) + Counter(tally.ended())
         job = self.session.manifest.job
         failures = FailureGroups()
         for record in self.ledger.unsuccessful():
             failures.add(record.task, record.outcome)
-        skipped = sum(count for status, count in worklist.skipped.items() if status != "succeeded")
-        good = not (skipped or tally.failed or tally.refused or tally.unknown or tally.pending)
+        good = chosen.keys() <= {"succeeded"} and not tally.pending
         ending, exit_code = ending_of(stop, good=good)
         if stop.reason is StopReason.SIGNAL:
             exit_code = signals.exit_code

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from batchgen.feeding import Feeding
 from batchgen.ledger import Ledger
 from batchgen.prices import Prices
-from batchgen.types import Problem, Task
+from batchgen.types import Problem, Status, Task
 from batchgen.worklist import Selection
 
 _AT_ONCE = 500  # tasks looked up in the ledger with one query
@@ -26,6 +27,19 @@ class Standing:
     left: Counter[str] = field(default_factory=Counter)
     left_usd: float = 0.0
 
+    def go_through(self, feeding: Feeding) -> None:
+        """Look at tasks that take files from one another in the order in which a run would.
+
+        What is left of them depends on how their sources stand.
+        """
+        self.left.clear()
+        self.left_usd = 0.0
+        for work in feeding.works():
+            if work is not None:
+                feeding.settle(work, None)
+                if work.ended is None or work.ended.status is Status.PENDING:
+                    self._count(work.task)
+
     def watch(self, items: Iterable[Task | Problem]) -> Iterator[Task | Problem]:
         """Pass the selected tasks through and look each up."""
         chunk: list[Task] = []
@@ -42,6 +56,9 @@ class Standing:
         for task in chunk:
             self.tasks += 1
             if self.selection.decide(task, priors.get(task.key)) is not None:
-                self.left[task.model] += 1
-                self.left_usd += self.prices.of(task) or 0.0
+                self._count(task)
         chunk.clear()
+
+    def _count(self, task: Task) -> None:
+        self.left[task.model] += 1
+        self.left_usd += self.prices.of(task) or 0.0

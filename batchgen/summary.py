@@ -19,17 +19,17 @@ _LABEL_WIDTH = 10
 _GROUPS_SHOWN = 10
 _NARROWEST = 40
 _OTHER = "other"
-_ENDED = ("succeeded", "failed", "refused", "unknown")
-_NOT_SUCCEEDED = ("failed", "refused", "unknown", "pending")
+_ENDED = ("succeeded", "failed", "refused", "unknown", "skipped")
+_NOT_SUCCEEDED = ("failed", "refused", "unknown", "skipped", "pending")
 _USELESS_AS_THEY_ARE = frozenset({"invalid_request"})  # kinds whose rows have to be edited
-_GROUPED = frozenset({Status.FAILED, Status.REFUSED, Status.UNKNOWN})
+_GROUPED = frozenset({Status.FAILED, Status.REFUSED, Status.UNKNOWN, Status.SKIPPED})
 
 
 class Ending(StrEnum):
     """How a run ended."""
 
     COMPLETE = "complete"  # every task has succeeded
-    INCOMPLETE = "incomplete"  # all was tried; some failed, were refused or are unknown
+    INCOMPLETE = "incomplete"  # all was tried; some failed, were refused, skipped or are unknown
     HALTED = "halted"  # a dead end: key, credit, budget, deadline, failures in a row
     INTERRUPTED = "interrupted"  # a signal
 
@@ -68,11 +68,12 @@ class JobCounts:
     failed: int = 0
     refused: int = 0
     unknown: int = 0
+    skipped: int = 0
     pending: int = 0
 
     @classmethod
     def of(cls, total: int, counts: Mapping[str, int]) -> Self:
-        """Counts by status; what is in none of the four that are ended or unknown is pending."""
+        """Counts by status; what has none of those that end a task is pending."""
         ended = {name: counts.get(name, 0) for name in _ENDED}
         return cls(total, **ended, pending=total - sum(ended.values()))
 
@@ -84,6 +85,7 @@ class JobCounts:
             "failed": self.failed,
             "refused": self.refused,
             "unknown": self.unknown,
+            "skipped": self.skipped,
             "pending": self.pending,
         }
 
@@ -106,6 +108,7 @@ class RunCounts:
     failed: int = 0
     refused: int = 0
     unknown: int = 0
+    skipped: int = 0
     found_unknown: int = 0
     settled: int = 0
     resent: int = 0
@@ -119,6 +122,7 @@ class RunCounts:
             "failed": self.failed,
             "refused": self.refused,
             "unknown": self.unknown,
+            "skipped": self.skipped,
             "found_unknown": self.found_unknown,
             "settled": self.settled,
             "resent": self.resent,
@@ -148,7 +152,7 @@ class Example:
 class FailureGroup:
     """Tasks that did not succeed for one cause: our kind, the provider's code, the HTTP status.
 
-    retryable: whether `--retry-failed` takes its tasks up (refused and unknown ones are not).
+    retryable: whether `--retry-failed` takes its tasks up (it does not: refused, unknown, skipped).
     """
 
     kind: str
@@ -311,6 +315,8 @@ class Summary:
                 "unknown",
                 f"{show_count(tasks.unknown)} sent, and no way to learn what came of it",
             )
+        if tasks.skipped:
+            yield "skipped", f"{show_count(tasks.skipped)}, for rows that they take files from"
         if run.settled:
             of = f"of {show_count(run.found_unknown)} unknown, by the provider's usage log"
             yield "settled", f"{show_count(run.settled)} {of}"

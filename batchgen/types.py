@@ -57,6 +57,7 @@ class LocalFile:
 
     path: with links resolved. name: as the row has it. media_type: as its bytes tell.
     sha256: of the bytes that were looked at, which are the only ones that may be sent.
+    remedy: what to do where its bytes are others now.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class LocalFile:
     size_bytes: int
     sha256: str
     media_type: str
+    remedy: str = "run again to have it looked at anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,25 @@ class Awaited:
     name: str
 
 
-InputItem: TypeAlias = "Json | LocalFile | Base64 | Awaited | Mapping[str, Input]"
-Input: TypeAlias = "InputItem | tuple[Input, ...]"
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A place in a request where an artifact of another task goes: `{from: ID, n: N}`.
+
+    source: the other task's id. n: which of its artifacts, from 1.
+    families, media: kinds and types of file that may stand there; empty where any may.
+    max_bytes: of the file; None where nothing is known.
+    """
+
+    source: str
+    n: int = 1
+    families: tuple[str, ...] = ()
+    media: tuple[str, ...] = ()
+    max_bytes: int | None = None
+
+
+Input: TypeAlias = (
+    "Json | LocalFile | Base64 | Awaited | Reference | Mapping[str, Input] | tuple[Input, ...]"
+)
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -91,7 +110,8 @@ class Task(msgspec.Struct, frozen=True):
     digest: 32 hex digits over the resolved request; a change under one key is an edited row.
     filename: path below the output directory with `{n}` and `{ext}` still open.
     params: the request's fields besides `model` and `prompt`; a file is told by its path.
-    inputs: those of the parameters that name files, with the files in their places.
+    inputs: those of the parameters that name files, with the files in their places; and with
+        references in the places of files that other tasks have yet to make.
     """
 
     key: str
@@ -362,6 +382,7 @@ class Status(StrEnum):
     FAILED = "failed"  # will not succeed as it is, or attempts used up
     REFUSED = "refused"  # the provider's content rules
     UNKNOWN = "unknown"  # sent, and no way to learn what came of it
+    SKIPPED = "skipped"  # nothing was sent: a task whose artifact it needs did not succeed
 
 
 class TaskError(msgspec.Struct, frozen=True):
@@ -419,11 +440,13 @@ class Work(msgspec.Struct, frozen=True):
     """A task that a run has to do something about; `prior` is None for a task never begun.
 
     generation: the generation to be made; the idempotency key follows from it.
+    ended: what it comes to where nothing can be sent for it; pending leaves it to a later run.
     """
 
     task: Task
     generation: int
     prior: Prior | None = None
+    ended: Outcome | None = None
 
 
 class Record(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from batchgen.encoding import Body, InlineFile
 from batchgen.text import one_line
-from batchgen.types import FaultKind, NetworkFault
+from batchgen.types import FaultKind, LocalFile, NetworkFault
 
 _PIECE_BYTES = 3 * 128 * 1024  # a multiple of 3: base64 of pieces is the base64 of the whole
 
@@ -66,9 +66,10 @@ async def _parts(piece: InlineFile) -> AsyncIterator[bytes]:
                 held = binascii.b2a_base64(part, newline=False) if piece.base64 else part
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ChangedFileError(f"the file {name} cannot be read any more: {reason}") from error
+        told = f"the file {name} cannot be read any more: {reason}; {piece.file.remedy}"
+        raise ChangedFileError(told) from error
     if digest.hexdigest() != piece.file.sha256:
-        raise ChangedFileError(_changed(name))
+        raise ChangedFileError(_changed(piece.file))
     yield held
 
 
@@ -76,11 +77,10 @@ def _open(piece: InlineFile) -> BinaryIO:
     file = piece.file.path.open("rb")
     if os.fstat(file.fileno()).st_size != piece.file.size_bytes:
         file.close()
-        raise ChangedFileError(_changed(one_line(piece.file.name, 120)))
+        raise ChangedFileError(_changed(piece.file))
     return file
 
 
-def _changed(name: str) -> str:
-    return (
-        f"the file {name} is not the one that was checked any more; run again to take it as it is"
-    )
+def _changed(file: LocalFile) -> str:
+    name = one_line(file.name, 120)
+    return f"the file {name} is not the one that was checked any more; {file.remedy}"

@@ -1,5 +1,6 @@
 """What a run has to do: the manifest's tasks, narrowed by flags, less what the ledger has done."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from batchgen.ledger import Ledger
 from batchgen.ledger.rows import Place
 from batchgen.plan import Manifest, RejectedError
 from batchgen.results import shown_status
-from batchgen.types import Prior, Problem, Severity, Status, Task, Work
+from batchgen.types import Outcome, Prior, Problem, Severity, Status, Task, Work
 
 _AT_ONCE = 500  # tasks looked up in the ledger with one query
 _MOVED_AT_ONCE = 20_000  # moves committed together: a row put in at the top moves all the others
@@ -21,6 +22,7 @@ _AHEAD = 2000  # how far the ledger may run ahead of the manifest, or fall behin
 _MOST_NEAR = 4 * _AHEAD
 _SUCCEEDED = str(Status.SUCCEEDED)
 ANY_KIND = "*"
+_NOT_BEGUN = (Status.PENDING, Status.SKIPPED)
 
 
 class OnUnknown(StrEnum):
@@ -56,7 +58,7 @@ class Selection:
             elif self.limit is not None and taken >= self.limit:
                 if not to_the_end:
                     return
-            elif self._is_selected(item):
+            elif self.selects(item):
                 taken += 1
                 yield item
 
@@ -64,7 +66,8 @@ class Selection:
         """Whether it may leave tasks of the manifest out."""
         return not (self.limit is None and self.only is None and self.shard is None)
 
-    def _is_selected(self, task: Task) -> bool:
+    def selects(self, task: Task) -> bool:
+        """Whether --only and --shard leave it in; --limit counts what they do."""
         return (self.only is None or fnmatchcase(task.id, self.only)) and self.is_in_shard(task)
 
     def is_in_shard(self, task: Task) -> bool:
@@ -79,7 +82,7 @@ class Selection:
         if prior is None:
             return Work(task, 1)
         if prior.digest != task.digest:
-            started = prior.status is not Status.PENDING or prior.attempts > 0
+            started = prior.status not in _NOT_BEGUN or prior.attempts > 0
             return Work(task, prior.generation + 1 if started else prior.generation, prior)
         match prior.status:
             case Status.SUCCEEDED:
@@ -91,7 +94,7 @@ class Selection:
                 asked = prior.remote_id is not None  # which sends nothing anew
                 again = asked or self.on_unknown is OnUnknown.RESEND
                 return Work(task, prior.generation, prior) if again else None
-            case Status.PENDING | Status.RECEIVED | Status.SUBMITTED:
+            case Status.PENDING | Status.RECEIVED | Status.SUBMITTED | Status.SKIPPED:
                 return Work(task, prior.generation, prior)
             case _:
                 assert_never(prior.status)
@@ -108,6 +111,8 @@ def failed_kinds(ledger: Ledger) -> frozenset[str]:
     """What --retry-failed may name in a job: kinds of failure, and `refused` and `unknown`."""
     found: set[str] = set()
     for record in ledger.unsuccessful():
+        if record.outcome.status is Status.SKIPPED:  # taken up with what it was skipped for
+            continue
         found.add(str(record.outcome.status))
         if record.outcome.error is not None:
             found.add(record.outcome.error.kind)
@@ -128,18 +133,17 @@ def parse_shard(text: str) -> tuple[int, int]:
 class Worklist:
     """The tasks that are left, looked up in the ledger chunk by chunk.
 
-    tell_skipped: hears how many more tasks nothing has to be done about.
+    tell_passed: hears how many more tasks nothing has to be done about. passed: how those stand.
     all_done: how many tasks are selected, where all are known to have succeeded; else 0.
-    skipped: how those tasks stand.
     resent: tasks taken up again whose outcome was unknown.
     """
 
     manifest: Manifest
     ledger: Ledger
     selection: Selection
-    tell_skipped: Callable[[int], None] = lambda _: None
+    tell_passed: Callable[[int], None] = lambda _: None
     all_done: int = 0
-    skipped: Counter[Status] = field(default_factory=Counter)
+    passed: Counter[Status] = field(default_factory=Counter)
     resent: int = 0
 
     def works(self) -> Iterator[Work | None]:
@@ -148,31 +152,40 @@ class Worklist:
         Raises RejectedError when the manifest no longer reads as it was checked.
         """
         if self.all_done:
-            self.skipped[Status.SUCCEEDED] += self.all_done
-            self.tell_skipped(self.all_done)
+            self.passed[Status.SUCCEEDED] += self.all_done
+            self.tell_passed(self.all_done)
             return
         tasks = self.selection.narrow(self.manifest.tasks(check=False), to_the_end=False)
-        sound = _without_problems(tasks)
+        sound = without_problems(tasks)
         while chunk := list(islice(sound, _AT_ONCE)):
             priors = self.ledger.priors([task.key for task in chunk])
-            before = self.skipped.total()
+            before = self.passed.total()
             for task in chunk:
                 prior = priors.get(task.key)
                 work = self.selection.decide(task, prior)
                 if work is not None:
-                    self.resent += _is_resent(prior)
+                    self.resent += is_resent(prior)
                     yield work
                 elif prior is not None:
-                    self.skipped[shown_status(prior.status)] += 1
-            self.tell_skipped(self.skipped.total() - before)
+                    self.passed[shown_status(prior.status)] += 1
+            self.tell_passed(self.passed.total() - before)
             yield None
 
+    def settle(self, work: Work, outcome: Outcome | None) -> None:
+        """Hear what came of a work: no other waits for it."""
 
-def _is_resent(prior: Prior | None) -> bool:
+    async def turn(self) -> None:
+        """Let others run."""
+        await asyncio.sleep(0)
+
+
+def is_resent(prior: Prior | None) -> bool:
+    """Whether it is sent again although something may have come of it."""
     return prior is not None and prior.status is Status.UNKNOWN and prior.remote_id is None
 
 
-def _without_problems(items: Iterable[Task | Problem]) -> Iterator[Task]:
+def without_problems(items: Iterable[Task | Problem]) -> Iterator[Task]:
+    """The tasks; raises RejectedError for what is wrong."""
     for item in items:
         if isinstance(item, Task):
             yield item

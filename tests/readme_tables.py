@@ -21,7 +21,7 @@ PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
 
 _EXITS = {
     Exit.OK: "all tasks succeeded",
-    Exit.SOME_FAILED: "finished; some tasks failed, were refused or are unknown",
+    Exit.SOME_FAILED: "finished; some tasks failed, were refused, skipped or are unknown",
     Exit.USAGE: "wrong usage, job or manifest; nothing was sent",
     Exit.HALTED: "halted: key, credit, budget, deadline, too many failures in a row; run again to"
     " go on",

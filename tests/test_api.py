@@ -120,3 +120,25 @@ def test_the_examples_of_the_documentation_run(tmp_path: Path) -> None:
         )
         assert (ended.returncode, ended.stderr) == (0, "")
         assert "succeeded" in ended.stdout
+
+
+def test_rows_that_take_from_others_come_after_them_the_skipped_ones_too(tmp_path: Path) -> None:
+    video: dict[str, Json] = {"model": "google/veo-3.1-i2v-fast", "prompt": "It moves"}
+    prompts: list[Json] = [
+        {"id": "film", "image_url": {"from": "hero"}, **video},
+        {"id": "not", "image_url": {"from": "bad"}, **video},
+        {"id": "hero", "prompt": "A fox"},
+        {"id": "bad", "prompt": "A forbidden-word"},
+    ]
+    defaults: Json = {"model": "flux/schnell"}
+    job = {**a_job(tmp_path / "out"), "defaults": defaults, "prompts": prompts}
+    found: list[tuple[str, batchgen.Status]] = []
+    summary = batchgen.run_sync(
+        job, each=lambda done: found.append((done.task.id, done.outcome.status))
+    )
+    assert dict(found) == {
+        "hero": "succeeded", "film": "succeeded", "bad": "refused", "not": "skipped",
+    }  # fmt: skip
+    ids = [task_id for task_id, _ in found]
+    assert ids.index("hero") < ids.index("film")
+    assert (summary.exit_code, summary.tasks.skipped, summary.tasks.succeeded) == (1, 1, 2)

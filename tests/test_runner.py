@@ -108,16 +108,24 @@ class Rows:
     prior: Prior | None = None
     error: Exception | None = None
     taken: int = 0
+    ended: Outcome | None = None
+    settled: list[tuple[str, Status | None]] = field(default_factory=list)
 
     def works(self) -> Iterator[Work | None]:
         for number in range(self.count):
             self.taken += 1
             generation = 1 if self.prior is None else self.prior.generation + 1
-            yield Work(a_task(number), generation, self.prior)
+            yield Work(a_task(number), generation, self.prior, self.ended)
             if number % 10 == 9:
                 yield None
         if self.error is not None:
             raise self.error
+
+    def settle(self, work: Work, outcome: Outcome | None) -> None:
+        self.settled.append((work.task.id, None if outcome is None else outcome.status))
+
+    async def turn(self) -> None:
+        await asyncio.sleep(0)
 
 
 @dataclass
@@ -455,3 +463,53 @@ async def test_cancelling_a_run_keeps_what_was_committed(ledger: Ledger) -> None
 
     statuses = [str(record.outcome.status) for record in ledger.records()]
     assert (statuses.count("succeeded"), statuses.count("sent")) == (4, 4)
+
+
+# Tasks that take from one another.
+
+
+async def test_what_has_ended_already_is_put_down_and_nothing_is_sent(ledger: Ledger) -> None:
+    skipped = Outcome(Status.SKIPPED, error=TaskError("source", None, "hero failed"))
+    job = Job(ledger, price_usd=1.0, max_cost_usd=0.5)
+    rows = Rows(3, ended=skipped)
+
+    assert await job.run(rows) == ["skipped"] * 3
+    assert (job.provider.seen, job.tally.skipped, job.tally.cost_usd) == (0, 3, 0.0)
+    assert len(job.lines()) == 3
+    assert sorted(rows.settled) == [(f"fox-{n}", Status.SKIPPED) for n in range(3)]
+    assert not job.stop.is_set()
+
+
+async def test_what_waits_for_a_later_run_is_put_down_as_pending(ledger: Ledger) -> None:
+    job = Job(ledger)
+    rows = Rows(3, ended=Outcome(Status.PENDING))
+    assert await job.run(rows) == ["pending"] * 3
+    assert (job.provider.seen, job.tally.pending, job.lines()) == (0, 3, [])
+
+
+async def test_what_came_of_each_work_is_told_once_it_is_in_the_ledger(ledger: Ledger) -> None:
+    committed = []
+
+    @dataclass
+    class Asking(Rows):
+        def settle(self, work: Work, outcome: Outcome | None) -> None:
+            super().settle(work, outcome)
+            committed.append(ledger.priors([work.task.key])[work.task.key].status)
+
+    rows = Asking(20)
+    await Job(ledger).run(rows)
+    assert committed == [Status.SUCCEEDED] * 20
+    assert {status for _, status in rows.settled} == {Status.SUCCEEDED}
+
+
+async def test_of_every_work_something_is_told_though_the_run_stops(ledger: Ledger) -> None:
+    async def stop_at_5(number: int) -> Reply:
+        if number == 5:
+            job.stop.set(StopReason.SIGNAL, "SIGINT was received")
+        await asyncio.sleep(0)
+        return GOOD
+
+    job, rows = Job(ledger, Provider(stop_at_5)), Rows(100)
+    await job.run(rows)
+    assert len({task_id for task_id, _ in rows.settled}) == len(rows.settled) == 100
+    assert {status for _, status in rows.settled} == {None, Status.SUCCEEDED}

@@ -15,7 +15,7 @@ from batchgen.schema import DIALECT, job_schema
 from batchgen.settings import SECTIONS
 from tests.e2e.command import batchgen
 
-JOBS = sorted((Path(__file__).resolve().parents[1] / "jobs").glob("*.yaml"))
+JOBS = sorted((Path(__file__).resolve().parents[1] / "jobs").rglob("*.yaml"))
 SCHEMA: dict[str, Any] = job_schema()
 _VALIDATOR = Draft202012Validator(SCHEMA)
 _JUNK: st.SearchStrategy[Any] = (
@@ -145,6 +145,23 @@ def test_the_example_jobs_fit(path: Path) -> None:
 )
 def test_a_row_of_a_wrong_shape_does_not_fit(row: Any) -> None:
     assert not _VALIDATOR.is_valid({"prompts": [row]})
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ("https://x.test/a.png", True),
+        ({"from": "hero"}, True),
+        ({"from": "hero", "n": 2}, True),
+        ([{"from": "hero"}, "b.png"], True),
+        ({"type": "image_url", "image_url": "https://x.test/a.png"}, True),
+        ({"from": "hero", "n": 0}, False),
+        ({"from": "hero", "nr": 2}, False),
+        ([{"from": ["hero"]}], False),
+    ],
+)
+def test_a_file_of_another_row_has_its_own_shape(value: Any, *, fits: bool) -> None:
+    assert _VALIDATOR.is_valid({"prompts": [{"prompt": "A fox", "image_url": value}]}) is fits
 
 
 def test_parameters_of_every_model_are_offered(tmp_path: Path) -> None:

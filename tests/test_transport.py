@@ -313,7 +313,8 @@ async def test_a_file_that_changed_fails_its_task_and_not_the_connection(
 
     assert reply == NetworkFault(
         FaultKind.INPUT_FILE,
-        "the file cat.png is not the one that was checked any more; run again to take it as it is",
+        "the file cat.png is not the one that was checked any more; run again to have it looked at"
+        " anew",
         sent=False,
     )
     assert answered == []

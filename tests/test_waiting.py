@@ -12,7 +12,17 @@ import pytest
 
 from batchgen.ledger import Ledger
 from batchgen.stopping import StopReason
-from batchgen.types import Artifact, HttpRequest, HttpResponse, Made, Reply, Spooled, Status, Work
+from batchgen.types import (
+    Artifact,
+    HttpRequest,
+    HttpResponse,
+    Made,
+    Outcome,
+    Reply,
+    Spooled,
+    Status,
+    Work,
+)
 from tests.given import FakeClock, a_ledger, a_task, settle, until
 from tests.test_runner import Job
 
@@ -65,6 +75,9 @@ class Videos:
         for number in range(self.count):
             task = a_task(number, endpoint="video", model="veo2", params={})
             yield Work(task, 1, self.ledger.priors([task.key]).get(task.key))
+
+    def settle(self, work: Work, outcome: Outcome | None) -> None:
+        """No other task waits for it."""
 
 
 def videos(count: int, job: Job) -> Any:

@@ -10,7 +10,7 @@ from batchgen.catalog.load import (
     suggest,
 )
 from batchgen.catalog.model import Model, Price, Prompt
-from batchgen.catalog.parameter import Finding, Form, Kind, Parameter, is_path
+from batchgen.catalog.parameter import Finding, Form, Kind, Parameter, is_path, is_reference
 from batchgen.catalog.text import text_value
 from batchgen.catalog.translate import IMAGE_KEYS
 
@@ -29,6 +29,7 @@ __all__ = [
     "input_names",
     "inputs",
     "is_path",
+    "is_reference",
     "is_upload_id",
     "models",
     "parameter_names",

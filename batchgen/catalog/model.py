@@ -12,6 +12,7 @@ from batchgen.catalog.translate import (
     own_count,
     own_image,
     own_size,
+    own_upload,
     pictures,
 )
 from batchgen.catalog.wording import describe, fault, meant, shown, size_advice
@@ -242,6 +243,8 @@ class Model:
         params = own_size(own_count(params, self.count_key), self.parameters.keys())
         if not IMAGE_KEYS.isdisjoint(params):
             params = own_image(params, pictures(self.parameters))
+        if "url" in params:
+            params = own_upload(params, self.parameters)
         return {name: self._fitted(name, value) for name, value in params.items()}
 
     def check(self, params: Mapping[str, Json]) -> tuple[Finding, ...]:

@@ -37,7 +37,8 @@ class Form:
     minimum, maximum: of the number, or of each side in pixels.
     multiple_of: of the number, or of each side.
     min_chars, max_chars: characters of a text. uri: the text is a URL, `data:` included,
-        or a file's path, which is held against the disk when its row is read.
+        or a file's path, which is held against the disk when its row is read. Where a file may
+        stand, a reference to another row's may too.
     file: only a file's path will do; it is sent along. max_bytes, media: of such a file.
     ids: a word without dots and slashes is no path, but the id of an earlier upload.
     max_ratio, max_pixels: long side to short side, and the area, of a `WxH`.
@@ -163,6 +164,11 @@ def is_id(form: Form, text: str) -> bool:
     return form.ids and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
 
 
+def is_reference(value: Json) -> bool:
+    """Whether a value is to be an artifact of another row: `{from: ID}`, or `{from: ID, n: 2}`."""
+    return type(value) is dict and "from" in value and value.keys() <= {"from", "n"}
+
+
 def split_wxh(text: str) -> tuple[int, int] | None:
     """`1024x768` as (1024, 768); None for any other text."""
     width, _, height = text.partition("x")
@@ -201,9 +207,9 @@ def _bounds(form: Form) -> tuple[float, float]:
 def _text(form: Form) -> Accepts:
     shortest, longest = form.min_chars, form.max_chars
     if form.file:
-        return lambda value: type(value) is str and is_path(value)
+        return lambda value: (type(value) is str and is_path(value)) or is_reference(value)
     if form.uri:
-        return lambda value: type(value) is str and bool(value)
+        return lambda value: (type(value) is str and bool(value)) or is_reference(value)
     if longest is None:
         return lambda value: type(value) is str and len(value) >= shortest
     return lambda value: type(value) is str and shortest <= len(value) <= longest

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from batchgen.catalog.parameter import SIDES, Form, Kind, is_input, split_wxh
+from batchgen.catalog.parameter import SIDES, Form, Kind, is_input, is_reference, split_wxh
 from batchgen.types import Json
 
 _FLAGS = {"true": True, "false": False}
@@ -43,6 +43,8 @@ def fitted(value: Json, forms: tuple[Form, ...]) -> Json:
         return str(value)  # no form has both 2 and "2"
     if type(value) is str and value[:1] not in ("", "[") and _takes_pictures(forms):
         return [value]
+    if is_reference(value) and _takes_pictures(forms):
+        return [value]
     if type(value) is str and _takes(forms, Kind.SIDES) and (pair := split_wxh(value)):
         return dict(zip(SIDES, pair, strict=True))
     return value
@@ -71,4 +73,4 @@ def _is_of(value: Json, form: Form) -> bool:
         case Kind.ANY:
             return True
         case Kind.TEXT | Kind.WXH | Kind.FLAG:
-            return False
+            return is_input(form) and is_reference(value)

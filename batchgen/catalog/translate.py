@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from batchgen.catalog.parameter import SIDES, Kind, Parameter, split_wxh
+from batchgen.catalog.parameter import SIDES, Kind, Parameter, is_reference, split_wxh
 from batchgen.types import Json
 
 COUNT_KEYS = ("count", "n", "num_images")
@@ -43,6 +43,20 @@ def own_image(params: Mapping[str, Json], own: Mapping[str, bool]) -> Mapping[st
         return params
     rest = {name: one for name, one in params.items() if name != given[0]}
     return {**rest, key: pictures[0] if len(pictures) == 1 else value}
+
+
+def own_upload(
+    params: Mapping[str, Json], parameters: Mapping[str, Parameter]
+) -> Mapping[str, Json]:
+    """What is to be a file has the name under which a file is uploaded, where a URL has another."""
+    upload = next((one.name for one in parameters.values() if _is_upload(one)), None)
+    if upload is None or upload in params or not is_reference(params["url"]):
+        return params
+    return {upload if name == "url" else name: value for name, value in params.items()}
+
+
+def _is_upload(parameter: Parameter) -> bool:
+    return any(form.file for form in parameter.all_forms)
 
 
 def pictures(parameters: Mapping[str, Parameter]) -> dict[str, bool]:

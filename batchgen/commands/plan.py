@@ -12,10 +12,12 @@ from batchgen.commands.planned import plan_lines
 from batchgen.commands.quoting import quoted
 from batchgen.directory import ledger_path
 from batchgen.errors import Exit
+from batchgen.feeding import Feeding
 from batchgen.job import Access
 from batchgen.ledger import Ledger
 from batchgen.plan import Manifest, Plan, check, open_manifest
 from batchgen.prices import Prices
+from batchgen.sources import Sources
 from batchgen.standing import Standing
 from batchgen.text import show_count
 from batchgen.types import Json
@@ -33,6 +35,9 @@ def plan_command(arguments: argparse.Namespace) -> int:
             manifest = quoted(manifest, Access(), _tell)
         with _standing(manifest, selection) as standing:
             plan = _check(manifest, selection, standing)
+            if standing is not None and plan.references and not plan.errors:
+                sources = Sources(plan.references, standing.ledger, manifest.job.output_dir)
+                standing.go_through(Feeding(manifest, standing.ledger, selection, sources))
             typical_s = None if standing is None else standing.ledger.typical_duration_s()
     if arguments.json:
         told = plan.to_json() | _done(standing)

@@ -7,6 +7,7 @@ import msgspec
 from batchgen.encoding import shown as shown_body
 from batchgen.job import Limits
 from batchgen.plan import Manifest, Plan, Share
+from batchgen.references import References
 from batchgen.retry import BUILT_IN, describe
 from batchgen.standing import Standing
 from batchgen.text import show_count, show_duration, show_money
@@ -28,6 +29,8 @@ def plan_lines(
     yield f"{job.name}: {tasks} tasks for {job.provider.name} into {job.output_dir}"
     yield from _table(plan.models)
     yield f"price     {_price(plan)}"
+    if plan.references:
+        yield f"feeding   {_feeding(plan.references)}"
     left = {model: share.tasks for model, share in plan.models.items()}
     if standing is not None:
         left = dict(standing.left)
@@ -98,6 +101,11 @@ def _done(standing: Standing) -> str:
         return f"{done}; nothing is left"
     are = "is" if left == 1 else "are"
     return f"{done}; {show_count(left)} {are} left, for about {show_money(standing.left_usd)}"
+
+
+def _feeding(references: References) -> str:
+    takers, sources = show_count(references.takers), show_count(references.count)
+    return f"{takers} take files of others ({sources}), and are made after them"
 
 
 def _limits(limits: Limits) -> str:

@@ -22,7 +22,7 @@ _LABELS = {
     "rate_per_s": "rate", "eta_s": "time left", "spend_usd": "spend", "reason": "last run",
     "found_unknown": "unknown at its start",
 }  # fmt: skip
-_IF_ANY = frozenset({"unpriced", "found_unknown", "settled", "resent"})
+_IF_ANY = frozenset({"unpriced", "found_unknown", "settled", "resent", "skipped"})
 _HOME = "\x1b[H\x1b[2J"  # the terminal's first line, everything below it cleared
 
 
@@ -73,7 +73,7 @@ def _shown(name: str, value: Json) -> str:
 
 def _status(ledger: Ledger, *, running: bool) -> dict[str, Json]:
     totals, run = ledger.totals(), ledger.last_run()
-    counts = dict.fromkeys(("succeeded", "failed", "refused", "unknown"), 0)
+    counts = dict.fromkeys(("succeeded", "failed", "refused", "unknown", "skipped"), 0)
     for status, count in totals.counts.items():
         shown = shown_status(status)
         if status is Status.SENT and running:  # under way, not yet unknown

@@ -23,6 +23,7 @@ from batchgen.types import (
     Payload,
     Pending,
     Polling,
+    Reference,
     Task,
     Unusable,
 )
@@ -36,7 +37,7 @@ parse_response = remote.submitted
 
 def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
     """Make the request of a task: JSON for a URL, a form for a file of this machine."""
-    is_form = any(isinstance(value, LocalFile) for value in task.inputs.values())
+    is_form = any(isinstance(value, LocalFile | Reference) for value in task.inputs.values())
     return replace(post(task, PATH, prompt_name), multipart=is_form)
 
 

@@ -179,6 +179,12 @@ class Ledger:
         """Commit the outcome of a task whose intent was committed; returns after COMMIT."""
         await self._write(rows.outcome(task, generation, outcome))
 
+    async def record_unsent(
+        self, task: Task, generation: int, outcome: Outcome, *, now: datetime
+    ) -> None:
+        """Commit the outcome of a task that nothing was sent for."""
+        await self._write(rows.unsent(task, generation, outcome, run=self.run, now=now))
+
     async def leave_pending(self, tasks: Iterable[Task]) -> None:
         """Put down tasks that the run will not come to, so that the results show them.
 
@@ -239,6 +245,11 @@ class Ledger:
         for wanted in self._in_order(0 if every else 1):
             yield from rows.records(self._read(sql.RECORDS, wanted))
 
+    def of_keys(self, keys: list[str]) -> dict[str, Record]:
+        """The tasks with these keys, with their newest artifacts."""
+        found = rows.records(self._read(sql.RECORDS_OF_KEYS, rows.text(keys)))
+        return {record.task.key: record for record in found}
+
     def made(self, sha256: str) -> Record | None:
         """The first task, in manifest order, whose newest artifacts have one with this hash."""
         row = self._first(sql.MADE, sha256)
@@ -250,7 +261,7 @@ class Ledger:
         return [row["name"] for row in self._read(sql.VARIABLES, 0 if every else 1)]
 
     def unsuccessful(self) -> Iterator[Record]:
-        """Listed tasks that failed, were refused or are unknown, without artifacts."""
+        """Listed tasks that failed, were refused, skipped or are unknown, without artifacts."""
         return (rows.record(row) for row in self._read(sql.UNSUCCESSFUL))
 
     def doubtful(self) -> Iterator[Record]:

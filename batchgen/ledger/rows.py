@@ -48,6 +48,14 @@ def sent(  # noqa: PLR0913  # an intent has these parts; keyword-only but two
     return (*_kept(task, generation), (sql.SENT, values))
 
 
+def unsent(
+    task: Task, generation: int, ended: Outcome, *, run: int, now: datetime
+) -> tuple[Statement, ...]:
+    """The outcome of a generation that nothing was sent for."""
+    begun = sent(task, generation, run=run, attempts=1, now=now, idempotency_key=None)
+    return (*begun, *outcome(task, generation, replace(ended, attempts=0)))
+
+
 def _kept(task: Task, generation: int) -> Iterator[Statement]:
     """What is kept of an earlier generation before a later one takes its place."""
     if generation > 1:

@@ -170,6 +170,12 @@ LEFT JOIN artifacts USING (task, generation)
 ORDER BY wanted.key, n
 """
 
+RECORDS_OF_KEYS = """
+SELECT tasks.*, artifacts.path, size_bytes, sha256, media_type, width, height
+FROM tasks LEFT JOIN artifacts USING (task, generation)
+WHERE key IN (SELECT value FROM json_each(?)) ORDER BY task, n
+"""
+
 COUNTS = "SELECT status, count(*) AS count FROM tasks WHERE listed = 1 GROUP BY status"
 
 SUMS = """
@@ -209,7 +215,7 @@ SELECT DISTINCT json_each.key AS name FROM tasks, json_each(tasks.vars) WHERE li
 """
 
 UNSUCCESSFUL = """
-SELECT * FROM tasks WHERE listed = 1 AND status IN ('failed', 'refused', 'unknown')
+SELECT * FROM tasks WHERE listed = 1 AND status IN ('failed', 'refused', 'unknown', 'skipped')
 """
 
 MADE = """

@@ -1,6 +1,7 @@
 """What makes a task the same task in every run: keys, digests, occurrence numbers."""
 
 import re
+from collections.abc import Iterable
 from hashlib import sha256
 
 _SLUG_CHARACTERS = 32
@@ -14,6 +15,11 @@ def request_digest(endpoint: str, model: str, prompt: str, params: bytes) -> str
     """32 hex digits over the resolved request; `params` is its canonical JSON."""
     request = f"{endpoint}\0{model}\0".encode() + params + b"\0" + prompt.encode()
     return sha256(request).hexdigest()[:32]
+
+
+def fed_digest(digest: str, contents: Iterable[str]) -> str:
+    """The digest of a request that sends artifacts of other tasks along, by their hashes."""
+    return sha256("\0".join((digest, *contents)).encode()).hexdigest()[:32]
 
 
 def key_of_id(task_id: str) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from batchgen.text import Field, one_line, show_count, show_duration, show_money, show_rate
 from batchgen.types import Decision, Outcome, Status, Verb
 
-SETTLED = frozenset({Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.UNKNOWN})
+SETTLED = frozenset(
+    {Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.UNKNOWN, Status.SKIPPED}
+)
 
 
 class Pace:
@@ -84,7 +86,8 @@ class Tally:
             self._settled += 1
             self._by_status[outcome.status] += 1
             self._unpriced |= outcome.cost_usd is None and outcome.status is Status.SUCCEEDED
-            self._pace.mark()
+            if outcome.status is not Status.SKIPPED:  # which takes no time
+                self._pace.mark()
 
     def attempt_failed(self, decision: Decision) -> None:
         self._retries += decision.verb is Verb.RETRY
@@ -94,15 +97,15 @@ class Tally:
 
     def fields(self) -> tuple[Field, ...]:
         """The parts of a status line, in the order in which they are read."""
-        failed, refused, unknown = (
-            self._by_status[status] for status in (Status.FAILED, Status.REFUSED, Status.UNKNOWN)
-        )
+        told_of = (Status.FAILED, Status.REFUSED, Status.UNKNOWN, Status.SKIPPED)
+        failed, refused, unknown, skipped = (self._by_status[status] for status in told_of)
         rate = self._pace.per_s()
         told = (
             Field(0, f"{show_count(self._settled)} of {show_count(self._total)}"),
             Field(1, f"{show_count(failed)} failed" if failed else ""),
             Field(3, f"{show_count(refused)} refused" if refused else ""),
             Field(4, f"{show_count(unknown)} unknown" if unknown else ""),
+            Field(4, f"{show_count(skipped)} skipped" if skipped else ""),
             Field(8, f"{show_count(self._in_flight)} in flight" if self._in_flight else ""),
             Field(10, _retries(self._retries)),
             Field(7, show_rate(rate) if rate else ""),

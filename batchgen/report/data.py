@@ -97,7 +97,9 @@ class Collector:
 
     def counts(self, total: int) -> dict[str, int]:
         """Tasks by status, those that were never begun among the pending."""
-        words = (Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.UNKNOWN)
+        words = (
+            Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.UNKNOWN, Status.SKIPPED
+        )  # fmt: skip
         counts = {str(word): self._counts[word] for word in words}
         return {**counts, "pending": max(total, self.count) - sum(counts.values())}
 

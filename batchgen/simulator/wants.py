@@ -19,6 +19,13 @@ _TEXTS = ("prompt", "text", "script", "lyrics", "input", "messages")
 _FILES = ("audio", "file")
 _REFERENCES = frozenset({"refer_voice", "refer_instrumental"})
 _IN_PROSE = {"/v1/stt/create": frozenset({"url"})}
+_BEGINNINGS = {
+    "image/png": b"\x89PNG\r\n",
+    "image/jpeg": b"\xff\xd8\xff",
+    "image/gif": b"GIF8",
+    "image/webp": b"RIFF",
+    "audio/wav": b"RIFF",
+}
 _DEEPEST = 6
 _LEAST_FILE_BYTES = 12
 
@@ -167,3 +174,6 @@ def _decode(encoded: str, head: str) -> None:
         raise Rejection(400, f"Body validation error: {head[:40]} is not base64") from error
     if len(data) < _LEAST_FILE_BYTES:
         raise Rejection(400, f"Body validation error: {head[:40]} holds no file")
+    begins = _BEGINNINGS.get(head.removeprefix("data:").partition(";")[0], b"")
+    if not data.startswith(begins):
+        raise Rejection(400, f"Body validation error: {head[:40]} holds a file of another type")

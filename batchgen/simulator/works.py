@@ -120,5 +120,10 @@ def _seconds(want: Want) -> int:
 
 
 def _look(want: Want, seed: int) -> int:
+    """The look that follows from a request; pictures that came along change it."""
     name = f"{seed}\n{want.model}\n{want.text}".encode("utf-8", "replace")
-    return int.from_bytes(hashlib.blake2b(name, digest_size=6).digest())
+    look = hashlib.blake2b(name, digest_size=6)
+    for value in want.params.values():
+        if isinstance(value, str) and value.startswith("data:"):
+            look.update(value.encode())
+    return int.from_bytes(look.digest())

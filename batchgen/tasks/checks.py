@@ -12,6 +12,7 @@ from batchgen.text import one_line
 from batchgen.types import Json, Severity
 
 _MOST_REMEMBERED = 4096
+_REFERRING = b'{"from":'  # in a text the quotes would be escaped
 _LONGEST_REMEMBERED = 1000  # bytes; pictures as `data:` URLs are not kept
 
 
@@ -28,6 +29,11 @@ class Checked:
     findings: tuple[catalog.Finding, ...] = ()
     batch_size: int = 0
     instead: str | None = None
+
+    @property
+    def may_refer(self) -> bool:
+        """Whether artifacts of other rows may be among them; False is sure."""
+        return _REFERRING in self.canonical
 
 
 class Checks:

@@ -11,6 +11,7 @@ from batchgen.job import OWN_KEYS, SIMULATOR, Job
 from batchgen.manifest import template
 from batchgen.manifest.values import as_text
 from batchgen.tasks.fields import Fields, RowError
+from batchgen.tasks.references import read_reference, with_references
 from batchgen.types import Json
 
 COUNT_KEYS = frozenset({"n", "count", "num_images"})
@@ -41,12 +42,18 @@ class Draft(msgspec.Struct, frozen=True):
     def _rendered(self, name: str, value: Json) -> Json:
         if isinstance(value, list):
             return [self._rendered(name, one) for one in value]
+        if isinstance(value, dict):
+            return with_references(value, lambda one: self._reference(name, one))
         if not isinstance(value, str):
             return value
         try:
             return template.render(value, self.scope)
         except template.TemplateError as error:
             raise RowError(f"`{name}`: {error}") from error
+
+    def _reference(self, name: str, value: dict[str, Json]) -> Json:
+        task_id = self._rendered(name, read_reference(name, value).source)
+        return {**value, "from": task_id}
 
 
 class _Origin(Enum):

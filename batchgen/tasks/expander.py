@@ -95,7 +95,7 @@ class Expander:
             for doubt in self._checks.doubts(draft, prompt, checked):
                 yield Problem(row.file, row.line, doubt, Severity.WARNING)
             inputs = _NO_INPUTS
-            if self._inputs.are_named(draft, checked.params):
+            if checked.may_refer or self._inputs.are_named(draft, checked.params):
                 inputs = self._inputs.of(draft, checked.params, partial(self._folder_of, fields))
             resolved = _resolved(draft, prompt, checked, inputs)
             task_id = _given_id(fields, draft, combination)

@@ -9,8 +9,9 @@ from batchgen.manifest.values import canonical
 from batchgen.media import FAMILIES, Family
 from batchgen.tasks.drafts import Draft
 from batchgen.tasks.fields import RowError
+from batchgen.tasks.references import hashed, referring, refers
 from batchgen.text import one_line, show_bytes
-from batchgen.types import Input, InputItem, Json, LocalFile
+from batchgen.types import Input, Json, LocalFile
 
 _MOST_REMEMBERED = 4096
 _LONGEST_PATH = 4096  # longer texts are base64
@@ -38,21 +39,25 @@ class Inputs:
     ) -> Mapping[str, Input]:
         """The parameters that name files, each with its files in the place of their names.
 
+        What is to come of another row is among them as a Reference, wherever it stands.
+
         folder_of: the folder that a parameter's paths are relative to.
         Raises RowError for a file that cannot be sent.
         """
         found: dict[str, Input] = {}
         inputs = self._inputs(draft.model_id, draft.model)
         for name, value in params.items():
-            if name not in inputs:
-                continue
             names = value if isinstance(value, list) else [_source(value)]
-            if any(_is_local(name, one, draft.model) for one in names):
+            if refers(value) or (
+                name in inputs and any(_is_local(name, one, draft.model) for one in names)
+            ):
                 sent = tuple(self._sent(name, one, draft, folder_of(name)) for one in names)
                 found[name] = sent if isinstance(value, list) else sent[0]
         return found
 
-    def _sent(self, name: str, value: Json, draft: Draft, folder: Path) -> InputItem:
+    def _sent(self, name: str, value: Json, draft: Draft, folder: Path) -> Input:
+        if refers(value):
+            return referring(name, value, draft.model)
         if not isinstance(value, str) or not _is_local(name, value, draft.model):
             return value
         try:
@@ -76,7 +81,7 @@ class Inputs:
 
 def content(params: Mapping[str, Json], inputs: Mapping[str, Input]) -> bytes:
     """The canonical JSON of what is sent: files by their content's hash, not by their names."""
-    return canonical({**params, **{name: _hashed(value) for name, value in inputs.items()}})
+    return canonical({**params, **{name: hashed(value) for name, value in inputs.items()}})
 
 
 def _families(model: catalog.Model | None) -> Sequence[Family]:
@@ -96,14 +101,6 @@ def _unfit(name: str, file: LocalFile, model: catalog.Model | None) -> str | Non
         size, most = show_bytes(file.size_bytes), show_bytes(form.max_bytes)
         return f"{told} has {size}; {model.id} takes at most {most}"
     return None
-
-
-def _hashed(value: Input) -> Json:
-    if isinstance(value, tuple):
-        return [_hashed(one) for one in value]
-    if isinstance(value, LocalFile):
-        return f"sha256:{value.sha256}"
-    return value  # type: ignore[return-value]  # what else a row gives is plain JSON
 
 
 def _source(value: Json) -> Json:

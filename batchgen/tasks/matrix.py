@@ -10,6 +10,7 @@ from batchgen.job import Axis, Job
 from batchgen.manifest import template
 from batchgen.tasks.drafts import accepts
 from batchgen.tasks.fields import Fields, RowError
+from batchgen.tasks.references import named_in_references
 from batchgen.types import Json, Problem
 
 
@@ -37,8 +38,8 @@ class Matrix:
     """The axes of a job over the rows of one manifest.
 
     referenced: variables that the prompts of the job file name; an axis among them varies only
-        the rows whose prompt or id names it. Any other axis is a parameter and varies the rows
-        whose model takes it.
+        the rows whose prompt, id or `{from: ID}` names it. Any other axis is a parameter
+        and varies the rows whose model takes it.
     """
 
     def __init__(self, job: Job, referenced: frozenset[str]) -> None:
@@ -55,6 +56,7 @@ class Matrix:
         named = template.names(fields.text("prompt") or "") | template.names(
             fields.text("id") or ""
         )
+        named |= named_in_references(fields.given)
         axes = [axis for axis in self._axes if self._varies(axis, fields, named)]
         size = prod(len(axis.values) for axis in axes) * fields.copies
         if size > room:

@@ -6,7 +6,7 @@ import struct
 import threading
 import wave
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -32,6 +32,8 @@ class Studio:
     def __init__(self) -> None:
         self.submitted: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
+        self.bodies: list[dict[str, Any]] = []
+        self.struck: tuple[int, Callable[[], None]] | None = None  # what the n-th request does
         self._released = threading.Event()
         self._changed = threading.Condition()
         self.base_url = ""
@@ -49,6 +51,9 @@ class Studio:
         if body:
             with self._changed:
                 self.submitted[key] += 1
+                self.bodies.append(body)
+                if self.struck is not None and len(self.bodies) == self.struck[0]:
+                    self.struck[1]()
             made = self._submitted(path, key, body)
         else:
             made = self._polled(path)
@@ -82,6 +87,8 @@ class Studio:
     def _polled(self, path: str) -> Any:
         if path.startswith("/files/"):
             return "application/octet-stream", _FILES[path.rpartition("/")[2]]
+        if path.startswith("/v2/logs"):
+            return {"data": []}
         bare, _, query = path.partition("?generation_id=")
         stt = bare.startswith("/v1/stt/")
         remote_id = unquote(bare.rpartition("/")[2] if stt else query)

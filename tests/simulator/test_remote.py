@@ -1,5 +1,6 @@
 """Remote jobs of the simulator: submitted, asked for, done, paid once."""
 
+import base64
 from typing import Any
 
 import aiohttp
@@ -7,6 +8,7 @@ import pytest
 
 from batchgen.simulator import Latency, Simulator, SimulatorSettings, parse_faults
 from batchgen.simulator.remote import MUSIC, SPEECH, UNIFIED
+from tests.given import a_png
 from tests.simulator.client import fetch, session
 from tests.simulator.families import ask, origin, send
 
@@ -86,6 +88,19 @@ async def test_a_job_is_begun_once_under_a_key_and_its_id_needs_encoding() -> No
     assert (stats["submits"], stats["generations"], stats["double_generations"]) == (1, 1, 0)
     assert stats["replays"] == 2
     assert (stats["polls"], polls) == ({"200": 1}, {_id(tickets[0][1]): 1})
+
+
+async def test_a_video_looks_otherwise_with_another_picture() -> None:
+    path = f"{_OLD}/kling/generation"
+    videos = []
+    async with Simulator() as simulator:
+        for picture in (a_png(), a_png(), a_png(pixel=b"\1")):
+            url = "data:image/png;base64," + base64.b64encode(picture).decode()
+            body = {"model": "kling-video/v1/pro/image-to-video", "prompt": "x", "image_url": url}
+            _, ticket = await send(simulator, path, body)
+            _, told = await ask(simulator, path, generation_id=_id(ticket))
+            videos.append((await fetch(_url(told["video"])))[1])
+    assert videos[0] == videos[1] != videos[2]
 
 
 async def test_a_server_without_keys_shows_what_was_begun_twice() -> None:
@@ -187,6 +202,14 @@ async def test_speech_from_a_file_is_read_as_a_form() -> None:
                 "image_url": "data:image/png;base64,@@@",
             },
             "is not base64",
+        ),
+        (
+            {
+                "model": "kling-video/v1/pro/image-to-video",
+                "prompt": "x",
+                "image_url": "data:image/png;base64," + "AAAA" * 9,
+            },
+            "holds a file of another type",
         ),
     ],
 )

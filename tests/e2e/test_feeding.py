@@ -1,0 +1,183 @@
+"""Rows that take the files of other rows, run by the installed command; and killed in between."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.command import COMMAND, Ended, batchgen, environment, results
+from tests.e2e.studio import Studio, serving
+
+KEY = {"AIMLAPI_API_KEY": "sk-canary-4410"}
+PICTURE: dict[str, Any] = {"prompt": "A lighthouse", "model": "flux/schnell"}
+FILM: dict[str, Any] = {"prompt": "It moves", "model": "google/veo-3.1-i2v-fast"}
+PAIRS = 6
+
+
+def film(source: str, **more: Any) -> dict[str, Any]:
+    return {**FILM, "image_url": {"from": source}, **more}
+
+
+def write_job(folder: Path, rows: dict[str, dict[str, Any]], **more: Any) -> None:
+    job = {
+        "output": {"dir": "out", "filename": "{id}.{ext}"},
+        "limits": {"polling": {"first": "20ms", "interval": "20ms"}, "concurrency": 2},
+        "prompts": [{"id": task_id, **row} for task_id, row in rows.items()],
+        **more,
+    }
+    (folder / "job.yaml").write_text(json.dumps(job))
+
+
+def run(folder: Path, *words: str) -> Ended:
+    return batchgen("run", "job.yaml", "--provider", "simulator", *words, cwd=folder)
+
+
+def statuses(folder: Path) -> dict[str, str]:
+    return {line["id"]: line["status"] for line in results(folder / "out")}
+
+
+def pairs() -> dict[str, dict[str, Any]]:
+    """Films before their pictures, so that each has to be held."""
+    films = {f"film-{n}": film(f"hero-{n}") for n in range(PAIRS)}
+    return films | {f"hero-{n}": {**PICTURE, "prompt": f"Fox {n}"} for n in range(PAIRS)}
+
+
+def test_the_picture_of_each_row_is_what_its_film_begins_with(tmp_path: Path) -> None:
+    heroes = {name: {**PICTURE, "prompt": name} for name in ("ink", "oil")}
+    write_job(tmp_path, {"a": film("ink"), "b": film("oil"), "c": film("ink"), **heroes})
+    assert run(tmp_path).code == 0
+    films = {name: (tmp_path / f"out/{name}.webm").read_bytes() for name in "abc"}
+    assert films["a"] == films["c"] != films["b"]
+
+    again = run(tmp_path)
+    assert (again.code, "0 in this run" in again.err) == (0, True)
+    write_job(tmp_path, {"a": film("ink"), "b": film("oil"), "c": film("ink"), **heroes, "oil": {
+        **PICTURE, "prompt": "oil on canvas",
+    }})  # fmt: skip
+    assert run(tmp_path).code == 0
+    assert {line["id"]: line["artifacts"][0]["path"] for line in results(tmp_path / "out")} == {
+        "a": "a.webm", "b": "b.v2.webm", "c": "c.webm", "ink": "ink.jpg", "oil": "oil.v2.jpg",
+    }  # fmt: skip
+
+
+def test_a_refused_picture_skips_its_film_everywhere_until_it_is_edited(tmp_path: Path) -> None:
+    write_job(tmp_path, {"film": film("hero"), "hero": {**PICTURE, "prompt": "A forbidden-word"}})
+    ended = run(tmp_path)
+    assert ended.code == 1
+    assert "  skipped    1, for rows that they take files from\n" in ended.err
+    assert statuses(tmp_path) == {"film": "skipped", "hero": "refused"}
+    summary = json.loads((tmp_path / "out/summary.json").read_text())
+    assert (summary["tasks"]["skipped"], summary["run"]["skipped"]) == (1, 1)
+    assert summary["run"]["requests"] == 1
+
+    status = batchgen("status", "out", "--json", cwd=tmp_path)
+    assert {"skipped": 1, "refused": 1, "pending": 0}.items() <= json.loads(status.out).items()
+    chosen = batchgen("results", "out", "--status", "skipped", cwd=tmp_path)
+    (line,) = map(json.loads, chosen.out.splitlines())
+    assert (line["id"], line["attempts"], line["cost_usd"]) == ("film", 0, None)
+    assert line["error"]["message"].startswith("`image_url` is to be a file of 'hero', which was")
+    assert batchgen("report", "out", cwd=tmp_path).code == 0
+    assert '"skipped":1' in (tmp_path / "out/report.html").read_text()
+    assert run(tmp_path).code == 1
+
+    write_job(tmp_path, {"film": film("hero"), "hero": PICTURE})
+    assert run(tmp_path).code == 0
+    assert statuses(tmp_path) == {"film": "succeeded", "hero": "succeeded"}
+
+
+def test_a_lost_or_changed_picture_fails_its_film_until_it_is_mended(tmp_path: Path) -> None:
+    write_job(tmp_path, {"hero": PICTURE})
+    assert run(tmp_path).code == 0
+    hero = tmp_path / "out/hero.jpg"
+    write_job(tmp_path, {"hero": PICTURE, "film": film("hero")})
+    whole = hero.read_bytes()
+    hero.write_bytes(whole[:-1] + b"?")
+    ended = run(tmp_path)
+    assert ended.code == 1
+    assert statuses(tmp_path) == {"hero": "succeeded", "film": "failed"}
+    (error,) = [line["error"] for line in results(tmp_path / "out") if line["error"]]
+    assert error["kind"] == "input_file"
+    assert re.search(r"hero\.jpg is not the one .*`batchgen verify out --fix`", error["message"])
+    hero.unlink()
+    assert run(tmp_path, "--retry-failed", "input_file").code == 1
+
+    assert batchgen("verify", "out", "--fix", cwd=tmp_path).code == 1
+    assert run(tmp_path, "--retry-failed", "input_file").code == 0
+    assert hero.read_bytes() == whole
+    assert statuses(tmp_path) == {"hero": "succeeded", "film": "succeeded"}
+
+
+def test_what_is_selected_alone_waits_for_its_source_and_says_so(tmp_path: Path) -> None:
+    write_job(tmp_path, {"hero": PICTURE, "film": film("hero")})
+    alone = run(tmp_path, "--only", "film")
+    assert alone.code == 1
+    assert "1 tasks are left pending: the rows that they take files from have not" in alone.err
+    assert statuses(tmp_path) == {"film": "pending"}
+    assert run(tmp_path, "--limit", "1").code == 0
+    assert run(tmp_path, "--only", "film").code == 0
+    assert statuses(tmp_path) == {"hero": "succeeded", "film": "succeeded"}
+
+
+def test_a_spent_budget_leaves_what_waits(tmp_path: Path) -> None:
+    write_job(tmp_path, pairs())
+    ended = run(tmp_path, "--max-requests", "3")
+    assert ended.code == 3
+    assert sorted(statuses(tmp_path).values()) == ["pending"] * 9 + ["succeeded"] * 3
+    assert run(tmp_path).code == 0
+
+
+def test_plan_tells_what_is_left_of_takers_and_sources(tmp_path: Path) -> None:
+    write_job(tmp_path, pairs())
+    assert run(tmp_path, "--only", "hero-*").code == 0
+
+    def left() -> int:
+        told = batchgen("plan", "job.yaml", "--provider", "simulator", "--json", cwd=tmp_path)
+        found: int = json.loads(told.out)["left"]
+        return found
+
+    assert left() == PAIRS
+    assert run(tmp_path).code == 0
+    assert left() == 0
+
+
+@pytest.mark.parametrize("number", range(1, 2 * PAIRS + 1))
+def test_a_run_killed_at_any_request_goes_on_and_makes_nothing_twice(
+    tmp_path: Path, number: int
+) -> None:
+    write_job(tmp_path, pairs())
+    with serving() as studio:
+        studio.release()
+        killed = start(tmp_path, studio)
+        studio.struck = number, lambda: os.kill(killed.pid, signal.SIGKILL)
+        assert killed.stdin is not None
+        killed.stdin.write(b"\n")
+        killed.communicate(timeout=60)
+        assert killed.returncode == -signal.SIGKILL
+        before = dict(studio.submitted)
+        ended = batchgen("run", "job.yaml", "--base-url", studio.base_url, cwd=tmp_path, **KEY)
+
+    assert ended.code == 0, ended.err
+    assert set(statuses(tmp_path).values()) == {"succeeded"}
+    assert len(studio.submitted) == 2 * PAIRS, "each has one idempotency key for good"
+    again = [key for key, count in studio.submitted.items() if count > 1]
+    assert len(again) <= 2, "only what was in flight is sent again"
+    assert set(again) <= before.keys()
+    films = [body for body in studio.bodies if "image_url" in body]
+    assert {body["image_url"][:22] for body in films} == {"data:image/png;base64,"}
+
+
+def start(folder: Path, studio: Studio) -> subprocess.Popen[bytes]:
+    """A run that begins when it gets a line, so that its process is known before its requests."""
+    run_it = ["sh", "-c", 'read line; exec "$@"', "sh", str(COMMAND)]
+    return subprocess.Popen(
+        [*run_it, "run", "job.yaml", "--base-url", studio.base_url],
+        cwd=folder,
+        env=environment(**KEY),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
