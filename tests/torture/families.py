@@ -37,7 +37,7 @@ class Family:
 
     row: the fields of a row, given a mark that no other row has. fields: those of every row.
     make: the files of a generation. tell: what the provider says of them, given their URLs;
-    bytes where the reply is itself the file. files: of each generation.
+    bytes where the reply is itself the file (not in_json). files: of each generation.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Family:
     tell: Callable[[Files, Sequence[str]], Mapping[str, Any] | bytes]
     fields: Mapping[str, str] = field(default_factory=dict)
     files: int = 1
+    in_json: bool = True
     provider: str = "aimlapi"
 
     @property
@@ -177,7 +178,7 @@ OTHERS = (
     ),
     Family(
         "speech", "/v1/tts", "openai/tts-1", Delivery.REPLY, _prompt,
-        lambda dice: (_sound(dice),), lambda files, _: files[0],
+        lambda dice: (_sound(dice),), lambda files, _: files[0], in_json=False,
     ),
     Family(
         "speech at URLs", "/v1/tts", "elevenlabs/eleven_multilingual_v2", Delivery.URLS, _prompt,

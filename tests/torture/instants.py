@@ -51,6 +51,7 @@ class Instant:
     place: `module:function` or `module:Class.method`; `commit` is the COMMIT of an outcome.
     turn: which call of it is the last; after the call is done, or before it has begun.
     a_file: it is called for each file of a task. of: where results stand that can come to it.
+    in_json: only replies in JSON come to it.
     images: of each task. often: it is tried with every family in each run of the tests.
     may_pay: a provider that ignores idempotency keys may charge the task again.
     """
@@ -63,6 +64,7 @@ class Instant:
     turn: int = 2
     after: bool = True
     a_file: bool = False
+    in_json: bool = False
     of: frozenset[Delivery] = _EVERY
     images: int = 1
     often: bool = False
@@ -70,7 +72,8 @@ class Instant:
 
     def concerns(self, family: Family) -> bool:
         """Whether tasks of a family come to it."""
-        return family.delivery in self.of and (self.images == 1 or family in IMAGES)
+        fits = family.delivery in self.of and (family.in_json or not self.in_json)
+        return fits and (self.images == 1 or family in IMAGES)
 
     def turn_of(self, family: Family) -> int:
         """The turn with a family: of several files the second is the last.
@@ -127,7 +130,7 @@ INSTANTS = (
     Instant(
         "the reply arrives", Stage.SENT, "the intent, perhaps a temporary file",
         f"sweeps it; {_AGAIN}",
-        "batchgen.stream:PayloadDecoder.feed", may_pay=True, turn=1,
+        "batchgen.stream:PayloadDecoder.feed", in_json=True, may_pay=True, turn=1,
     ),
     Instant(
         "the reply is there", Stage.SENT, "the intent, perhaps a temporary file",

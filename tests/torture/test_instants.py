@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.families import FAMILIES, IMAGES, OTHERS, Family
+from tests.torture.families import FAMILIES, IMAGES, OTHERS, Delivery, Family
 from tests.torture.fault import Fault
 from tests.torture.instants import INSTANTS, Instant
 from tests.torture.provider import Provider
@@ -28,8 +28,9 @@ def _name(value: object) -> str:
 async def test_at_every_instant_a_crash_leaves_what_the_table_says(
     instant: Instant, family: Family, tmp_path: Path, launcher: Launcher
 ) -> None:
-    """Where replies have URLs the provider ignores keys; `make torture` crosses all cases."""
-    await _crash(instant, family, tmp_path, launcher, honours_keys=not family.has_urls)
+    """Keys are ignored but where the reply has the result; `make torture` crosses all cases."""
+    honours_keys = family.delivery is Delivery.REPLY
+    await _crash(instant, family, tmp_path, launcher, honours_keys=honours_keys)
 
 
 @pytest.mark.torture
