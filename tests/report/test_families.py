@@ -1,7 +1,6 @@
 """Files of every family in the report, in a real browser. Needs Chromium."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,10 @@ from batchgen.endpoints import embeddings
 from batchgen.simulator.clips import Clip, film
 from batchgen.simulator.meshes import Mesh, build
 from batchgen.simulator.sounds import Sound, play
-from batchgen.types import Artifact, Finished, HttpResponse, Made
-from tests.given import an_artifact
+from batchgen.types import Artifact, Finished, HttpResponse, Made, Record
+from tests.given import a_task, an_artifact, succeeded
 from tests.report.browser import Page, a_page, chromium
-from tests.report.outputs import HOSTILE, a_record, filled
+from tests.report.outputs import HOSTILE, filled
 
 _PLAYED = """
 new Promise((resolve) => {
@@ -73,8 +72,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records = []
     for number, (name, files) in enumerate(_FILES.items()):
         artifacts = tuple(_stored(directory, *file) for file in files)
-        made = a_record(number, artifacts[0], id=name)
-        records.append(replace(made, outcome=replace(made.outcome, artifacts=artifacts)))
+        records.append(Record(a_task(number, id=name), succeeded(*artifacts)))
     filled(directory, records)
     make_report(directory)
     return directory / "report.html"
