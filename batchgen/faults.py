@@ -42,6 +42,12 @@ POLL_FAULTS: Mapping[str, str] = MappingProxyType(
         "pollreset": "the connection breaks at a question for a remote job",
     }
 )
+WORK_FAULTS: Mapping[str, str] = MappingProxyType(
+    {
+        "jobfailed": "a remote job ends in an error",
+        "jobgone": "a remote job is not known any more once its time is over",
+    }
+)
 
 
 def fault_lines() -> str:
@@ -51,6 +57,7 @@ def fault_lines() -> str:
         **GENERATION_FAULTS,
         **FILE_FAULTS,
         **POLL_FAULTS,
+        **WORK_FAULTS,
     }
     lines = (f"  {name:<14} {what}" for name, what in faults.items())
     return "\n".join(("faults, each with the share of requests that it strikes:", *lines))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batchgen import catalog, cli, parquet, settings
 from batchgen.errors import Exit
-from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS
+from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
 from batchgen.progress.lines import EVENTS
 from batchgen.progress.metrics import METRICS
 from batchgen.retry import BUILT_IN, describe
@@ -130,7 +130,7 @@ def _crashes() -> Iterator[tuple[str, str, str, str, str]]:
 
 
 def _faults() -> Iterator[tuple[str, str]]:
-    for name, what in {**GENERATION_FAULTS, **FILE_FAULTS, **POLL_FAULTS}.items():
+    for name, what in {**GENERATION_FAULTS, **FILE_FAULTS, **POLL_FAULTS, **WORK_FAULTS}.items():
         yield f"`{name}`", what
 
 

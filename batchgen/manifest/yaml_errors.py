@@ -21,6 +21,8 @@ _ADVICE = (
     ("unknown escape", r"unknown escape in a double-quoted text; write `\\` for a backslash"),
     ("scanning an alias", f"`*` begins an alias; {_QUOTE_IT} if the star is part of it"),
     ("scanning an anchor", f"`&` begins an anchor; {_QUOTE_IT} if the sign is part of it"),
+    # libyaml 0.2.6 itself refuses a thousand levels, before they are counted here.
+    ("maximum nesting depth", "nested more than 64 levels deep; a job needs a handful"),
     ("tab character", "the line is indented with a tab; YAML takes spaces only"),
     (
         "cannot start any token",

@@ -34,12 +34,17 @@ const viewer = {
   },
 };
 
+/** A picture as it is; any other file under its name and size, played or read in place. */
 function large(file) {
   if (file.type.startsWith("image/")) return element("img", { src: file.url, alt: file.path });
-  if (file.type.startsWith("video/")) return element("video", { src: file.url, controls: true });
-  if (file.type.startsWith("audio/")) return element("audio", { src: file.url, controls: true });
-  if (file.text !== null) return element("pre", { class: "text" }, file.text);
-  return link(file);
+  const caption = element("figcaption", {}, link(file), ` ${measured(file)}`);
+  return element("figure", {}, caption, ...inside(file));
+}
+
+function inside(file) {
+  if (file.type.startsWith("video/")) return [element("video", { src: file.url, controls: true })];
+  if (file.type.startsWith("audio/")) return [element("audio", { src: file.url, controls: true })];
+  return file.text === null ? [] : [element("pre", { class: "text" }, file.text)];
 }
 
 function link(file) {
@@ -83,7 +88,7 @@ function* facts(task) {
 
 function measured(file) {
   const size = file.width ? `${file.width} × ${file.height}, ` : "";
-  return `${size}${Math.ceil(file.bytes / 1000).toLocaleString()} kB`;
+  return size + bytes(file.bytes);
 }
 
 /** Copy a text; where the browser refuses, it stands selected below the button. */
@@ -106,6 +111,7 @@ viewer.dialog.addEventListener("click", ({ target }) => {
 viewer.dialog.addEventListener("keydown", (event) => {
   const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!by || event.altKey || event.ctrlKey || event.metaKey) return;
+  if (event.target.closest("video, audio")) return; // there the arrows go through its time
   event.preventDefault();
   viewer.step(by);
 });

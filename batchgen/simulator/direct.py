@@ -17,6 +17,7 @@ from batchgen.simulator import sounds
 from batchgen.simulator.door import Asked, Door, Made, accounting
 from batchgen.simulator.links import Links
 from batchgen.simulator.meshes import Mesh
+from batchgen.simulator.pictures import Picture, easel
 from batchgen.simulator.prices import CREDITS_PER_USD, credits_for
 from batchgen.simulator.schema import Json
 from batchgen.simulator.settings import SimulatorSettings
@@ -120,14 +121,16 @@ class Direct:
 
 
 def read_pages(want: Want) -> Body:
-    """Two pages of markdown, whatever the document."""
+    """Two pages of markdown, whatever the document; a picture in each where that is asked for."""
     look = _look(want)
+    drawn = want.params.get("include_image_base64") is True
     pages: list[Json] = [
         {
             "index": index,
             "markdown": f"# Page {index + 1}\n\nInvoice {look % 10_000}, *item {index + 1}*.\n\n"
-            "| item | price |\n| --- | --- |\n| lamp | 12.50 |\n",
-            "images": [],
+            "| item | price |\n| --- | --- |\n| lamp | 12.50 |\n"
+            + ("\n![img-0.png](img-0.png)\n" if drawn else ""),
+            "images": [_figure(look, index)] if drawn else [],
             "dimensions": {"dpi": 200, "height": 2200, "width": 1700},
         }
         for index in range(2)
@@ -137,6 +140,13 @@ def read_pages(want: Want) -> Body:
         "model": want.model,
         "usage_info": {"pages_processed": len(pages), "doc_size_bytes": 1024},
     }
+
+
+def _figure(look: int, index: int) -> Json:
+    """A picture of a page, as Mistral's model has it."""
+    drawn = easel().draw(Picture(160, 120, "png", look, "Figure", f"page {index + 1}"))
+    encoded = base64.b64encode(drawn).decode()
+    return {"id": "img-0.png", "image_base64": f"data:image/png;base64,{encoded}"}
 
 
 def embed(want: Want) -> Body:

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from batchgen.faults import FILE_FAULTS, POLL_FAULTS
+from batchgen.faults import FILE_FAULTS, POLL_FAULTS, WORK_FAULTS
 
 _REMEMBERED = 100_000  # identities whose attempts are counted; older ones begin again
 _SHARE_BYTES = 6
@@ -28,9 +28,10 @@ class Draws:
 
     def __init__(self, seed: int, faults: Mapping[str, float]) -> None:
         self._seed = seed
-        others = (*FILE_FAULTS, *POLL_FAULTS)
+        others = (*FILE_FAULTS, *POLL_FAULTS, *WORK_FAULTS)
         self._generation = {n: share for n, share in faults.items() if n not in others}
         self._poll = {n: share for n, share in faults.items() if n in POLL_FAULTS}
+        self._work = {n: share for n, share in faults.items() if n in WORK_FAULTS}
         self._file = {n: share for n, share in faults.items() if n in FILE_FAULTS}
         self._times: OrderedDict[bytes, int] = OrderedDict()
 
@@ -43,8 +44,12 @@ class Draws:
         return self._draw(f"file\n{identity}", self._file)
 
     def poll(self, identity: str) -> Draw:
-        """What becomes of a question for a remote job; its identity is the job's id."""
+        """What becomes of a question for a remote job; its identity is that of its submission."""
         return self._draw(f"poll\n{identity}", self._poll)
+
+    def work(self, identity: str) -> Draw:
+        """What becomes of a remote job; its identity is that of its submission."""
+        return self._draw(f"work\n{identity}", self._work)
 
     def _draw(self, identity: str, faults: Mapping[str, float]) -> Draw:
         name = hashlib.blake2b(identity.encode("utf-8", "replace"), digest_size=16).digest()

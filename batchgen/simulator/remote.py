@@ -128,7 +128,7 @@ class Remote:
         if work is None:
             raise Rejection(404, f"No generation with the id {name!r:.200}")
         work.polls += 1
-        match self._door.strikes.draws.poll(name).fault:
+        match self._door.strikes.draws.poll(work.identity).fault:
             case "poll404" if work.polls == 1:
                 raise Rejection(404, "Generation not found")
             case "poll500":

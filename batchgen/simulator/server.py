@@ -76,7 +76,7 @@ class Simulator:
             links=links,
             executor=self._executor,
         )
-        works = Works(settings, till, stats, self._monotonic)
+        works = Works(settings, till, draws, self._monotonic)
         remote = Remote(
             settings,
             works,

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from batchgen.errors import UsageError
-from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS
+from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
 
-_NAMED_FAULTS = (*GENERATION_FAULTS, *FILE_FAULTS, *POLL_FAULTS)
+_NAMED_FAULTS = (*GENERATION_FAULTS, *FILE_FAULTS, *POLL_FAULTS, *WORK_FAULTS)
 _LATENCY = re.compile(
     r"(?P<mean>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|s|m)"
     r"(?:(?:±|\+-|\+/-)(?P<spread>[0-9]+(?:\.[0-9]+)?)(?P<spread_unit>ms|s|m)?)?",
@@ -104,8 +104,8 @@ def parse_faults(text: str) -> dict[str, float]:
         if name in faults:
             raise UsageError(f"the fault {name} is given twice")
         faults[_fault_name(name)] = _share(name, share)
-    others = {*FILE_FAULTS, *POLL_FAULTS}
-    for names in (set(faults) - others, set(FILE_FAULTS), set(POLL_FAULTS)):
+    others = (FILE_FAULTS, POLL_FAULTS, WORK_FAULTS)
+    for names in (set(faults).difference(*others), *others):
         total = sum(faults.get(name, 0) for name in names)
         if total > 1 + _ROUNDING:
             raise UsageError(f"the faults {text!r} add up to {total:g}; together they may be 1")

@@ -29,7 +29,7 @@ class Till:
     def __init__(self, settings: SimulatorSettings, account: Account, stats: Stats) -> None:
         self._settings = settings
         self._account = account
-        self._stats = stats
+        self.stats = stats
         self._kept: OrderedDict[str, tuple[bytes, str]] = OrderedDict()
 
     def pay(self, asked: Asked, model: str) -> Receipt:
@@ -43,12 +43,12 @@ class Till:
             paid, receipt_id = self._kept[key]
             if paid != digest and not asked.content_type.startswith("multipart/"):
                 raise Rejection(400, "The Idempotency-Key was used before, for another request")
-            self._stats.replays += 1
+            self.stats.replays += 1
             return Receipt(receipt_id, again=True)
         self._account.charge(price_usd(model))
         receipt = Receipt(str(uuid.uuid4()), again=False)
         if key:
-            self._stats.count_key(key)
+            self.stats.count_key(key)
             self._kept[key] = (digest, receipt.id)
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from batchgen.simulator.door import Asked
+from batchgen.simulator.faults import Draws
 from batchgen.simulator.settings import SimulatorSettings
-from batchgen.simulator.stats import Stats
 from batchgen.simulator.till import Till
 from batchgen.simulator.wants import Want
 
@@ -22,8 +22,8 @@ _DEFAULT_SECONDS = 5
 class Work:
     """A remote job: small, for thousands of them wait at once.
 
-    ready_at: on the monotonic clock. fails: its end is an error. polls: how often it was asked
-    for.
+    identity: of its submission. ready_at: on the monotonic clock. fails: its end is an error.
+    gone: it is not known any more once it is ready. polls: how often it was asked for.
     """
 
     id: str
@@ -35,6 +35,8 @@ class Work:
     began_at: float
     ready_at: float
     fails: bool
+    gone: bool
+    identity: str
     polls: int = 0
 
 
@@ -45,12 +47,12 @@ class Works:
         self,
         settings: SimulatorSettings,
         till: Till,
-        stats: Stats,
+        draws: Draws,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._till = till
-        self._stats = stats
+        self._draws = draws
         self._monotonic = monotonic
         self._works: OrderedDict[str, Work] = OrderedDict()
 
@@ -61,6 +63,8 @@ class Works:
         if receipt.again and work_id in self._works:
             return self._works[work_id], True
         now = self._monotonic()
+        identity = _identity(asked)
+        fate = self._draws.work(identity).fault
         work = Work(
             id=work_id,
             path=want.path,
@@ -70,18 +74,23 @@ class Works:
             look=_look(want, self._settings.seed),
             began_at=now,
             ready_at=now + self._settings.work.at(asked.share),
-            fails=any(word in want.text.lower() for word in self._settings.fail_words),
+            fails=fate == "jobfailed"
+            or any(word in want.text.lower() for word in self._settings.fail_words),
+            gone=fate == "jobgone",
+            identity=identity,
         )
         self._works[work_id] = work
         if len(self._works) > _KEPT:
             self._works.popitem(last=False)
-        self._stats.submits += 1
+        self._till.stats.submits += 1
         return work, False
 
     def find(self, work_id: str, path: str) -> Work | None:
         """The job of an id that was submitted at a path."""
         work = self._works.get(work_id)
-        return work if work is not None and work.path == path else None
+        if work is None or work.path != path or (work.gone and self.share_done(work) >= 1):
+            return None
+        return work
 
     def share_done(self, work: Work) -> float:
         """How far a job is: below 0.2 it is queued, from 1 on it is done."""
@@ -99,6 +108,11 @@ class Works:
     def polls_by_id(self) -> dict[str, int]:
         """How often each job was asked for."""
         return {work.id: work.polls for work in self._works.values()}
+
+
+def _identity(asked: Asked) -> str:
+    """A short name of it, for thousands are remembered."""
+    return asked.key or hashlib.blake2b(asked.raw, digest_size=16).hexdigest()
 
 
 def _id_for(want: Want, receipt_id: str) -> str:

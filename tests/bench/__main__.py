@@ -16,6 +16,7 @@ from tests.bench.scaling import scaling, waiting
 from tests.bench.scene import Scene, Settings, fsync_ms
 from tests.bench.served import described
 from tests.bench.usage import RunError
+from tests.bench.videos import videos
 
 MEASUREMENTS: Mapping[str, Callable[[Scene], Iterator[str]]] = {
     "small-b64": partial(small, "b64_json"),
@@ -23,6 +24,7 @@ MEASUREMENTS: Mapping[str, Callable[[Scene], Iterator[str]]] = {
     "large-b64": large,
     "memory": memory,
     "waiting": waiting,
+    "videos": videos,
     "ledger": ledger,
     "rows": rows,
     "scaling": scaling,

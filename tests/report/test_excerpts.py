@@ -1,6 +1,8 @@
-"""Texts among the artifacts, as far as a page can bear them."""
+"""Texts among the artifacts, as far as a page can bear them, and the shapes of vectors."""
 
 from pathlib import Path
+
+import pytest
 
 from batchgen.report.excerpts import CHARACTERS, Excerpts
 from tests.given import an_artifact
@@ -28,3 +30,25 @@ def test_a_page_takes_only_so_many_texts(tmp_path: Path) -> None:
     excerpts = Excerpts(tmp_path, most=6)
     artifact = an_artifact("a.txt", media_type="text/plain")
     assert excerpts.of([artifact, artifact]) == ["A fox.", None]
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        (
+            b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 768), }",
+            "2 \u00d7 768 floats of 32 bits",
+        ),
+        (b"{'descr': '>f8', 'fortran_order': False, 'shape': (3,), }", "3 floats of 64 bits"),
+        (
+            b"{'descr': '|u1', 'fortran_order': True, 'shape': (4, 5, 6), }",
+            "4 \u00d7 5 \u00d7 6 whole numbers of 8 bits",
+        ),
+        (b"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,), }", None),
+        (b"<script>", None),
+    ],
+)
+def test_vectors_are_told_by_their_shape(tmp_path: Path, header: bytes, told: str | None) -> None:
+    head = b"\x93NUMPY\x01\x00" + (len(header) + 1).to_bytes(2, "little") + header + b"\n"
+    (tmp_path / "a.npy").write_bytes(head + bytes(100_000))
+    assert Excerpts(tmp_path).of([an_artifact("a.npy", media_type="application/x-npy")]) == [told]

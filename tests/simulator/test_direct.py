@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from PIL import Image
 
 from batchgen.simulator import Simulator
 from batchgen.simulator.direct import CHAT, EMBEDDINGS, GENERATIONS, MUSIC_01, OCR, TTS, UPLOAD
@@ -121,7 +122,23 @@ async def test_a_document_becomes_markdown() -> None:
             simulator, OCR, {"model": "mistral/mistral-ocr-latest", "document": document}
         )
     assert [page["index"] for page in told["pages"]] == [0, 1]
+    assert [page["images"] for page in told["pages"]] == [[], []]
     assert told["pages"][0]["markdown"].startswith("# Page 1\n")
+
+
+async def test_the_pictures_of_a_document_come_with_its_pages_where_that_is_asked_for() -> None:
+    document = {"type": "document_url", "document_url": "https://example.test/a.pdf"}
+    body = {
+        "model": "mistral/mistral-ocr-latest", "document": document, "include_image_base64": True,
+    }  # fmt: skip
+    async with Simulator() as simulator:
+        _, told = await send(simulator, OCR, body)
+    for page in told["pages"]:
+        (figure,) = page["images"]
+        head, _, encoded = figure["image_base64"].partition(",")
+        with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
+            assert (head, picture.size) == ("data:image/png;base64", (160, 120))
+        assert f"![{figure['id']}]({figure['id']})" in page["markdown"]
 
 
 async def test_music_01_sings_in_hexadecimal_with_a_voice_that_was_uploaded() -> None:

@@ -129,6 +129,36 @@ async def test_questions_meet_a_404_at_first_and_errors_now_and_then() -> None:
     assert (codes, unknown, elsewhere) == ([404, 200], 404, 404)
 
 
+@pytest.mark.parametrize(
+    ("fault", "ends"), [("jobfailed", (200, "error")), ("jobgone", (404, None))]
+)
+async def test_a_share_of_jobs_fails_or_is_forgotten_when_its_time_is_over(
+    fault: str, ends: tuple[int, str | None]
+) -> None:
+    clock = Clock()
+    settings = SimulatorSettings(faults=parse_faults(f"{fault}=1"), work=Latency(60))
+    async with Simulator(settings, monotonic=clock) as simulator:
+        _, ticket = await send(simulator, UNIFIED, {"model": "google/veo3", "prompt": "A fox"})
+        early, told = await ask(simulator, UNIFIED, generation_id=_id(ticket))
+        clock.now += 60
+        status, end = await ask(simulator, UNIFIED, generation_id=_id(ticket))
+    assert (early, told["status"]) == (200, "queued")
+    assert (status, end.get("status")) == ends
+
+
+async def test_questions_under_a_key_fail_alike_in_every_simulator_of_a_seed() -> None:
+    async def codes() -> list[int]:
+        async with Simulator(SimulatorSettings(faults=parse_faults("poll500=0.5"))) as simulator:
+            body = {"model": "google/veo3", "prompt": "A fox"}
+            _, ticket = await send(simulator, UNIFIED, body, key="one")
+            asked = [await ask(simulator, UNIFIED, generation_id=_id(ticket)) for _ in range(20)]
+        return [code for code, _ in asked]
+
+    told = await codes()
+    assert set(told) == {200, 500}
+    assert await codes() == told
+
+
 async def test_a_url_expires_and_the_next_question_gives_a_fresh_one() -> None:
     async with Simulator(SimulatorSettings(url_lifetime_s=-1)) as simulator:
         _, ticket = await send(simulator, UNIFIED, {"model": "veo2", "prompt": "A fox"})

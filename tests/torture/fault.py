@@ -40,11 +40,13 @@ def arm(fault: Fault) -> None:
 
 
 def _striker(turn: int) -> Callable[[], None]:
+    """Kill the run: this process, whichever of its own the step is taken in."""
     turns: Iterator[int] = count(1)
+    run = os.getpid()
 
     def strike() -> None:
         if next(turns) == turn:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(run, signal.SIGKILL)
 
     return strike
 

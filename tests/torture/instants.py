@@ -6,6 +6,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tests.torture.families import IMAGES, Delivery, Family
+
 
 class Stage(StrEnum):
     """How far a task is: what the ledger says of it after a crash."""
@@ -14,15 +16,13 @@ class Stage(StrEnum):
     SENT = "`sent`"
     SUBMITTED = "`submitted`"
     RECEIVED = "`received`"
-    REPLIED = "`received`; `sent` if the reply held the picture"
+    REPLIED = "`received`; `sent` if the reply held the result, `submitted` if a job's answer did"
     BETWEEN = "`pending`, with what is done"
     DONE = "`succeeded`"
 
-    def status(self, *, urls: bool) -> str | None:
-        """The ledger's word; `urls`: the reply has URLs, not the pictures themselves."""
-        if self is Stage.REPLIED:
-            return "received" if urls else "sent"
-        return _STATUSES.get(self)
+    def status(self, delivery: Delivery) -> str | None:
+        """The ledger's word, where the result stands there."""
+        return _REPLIED[delivery] if self is Stage.REPLIED else _STATUSES.get(self)
 
 
 _STATUSES = {
@@ -32,6 +32,15 @@ _STATUSES = {
     Stage.BETWEEN: "pending",
     Stage.DONE: "succeeded",
 }
+_REPLIED = {
+    Delivery.REPLY: "sent",
+    Delivery.JOB: "submitted",
+    Delivery.URLS: "received",
+    Delivery.JOB_OF_URLS: "received",
+}
+_EVERY = frozenset(Delivery)
+_WITH_URLS = frozenset({Delivery.URLS, Delivery.JOB_OF_URLS})
+_JOBS = frozenset({Delivery.JOB, Delivery.JOB_OF_URLS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +50,9 @@ class Instant:
     name: for people. left: what is on disk. next_run: what the next run does.
     place: `module:function` or `module:Class.method`; `commit` is the COMMIT of an outcome.
     turn: which call of it is the last; after the call is done, or before it has begun.
-    urls: whether replies have URLs; None where both are tried. images: of each task.
-    remote: the provider answers with the id of a job that it works on.
+    a_file: it is called for each file of a task. of: where results stand that can come to it.
+    in_json: only replies in JSON come to it.
+    images: of each task. often: it is tried with every family in each run of the tests.
     may_pay: a provider that ignores idempotency keys may charge the task again.
     """
 
@@ -53,16 +63,37 @@ class Instant:
     place: str
     turn: int = 2
     after: bool = True
-    urls: bool | None = None
+    a_file: bool = False
+    in_json: bool = False
+    of: frozenset[Delivery] = _EVERY
     images: int = 1
-    remote: bool = False
+    often: bool = False
     may_pay: bool = False
+
+    def concerns(self, family: Family) -> bool:
+        """Whether tasks of a family come to it."""
+        fits = family.delivery in self.of and (family.in_json or not self.in_json)
+        return fits and (self.images == 1 or family in IMAGES)
+
+    def turn_of(self, family: Family) -> int:
+        """The turn with a family: of several files the second is the last.
+
+        Jobs are waited for at the same time, so that there is one of them, which comes first.
+        """
+        return 1 if family.is_job and not self._is_between_files(family) else self.turn
+
+    def struck(self, family: Family) -> int:
+        """The place in the manifest of the task that is under way then."""
+        return 0 if self._is_between_files(family) else self.turn_of(family) - 1
+
+    def _is_between_files(self, family: Family) -> bool:
+        return self.a_file and self.turn > 1 and family.files > 1
 
 
 _SEND = "sends the request"
 _AGAIN = "sends it again, under the same key"
 _FETCH = "fetches the URL; sends nothing"
-_EITHER = "fetches the URL, or sends it again, as the ledger says"
+_EITHER = "fetches the URL, asks for the job, or sends it again, as the ledger says"
 _NOTHING = "does nothing for it"
 
 INSTANTS = (
@@ -94,52 +125,61 @@ INSTANTS = (
     ),
     Instant(
         "the request has left", Stage.SENT, "the intent", _AGAIN,
-        "aiohttp:ClientRequest.write_bytes", urls=False, may_pay=True,
+        "aiohttp:ClientRequest.write_bytes", of=_EVERY - {Delivery.URLS}, may_pay=True,
     ),
     Instant(
         "the reply arrives", Stage.SENT, "the intent, perhaps a temporary file",
         f"sweeps it; {_AGAIN}",
-        "batchgen.stream:PayloadDecoder.feed", urls=False, may_pay=True, turn=1,
+        "batchgen.stream:PayloadDecoder.feed", in_json=True, may_pay=True, turn=1,
     ),
     Instant(
         "the reply is there", Stage.SENT, "the intent, perhaps a temporary file",
         f"sweeps it; {_AGAIN}",
-        "batchgen.transport:AiohttpTransport.send", may_pay=True,
+        "batchgen.transport:AiohttpTransport.send", often=True, may_pay=True,
     ),
     Instant(
         "its remote id is committed", Stage.SUBMITTED, "the id of the provider's job",
         "asks for that job; sends nothing",
-        "batchgen.ledger:Ledger.submitted", turn=1, urls=True, remote=True,
+        "batchgen.ledger:Ledger.submitted", turn=1, of=_JOBS, often=True,
+    ),
+    Instant(
+        "it has been asked for", Stage.SUBMITTED, "the id of the provider's job",
+        "asks for that job; sends nothing",
+        "batchgen.permits:Permits.hear_of_poll", turn=1, of=_JOBS, often=True,
     ),
     Instant(
         "its URL is committed", Stage.RECEIVED, "the URL", _FETCH,
-        "batchgen.ledger:Ledger.received", urls=True,
+        "batchgen.ledger:Ledger.received", of=_WITH_URLS,
     ),
     Instant(
         "a file arrives", Stage.RECEIVED, "the URL, a part of a temporary file",
         f"sweeps it; {_FETCH}",
-        "batchgen.spool:Spool.write", urls=True, turn=1,
+        "batchgen.spool:Spool.write", of=_WITH_URLS, turn=1,
     ),
     Instant(
         "the file is there", Stage.RECEIVED, "the URL, a temporary file",
         f"sweeps it; {_FETCH}",
-        "batchgen.transport:AiohttpTransport.fetch", urls=True,
+        "batchgen.transport:AiohttpTransport.fetch", of=_WITH_URLS, a_file=True,
     ),
     Instant(
         "the temporary file is written", Stage.REPLIED, "the temporary file",
-        f"sweeps it; {_EITHER}", "batchgen.store:_write", may_pay=True,
+        f"sweeps it; {_EITHER}", "batchgen.store:_write", a_file=True,
+        may_pay=True,
     ),
     Instant(
         "the temporary file is on the disk", Stage.REPLIED, "the temporary file",
-        f"sweeps it; {_EITHER}", "batchgen.store:_make_durable", may_pay=True,
+        f"sweeps it; {_EITHER}", "batchgen.store:_make_durable", a_file=True,
+        may_pay=True,
     ),
     Instant(
         "the artifact has its name", Stage.REPLIED, "the artifact, with two names: an orphan",
-        f"{_EITHER}; takes the orphan's place", "batchgen.store:LocalStore._place", may_pay=True,
+        f"{_EITHER}; takes the orphan's place", "batchgen.store:LocalStore._place",
+        a_file=True, may_pay=True,
     ),
     Instant(
         "its folder is on the disk", Stage.REPLIED, "the artifact, with two names: an orphan",
-        f"{_EITHER}; takes the orphan's place", "batchgen.store:LocalStore.publish", may_pay=True,
+        f"{_EITHER}; takes the orphan's place", "batchgen.store:LocalStore.publish",
+        a_file=True, often=True, may_pay=True,
     ),
     Instant(
         "one request of several is done", Stage.BETWEEN, "its artifacts, in the ledger too",
@@ -148,11 +188,11 @@ INSTANTS = (
     Instant(
         "the outcome is about to be committed", Stage.REPLIED,
         "the artifact, with two names: an orphan", f"{_EITHER}; takes the orphan's place",
-        "commit", after=False, may_pay=True,
+        "commit", after=False, often=True, may_pay=True,
     ),
     Instant(
         "the outcome is committed", Stage.DONE, "all of it, the artifact with two names",
-        _NOTHING, "commit",
+        _NOTHING, "commit", often=True,
     ),
     Instant(
         "the worker knows of the commit", Stage.DONE, "all of it, the artifact with two names",

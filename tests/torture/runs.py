@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from tests.e2e.command import environment, results
+from tests.torture.families import BASE64, URLS, Family
 from tests.torture.fault import Fault
 from tests.torture.launcher import Order
 from tests.torture.machine import Machine
@@ -59,16 +60,25 @@ def launching() -> Iterator[Launcher]:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A job below `folder`: its rows, and the words that run it.
+class Row:
+    """A row of a job. mark: stands in its request and in no other's."""
 
-    tasks: (id, prompt) in manifest order, pictures each.
+    id: str
+    mark: str
+    family: Family
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job below `folder`: its rows in manifest order, and the words that run it.
+
+    images: generations of each task.
     """
 
     folder: Path
     launcher: Launcher
     provider: Provider
-    tasks: list[tuple[str, str]]
+    tasks: list[Row]
     images: int
     workers: int
 
@@ -113,23 +123,25 @@ class Job:
         assert (code, "Traceback" in log) == (0, False), log
         lines = results(self.out)
         assert [(line["id"], line["status"]) for line in lines] == [
-            (name, "succeeded") for name, _ in self.tasks
+            (row.id, "succeeded") for row in self.tasks
         ]
         stored = {artifact["path"] for line in lines for artifact in line["artifacts"]}
         sidecars = {f"{path}.json" for path in stored}
         assert stored | sidecars | {"results.jsonl", "summary.json"} == self._files()
         assert list((self.out / ".batchgen" / "tmp").iterdir()) == []
-        for line in lines:
-            self._check(line)
+        for row, line in zip(self.tasks, lines, strict=True):
+            self._check(row, line)
 
-    def _check(self, line: dict[str, Any]) -> None:
-        """Every picture of a task is one that was made for it, to the byte, and none is twice."""
+    def _check(self, row: Row, line: dict[str, Any]) -> None:
+        """The files of a task are whole generations that were made for it, none of them twice."""
         artifacts = line["artifacts"]
-        made = self.provider.pictures_of(line["prompt"])
         kept = [(self.out / artifact["path"]).read_bytes() for artifact in artifacts]
-        assert len(kept) == self.images, line
-        assert len(set(kept)) == len(kept)
-        assert set(kept) <= set(made)
+        count = row.family.files
+        parts = [_told(kept[start : start + count]) for start in range(0, len(kept), count)]
+        assert len(parts) == self.images, line
+        assert all(parts.count(part) == 1 for part in parts)
+        made = [_told(files) for files in self.provider.generations_of(row.mark)]
+        assert all(part in made for part in parts), line
         hashes = [hashlib.sha256(data).hexdigest() for data in kept]
         assert hashes == [artifact["sha256"] for artifact in artifacts]
 
@@ -154,24 +166,34 @@ class Job:
             return dict(ledger.execute("SELECT id, status FROM tasks").fetchall())
 
 
+def _told(files: Sequence[bytes]) -> list[Any]:
+    """What files say: to the byte, but for the spaces of JSON."""
+    return [json.loads(data) if data[:1] == b"{" else data for data in files]
+
+
 def a_job(  # what makes a job
     folder: Path, launcher: Launcher, provider: Provider, *, tasks: int, workers: int,
-    urls: bool | None = None, images: int = 1, seed: int = 0, remote: bool = False,
+    families: Sequence[Family] = (), images: int = 1, seed: int = 0,
 ) -> Job:  # fmt: skip
-    """A job of so many tasks; `urls` None: replies of both kinds. remote: of jobs for videos."""
+    """A job of so many tasks, of these families in turn; or of images in both kinds of replies."""
     dice = random.Random(seed)  # noqa: S311  # a test's
     rows = []
     for number in range(tasks):
-        with_url = dice.random() < 0.5 if urls is None else urls  # half of them
-        form = {} if remote else {"response_format": "url" if with_url else "b64_json"}
-        rows.append({"id": f"t{number}", "prompt": f"picture {number}", **form})
+        drawn = URLS if dice.random() < 0.5 else BASE64  # half of them
+        family = families[number % len(families)] if families else drawn
+        rows.append(Row(f"t{number}", f"no-{number}.", family))
     job = {
-        "provider": "aimlapi" if remote else "openai",
+        "provider": rows[0].family.provider,
         "output": {"sidecar": True},
-        "defaults": {"model": "google/veo-3.0-fast" if remote else "dall-e-3", "n": images},
+        "limits": {"polling": {"first": "5ms", "interval": "5ms"}},
+        "defaults": {"n": images} if images > 1 else {},
         "retry": {"backoff": {"initial": "1ms", "max": "5ms"}},
-        "prompts": rows,
+        "prompts": [_told_row(row) for row in rows],
     }
     (folder / "job.yaml").write_text(json.dumps(job))
-    names = [(row["id"], row["prompt"]) for row in rows]
-    return Job(folder, launcher, provider, names, images, workers)
+    return Job(folder, launcher, provider, rows, images, workers)
+
+
+def _told_row(row: Row) -> dict[str, Any]:
+    family = row.family
+    return {"id": row.id, "model": family.model, **family.fields, **family.row(row.mark)}

@@ -14,6 +14,7 @@ import pytest
 
 from tests.e2e.command import results
 from tests.given import until
+from tests.torture.families import URLS
 from tests.torture.fault import Fault
 from tests.torture.machine import Machine
 from tests.torture.provider import Provider
@@ -119,7 +120,7 @@ async def test_without_hard_links_an_orphan_stays_beside_the_artifact_and_is_tol
     exfat = Machine(links=False)
     placed = Fault("batchgen.store:LocalStore._place", 2, after=True)
     async with Provider(honours_keys=False) as provider:
-        job = a_job(tmp_path, launcher, provider, tasks=3, workers=1, urls=True)
+        job = a_job(tmp_path, launcher, provider, tasks=3, workers=1, families=[URLS])
         assert await job.run(machine=exfat, fault=placed) == KILLED
 
         assert await job.run(machine=exfat) == 0

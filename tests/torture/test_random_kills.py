@@ -1,10 +1,12 @@
 """Runs that are killed from outside, at any instant whatever, and run again."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.torture.families import OTHERS, Family
 from tests.torture.provider import Provider
 from tests.torture.runs import KILLED, Launcher, a_job
 
@@ -27,6 +29,13 @@ async def test_killed_at_random_and_run_again(
     )
 
 
+@pytest.mark.parametrize(("seed", "honours_keys"), [(3, True), (4, False)], ids=["keys", "no keys"])
+async def test_a_job_of_all_families_killed_at_random_and_run_again(
+    *, seed: int, honours_keys: bool, tmp_path: Path, launcher: Launcher
+) -> None:
+    await _torture_all_families(tmp_path, launcher, seed=seed, kills=6, honours_keys=honours_keys)
+
+
 @pytest.mark.torture
 @pytest.mark.parametrize("honours_keys", [True, False], ids=["keys", "no keys"])
 @pytest.mark.parametrize("seed", range(10, 30))
@@ -39,14 +48,34 @@ async def test_killed_at_random_a_dozen_times(
     )
 
 
-async def _torture(
-    folder: Path, launcher: Launcher, *, seed: int, kills: int, images: int, honours_keys: bool
+@pytest.mark.torture
+@pytest.mark.parametrize("honours_keys", [True, False], ids=["keys", "no keys"])
+@pytest.mark.parametrize("seed", range(30, 50))
+async def test_a_job_of_all_families_killed_at_random_a_dozen_times(
+    *, seed: int, honours_keys: bool, tmp_path: Path, launcher: Launcher
 ) -> None:
+    await _torture_all_families(tmp_path, launcher, seed=seed, kills=12, honours_keys=honours_keys)
+
+
+async def _torture_all_families(
+    folder: Path, launcher: Launcher, *, seed: int, kills: int, honours_keys: bool
+) -> None:
+    """One manifest, whose rows are of each family in turn."""
+    await _torture(
+        folder, launcher, seed=seed, kills=kills, images=1, honours_keys=honours_keys,
+        families=OTHERS,
+    )  # fmt: skip
+
+
+async def _torture(
+    folder: Path, launcher: Launcher, *, seed: int, kills: int, images: int, honours_keys: bool,
+    families: Sequence[Family] = (),
+) -> None:  # fmt: skip
     dice = random.Random(seed)  # noqa: S311  # which instants, not a secret
     async with Provider(honours_keys=honours_keys, latency_s=_LATENCY_S, seed=seed) as provider:
         job = a_job(
             folder, launcher, provider,
-            tasks=_TASKS, workers=_WORKERS, images=images, seed=seed,
+            tasks=_TASKS, workers=_WORKERS, images=images, seed=seed, families=families,
         )  # fmt: skip
         killed = 0
         for _ in range(kills):

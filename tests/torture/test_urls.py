@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.e2e.command import results
+from tests.torture.families import URLS
 from tests.torture.fault import Fault
 from tests.torture.provider import Provider
 from tests.torture.runs import KILLED, Launcher, a_job
@@ -14,7 +15,7 @@ async def test_an_expired_url_is_neither_asked_for_nor_made_again_unless_it_is_s
     tmp_path: Path, launcher: Launcher
 ) -> None:
     async with Provider(link_query="?Expires=1700000000", honours_keys=False) as provider:
-        job = a_job(tmp_path, launcher, provider, tasks=2, workers=1, urls=True)
+        job = a_job(tmp_path, launcher, provider, tasks=2, workers=1, families=[URLS])
         assert await job.run(fault=_RECEIVED) == KILLED
 
         assert await job.run() == 1
@@ -33,7 +34,7 @@ async def test_a_url_that_cannot_be_fetched_now_is_fetched_by_the_next_run(
     tmp_path: Path, launcher: Launcher
 ) -> None:
     async with Provider(honours_keys=False, files_down=True) as provider:
-        job = a_job(tmp_path, launcher, provider, tasks=3, workers=2, urls=True)
+        job = a_job(tmp_path, launcher, provider, tasks=3, workers=2, families=[URLS])
 
         assert await job.run() == 1
         assert {line["status"] for line in results(job.out)} == {"pending"}
