@@ -13,9 +13,11 @@ import asyncio
 from array import array
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from batchgen.ledger import Ledger
 from batchgen.plan import Manifest

@@ -47,10 +47,13 @@ class Inputs:
         found: dict[str, Input] = {}
         inputs = self._inputs(draft.model_id, draft.model)
         for name, value in params.items():
-            names = value if isinstance(value, list) else [_source(value)]
-            if refers(value) or (
-                name in inputs and any(_is_local(name, one, draft.model) for one in names)
-            ):
+            if refers(value):
+                names = value if isinstance(value, list) else [value]
+            elif name in inputs:
+                names = value if isinstance(value, list) else [_source(value)]
+            else:
+                continue
+            if any(refers(one) or _is_local(name, one, draft.model) for one in names):
                 sent = tuple(self._sent(name, one, draft, folder_of(name)) for one in names)
                 found[name] = sent if isinstance(value, list) else sent[0]
         return found
