@@ -15,7 +15,6 @@ from batchgen.store import LocalStore
 T = TypeVar("T")
 
 _MANY_TASKS = 256  # with fewer, starting a process takes longer than it saves
-_MANY_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +34,8 @@ class Edge:
 
     def __init__(self, job: Job) -> None:
         told = told_lanes()
-        many_at_once = job.limits.concurrency >= _MANY_AT_ONCE
-        worth = lanes_worth() if many_at_once else 0
-        self._count = 0 if job.extras.embed_metadata else worth if told is None else told
+        count = lanes_worth(job.limits.concurrency) if told is None else told
+        self._count = 0 if job.extras.embed_metadata else count
         self._least = _MANY_TASKS if told is None else 1
         self._root = job.output_dir
         self._lanes: Lanes | None = None

@@ -29,7 +29,7 @@ from batchgen.spool import HEAD_BYTES, Spool
 from batchgen.types import Artifact, Made, Spooled
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-_FILE_THREADS = 4  # fsync waits on the disk: more than cores pays
+FILE_THREADS = 4  # fsync waits on the disk: more than cores pays
 _MOST_AT_ONCE = 32
 _CAN_ADVISE = hasattr(os, "posix_fadvise")
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
@@ -41,6 +41,7 @@ class LocalStore:
     is_taken: tells whether the ledger knows an artifact of another task or generation at a path.
     orphans: device and number of files that crashed runs left at their paths, as `prepare` finds
         them.
+    threads: that write and make durable.
     token: what the names of this store's temporary files begin with.
     """
 
@@ -50,6 +51,7 @@ class LocalStore:
         *,
         is_taken: Callable[[str], bool],
         orphans: frozenset[tuple[int, int]] = frozenset(),
+        threads: int = FILE_THREADS,
     ) -> None:
         self._root = root
         self._temporary = root / ".batchgen" / "tmp"
@@ -59,9 +61,7 @@ class LocalStore:
         self._orphans = set(orphans)
         self._unsettled: dict[str, str] = {}
         self._settled: deque[str] = deque()
-        self._publishing = Grouped(
-            self._publish, name="store", threads=_FILE_THREADS, most=_MOST_AT_ONCE
-        )
+        self._publishing = Grouped(self._publish, name="store", threads=threads, most=_MOST_AT_ONCE)
 
     def prepare(self) -> int:
         """Make the folders and sweep temporary files; return how many were swept.

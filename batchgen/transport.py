@@ -21,7 +21,7 @@ from batchgen import __version__
 from batchgen.encoding import body_of
 from batchgen.errors import UsageError
 from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url
-from batchgen.pieces import Body, Helpers
+from batchgen.pieces import HELPERS, Body, Helpers
 from batchgen.proxy import proxy_for
 from batchgen.service import Service
 from batchgen.stream import PayloadDecoder, PayloadError, PayloadSink
@@ -47,14 +47,21 @@ class AiohttpTransport:
     """The network's edge; use it as an async context manager.
 
     open_sink: makes the temporary file that a payload is written to.
+    helpers: threads that decode and write large pieces while the event loop receives others.
     """
 
     def __init__(
-        self, service: Service, *, connections: int, open_sink: Callable[[], PayloadSink]
+        self,
+        service: Service,
+        *,
+        connections: int,
+        open_sink: Callable[[], PayloadSink],
+        helpers: int = HELPERS,
     ) -> None:
         self._service = service
         self._open_sink = open_sink
         self._connections = connections
+        self._threads = helpers
         self._guard = Guard(service.base_url)
         self._headers = CIMultiDict(_ACCEPT)
         if service.api_key:
@@ -70,7 +77,7 @@ class AiohttpTransport:
             sock_connect=self._service.timeouts.connect_s,
             sock_read=None,  # it could not tell a reply that is awaited from one that stalls
         )
-        self._helpers = Helpers()
+        self._helpers = Helpers(self._threads)
         self._api = self._session(timeout, None)
         self._waiting = self._session(timeout, None, limit=_MOST_WAITING)
         self._resolver = GuardedResolver(self._guard)

@@ -25,6 +25,10 @@ from batchgen.store import LocalStore
 from batchgen.transport import AiohttpTransport
 from batchgen.types import Artifact, HttpRequest, HttpResponse, Made, Reply, Spooled
 
+_FILE_THREADS = (
+    2  # each lane: more groups of files are smaller ones, and the disk does them in turn
+)
+
 
 async def serve(descriptor: int) -> None:
     """Do what is asked for until the socket closes."""
@@ -111,13 +115,22 @@ class _Lane:
             wire.tell((number, result, None))
 
     async def _open(
-        self, service: Service, connections: int, folder: str, orphans: frozenset[tuple[int, int]]
+        self,
+        service: Service,
+        connections: int,
+        folder: str,
+        orphans: frozenset[tuple[int, int]],
+        helpers: int,
     ) -> str:
         """Make ready for a run; the answer is what its temporary files' names begin with."""
         root = Path(folder)
-        store = LocalStore(root, is_taken=_Owners(root).is_taken, orphans=orphans)
+        store = LocalStore(
+            root, is_taken=_Owners(root).is_taken, orphans=orphans, threads=_FILE_THREADS
+        )
         affordable(connections, lambda _: None)  # the main process has told it
-        transport = AiohttpTransport(service, connections=connections, open_sink=store.open_sink)
+        transport = AiohttpTransport(
+            service, connections=connections, open_sink=store.open_sink, helpers=helpers
+        )
         self._doing = _Doing(await transport.__aenter__(), store)
         return store.token
 

@@ -13,11 +13,14 @@ from typing import Any, cast
 
 from batchgen.errors import StorageError
 from batchgen.lanes.wire import Message, Wire
+from batchgen.pieces import HELPERS
 from batchgen.service import Service
 from batchgen.types import Artifact, HttpRequest, Made, Reply, Spooled
 
 _SWITCH = "BATCHGEN_LANES"
 _MOST_TOLD = 64
+_FEW_IN_FLIGHT = 8
+_MANY_IN_FLIGHT = 128
 _MOST = 2  # more were never faster than what the main process could tell them
 _NOT_FOR_LANES = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
@@ -28,13 +31,19 @@ def told_lanes() -> int | None:
     return min(int(told), _MOST_TOLD) if told.isascii() and told.isdigit() else None
 
 
-def lanes_worth() -> int:
-    """How many lanes pay on this machine: none on one core, or where there are no socket pairs."""
+def lanes_worth(in_flight: int) -> int:
+    """How many lanes pay on this machine: none on one core, or where there are no socket pairs.
+
+    With very many requests in flight the provider's latency sets the rate, and each lane would
+    hold buffers for all of its connections: there it is one.
+    """
     if sys.platform == "win32":
         return 0
     has_affinity = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return min(_MOST, cores) if cores > 1 else 0
+    if cores == 1 or in_flight < _FEW_IN_FLIGHT:
+        return 0
+    return 1 if in_flight > _MANY_IN_FLIGHT else min(_MOST, cores)
 
 
 class _Lane:
@@ -152,7 +161,9 @@ class Lanes:
         orphans: frozenset[tuple[int, int]],
     ) -> None:
         """Make ready for a run. orphans: files of crashed runs that may be taken over."""
-        values = (service, connections, self._root, orphans)
+        # One lane alone leaves a core for threads that help it with large pieces.
+        helpers = 0 if len(self._lanes) > 1 else HELPERS
+        values = (service, connections, self._root, orphans, helpers)
         await asyncio.gather(*(lane.open(*values) for lane in self._lanes))
         self._owners = {lane.token: lane for lane in self._lanes}
 
