@@ -115,12 +115,7 @@ class _Lane:
             wire.tell((number, result, None))
 
     async def _open(
-        self,
-        service: Service,
-        connections: int,
-        folder: str,
-        orphans: frozenset[tuple[int, int]],
-        helpers: int,
+        self, service: Service, connections: int, folder: str, orphans: frozenset[tuple[int, int]]
     ) -> str:
         """Make ready for a run; the answer is what its temporary files' names begin with."""
         root = Path(folder)
@@ -129,7 +124,7 @@ class _Lane:
         )
         affordable(connections, lambda _: None)  # the main process has told it
         transport = AiohttpTransport(
-            service, connections=connections, open_sink=store.open_sink, helpers=helpers
+            service, connections=connections, open_sink=store.open_sink, helpers=0
         )
         self._doing = _Doing(await transport.__aenter__(), store)
         return store.token

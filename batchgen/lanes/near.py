@@ -13,7 +13,6 @@ from typing import Any, cast
 
 from batchgen.errors import StorageError
 from batchgen.lanes.wire import Message, Wire
-from batchgen.pieces import HELPERS
 from batchgen.service import Service
 from batchgen.types import Artifact, HttpRequest, Made, Reply, Spooled
 
@@ -34,16 +33,15 @@ def told_lanes() -> int | None:
 def lanes_worth(in_flight: int) -> int:
     """How many lanes pay on this machine: none on one core, or where there are no socket pairs.
 
-    With very many requests in flight the provider's latency sets the rate, and each lane would
-    hold buffers for all of its connections: there it is one.
+    With very many requests in flight the provider's latency sets the rate, and lanes would only
+    hold more buffers.
     """
     if sys.platform == "win32":
         return 0
     has_affinity = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    if cores == 1 or in_flight < _FEW_IN_FLIGHT:
-        return 0
-    return 1 if in_flight > _MANY_IN_FLIGHT else min(_MOST, cores)
+    pays = cores > 1 and _FEW_IN_FLIGHT <= in_flight <= _MANY_IN_FLIGHT
+    return min(_MOST, cores) if pays else 0
 
 
 class _Lane:
@@ -161,9 +159,7 @@ class Lanes:
         orphans: frozenset[tuple[int, int]],
     ) -> None:
         """Make ready for a run. orphans: files of crashed runs that may be taken over."""
-        # One lane alone leaves a core for threads that help it with large pieces.
-        helpers = 0 if len(self._lanes) > 1 else HELPERS
-        values = (service, connections, self._root, orphans, helpers)
+        values = (service, connections, self._root, orphans)
         await asyncio.gather(*(lane.open(*values) for lane in self._lanes))
         self._owners = {lane.token: lane for lane in self._lanes}
 
