@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from batchgen import catalog
 from batchgen.errors import StorageError
 from batchgen.ledger.identity import FILE_NAME as IDENTITY
 from batchgen.ledger.identity import read_identity
@@ -28,7 +29,8 @@ from batchgen.store import fsync_folder
 from batchgen.types import Artifact, Outcome, Problem, Record, Status, Task, TaskError
 from batchgen.verify import stays_inside
 
-_ENDPOINT = "images"  # of all tasks: a line does not tell its endpoint
+_USUAL_ENDPOINT = "images"  # of models that the catalogue does not know
+_USUAL_PROVIDER = "aimlapi"
 _PARTS = ("", "-wal", "-shm")  # an SQLite file and what SQLite keeps beside it
 _LINES_AT_ONCE = 500
 _KEPT_PROBLEMS = 20
@@ -111,7 +113,8 @@ def rebuild(directory: Path, *, now: datetime) -> Rebuilt:
         facts = _facts(ledger)
         rebuilt.identity = IDENTITY in facts
         with Restoring(new, now) as restoring:
-            tasks = _tasks(directory / FILE_NAME, rebuilt)
+            provider = facts.get("provider", _USUAL_PROVIDER)
+            tasks = _tasks(directory / FILE_NAME, rebuilt, provider)
             while batch := list(islice(tasks, _LINES_AT_ONCE)):
                 restoring.add(batch)
             rebuilt.tasks = restoring.finish(facts)
@@ -147,14 +150,14 @@ def _move_aside(ledger: Path, stamp: str) -> Path | None:
     return aside if moved else None
 
 
-def _tasks(path: Path, rebuilt: Rebuilt) -> Iterator[Restored]:
+def _tasks(path: Path, rebuilt: Rebuilt, provider: str) -> Iterator[Restored]:
     with path.open("rb") as file:
         for number, text in enumerate(file, 1):
             rebuilt.lines += 1
             try:
                 # Places count from 1 here and from 0 in a manifest: the next run finds every
                 # task moved, and tells it its manifest's name, which no line has.
-                yield _restored(_decode(text), number)
+                yield _restored(_decode(text), number, provider)
             except (msgspec.DecodeError, ValueError, RecursionError) as error:
                 rebuilt.skipped += 1
                 if len(rebuilt.problems) < _KEPT_PROBLEMS:
@@ -162,7 +165,7 @@ def _tasks(path: Path, rebuilt: Rebuilt) -> Iterator[Restored]:
                     rebuilt.problems.append(Problem(str(path), number, reason))
 
 
-def _restored(line: _Line, number: int) -> Restored:
+def _restored(line: _Line, number: int, provider: str) -> Restored:
     """The task of a line. Raises ValueError for an artifact outside of the output directory."""
     artifacts = tuple(
         Artifact(one.path, one.bytes, one.sha256, one.media_type, one.width, one.height)
@@ -171,18 +174,25 @@ def _restored(line: _Line, number: int) -> Restored:
     for artifact in artifacts:
         if not stays_inside(artifact.path):
             raise ValueError(f"{artifact.path!r} leaves the output directory")
-    record = Record(_task(line, number), _outcome(line, artifacts))
+    record = Record(_task(line, number, provider), _outcome(line, artifacts))
     found = _VERSION.search(artifacts[0].path) if artifacts else None
     return Restored(record, int(found[1]) if found else 1)
 
 
-def _task(line: _Line, number: int) -> Task:
-    digest = request_digest(_ENDPOINT, line.model, line.prompt, canonical(line.params))
+def _task(line: _Line, number: int, provider: str) -> Task:
+    endpoint = _endpoint(line, provider)
+    digest = request_digest(endpoint, line.model, line.prompt, canonical(line.params))
     return Task(
         key=line.key, digest=digest, id=line.id, ordinal=number, file=FILE_NAME, line=line.line,
-        endpoint=_ENDPOINT, model=line.model, prompt=line.prompt, params=line.params,
+        endpoint=endpoint, model=line.model, prompt=line.prompt, params=line.params,
         vars=line.vars, filename="",
     )  # fmt: skip
+
+
+def _endpoint(line: _Line, provider: str) -> str:
+    """Where the request went, which no line tells: where the model's requests go."""
+    model = catalog.find(line.model, provider)
+    return _USUAL_ENDPOINT if model is None else model.given(line.params.keys()).family
 
 
 def _outcome(line: _Line, artifacts: tuple[Artifact, ...]) -> Outcome:

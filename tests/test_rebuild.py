@@ -297,3 +297,21 @@ def test_a_rebuilt_job_goes_on_where_it_was(how: Callable[[Path], None], tmp_pat
     assert batchgen("verify", "out", cwd=tmp_path).code == 0
     with closing(sqlite3.connect(ledger_path(tmp_path / "out"))) as ledger:
         assert set(ledger.execute("SELECT file FROM tasks")) == {("m.csv",)}
+
+
+def test_rows_of_other_families_are_known_again_after_a_rebuild(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(
+        "provider: simulator\noutput: {dir: out}\nprompts:\n"
+        '  - {id: a, prompt: "A fox", model: openai/gpt-4o, max_tokens: 9}\n'
+        '  - {id: b, prompt: "A fox", model: text-embedding-3-small}\n'
+        '  - {id: c, prompt: "A fox", model: openai/gpt-4o-mini-tts, voice: alloy}\n'
+    )
+    assert batchgen("run", "m.yaml", cwd=tmp_path).code == 0
+    lose(tmp_path / "out")
+    assert batchgen("verify", "out", "--rebuild", cwd=tmp_path).code == 0
+
+    again = batchgen("run", "m.yaml", cwd=tmp_path)
+
+    assert again.code == 0
+    assert "0 in this run" in again.err
+    assert {line["attempts"] for line in results(tmp_path / "out")} == {1}
