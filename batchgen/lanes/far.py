@@ -1,4 +1,4 @@
-"""A lane at work: `python -m batchgen.lanes FD` does what comes over the socket FD.
+"""A lane at work: it does what comes over the socket that it was born with.
 
 It decides nothing, and ends with the process that started it: the socket closes, whatever befell
 the other end. What it was about then is left as a crash leaves it.
@@ -28,6 +28,11 @@ from batchgen.types import Artifact, HttpRequest, HttpResponse, Made, Reply, Spo
 _FILE_THREADS = (
     2  # each lane: more groups of files are smaller ones, and the disk does them in turn
 )
+
+
+def main(descriptor: int) -> None:
+    """Be a lane, until the other end of the socket closes."""
+    asyncio.run(serve(descriptor))
 
 
 async def serve(descriptor: int) -> None:

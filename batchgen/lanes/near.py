@@ -24,6 +24,13 @@ _MOST = 2  # more were never faster than what the main process could tell them
 _NOT_FOR_LANES = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
+# With -P, for files of the user's that have the names of modules do not take their place.
+_BEGIN = (
+    "import sys; sys.path.append({path!r}); import batchgen.lanes.far as f; f.main({descriptor})"
+)
+_PACKAGE = str(Path(__file__).resolve().parents[2])
+
+
 def told_lanes() -> int | None:
     """How many lanes the environment variable BATCHGEN_LANES asks for."""
     told = os.environ.get(_SWITCH, "")
@@ -36,7 +43,7 @@ def lanes_worth(in_flight: int) -> int:
     With very many requests in flight the provider's latency sets the rate, and lanes would only
     hold more buffers.
     """
-    if sys.platform == "win32":
+    if sys.platform == "win32" or not sys.executable:
         return 0
     has_affinity = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
@@ -132,7 +139,7 @@ def _started(descriptor: int) -> "subprocess.Popen[bytes]":
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_LANES)
     try:
         return subprocess.Popen(  # noqa: S603  # this program itself
-            [sys.executable, "-m", "batchgen.lanes", str(descriptor)],
+            [sys.executable, "-P", "-c", _BEGIN.format(path=_PACKAGE, descriptor=descriptor)],
             pass_fds=(descriptor,),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

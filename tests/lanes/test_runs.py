@@ -149,3 +149,10 @@ def test_a_second_signal_ends_a_run_with_lanes_at_once(tmp_path: Path) -> None:
     assert process.returncode == 130
     statuses = [line["status"] for line in results(tmp_path / "out")]
     assert statuses.count("unknown") <= 8
+
+
+def test_files_of_the_user_that_have_names_of_modules_do_no_harm(slow: str, tmp_path: Path) -> None:
+    for name in ("random.py", "types.py", "batchgen.py"):
+        (tmp_path / name).write_text("raise RuntimeError('not yours')\n")
+    assert batchgen(*words(slow), cwd=tmp_path, **WITH_LANES).code == 0
+    assert_complete(tmp_path, slow)
