@@ -31,6 +31,9 @@ _REMEMBERED_MODELS = 1000
 OTHER_MODELS = "other models"
 
 
+_MANY_IN_YAML = 20_000
+
+
 class RejectedError(BatchgenError):
     """A job or manifest with errors: nothing was sent."""
 
@@ -74,11 +77,14 @@ class Manifest:
             rows = read_rows(self.source, needs_prompt=self._needs_prompt({}))
             yield from _with_entry(rows, {})
             return
-        for item in iter_prompts(self.source):
+        count = 0
+        for count, item in enumerate(iter_prompts(self.source), 1):  # noqa: B007  # the last one
             if isinstance(item, Problem):
                 yield item
             else:
                 yield from self._prompt_rows(*item)
+        if count >= _MANY_IN_YAML:
+            yield Problem(self.source.label, 0, _slow(count), Severity.WARNING)
 
     def _prompt_rows(self, line: int, item: Json) -> Iterator[_Given | Problem]:
         label = self.source.label
@@ -347,6 +353,13 @@ def _with_entry(
 ) -> Iterator[_Given | Problem]:
     for row in rows:
         yield row if isinstance(row, Problem) else (row, entry)
+
+
+def _slow(count: int) -> str:
+    return (
+        f"{count:,} rows in YAML take some five times as long to read as in a CSV file: put them in"
+        " one, and name it with `- from: rows.csv`"
+    )
 
 
 def _templated(entry: Mapping[str, Json]) -> frozenset[str]:

@@ -265,3 +265,14 @@ def test_only_and_limit_narrow_the_tasks_and_problems_are_told_to_the_end() -> N
     ]
     assert list(ids(Selection(limit=1), to_the_end=True)) == ["cat-1", "problem"]
     assert list(ids(Selection(limit=1), to_the_end=False)) == ["cat-1"]
+
+
+def test_very_many_rows_in_yaml_bring_a_hint_to_use_csv(tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    path.write_text("defaults: {model: dall-e-2}\nprompts:\n" + "- fox\n" * 20_000)
+
+    plan = check(open_manifest(source_of(str(path), None, None), Flags()), select=iter)
+
+    assert plan.tasks == 20_000
+    assert [str(one.severity) for one in plan.problems] == ["warning"]
+    assert "- from: rows.csv" in plan.problems[0].message
