@@ -299,7 +299,7 @@ def test_three_shards_merged_equal_one_whole_run(tmp_path: Path) -> None:
     ended = batchgen("merge", "all", "part-1", "part-2", "part-3", cwd=tmp_path)
 
     assert (ended.code, ended.out) == (0, ""), ended.err
-    assert "22 tasks of 3 directories" in ended.err
+    assert "22 new tasks of 3 directories" in ended.err
     assert _told(tmp_path / "all") == _told(tmp_path / "whole")
     assert batchgen("verify", "all", cwd=tmp_path).code == 0
     status = json.loads(batchgen("status", "all", "--json", cwd=tmp_path).out)

@@ -9,6 +9,7 @@ from pathlib import Path
 from batchgen.commands.schema import schema_text
 from batchgen.errors import Exit, UsageError
 from batchgen.job import stem
+from batchgen.manifest.source import Format, format_of
 
 SCHEMA_NAME = "batchgen.schema.json"
 _DEFAULT = Path("job.yaml")
@@ -20,6 +21,8 @@ def init_command(arguments: argparse.Namespace) -> int:
     if str(path) == "-":
         sys.stdout.write(starter(_DEFAULT))
         return Exit.OK
+    if format_of(path.name) is not Format.YAML:
+        raise UsageError(f"{path}: a job is YAML; name it {path.stem or 'job'}.yaml")
     schema = path.with_name(SCHEMA_NAME)
     try:
         with path.open("x", encoding="utf-8") as file:

@@ -51,7 +51,7 @@ def _tell(line: str) -> None:
 def _lines(out: Path, directories: int, counts: Counts) -> Iterator[str]:
     files = counts.linked + counts.copied
     yield (
-        f"{show_count(counts.taken)} tasks of {directories} directories are in {out} now, with"
+        f"{show_count(counts.taken)} new tasks of {directories} directories are in {out} now, with"
         f" {show_count(files)} artifacts ({show_count(counts.copied)} copied, the rest linked)"
     )
     if counts.same:

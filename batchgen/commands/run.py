@@ -14,13 +14,15 @@ from batchgen.commands.arguments import flags_of, open_source, selection_of
 from batchgen.commands.plan import plan_command
 from batchgen.commands.quoting import quoted
 from batchgen.commands.report import make_report
-from batchgen.errors import BatchgenError, UsageError
+from batchgen.errors import BatchgenError, Exit, UsageError
 from batchgen.job import access_of
 from batchgen.notices import call_webhook, check_webhook, run_notice
 from batchgen.plan import check, open_manifest
 from batchgen.progress import make_progress
 from batchgen.session import Session
 from batchgen.summary import Summary
+
+_INTERRUPTED = (Exit.INTERRUPTED, Exit.TERMINATED)  # who interrupts does not wait for a report
 
 
 def run_command(arguments: argparse.Namespace) -> int:
@@ -65,7 +67,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             sys.stderr.write(summary.to_text(shutil.get_terminal_size().columns))
         elif summary.exit_code:
             sys.stderr.write(f"batchgen: {summary.to_line()}\n")
-    if arguments.report:
+    if arguments.report and summary.exit_code not in _INTERRUPTED:
         _report(manifest.job.output_dir, quiet=arguments.quiet or arguments.log_format == "json")
     _give_notice(arguments, summary)
     return summary.exit_code

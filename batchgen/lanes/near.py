@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, cast
 
-from batchgen.errors import StorageError
+from batchgen.errors import StorageError, UsageError
 from batchgen.lanes.wire import Message, Wire
 from batchgen.service import Service
 from batchgen.types import Artifact, HttpRequest, Made, Reply, Spooled
@@ -32,9 +32,13 @@ _PACKAGE = str(Path(__file__).resolve().parents[2])
 
 
 def told_lanes() -> int | None:
-    """How many lanes the environment variable BATCHGEN_LANES asks for."""
+    """How many lanes the environment variable BATCHGEN_LANES asks for; raises UsageError."""
     told = os.environ.get(_SWITCH, "")
-    return min(int(told), _MOST_TOLD) if told.isascii() and told.isdigit() else None
+    if not told:
+        return None
+    if not (told.isascii() and told.isdigit()) or int(told) > _MOST_TOLD:
+        raise UsageError(f"{_SWITCH} is {told[:40]!r}: give a number up to {_MOST_TOLD}; 0 is none")
+    return int(told)
 
 
 def lanes_worth(in_flight: int) -> int:
@@ -129,8 +133,9 @@ class _Lane:
 
     def _ended(self) -> StorageError:
         return StorageError(
-            f"the process {self._process.pid} that sent requests has ended: look at its last words"
-            " and at the machine's memory, then run the same command again to go on"
+            f"the process {self._process.pid} that sent requests for this run was ended from"
+            " outside, perhaps for want of memory: run the same command again to go on"
+            f" ({_SWITCH}=0 does without such processes)"
         )
 
 

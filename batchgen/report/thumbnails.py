@@ -1,5 +1,6 @@
 """Thumbnails of artifacts, made once: named by what they show, so that they are never stale."""
 
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -88,10 +89,17 @@ def _is_bearable(path: Path) -> bool:
 
 
 def _save(picture: Image.Image, path: Path) -> None:
-    temporary = path.with_suffix(".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(temporary, "WEBP", quality=75, method=2)
-        temporary.replace(path)
+        try:
+            _write(picture, path)
+        except FileNotFoundError:  # another report of this directory has cleared the folder away
+            _write(picture, path)
     except OSError as error:
         raise StorageError(f"cannot write {path} ({error.strerror or error})") from error
+
+
+def _write(picture: Image.Image, path: Path) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(temporary, "WEBP", quality=75, method=2)
+    temporary.replace(path)

@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
+from batchgen.text import show_money
+
 _ROUNDING = 1e-9
 
 
@@ -126,7 +128,7 @@ class Budget:
         if bound is not None:
             over = self._spent_usd + self._reserved_usd + amount > bound + _ROUNDING
             if over or (not known and self._is_spent()):
-                told = f"max_cost of ${bound:.2f} is reached{self._doubtful()}"
+                told = f"max_cost of {show_money(bound)} is reached{self._doubtful()}"
                 return BudgetSpentError("max_cost", told)
         if self._shared is None:
             return None
@@ -137,7 +139,7 @@ class Budget:
     def _doubtful(self) -> str:
         if not self._doubt.tasks:
             return ""
-        return f" ({self._doubt.tasks} unknown tasks count as ${self._doubt.usd:.2f} of it)"
+        return f" ({self._doubt.tasks} unknown tasks count as {show_money(self._doubt.usd)} of it)"
 
     def take_request(self) -> None:
         """Count a request about to be sent. Raises BudgetSpentError."""

@@ -121,7 +121,7 @@ def test_a_run_whose_lane_is_killed_says_so_and_the_next_one_goes_on(
     _, err = process.communicate(timeout=60)
 
     assert process.returncode == 4
-    assert f"the process {lane} that sent requests has ended" in err
+    assert f"the process {lane} that sent requests for this run was ended" in err
     assert "Traceback" not in err
     assert batchgen(*words(slow), cwd=tmp_path, **WITH_LANES).code == 0
     assert_complete(tmp_path, slow)
@@ -156,3 +156,9 @@ def test_files_of_the_user_that_have_names_of_modules_do_no_harm(slow: str, tmp_
         (tmp_path / name).write_text("raise RuntimeError('not yours')\n")
     assert batchgen(*words(slow), cwd=tmp_path, **WITH_LANES).code == 0
     assert_complete(tmp_path, slow)
+
+
+def test_a_number_of_lanes_that_is_none_is_told(slow: str, tmp_path: Path) -> None:
+    ended = batchgen(*words(slow), cwd=tmp_path, **{**WITH_LANES, "BATCHGEN_LANES": "many"})
+    assert ended.code == 2
+    assert "BATCHGEN_LANES is 'many': give a number up to 64; 0 is none" in ended.err
