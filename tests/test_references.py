@@ -285,3 +285,23 @@ def test_lines_of_a_batch_file_may_refer_in_their_body(tmp_path: Path) -> None:
             "hero", 1, ("image",), ("image/png", "image/webp", "image/jpeg"), 50 * 2**20
         )
     }
+
+
+def test_a_picture_within_the_messages_of_a_chat_may_be_that_of_another_row(tmp_path: Path) -> None:
+    part = {"type": "image_url", "image_url": {"url": {"from": "hero"}}}
+    asked = {"id": "asked", "model": "openai/gpt-4o", "prompt": "What is it?"}
+    row = {**asked, "messages": [{"role": "user", "content": [part]}]}
+
+    found = fed(tmp_path, job(HERO, row))
+
+    assert [one.source for _, one in found["asked"]] == ["hero"]
+    assert found["asked"][0][1].families == ("image",)
+    missing = {**row, "messages": [{"role": "user", "content": [{"url": {"from": "hera"}}]}]}
+    (problem,) = told(tmp_path, HERO, missing)
+    assert "hera" in problem
+
+
+def test_a_voice_is_no_picture(tmp_path: Path) -> None:
+    song = {"id": "song", "prompt": "la", "model": "music-01", "refer_voice": {"from": "hero"}}
+    (problem,) = told(tmp_path, HERO, song)
+    assert "'hero' is of the family images" in problem

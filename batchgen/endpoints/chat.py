@@ -8,6 +8,7 @@ itself; system and prompt then stand before and after them
 
 import re
 from collections.abc import Sequence
+from typing import cast
 
 from batchgen.endpoints.errors import read_json
 from batchgen.endpoints.replies import (
@@ -70,15 +71,18 @@ def without_answer(response: HttpResponse, body: Object) -> Unusable:
 
 
 def _messages(task: Task) -> Input:
-    """The messages: a tuple, which files may stand in, where there are pictures."""
-    system, given = task.params.get("system"), task.params.get("messages")
-    first: list[Json] = [{"role": "system", "content": system}] if system else []
-    first += given if isinstance(given, list) else []
+    """The messages: a tuple where files may stand in them."""
+    system, given = task.params.get("system"), _given(task, "messages")
+    told: list[Input] = [{"role": "system", "content": system}] if system else []
+    told += given if isinstance(given, list | tuple) else ()
     pictures = [_part(url) for name in _PICTURES for url in _urls(_given(task, name))]
     if pictures:
         words: list[Input] = [{"type": "text", "text": task.prompt}] if task.prompt else []
-        return (*first, {"role": "user", "content": (*words, *pictures)})
-    return [*first, {"role": "user", "content": task.prompt}] if task.prompt else first
+        told.append({"role": "user", "content": (*words, *pictures)})
+    elif task.prompt:
+        told.append({"role": "user", "content": task.prompt})
+    may_hold_files = bool(pictures) or "messages" in task.inputs
+    return tuple(told) if may_hold_files else cast("list[Json]", told)
 
 
 def _part(url: Input) -> Input:

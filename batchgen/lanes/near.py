@@ -24,11 +24,12 @@ _MOST = 2  # more were never faster than what the main process could tell them
 _NOT_FOR_LANES = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
-# With -P, for files of the user's that have the names of modules do not take their place.
-_BEGIN = (
-    "import sys; sys.path.append({path!r}); import batchgen.lanes.far as f; f.main({descriptor})"
-)
-_PACKAGE = str(Path(__file__).resolve().parents[2])
+# Modules come from where the main process has them: with -P none from the user's own folder.
+_BEGIN = "import sys; sys.path[:] = {path!r}; import batchgen.lanes.far as f; f.main({descriptor})"
+
+
+def _path() -> list[str]:
+    return [os.path.abspath(one) for one in sys.path if one]
 
 
 def told_lanes() -> int | None:
@@ -144,7 +145,7 @@ def _started(descriptor: int) -> "subprocess.Popen[bytes]":
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_LANES)
     try:
         return subprocess.Popen(  # noqa: S603  # this program itself
-            [sys.executable, "-P", "-c", _BEGIN.format(path=_PACKAGE, descriptor=descriptor)],
+            [sys.executable, "-P", "-c", _BEGIN.format(path=_path(), descriptor=descriptor)],
             pass_fds=(descriptor,),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -15,6 +15,7 @@ from batchgen.types import Input, Json, LocalFile
 
 _MOST_REMEMBERED = 4096
 _LONGEST_PATH = 4096  # longer texts are base64
+_MESSAGES = frozenset({"messages"})  # of a chat, which pictures may stand in
 _TAKEN: Mapping[str, Sequence[Family]] = {
     **dict.fromkeys(("images", "edits", "chat", "moderation"), ("image",)),
     "ocr": ("document", "image"),
@@ -78,7 +79,7 @@ class Inputs:
             if len(self._names) >= _MOST_REMEMBERED:
                 self._names.clear()
             named = catalog.input_names() if model is None else catalog.inputs(model)
-            names = self._names[model_id] = frozenset(named)
+            names = self._names[model_id] = frozenset(named) | _MESSAGES
         return names
 
 

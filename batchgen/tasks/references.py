@@ -18,6 +18,7 @@ _TAKES: tuple[tuple[str, tuple[Family, ...]], ...] = (
     ("audio", ("audio", "video")),  # of a video, the sound
     ("mesh", ("model",)),
     ("mask", ("image",)),
+    ("refer_", ("audio",)),
 )
 
 
@@ -71,7 +72,11 @@ def referring(name: str, value: Json, model: catalog.Model | None) -> Input:
         case dict() if catalog.is_reference(value):
             return _reference(name, value, model)
         case dict():
-            return {inner: referring(inner, one, model) for inner, one in value.items()}
+            # `image_url: {url: …}` of a chat's messages is about a picture.
+            return {
+                inner: referring(name if inner == "url" else inner, one, model)
+                for inner, one in value.items()
+            }
         case list():
             return tuple(referring(name, one, model) for one in value)
         case _:

@@ -24,7 +24,7 @@ class Settings:
     """
 
     rounds: int = 3
-    items: int = 3000
+    items: int = 6000
     large_items: int = 300
     rows: int = 1_000_000
 
