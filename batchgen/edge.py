@@ -14,7 +14,7 @@ from batchgen.store import LocalStore
 
 T = TypeVar("T")
 
-_MANY_TASKS = 256  # with fewer, starting a process takes longer than it saves
+_MANY_TASKS = 100  # with fewer, starting a process takes longer than it saves
 
 
 @dataclass(frozen=True, slots=True)
