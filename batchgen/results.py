@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 import msgspec
+from msgspec import structs
 
 from batchgen.errors import StorageError, unwritable
 from batchgen.types import Artifact, Json, Outcome, Record, Status, Task
@@ -155,14 +156,10 @@ def stored_line(rows: Sequence[sqlite3.Row]) -> bytes:
 
 
 def _stored_artifact(row: sqlite3.Row) -> dict[str, Json]:
-    return {
-        "path": row["path"],
-        "bytes": row["size_bytes"],
-        "sha256": row["sha256"],
-        "media_type": row["media_type"],
-        "width": row["width"],
-        "height": row["height"],
-    }
+    return _shown_artifact(
+        row["path"], row["size_bytes"], row["sha256"], row["media_type"], row["width"],
+        row["height"],
+    )  # fmt: skip
 
 
 def _shorter(stamp: str | None) -> str | None:
@@ -256,13 +253,24 @@ def _cell(value: Json) -> Json:
 
 
 def _artifact(artifact: Artifact) -> dict[str, Json]:
+    return _shown_artifact(*structs.astuple(artifact))
+
+
+def _shown_artifact(  # noqa: PLR0913, PLR0917  # the keys of an artifact, in their order
+    path: str,
+    size_bytes: int,
+    sha256: str,
+    media_type: str,
+    width: int | None,
+    height: int | None,
+) -> dict[str, Json]:
     return {
-        "path": artifact.path,
-        "bytes": artifact.size_bytes,
-        "sha256": artifact.sha256,
-        "media_type": artifact.media_type,
-        "width": artifact.width,
-        "height": artifact.height,
+        "path": path,
+        "bytes": size_bytes,
+        "sha256": sha256,
+        "media_type": media_type,
+        "width": width,
+        "height": height,
     }
 
 

@@ -25,9 +25,8 @@ from batchgen.store import LocalStore
 from batchgen.transport import AiohttpTransport
 from batchgen.types import Artifact, HttpRequest, HttpResponse, Made, Reply, Spooled
 
-_FILE_THREADS = (
-    2  # each lane: more groups of files are smaller ones, and the disk does them in turn
-)
+# More would make smaller groups of files, and the disk does them in turn.
+_FILE_THREADS = 2
 
 
 def main(descriptor: int) -> None:
@@ -74,9 +73,9 @@ class _Doing:
         """Remove a payload that will not be published."""
         self.store.discard(self.held.pop(path))
 
-    def settle(self, *paths: str) -> None:
-        """The ledger has the artifacts at these paths."""
-        self.store.settle(paths)
+    def settle(self, path: str) -> None:
+        """The ledger has the artifact at this path."""
+        self.store.settle((path,))
 
     async def close(self) -> None:
         """Wait for what is being written, and let go of the connections."""
