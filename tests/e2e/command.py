@@ -43,6 +43,25 @@ def batchgen(*words: str | Path, cwd: Path, stdin: str = "", **extra: str) -> En
     return ended
 
 
+def begun(
+    *words: str, cwd: Path, extra: dict[str, str], process_group: int | None = None
+) -> "subprocess.Popen[str]":
+    """A run whose first results are on their way; `--log-format json` has to be among its words."""
+    process = subprocess.Popen(
+        [COMMAND, *words],
+        cwd=cwd,
+        env=environment(**extra),
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=process_group,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if json.loads(line)["event"] == "task_finished":
+            return process
+    raise AssertionError(process.wait())
+
+
 def results(directory: Path) -> list[dict[str, Any]]:
     """The lines of the results manifest."""
     text = (directory / "results.jsonl").read_text()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import COMMAND, batchgen, environment, results
+from tests.e2e.command import COMMAND, batchgen, begun, environment, results
 from tests.e2e.simulated import simulate, stats
 
 KEY = {"AIMLAPI_API_KEY": "sk-canary-7731"}
@@ -32,18 +32,7 @@ def words(base_url: str, *more: str) -> list[str]:
 
 def begin(base_url: str, cwd: Path) -> "subprocess.Popen[str]":
     """A run whose first results are on their way."""
-    process = subprocess.Popen(
-        [COMMAND, *words(base_url, "--log-format", "json")],
-        cwd=cwd,
-        env=environment(**KEY),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if json.loads(line)["event"] == "task_finished":
-            return process
-    raise AssertionError(process.wait())
+    return begun(*words(base_url, "--log-format", "json"), cwd=cwd, extra=KEY)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Runs with lanes, by the installed command: the same results, and whatever dies."""
 
-import json
 import os
 import select
 import signal
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.command import COMMAND, batchgen, environment, results
+from tests.e2e.command import COMMAND, batchgen, begun, environment, results
 from tests.e2e.simulated import simulate, stats
 
 TASKS = 60
@@ -32,19 +31,8 @@ def words(base_url: str, *more: str) -> list[str]:
 
 def begin(base_url: str, cwd: Path) -> "subprocess.Popen[str]":
     """A run whose first results are on their way, in a process group of its own."""
-    process = subprocess.Popen(
-        [COMMAND, *words(base_url, "--log-format", "json")],
-        cwd=cwd,
-        env=environment(**WITH_LANES),
-        stderr=subprocess.PIPE,
-        text=True,
-        process_group=0,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if json.loads(line)["event"] == "task_finished":
-            return process
-    raise AssertionError(process.wait())
+    words_of_it = words(base_url, "--log-format", "json")
+    return begun(*words_of_it, cwd=cwd, extra=WITH_LANES, process_group=0)
 
 
 def lanes_of(process: "subprocess.Popen[str]") -> list[int]:
