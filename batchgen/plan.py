@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
 from batchgen import catalog
 from batchgen.dialect import Dialect
@@ -17,12 +16,9 @@ from batchgen.manifest.values import shown
 from batchgen.manifest.yaml_events import iter_prompts, load_settings
 from batchgen.prices import Prices, images_of
 from batchgen.references import References
-from batchgen.tasks import Expander
+from batchgen.tasks import Expander, Given
 from batchgen.text import did_you_mean
 from batchgen.types import HttpRequest, Json, Problem, Row, Severity, Task
-
-# A row, and what the `from:` item of its file adds; None for a row that the job itself holds.
-_Given: TypeAlias = tuple[Row, Mapping[str, Json] | None]
 
 _FIRST_REQUESTS = 3
 _SHOWN_PROBLEMS = 20
@@ -65,14 +61,9 @@ class Manifest:
     def tasks(self, *, check: bool = True) -> Iterator[Task | Problem]:
         """The tasks in order; `check` holds them against the catalogue."""
         expander = Expander(self.job, referenced=self.referenced, check=check, files=self.files)
-        for item in self._rows():
-            if isinstance(item, Problem):
-                yield item
-            else:
-                yield from expander.expand(*item)
-        yield from expander.finish(self.source.label)
+        return expander.expand(self._rows(), self.source.label)
 
-    def _rows(self) -> Iterator[_Given | Problem]:
+    def _rows(self) -> Iterator[Given | Problem]:
         if self.source.format is not Format.YAML:
             rows = read_rows(self.source, needs_prompt=self._needs_prompt({}))
             yield from _with_entry(rows, {})
@@ -86,7 +77,7 @@ class Manifest:
         if count >= _MANY_IN_YAML:
             yield Problem(self.source.label, 0, _slow(count), Severity.WARNING)
 
-    def _prompt_rows(self, line: int, item: Json) -> Iterator[_Given | Problem]:
+    def _prompt_rows(self, line: int, item: Json) -> Iterator[Given | Problem]:
         label = self.source.label
         match item:
             case str():
@@ -101,7 +92,7 @@ class Manifest:
 
     def _from_rows(
         self, from_file: Json, entry: Mapping[str, Json], line: int
-    ) -> Iterator[_Given | Problem]:
+    ) -> Iterator[Given | Problem]:
         label = self.source.label
         if not isinstance(from_file, str):
             yield Problem(label, line, "`from` names a file, relative to this one")
@@ -350,7 +341,7 @@ def _note(plan: Plan, problem: Problem) -> None:
 
 def _with_entry(
     rows: Iterable[Row | Problem], entry: Mapping[str, Json]
-) -> Iterator[_Given | Problem]:
+) -> Iterator[Given | Problem]:
     for row in rows:
         yield row if isinstance(row, Problem) else (row, entry)
 

@@ -76,6 +76,7 @@ class Model:
     ours: parameters that batchgen puts into the vendor's words, or keeps for itself.
     edit: the model where pictures are given to it, if it has an endpoint of its own for them.
     count_key: the parameter that tells how many images; None where a request makes one image.
+    sure_prompt: the characters of a prompt, at least and at most, about which there is no doubt.
     """
 
     id: str
@@ -95,7 +96,7 @@ class Model:
     count_key: str | None = field(init=False)
     _sure: Mapping[str, Accepts] = field(init=False, repr=False, compare=False)
     _required: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    _sure_prompt: tuple[int, float] = field(init=False, repr=False, compare=False)
+    sure_prompt: tuple[int, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         sure = {name: _sure(parameter) for name, parameter in self.parameters.items()}
@@ -104,7 +105,7 @@ class Model:
         object.__setattr__(self, "count_key", count_key)
         object.__setattr__(self, "_sure", sure)
         object.__setattr__(self, "_required", required)
-        object.__setattr__(self, "_sure_prompt", _sure_lengths(self.prompt, self.seed_prompt))
+        object.__setattr__(self, "sure_prompt", _sure_lengths(self.prompt, self.seed_prompt))
 
     @property
     def prompt_max(self) -> int | None:
@@ -273,7 +274,7 @@ class Model:
 
     def check_prompt(self, prompt: str) -> Finding | None:
         """What is wrong with the prompt: its length in characters, or that there is one at all."""
-        low, high = self._sure_prompt
+        low, high = self.sure_prompt
         if low <= len(prompt) <= high:
             return None
         return self._prompt_finding(len(prompt))
@@ -346,7 +347,7 @@ class Model:
             return _error(f"{self.id} needs a prompt") if self.prompt.required else None
         if length < (least := self.prompt.min_chars):
             return _error(f"prompt is {length} characters; {self.id} takes at least {least}")
-        longest, bound = self.prompt_max, self._sure_prompt[1]
+        longest, bound = self.prompt_max, self.sure_prompt[1]
         if longest is not None and length > longest:
             return _error(f"prompt is {length} characters; {self.id} takes at most {longest}")
         return _warning(

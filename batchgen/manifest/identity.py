@@ -1,7 +1,7 @@
 """What makes a task the same task in every run: keys, digests, occurrence numbers."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 _SLUG_CHARACTERS = 32
@@ -13,8 +13,19 @@ _WORDS = re.compile(r"\w+")
 
 def request_digest(endpoint: str, model: str, prompt: str, params: bytes) -> str:
     """32 hex digits over the resolved request; `params` is its canonical JSON."""
-    request = f"{endpoint}\0{model}\0".encode() + params + b"\0" + prompt.encode()
-    return sha256(request).hexdigest()[:32]
+    return request_digests(endpoint, model, params)(prompt)
+
+
+def request_digests(endpoint: str, model: str, params: bytes) -> Callable[[str], str]:
+    """What gives `request_digest` for one prompt after the other."""
+    begun = sha256(f"{endpoint}\0{model}\0".encode() + params + b"\0")
+
+    def digest(prompt: str) -> str:
+        request = begun.copy()
+        request.update(prompt.encode())
+        return request.hexdigest()[:32]
+
+    return digest
 
 
 def fed_digest(digest: str, contents: Iterable[str]) -> str:
@@ -52,6 +63,7 @@ class Occurrences:
     def __init__(self) -> None:
         self._shelves: list[bytearray | None] = [None] * _SHELVES
         self._beyond: dict[bytes | str, int] = {}  # what came too often for its byte
+        self.is_empty = True
 
     def add(self, thing: bytes | str) -> int:
         """How often this thing was added before."""
@@ -59,15 +71,23 @@ class Occurrences:
         mark = value.to_bytes(8, "little", signed=True)[2:]
         shelf = self._shelves[value % _SHELVES]
         if shelf is None:
+            self.is_empty = False
             self._shelves[value % _SHELVES] = bytearray(mark + b"\0")
             return 0
         at = shelf.find(mark)
-        while at > 0 and at % _ENTRY_BYTES:
-            at = shelf.find(mark, at + 1)
+        if at > 0 and at % _ENTRY_BYTES:
+            at = _next(shelf, mark, at)
         if at < 0:
             shelf += mark + b"\0"
             return 0
         return self._again(thing, shelf, at + len(mark))
+
+    def has(self, thing: bytes | str) -> bool:
+        """Whether this thing was added."""
+        value = hash(thing)
+        mark = value.to_bytes(8, "little", signed=True)[2:]
+        shelf = self._shelves[value % _SHELVES]
+        return shelf is not None and _next(shelf, mark, -1) >= 0
 
     def _again(self, thing: bytes | str, shelf: bytearray, at: int) -> int:
         if shelf[at] < _MOST_IN_A_BYTE:
@@ -75,3 +95,11 @@ class Occurrences:
             return shelf[at]
         self._beyond[thing] = self._beyond.get(thing, _MOST_IN_A_BYTE) + 1
         return self._beyond[thing]
+
+
+def _next(shelf: bytearray, mark: bytes, at: int) -> int:
+    """Where a mark stands as an entry behind `at`, and not across two of them; -1 for nowhere."""
+    at = shelf.find(mark, at + 1)
+    while at > 0 and at % _ENTRY_BYTES:
+        at = shelf.find(mark, at + 1)
+    return at

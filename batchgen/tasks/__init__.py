@@ -5,6 +5,6 @@ The order of tasks is the order of rows; of a row's combinations the last axis v
 copies vary faster still.
 """
 
-from batchgen.tasks.expander import Expander
+from batchgen.tasks.expander import Expander, Given
 
-__all__ = ["Expander"]
+__all__ = ["Expander", "Given"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from batchgen import catalog
 from batchgen.manifest.values import canonical
@@ -84,6 +85,10 @@ class Checks:
         if errors:
             raise RowError("; ".join(errors))
         return [one.message for one in findings]
+
+    def lengths(self, draft: Draft) -> tuple[int, float]:
+        """How many characters a prompt has at least and at most about which there is no doubt."""
+        return draft.model.sure_prompt if self._on and draft.model else (0, inf)
 
     def in_batch(self, draft: Draft, prompt: str) -> None:
         """Refuse a text that is too long among others; raises RowError."""

@@ -1,16 +1,17 @@
 """From rows to tasks, one manifest at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeAlias
 
 from batchgen import catalog
 from batchgen.endpoints import ENDPOINTS
 from batchgen.inputs import InputFiles
 from batchgen.job import PROVIDERS, Job
 from batchgen.manifest import template
-from batchgen.manifest.identity import request_digest, slug
+from batchgen.manifest.identity import request_digest, request_digests, slug
 from batchgen.manifest.naming import NamingError
 from batchgen.manifest.values import UnsoundError, as_text
 from batchgen.tasks.batch_lines import is_batch_line, missing, read_batch_line
@@ -20,8 +21,13 @@ from batchgen.tasks.drafts import Draft, Drafts
 from batchgen.tasks.fields import Fields, RowError, merge
 from batchgen.tasks.inputs import Inputs, content
 from batchgen.tasks.matrix import ALONE, Combination, Matrix, TooManyError
+from batchgen.tasks.moulds import Mould, Moulds
 from batchgen.tasks.names import Names, Resolved
 from batchgen.types import Input, Json, Problem, Row, Severity, Task
+
+# A row, and what the `from:` item of its file adds: nothing (`{}`) for a file that is run directly,
+# None for a row that the job itself holds, whose every key must be known.
+Given: TypeAlias = tuple[Row, Mapping[str, Json] | None]
 
 _USUAL_ENDPOINT = "images"  # of models that the catalogue does not know
 _NO_INPUTS: Mapping[str, Input] = {}
@@ -55,23 +61,49 @@ class Expander:
         catalogue = job.provider.catalog if job.provider.name in PROVIDERS else None
         self._checks = Checks(on=check and job.check, catalogue=catalogue)
         self._names = Names()
+        self._moulds = Moulds()
         self._batch: list[Member] = []  # rows that go into one request, as many as it takes
         self._is_full = False
         self.count = 0  # tasks made so far
 
-    def expand(self, row: Row, entry: Mapping[str, Json] | None = None) -> Iterator[Task | Problem]:
-        """The tasks of a row, or what is wrong with it.
+    def expand(self, given: Iterable[Given | Problem], label: str) -> Iterator[Task | Problem]:
+        """The tasks of all rows in order, and what is wrong; label: how messages name the job."""
+        for item in given:
+            if isinstance(item, Problem):
+                yield item
+                continue
+            row, entry = item
+            if (one := self._like_another(row, entry)) is not None:
+                yield one
+            else:
+                yield from self._expand(row, entry)
+        if self._batch:
+            yield from self._close_batch()
+        yield from self._matrix.unused(label)
 
-        entry: what a `from:` item adds to each row of its file, nothing (`{}`) for a file that is
-            run directly; None for a row that the job itself holds, whose every key must be known.
-        """
+    def _like_another(self, row: Row, entry: Mapping[str, Json] | None) -> Task | Problem | None:
+        """The task of a row that has all but its texts from one before it; None for any other."""
+        if self._batch or self.count >= self._job.limits.max_tasks:
+            return None
+        cast = self._moulds.cast(row, entry)
+        if cast is None:
+            return None
+        try:
+            task = self._names.task(row, *cast, self.count)
+        except _TOLD as error:
+            return Problem(row.file, row.line, str(error))
+        self.count += 1
+        return task
+
+    def _expand(self, row: Row, entry: Mapping[str, Json] | None) -> Iterator[Task | Problem]:
+        """The tasks of a row, or what is wrong with it."""
         try:
             if is_batch_line(row):
                 if entry:
                     raise RowError("an OpenAI Batch line is sent as it is: `from` stands alone")
                 yield from self._batch_line(row)
             else:
-                yield from self._tasks(merge(row, entry, self._job.defaults))
+                yield from self._tasks(merge(row, entry, self._job.defaults), entry)
         except TooManyError as error:
             if not self._is_full:
                 self._is_full = True
@@ -79,24 +111,21 @@ class Expander:
         except _TOLD as error:
             yield Problem(row.file, row.line, str(error))
 
-    def finish(self, label: str) -> Iterator[Task | Problem]:
-        """What can be told only at the end: the last rows' batch, and axes that no row used."""
-        if self._batch:
-            yield from self._close_batch()
-        yield from self._matrix.unused(label)
-
-    def _tasks(self, fields: Fields) -> Iterator[Task | Problem]:
+    def _tasks(self, fields: Fields, entry: Mapping[str, Json] | None) -> Iterator[Task | Problem]:
         row, room = fields.row, self._job.limits.max_tasks - self.count
         pattern = fields.text("filename") or self._job.filename
         for combination in self._matrix.combinations(fields, room):
             draft = self._drafts.draft(fields, combination.axes)
             prompt = _prompt(fields, draft)
             checked = self._checked(draft, prompt, combination)
-            for doubt in self._checks.doubts(draft, prompt, checked):
+            doubts = self._checks.doubts(draft, prompt, checked)
+            for doubt in doubts:
                 yield Problem(row.file, row.line, doubt, Severity.WARNING)
             inputs = _NO_INPUTS
             if checked.may_refer or self._inputs.are_named(draft, checked.params):
                 inputs = self._inputs.of(draft, checked.params, partial(self._folder_of, fields))
+            elif combination is ALONE and not (doubts or checked.batch_size or checked.instead):
+                self._moulds.keep(fields, entry, draft, self._mould(draft, checked))
             resolved = _resolved(draft, prompt, checked, inputs)
             task_id = _given_id(fields, draft, combination)
             if checked.batch_size > 1:
@@ -108,6 +137,15 @@ class Expander:
                 yield from self._close_batch()
             yield self._names.task(row, resolved, task_id, pattern, self.count)
             self.count += 1
+
+    def _mould(self, draft: Draft, checked: Checked) -> Mould:
+        endpoint = _endpoint(draft.model)
+        digests = request_digests(endpoint, draft.model_id, checked.canonical)
+        shortest, longest = self._checks.lengths(draft)
+        return Mould(
+            endpoint, draft.model_id, checked.params, tuple(draft.variables), self._job.filename,
+            digests, shortest, longest,
+        )  # fmt: skip
 
     def _gather(self, member: Member, size: int) -> Iterator[Task | Problem]:
         """Put a row into the batch that is open; the batches that are whole by that."""

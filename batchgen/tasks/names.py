@@ -34,8 +34,9 @@ class Names:
     """Names the tasks of a manifest, in their order."""
 
     def __init__(self) -> None:
-        self._identities = Occurrences()
-        self._filenames = Occurrences()
+        self._usual = Occurrences()  # ids whose file names are made of nothing else
+        self._identities = Occurrences()  # other ids, and requests without one
+        self._filenames = Occurrences()  # of all but the usual ids
 
     def task(
         self, row: Row, resolved: Resolved, given: str | None, pattern: str, ordinal: int
@@ -47,13 +48,12 @@ class Names:
         """
         if given is None:
             key, task_id, filename = self._unnamed(resolved, pattern, ordinal)
+        elif pattern == DEFAULT_FILENAME and naming.is_plain(given):
+            key, task_id, filename = self._as_usual(given), given, given + _AFTER_ID
         else:
             key, task_id = self._key_of(given), given
-            if pattern == DEFAULT_FILENAME and naming.is_plain(given):
-                filename = given + _AFTER_ID
-            else:
-                filename = _filename(resolved, pattern, given, key, ordinal)
-            if self._filenames.add(filename):
+            filename = _filename(resolved, pattern, given, key, ordinal)
+            if self._is_taken(filename):
                 raise RowError(_taken(filename))
         return Task(
             key, resolved.digest, task_id, ordinal, row.file, row.line, resolved.endpoint,
@@ -75,7 +75,7 @@ class Names:
         for task_id in (given, f"{given}-{resolved.digest[:_HASH]}"):  # where two hashes agree
             key = key_of_id(task_id)
             filename = _filename(resolved, pattern, task_id, key, ordinal)
-            if not self._filenames.add(filename):
+            if not self._is_taken(filename):
                 return Task(
                     key, resolved.digest, task_id, ordinal, row.file, row.line, resolved.endpoint,
                     resolved.model, "", resolved.params, resolved.variables, filename,
@@ -93,16 +93,37 @@ class Names:
                 filename = task_id + _AFTER_ID  # of a slug and a hash: safe and short
             else:
                 filename = _filename(resolved, pattern, task_id, key, ordinal)
-            if not self._filenames.add(filename):
+            if not self._is_taken(filename):
                 return key, task_id, filename
         raise RowError(_taken(filename))
 
     def _key_of(self, task_id: str) -> str:
         naming.check_id(task_id)
         key = key_of_id(task_id)
-        if self._identities.add(key):
-            raise RowError(f"duplicate id {task_id!r}: every id stands once in a manifest")
+        if self._identities.add(key) or self._usual.has(task_id):
+            raise RowError(_duplicate(task_id))
         return key
+
+    def _as_usual(self, task_id: str) -> str:
+        """The key of an id that is its own file name: one look finds both taken or neither."""
+        key = key_of_id(task_id)
+        if not self._identities.is_empty and self._identities.has(key):
+            raise RowError(_duplicate(task_id))
+        if self._usual.add(task_id):
+            raise RowError(_duplicate(task_id))
+        if not self._filenames.is_empty and self._filenames.has(task_id + _AFTER_ID):
+            raise RowError(_taken(task_id + _AFTER_ID))
+        return key
+
+    def _is_taken(self, filename: str) -> bool:
+        """Whether a file name, no usual one, is another task's; it is taken from now on."""
+        stem = filename.removesuffix(_AFTER_ID)
+        taken = stem != filename and self._usual.has(stem)
+        return self._filenames.add(filename) > 0 or taken
+
+
+def _duplicate(task_id: str) -> str:
+    return f"duplicate id {task_id!r}: every id stands once in a manifest"
 
 
 def _taken(filename: str) -> str:

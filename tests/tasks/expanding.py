@@ -25,10 +25,10 @@ def expand(
     referenced: Sequence[str] = (),
 ) -> list[Task | Problem]:
     expander = Expander(job, referenced=frozenset(referenced))
-    found: list[Task | Problem] = []
-    for line, fields in enumerate(rows, 1):
-        found += expander.expand(Row("m.csv", line, fields, textual=textual), entry)
-    return [*found, *expander.finish("job.yaml")]
+    given = (
+        (Row("m.csv", line, fields, textual=textual), entry) for line, fields in enumerate(rows, 1)
+    )
+    return list(expander.expand(given, "job.yaml"))
 
 
 def tasks(job: Job, *rows: Fields, **how: Any) -> list[Task]:
