@@ -48,7 +48,7 @@ from batchgen.store import LocalStore, write_atomically
 from batchgen.summary import FailureGroups, JobCounts, RunCounts, Spend, Summary
 from batchgen.throttle import Doubt
 from batchgen.throttle.purse import Purse
-from batchgen.types import Outcome, Problem, Task
+from batchgen.types import Outcome, Problem, Status, Task
 from batchgen.worklist import (
     ANY_KIND,
     OnUnknown,
@@ -103,7 +103,8 @@ class Session:
     @contextmanager
     def _opened(self) -> "Iterator[_Run]":
         directory = self.manifest.job.output_dir
-        positions = Positions(counts=self.selection.is_in_shard)
+        counts = self.selection.is_in_shard if self.selection.shard else None
+        positions = Positions(counts=counts)
         path = ledger_path(directory)
         edge = Edge(self.manifest.job)
         with ExitStack() as stack:
@@ -116,7 +117,7 @@ class Session:
             _check_provider(ledger, self.manifest.job.provider)
             self._check_kind(ledger)
             if plan is None:
-                positions = Positions(ledger, self.selection.is_in_shard)
+                positions = Positions(ledger, counts)
                 plan = self._check(positions, iter)
             if not positions.is_all_done():
                 edge.prepare(plan.tasks)
@@ -271,6 +272,9 @@ class _Run:
         job = self.session.manifest.job
         progress = self.session.progress
         progress.start(name=job.name, total=self.plan.tasks)
+        if isinstance(worklist, Worklist) and worklist.all_done and not tally.found_unknown:
+            worklist.pass_all()
+            return
         async with reached(job.provider, self.session.access) as (provider, access):
             in_flight = affordable(job.limits.concurrency, progress.say)
             service = service_of(provider, access, job.limits)
@@ -374,8 +378,9 @@ class _Run:
         chosen = Counter[str](worklist.passed) + Counter(tally.ended())
         job = self.session.manifest.job
         failures = FailureGroups()
-        for record in self.ledger.unsuccessful():
-            failures.add(record.task, record.outcome)
+        if totals.counts.keys() - {Status.SUCCEEDED}:  # the search reads the whole ledger
+            for record in self.ledger.unsuccessful():
+                failures.add(record.task, record.outcome)
         good = chosen.keys() <= {"succeeded"} and not tally.pending
         ending, exit_code = ending_of(stop, good=good)
         if stop.reason is StopReason.SIGNAL:

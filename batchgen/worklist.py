@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -20,6 +20,7 @@ _AT_ONCE = 500  # tasks looked up in the ledger with one query
 _MOVED_AT_ONCE = 20_000  # moves committed together: a row put in at the top moves all the others
 _AHEAD = 2000  # how far the ledger may run ahead of the manifest, or fall behind it
 _MOST_NEAR = 4 * _AHEAD
+_MORE = 4096  # tasks for which room is made at once
 _SUCCEEDED = str(Status.SUCCEEDED)
 ANY_KIND = "*"
 _NOT_BEGUN = (Status.PENDING, Status.SKIPPED)
@@ -152,8 +153,7 @@ class Worklist:
         Raises RejectedError when the manifest no longer reads as it was checked.
         """
         if self.all_done:
-            self.passed[Status.SUCCEEDED] += self.all_done
-            self.tell_passed(self.all_done)
+            self.pass_all()
             return
         tasks = self.selection.narrow(self.manifest.tasks(check=False), to_the_end=False)
         sound = without_problems(tasks)
@@ -170,6 +170,11 @@ class Worklist:
                     self.passed[shown_status(prior.status)] += 1
             self.tell_passed(self.passed.total() - before)
             yield None
+
+    def pass_all(self) -> None:
+        """Pass over tasks that are all done."""
+        self.passed[Status.SUCCEEDED] += self.all_done
+        self.tell_passed(self.all_done)
 
     def settle(self, work: Work, outcome: Outcome | None) -> None:
         """Hear what came of a work: no other waits for it."""
@@ -196,21 +201,21 @@ def without_problems(items: Iterable[Task | Problem]) -> Iterator[Task]:
 class Positions:
     """Tells the ledger where tasks stand in the manifest now, and which are no longer in it.
 
-    Kept for each task of the ledger: one bit. counts: the tasks that make up the job's total, which
-    of a shard are its own.
+    Kept for each task of the ledger: one byte. counts: the tasks that make up the job's total,
+    which of a shard are its own.
     done: tasks of the manifest that have succeeded as they stand in it now.
     has_changed: whether any task stands elsewhere than in the last manifest.
     """
 
     def __init__(
-        self, ledger: Ledger | None = None, counts: Callable[[Task], bool] = lambda _: True
+        self, ledger: Ledger | None = None, counts: Callable[[Task], bool] | None = None
     ) -> None:
         self._counts = counts
         self._ledger = None if ledger is None or ledger.is_empty() else ledger
         self._known = None if self._ledger is None else _Known(self._ledger)
-        self._chunk: list[Task] = []
         self._moved: list[tuple[int, str, int, int]] = []
         self._seen = bytearray()
+        self._still_listed = 0  # tasks that the last manifest had as well
         self._tasks = 0
         self.count = 0
         self.done = 0
@@ -219,23 +224,24 @@ class Positions:
 
     def watch(self, items: Iterable[Task | Problem]) -> Iterator[Task | Problem]:
         """Pass items through and note where each task stands."""
+        chunk: list[Task] = []
         for item in items:
             if isinstance(item, Task):
-                self._tasks += 1
-                self.count += self._counts(item)
-                if self._known is not None:
-                    self._chunk.append(item)
-                    if len(self._chunk) >= _AT_ONCE:
-                        self._place(self._known)
+                chunk.append(item)
+                if len(chunk) >= _AT_ONCE:
+                    self._note(chunk)
+                    chunk.clear()
             yield item
+        self._note(chunk)
 
     def close(self) -> None:
         """The whole manifest was seen: what it does not have is unlisted."""
         if self._ledger is None or self._known is None:
             return
-        self._place(self._known)
         self._known.close()
-        gone = [task for task in self._ledger.listed() if not self._is_seen(task)]
+        gone = []
+        if self._still_listed < self._ledger.count_listed():
+            gone = [task for task in self._ledger.listed() if not self._is_seen(task)]
         if self._moved or gone:
             self._ledger.reposition(self._moved, gone)
         self.has_changed = bool(self._moves or gone)
@@ -245,31 +251,31 @@ class Positions:
         """Whether every task of the manifest has succeeded as it stands there now."""
         return self.done == self._tasks
 
-    def _place(self, known: "_Known") -> None:
-        places = known.places([task.key for task in self._chunk])
-        for task in self._chunk:
-            place = places.get(task.key)
+    def _note(self, chunk: list[Task]) -> None:
+        self._tasks += len(chunk)
+        self.count += sum(map(self._counts, chunk)) if self._counts else len(chunk)
+        if self._known is not None:
+            self._place(chunk, self._known.places([task.key for task in chunk]))
+            if len(self._moved) >= _MOVED_AT_ONCE and self._ledger is not None:
+                self._ledger.reposition(self._moved, ())
+                self._moved.clear()
+
+    def _place(self, chunk: list[Task], places: Sequence[Place | None]) -> None:
+        for task, place in zip(chunk, places, strict=True):
             if place is None:
                 continue
-            self._mark(place.task)
-            self.done += place.status == _SUCCEEDED and place.digest == task.digest
-            if (place.ordinal, place.line, place.listed) != (task.ordinal, task.line, 1):
-                self._moved.append((task.ordinal, task.file, task.line, place.task))
+            _, number, ordinal, line, listed, digest, status = place
+            if number >= len(self._seen):
+                self._seen.extend(bytes(number + _MORE - len(self._seen)))
+            self._seen[number] = 1
+            self._still_listed += listed
+            self.done += status == _SUCCEEDED and digest == task.digest
+            if ordinal != task.ordinal or line != task.line or not listed:
+                self._moved.append((task.ordinal, task.file, task.line, number))
                 self._moves += 1
-        self._chunk.clear()
-        if len(self._moved) >= _MOVED_AT_ONCE and self._ledger is not None:
-            self._ledger.reposition(self._moved, ())
-            self._moved.clear()
-
-    def _mark(self, number: int) -> None:
-        byte, bit = divmod(number, 8)
-        if byte >= len(self._seen):
-            self._seen.extend(bytes(byte + 4096 - len(self._seen)))
-        self._seen[byte] |= 1 << bit
 
     def _is_seen(self, number: int) -> bool:
-        byte, bit = divmod(number, 8)
-        return byte < len(self._seen) and bool(self._seen[byte] & (1 << bit))
+        return number < len(self._seen) and self._seen[number] == 1
 
 
 class _Known:
@@ -282,20 +288,30 @@ class _Known:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._coming = ledger.places()
-        self._near = {place.key: place for place in islice(self._coming, _AHEAD)}
+        self._near: dict[str, Place] = {}
+        self._in_step = True
 
-    def places(self, keys: list[str]) -> dict[str, Place]:
-        """Where these tasks stand, as far as the ledger knows them."""
+    def places(self, keys: list[str]) -> Sequence[Place | None]:
+        """Where each of these tasks stands; None for one that the ledger does not know."""
+        coming = list(islice(self._coming, len(keys)))
+        if self._in_step:
+            if keys == [place[0] for place in coming]:
+                return coming
+            self._in_step = False
+            coming.extend(islice(self._coming, _AHEAD))
+        return self._out_of_step(keys, coming)
+
+    def _out_of_step(self, keys: list[str], coming: list[Place]) -> Sequence[Place | None]:
         near = self._near
-        near.update((place.key, place) for place in islice(self._coming, len(keys)))
+        near.update((place[0], place) for place in coming)
         found = {key: near.pop(key) for key in keys if key in near}
         if len(near) > _MOST_NEAR:
             for key in list(islice(near, len(near) - _AHEAD)):
                 del near[key]
         if len(found) < len(keys):
             missing = [key for key in keys if key not in found]
-            found.update((place.key, place) for place in self._ledger.places_of(missing))
-        return found
+            found.update((place[0], place) for place in self._ledger.places_of(missing))
+        return [found.get(key) for key in keys]
 
     def close(self) -> None:
         """Let go of the ledger."""

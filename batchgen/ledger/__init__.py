@@ -216,12 +216,11 @@ class Ledger:
         It is what the ledger held when the first of them is asked for.
         """
         with closing(connect(self.path)) as db:
-            yield from map(rows.Place._make, _tuples(db, self.path, sql.PLACES))
+            yield from _tuples(db, self.path, sql.PLACES)
 
     def places_of(self, keys: list[str]) -> Iterator[rows.Place]:
         """Where these tasks stand, as far as they are known."""
-        found = _tuples(self._db, self.path, sql.PLACES_OF, rows.text(keys))
-        return map(rows.Place._make, found)
+        return _tuples(self._db, self.path, sql.PLACES_OF, rows.text(keys))
 
     def reposition(
         self, moved: Iterable[tuple[int, str, int, int]], dropped: Iterable[int]
@@ -230,6 +229,10 @@ class Ledger:
         with self._changing() as db:
             db.executemany(sql.MOVE, moved)
             db.executemany(sql.UNLIST, ((task,) for task in dropped))
+
+    def count_listed(self) -> int:
+        """How many tasks the last manifest had."""
+        return int(self._one(sql.COUNT_LISTED)["count"])
 
     def listed(self) -> Iterator[int]:
         """Row numbers of the tasks that the last manifest had."""

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby, takewhile
-from typing import NamedTuple
+from typing import TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -23,6 +23,10 @@ from batchgen.types import (
     Task,
     TaskError,
 )
+
+# Where a task stood in the last manifest and how it stands: key, its number here, ordinal, line,
+# listed (1 or 0), digest, status. A bare tuple: there may be millions.
+Place: TypeAlias = tuple[str, int, int, int, int, str, str]
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -147,18 +151,6 @@ def _iso(moment: datetime | None) -> str | None:
 
 def _moment(stamp: str | None) -> datetime | None:
     return None if stamp is None else datetime.fromisoformat(stamp)
-
-
-class Place(NamedTuple):
-    """Where a task stood in the last manifest, and how it stands; task: its number here."""
-
-    key: str
-    task: int
-    ordinal: int
-    line: int
-    listed: int
-    digest: str
-    status: str
 
 
 def prior(row: sqlite3.Row, parts: tuple[Outcome, ...] = ()) -> Prior:

@@ -154,6 +154,8 @@ MOVE = "UPDATE tasks SET ordinal = ?, file = ?, line = ?, listed = 1 WHERE task 
 
 UNLIST = "UPDATE tasks SET listed = 0 WHERE task = ?"
 
+COUNT_LISTED = "SELECT count(*) AS count FROM tasks WHERE listed = 1"
+
 LISTED = "SELECT task FROM tasks WHERE listed = 1"
 
 OWNER = """

@@ -87,7 +87,7 @@ async def test_records_of_many_tasks_keep_their_order_and_number(ledger: Ledger)
 async def test_tasks_that_left_the_manifest_stand_last_and_only_on_demand(ledger: Ledger) -> None:
     for ordinal in range(3):
         await carry(ledger, a_task(ordinal), succeeded())
-    numbers = {found.key: found.task for found in ledger.places_of([a_task(0).key])}
+    numbers = {found[0]: found[1] for found in ledger.places_of([a_task(0).key])}
 
     ledger.reposition((), numbers.values())
 
