@@ -1,7 +1,7 @@
 """Messages between the main process and a lane, over a socket pair that both were born with.
 
-A frame is its length and a pickled list of messages: what is told within a millisecond goes out
-together. Both ends run the same code, and no third process ever has the socket.
+A frame is its length and a pickled list of messages: what is told within four milliseconds goes
+out together. Both ends run the same code, and no third process ever has the socket.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, cast
 Message: TypeAlias = tuple[Any, ...]
 
 _LENGTH_BYTES = 4
-_TOGETHER_S = 0.001  # a message alone costs the other end a turn of its loop
+_TOGETHER_S = 0.004  # a message alone costs each end a turn of its loop and a system call
 _PROTOCOL = 5
 
 

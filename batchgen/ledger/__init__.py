@@ -322,11 +322,11 @@ class Ledger:
         with self._changing() as db:
             db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
 
-    def stored(self) -> Iterator[list[sqlite3.Row]]:
-        """The tasks of the manifest in its order, as rows of RECORDS: one an artifact, or one."""
+    def stored(self) -> Iterator[list[rows.Stored]]:
+        """The tasks of the manifest in its order, as rows of STORED: one an artifact, or one."""
         for wanted in self._in_order(listed=1):
-            rows_found = self._read(sql.RECORDS, wanted)
-            yield from (list(group) for _, group in groupby(rows_found, key=itemgetter("task")))
+            rows_found = _tuples(self._db, self.path, sql.STORED, wanted)
+            yield from (list(group) for _, group in groupby(rows_found, key=itemgetter(0)))
 
     def _in_order(self, listed: int) -> Iterator[str]:
         """Numbers of tasks in manifest order, some hundred at a time, as JSON."""

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby, takewhile
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -27,6 +27,8 @@ from batchgen.types import (
 # Where a task stood in the last manifest and how it stands: key, its number here, ordinal, line,
 # listed (1 or 0), digest, status. A bare tuple: there may be millions.
 Place: TypeAlias = tuple[str, int, int, int, int, str, str]
+# A row of STORED: the columns of a line of the results, then those of an artifact, or None each.
+Stored: TypeAlias = tuple[Any, ...]
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
