@@ -149,7 +149,7 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 def stored_line(rows: Sequence[tuple[Any, ...]]) -> bytes:
-    """The line of a task from its rows of the ledger's STORED, one an artifact: as `line_of` has it.
+    """The line of a task from its rows of STORED, one an artifact: as `line_of` has it.
 
     What is JSON in the ledger stays as it is. A million lines are written in a fraction of the
     time that it takes by way of records.

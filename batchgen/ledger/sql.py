@@ -174,8 +174,9 @@ ORDER BY wanted.key, n
 
 STORED = """
 SELECT tasks.task, tasks.id, tasks.key, line, status, model, prompt, params, vars, attempts,
-    http_status, error_kind, error_code, error_message, revised_prompt, request_id, cost_usd, started_at,
-    finished_at, duration_s, artifacts.path, size_bytes, sha256, media_type, width, height
+    http_status, error_kind, error_code, error_message, revised_prompt, request_id, cost_usd,
+    started_at, finished_at, duration_s, artifacts.path, size_bytes, sha256, media_type, width,
+    height
 FROM json_each(?) AS wanted
 JOIN tasks ON tasks.task = wanted.value
 LEFT JOIN artifacts USING (task, generation)
