@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from batchgen import __version__
-from batchgen.errors import BatchgenError, Exit
+from batchgen.errors import BatchgenError, Exit, of_system
 from batchgen.examples import examples_of
 from batchgen.faults import fault_lines
 from batchgen.parsing import Parser
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = int(arguments.call(arguments))
         sys.stdout.flush()
     except BatchgenError as error:
-        return _told(str(error), error.exit_code)
+        return _told(error)
     except KeyboardInterrupt:
         return int(Exit.INTERRUPTED)
     except BrokenPipeError:  # whoever read standard output has gone: `batchgen results DIR | head`
@@ -40,16 +40,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(Exit.OK)
     except OSError as error:
         drop_stdout()
-        place = error.filename or "standard output"
-        return _told(f"{place}: {error.strerror or error}", Exit.STORAGE)
+        return _told(of_system(error))
     return code
 
 
-def _told(message: str, code: Exit) -> int:
+def _told(error: BatchgenError) -> int:
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"batchgen: {message}\n")
+        sys.stderr.write(f"batchgen: {error}\n")
         sys.stderr.flush()
-    return int(code)
+    return int(error.exit_code)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -136,7 +135,9 @@ def _add_run(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _c
         default="text",
         help="of messages on standard error and in --log-file; json: an event a line",
     )
-    group.add_argument("--log-file", type=Path, metavar="FILE", help="append messages to a file")
+    group.add_argument(
+        "--log-file", type=Path, metavar="FILE", help="append messages and errors to a file"
+    )
     group.add_argument(
         "--metrics-file",
         type=Path,

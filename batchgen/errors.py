@@ -69,6 +69,11 @@ def remedy(error: OSError) -> str:
     return _REMEDIES.get(error.errno or 0, "mend the disk")
 
 
+def of_system(error: OSError) -> StorageError:
+    """What a person reads where the system refused something that nothing else explains."""
+    return StorageError(f"{error.filename or 'standard output'}: {error.strerror or error}")
+
+
 def unwritable(path: Path | str, error: OSError) -> StorageError:
     """What a person reads when a file of an output directory cannot be written."""
     place = error.filename2 or error.filename or path

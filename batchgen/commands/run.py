@@ -5,7 +5,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -14,11 +15,11 @@ from batchgen.commands.arguments import flags_of, open_source, selection_of
 from batchgen.commands.plan import plan_command
 from batchgen.commands.quoting import quoted
 from batchgen.commands.report import make_report
-from batchgen.errors import BatchgenError, Exit, UsageError
+from batchgen.errors import BatchgenError, Exit, UsageError, of_system
 from batchgen.job import access_of
 from batchgen.notices import call_webhook, check_webhook, run_notice
 from batchgen.plan import check, open_manifest
-from batchgen.progress import make_progress
+from batchgen.progress import Progress, make_progress
 from batchgen.session import Session
 from batchgen.summary import Summary
 
@@ -29,6 +30,46 @@ def run_command(arguments: argparse.Namespace) -> int:
     """`batchgen run`."""
     if arguments.dry_run:
         return plan_command(arguments)
+    with _heard(arguments) as progress:
+        summary = _run(arguments, progress)
+    if arguments.log_format == "text":
+        if not arguments.quiet:
+            sys.stderr.write(summary.to_text(shutil.get_terminal_size().columns))
+        elif summary.exit_code:
+            sys.stderr.write(f"batchgen: {summary.to_line()}\n")
+    if arguments.report and summary.exit_code not in _INTERRUPTED:
+        _report(Path(summary.output), quiet=arguments.quiet or arguments.log_format == "json")
+    _give_notice(arguments, summary)
+    return summary.exit_code
+
+
+@contextmanager
+def _heard(arguments: argparse.Namespace) -> Iterator[Progress]:
+    """Who hears of the run, also of what it broke off for."""
+    progress = make_progress(
+        stream=sys.stderr,
+        terminal=sys.stderr.isatty(),
+        log_format=arguments.log_format,
+        log_file=arguments.log_file,
+        quiet=arguments.quiet,
+        bar=not arguments.no_progress,
+        interval_s=arguments.progress_interval,
+        metrics_file=arguments.metrics_file,
+        clock=time.monotonic,
+    )
+    try:
+        yield progress
+    except BatchgenError as error:
+        progress.broke_off(error)
+        raise
+    except OSError as error:
+        progress.broke_off(of_system(error))
+        raise
+    finally:
+        progress.close()
+
+
+def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
     environment = _environment(arguments.env_file)
     if arguments.webhook is not None:
         check_webhook(arguments.webhook)
@@ -37,40 +78,17 @@ def run_command(arguments: argparse.Namespace) -> int:
         if manifest.problems:
             check(manifest, select=iter).raise_errors()
         access = access_of(manifest.job.provider, environment)
-        progress = make_progress(
-            stream=sys.stderr,
-            terminal=sys.stderr.isatty(),
-            log_format=arguments.log_format,
-            log_file=arguments.log_file,
-            quiet=arguments.quiet,
-            bar=not arguments.no_progress,
-            interval_s=arguments.progress_interval,
-            metrics_file=arguments.metrics_file,
-            clock=time.monotonic,
-        )
-        try:
-            if arguments.live_prices:
-                manifest = quoted(manifest, access, progress.say)
-            summary = Session(
-                manifest,
-                selection_of(arguments),
-                progress,
-                _again(arguments),
-                access,
-                reread=lambda: open_manifest(source, flags_of(arguments)),
-                preflight=arguments.preflight,
-            ).run()
-        finally:
-            progress.close()
-    if arguments.log_format == "text":
-        if not arguments.quiet:
-            sys.stderr.write(summary.to_text(shutil.get_terminal_size().columns))
-        elif summary.exit_code:
-            sys.stderr.write(f"batchgen: {summary.to_line()}\n")
-    if arguments.report and summary.exit_code not in _INTERRUPTED:
-        _report(manifest.job.output_dir, quiet=arguments.quiet or arguments.log_format == "json")
-    _give_notice(arguments, summary)
-    return summary.exit_code
+        if arguments.live_prices:
+            manifest = quoted(manifest, access, progress.say)
+        return Session(
+            manifest,
+            selection_of(arguments),
+            progress,
+            _again(arguments),
+            access,
+            reread=lambda: open_manifest(source, flags_of(arguments)),
+            preflight=arguments.preflight,
+        ).run()
 
 
 def _give_notice(arguments: argparse.Namespace, summary: Summary) -> None:

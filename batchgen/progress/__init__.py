@@ -13,14 +13,14 @@ from typing import Literal, TextIO
 from batchgen.errors import UsageError
 from batchgen.progress.bar import Bar
 from batchgen.progress.events import Progress, Several, Silent
-from batchgen.progress.lines import JsonEnd, JsonLines, Lines, LogLines
+from batchgen.progress.lines import JsonEnd, JsonLines, JsonLog, Lines, LogLines
 from batchgen.progress.metrics import Metrics
 from batchgen.progress.sink import Sink
 from batchgen.progress.tally import Pace, Tally
 
 __all__ = [
-    "Bar", "JsonEnd", "JsonLines", "Lines", "LogLines", "Pace", "Progress", "Several", "Silent",
-    "Sink", "Tally", "make_progress",
+    "Bar", "JsonEnd", "JsonLines", "JsonLog", "Lines", "LogLines", "Pace", "Progress",
+    "Several", "Silent", "Sink", "Tally", "make_progress",
 ]  # fmt: skip
 
 
@@ -57,11 +57,17 @@ def make_progress(  # noqa: PLR0913  a flag of the command each, all keyword-onl
     if log_file is not None:
         log = _open_log(log_file)
         if log_format == "json":
-            others.append(JsonLines(log, now=_utc_now))
+            others.append(JsonLog(log, now=_utc_now))
         else:
             others.append(LogLines(log, clock=clock, interval_s=interval_s, stamp=_stamp))
     if metrics_file is not None:
-        others.append(Metrics(metrics_file, clock=clock, now=_utc_now))
+        try:
+            others.append(Metrics(metrics_file, clock=clock, now=_utc_now))
+        except UsageError as error:
+            for other in others:
+                other.broke_off(error)
+                other.close()
+            raise
     return Several(shown, *others) if others else shown
 
 

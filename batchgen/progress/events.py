@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from batchgen.errors import BatchgenError
 from batchgen.types import Decision, Json, Outcome, Task
 
 
@@ -41,6 +42,9 @@ class Progress(Protocol):
     def finish(self, summary: Mapping[str, Json]) -> None:
         """The run ended; `summary` is what summary.json holds."""
 
+    def broke_off(self, error: BatchgenError) -> None:
+        """The run could not begin or go on; standard error is told by whoever catches it."""
+
     def close(self) -> None:
         """Let go of the terminal and of the log file; may be called again."""
 
@@ -60,6 +64,7 @@ class Silent:
     def say(self, message: str) -> None: ...
     def tick(self) -> None: ...
     def finish(self, summary: Mapping[str, Json]) -> None: ...
+    def broke_off(self, error: BatchgenError) -> None: ...
     def close(self) -> None: ...
 
 
@@ -110,6 +115,10 @@ class Several:
     def finish(self, summary: Mapping[str, Json]) -> None:
         for one in self._all:
             one.finish(summary)
+
+    def broke_off(self, error: BatchgenError) -> None:
+        for one in self._all:
+            one.broke_off(error)
 
     def close(self) -> None:
         for one in self._all:

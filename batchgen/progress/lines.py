@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from batchgen.errors import BatchgenError
 from batchgen.progress.counting import MESSAGE_WIDTH, SAID_WIDTH, Counting
 from batchgen.progress.events import Silent
 from batchgen.progress.sink import Sink
@@ -30,6 +31,10 @@ EVENTS: Mapping[str, tuple[str, str]] = {
     ),
     "message": ("message", "a line for a person: warnings, the first failure of each cause"),
     "run_finished": ("summary", "the run ended; what summary.json holds"),
+    "run_failed": (
+        "message, exit_code",
+        "it could not begin or go on: in --log-file alone, standard error has the message as text",
+    ),
 }
 
 
@@ -80,13 +85,20 @@ class Lines(Counting):
 
 
 class LogLines(Lines):
-    """Plain lines of a log file, which has no closing summary: the causes stand at its end."""
+    """Plain lines of a log file, which has no closing summary: the causes stand at its end.
+
+    What ended a run without a summary stands there as well.
+    """
 
     def finish(self, summary: Mapping[str, Json]) -> None:
         super().finish(summary)
         groups = summary.get("failures")
         for group in groups if isinstance(groups, list) else ():
             self.say(_cause(cast("Mapping[str, Any]", group)))
+
+    def broke_off(self, error: BatchgenError) -> None:
+        for line in str(error).splitlines():
+            self.say(f"error: {line}")
 
 
 class JsonLines(Silent):
@@ -146,6 +158,13 @@ class JsonLines(Silent):
         time = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
         # json escapes what is not ASCII, so that no stream's encoding can spoil a line.
         self._sink.line(json.dumps({"event": event, "time": time, **told}))
+
+
+class JsonLog(JsonLines):
+    """JSON events of a log file, which holds what ended a run without a summary too."""
+
+    def broke_off(self, error: BatchgenError) -> None:
+        self._tell("run_failed", {"message": str(error), "exit_code": int(error.exit_code)})
 
 
 class JsonEnd(Silent):

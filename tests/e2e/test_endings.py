@@ -4,6 +4,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.command import COMMAND, batchgen, environment, results
 from tests.e2e.simulated import simulate
 
@@ -17,6 +19,42 @@ def test_a_log_file_ends_with_the_causes(tmp_path: Path) -> None:
     last = (tmp_path / "log").read_text().splitlines()[-1]
     assert "2 x invalid_request, HTTP 400" in last
     assert ", such as " in last
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["bad.csv", "--provider", "simulator", "--model", "dall-e-2"], 2, "bad.csv:2: "),
+        (["m.csv", "--model", "dall-e-2"], 2, "AIMLAPI_API_KEY"),
+        (["m.csv", "--provider", "simulator", "--shard", "3/2"], 2, "--shard '3/2'"),
+        (["m.csv", "--provider", "simulator", "--model", "dall-e-2", "-o", "m.csv"], 4, "m.csv"),
+        (["m.csv", "--env-file", "none.env"], 2, "none.env"),
+        (["m.csv", "--metrics-file", "none/m.prom"], 2, "the metrics file none/m.prom"),
+    ],
+)
+def test_a_run_that_cannot_begin_says_why_in_its_log_file_too(
+    words: list[str], code: int, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "m.csv").write_text("prompt\na pot\n")
+    (tmp_path / "bad.csv").write_text("prompt,size\na pot,1x1\na cup,2x2\n")
+    ended = batchgen("run", *words, "--log-file", "log", cwd=tmp_path)
+
+    assert (ended.code, told in ended.err) == (code, True)
+    logged = (tmp_path / "log").read_text().splitlines()
+    assert [line.split(" ", 1)[1] for line in logged] == [
+        f"error: {line}" for line in ended.err.removeprefix("batchgen: ").splitlines()
+    ]
+
+
+def test_a_run_that_cannot_begin_leaves_one_event_in_a_json_log_file(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("prompt\na pot\n")
+    typed = ("run", "m.csv", "--model", "dall-e-2", "--log-format", "json", "--log-file", "log")
+    ended = batchgen(*typed, cwd=tmp_path)
+
+    assert ended.err.startswith("batchgen: ")
+    (event,) = map(json.loads, (tmp_path / "log").read_text().splitlines())
+    assert (event["event"], event["exit_code"]) == ("run_failed", 2)
+    assert f"batchgen: {event['message']}\n" == ended.err
 
 
 def test_a_manifest_that_is_spoilt_in_mid_run_halts_and_keeps_what_is_done(tmp_path: Path) -> None:
