@@ -34,6 +34,7 @@ from batchgen.job import SIMULATOR, Access, Provider
 from batchgen.labels import Labeller, unlabelled
 from batchgen.ledger import Ledger
 from batchgen.ledger.identity import identity_of
+from batchgen.origin import other_manifest, remember_manifest
 from batchgen.perform import Performer, Transport
 from batchgen.permits import Permits, RunTally
 from batchgen.plan import Manifest, Plan, check
@@ -116,9 +117,12 @@ class Session:
             ledger = stack.enter_context(Ledger(path))
             _check_provider(ledger, self.manifest.job.provider)
             self._check_kind(ledger)
+            if (other := other_manifest(ledger, self.manifest)) is not None:
+                self.progress.say(str(other))
             if plan is None:
                 positions = Positions(ledger, counts)
                 plan = self._check(positions, iter)
+            remember_manifest(ledger, self.manifest.source)
             if not positions.is_all_done():
                 edge.prepare(plan.tasks)
             store = LocalStore(directory, is_taken=lambda path: ledger.owner(path) is not None)

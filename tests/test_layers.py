@@ -33,7 +33,7 @@ LAYERS = (
             "live",
             "report",
         ),
-        "directory",
+        *("directory", "origin"),
     },
     {"feeding", "runner", "settle", "simulator", "lanes"},
     {"edge"},

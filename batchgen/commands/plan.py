@@ -15,6 +15,7 @@ from batchgen.errors import Exit
 from batchgen.feeding import Feeding
 from batchgen.job import Access
 from batchgen.ledger import Ledger
+from batchgen.origin import other_manifest
 from batchgen.plan import Manifest, Plan, check, open_manifest
 from batchgen.prices import Prices
 from batchgen.sources import Sources
@@ -35,6 +36,8 @@ def plan_command(arguments: argparse.Namespace) -> int:
             manifest = quoted(manifest, Access(), _tell)
         with _standing(manifest, selection) as standing:
             plan = _check(manifest, selection, standing)
+            if standing is not None:
+                _add_other(plan, standing.ledger, manifest)
             if standing is not None and plan.references and not plan.errors:
                 sources = Sources(plan.references, standing.ledger, manifest.job.output_dir)
                 standing.go_through(Feeding(manifest, standing.ledger, selection, sources))
@@ -62,6 +65,13 @@ def _tell(message: str) -> None:
 def _check(manifest: Manifest, selection: Selection, standing: Standing | None) -> Plan:
     watch = iter if standing is None else standing.watch
     return check(manifest, select=lambda items: watch(selection.narrow(items, to_the_end=True)))
+
+
+def _add_other(plan: Plan, ledger: Ledger, manifest: Manifest) -> None:
+    """Warn first of what touches every task: the results of another manifest beside these."""
+    if (other := other_manifest(ledger, manifest)) is not None:
+        plan.problems.insert(0, other)
+        plan.warnings += 1
 
 
 @contextmanager

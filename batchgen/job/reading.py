@@ -11,7 +11,14 @@ from batchgen.job.money import read_budget, read_prices
 from batchgen.job.output import read_extras
 from batchgen.job.providers import Wish, read_provider
 from batchgen.job.rules import read_rules
-from batchgen.job.values import DEFAULT_FILENAME, OWN_KEYS, Axis, Flags, Job
+from batchgen.job.values import (
+    DEFAULT_FILENAME,
+    OWN_KEYS,
+    Axis,
+    Flags,
+    Job,
+    default_output,
+)
 from batchgen.manifest import template
 from batchgen.manifest.values import UnsoundError, canonical, shown
 from batchgen.settings import Place, Reading
@@ -33,7 +40,7 @@ def read_job(
         provider=read_provider(
             found, Wish(flags.provider, flags.base_url, flags.api_key_env), reading
         ),
-        output_dir=_dated(flags.output or Path(output.get("dir") or f"out/{name}"), flags.today),
+        output_dir=_dated(_output_dir(output.get("dir"), name, flags), flags.today),
         filename=_filename(output.get("filename"), reading),
         defaults=found.get("defaults") or {},
         overrides=_overrides(flags, reading),
@@ -48,6 +55,10 @@ def read_job(
         extras=read_extras(output, reading),
     )
     return job, reading.problems
+
+
+def _output_dir(given: str | None, name: str, flags: Flags) -> Path:
+    return flags.output or (Path(given) if given else default_output(name))
 
 
 def _dated(directory: Path, today: date | None) -> Path:

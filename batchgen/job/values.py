@@ -16,6 +16,11 @@ DEFAULT_FILENAME = "{id}-{n}.{ext}"
 OWN_KEYS = frozenset({"id", "prompt", "model", "filename", "vars", "repeat"})  # of a row
 
 
+def default_output(name: str) -> Path:
+    """Where the results of a job go that names no output directory."""
+    return Path("out") / name
+
+
 @dataclass(frozen=True, slots=True)
 class Axis:
     """An axis of the matrix, with the line it stands on."""
@@ -53,6 +58,10 @@ class Job:
     require_price: bool = False
     budget: SharedBudget | None = None
     extras: Extras = field(default_factory=Extras)
+
+    def has_default_output(self) -> bool:
+        """Whether the output directory is the one that the job's name gives."""
+        return self.output_dir == default_output(self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,19 @@ def test_a_link_in_the_place_of_the_results_is_not_followed(tmp_path: Path) -> N
     assert "is a symbolic link" in ended.err
 
 
+def test_two_manifests_of_one_name_are_told_that_they_share_their_output(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "cats.txt").write_text("a cat\n")
+    (tmp_path / "b" / "cats.txt").write_text("another cat\n")
+    flags = ("--provider", "simulator", "--model", "dall-e-2")
+    said = "b/cats.txt: warning: out/cats holds results of cats.txt"
+
+    assert "warning" not in batchgen("run", "cats.txt", *flags, cwd=tmp_path).err
+    assert said in batchgen("plan", "b/cats.txt", *flags, cwd=tmp_path).err
+    assert said in batchgen("run", "b/cats.txt", *flags, cwd=tmp_path).err
+    assert "warning" not in batchgen("run", "b/cats.txt", *flags, cwd=tmp_path).err
+
+
 def test_results_are_not_written_over_the_ledger(tmp_path: Path) -> None:
     (tmp_path / "m.txt").write_text("a fox\n")
     typed = ("run", "m.txt", "--provider", "simulator", "--model", "dall-e-2", "-o", "out")
