@@ -20,7 +20,7 @@ import msgspec
 from batchgen.errors import Exit, StorageError, UsageError
 from batchgen.ledger import Ledger
 from batchgen.ledger.union import Ours, TheirArtifact, Theirs, Union
-from batchgen.results import ResultsFile, shown_status, stored_line
+from batchgen.results import ResultsFile, paid_for, shown_status, stored_line
 from batchgen.store import fsync_folder, make_folder, write_atomically
 from batchgen.summary import Ending, FailureGroups, JobCounts, RunCounts, Spend, Summary
 from batchgen.types import Status
@@ -183,6 +183,7 @@ def _summary(ledger: Ledger, out: Path, command: tuple[str, ...], now: datetime)
     tasks = JobCounts(
         total, counts[Status.SUCCEEDED], counts[Status.FAILED], counts[Status.REFUSED],
         counts[Status.UNKNOWN], counts[Status.SKIPPED], counts[Status.PENDING],
+        paid_for(totals.counts),
     )  # fmt: skip
     failures = FailureGroups()
     for record in ledger.unsuccessful():

@@ -4,7 +4,7 @@ import csv
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -207,6 +207,11 @@ def _line(task: Task, outcome: Outcome) -> _Line:
 def shown_status(status: Status) -> Status:
     """The status as results and counts show it."""
     return _SHOWN.get(status, status)
+
+
+def paid_for(counts: Mapping[Status, int]) -> int:
+    """How many of the pending tasks are paid for: what they come to is only fetched."""
+    return counts.get(Status.SUBMITTED, 0) + counts.get(Status.RECEIVED, 0)
 
 
 def write_jsonl(records: Iterable[Record], file: BinaryIO) -> None:

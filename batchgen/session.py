@@ -40,7 +40,7 @@ from batchgen.permits import Permits, RunTally
 from batchgen.plan import Manifest, Plan, check
 from batchgen.prices import Prices
 from batchgen.progress import Progress
-from batchgen.results import ResultsFile, shown_status, stored_line
+from batchgen.results import ResultsFile, paid_for, shown_status, stored_line
 from batchgen.runner import Runner
 from batchgen.signals import Signals
 from batchgen.sources import Sources
@@ -393,7 +393,11 @@ class _Run:
         return Summary(
             name=job.name,
             ending=ending,
-            tasks=JobCounts.of(max(self.positions.count, counts.total()), counts),
+            tasks=JobCounts.of(
+                max(self.positions.count, counts.total()),
+                counts,
+                pending_paid=paid_for(totals.counts),
+            ),
             run=run,
             command=self.session.command,
             output=str(job.output_dir),

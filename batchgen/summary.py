@@ -61,7 +61,10 @@ class Spend:
 
 @dataclass(frozen=True, slots=True)
 class JobCounts:
-    """Tasks of a job, over all runs, by status."""
+    """Tasks of a job, over all runs, by status.
+
+    pending_paid: those of the pending that are paid for, which the next run only fetches.
+    """
 
     total: int
     succeeded: int = 0
@@ -70,12 +73,14 @@ class JobCounts:
     unknown: int = 0
     skipped: int = 0
     pending: int = 0
+    pending_paid: int = 0
 
     @classmethod
-    def of(cls, total: int, counts: Mapping[str, int]) -> Self:
+    def of(cls, total: int, counts: Mapping[str, int], *, pending_paid: int = 0) -> Self:
         """Counts by status; what has none of those that end a task is pending."""
         ended = {name: counts.get(name, 0) for name in _ENDED}
-        return cls(total, **ended, pending=total - sum(ended.values()))
+        pending = total - sum(ended.values())
+        return cls(total, **ended, pending=pending, pending_paid=pending_paid)
 
     def to_json(self) -> dict[str, Json]:
         """A count under each status's name."""
@@ -87,6 +92,7 @@ class JobCounts:
             "unknown": self.unknown,
             "skipped": self.skipped,
             "pending": self.pending,
+            "pending_paid": self.pending_paid,
         }
 
 
@@ -323,12 +329,20 @@ class Summary:
         if run.resent:
             yield "resent", f"{show_count(run.resent)} in flight at a crash, under the same key"
         if tasks.pending:
-            yield "pending", show_count(tasks.pending)
+            yield "pending", f"{show_count(tasks.pending)}{self._paid()}"
         yield "artifacts", f"{show_count(self.artifacts)}, {show_bytes(self.size_bytes)}"
         yield "requests", f"{show_count(run.requests)} in this run"
         both = str(run.spend) != str(self.spend)
         told = f"{run.spend} in this run; {self.spend} in all" if both else f"{self.spend}"
         yield "spend", f"{told} (simulated: nothing was paid)" if self.simulated else told
+
+    def _paid(self) -> str:
+        """What is told beside the pending tasks of those that are paid for."""
+        count = self.tasks.pending_paid
+        if not count:
+            return ""
+        of = "tasks of the job" if self.selected else "of them"
+        return f"; {show_count(count)} {of} are paid for, the next run only fetches them"
 
     def _next_steps(self) -> Iterator[tuple[str, str]]:
         tasks = self.selected or self.tasks

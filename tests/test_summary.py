@@ -320,6 +320,16 @@ def test_what_comes_before_going_on_is_told_and_counts_are_of_the_selection() ->
     )
 
 
+def test_pending_tasks_that_are_paid_for_are_told_apart() -> None:
+    counts = {"succeeded": 4, "failed": 1}
+    summary = replace(mixed_summary(), tasks=JobCounts.of(10, counts, pending_paid=3))
+    chosen = replace(summary, selected=JobCounts.of(6, counts))
+    assert "  pending    5; 3 of them are paid for, the next run only" in summary.to_text()
+    assert "  pending    1; 3 tasks of the job are paid for, the" in chosen.to_text()
+    assert summary.tasks.to_json()["pending_paid"] == 3
+    assert "paid for" not in mixed_summary().to_text()
+
+
 def test_a_narrow_summary_keeps_commands_whole() -> None:
     lines = mixed_summary().to_text(width=40).splitlines()
     command = next(line for line in lines if "batchgen run" in line)

@@ -13,16 +13,17 @@ from batchgen.commands.places import open_ledger
 from batchgen.directory import is_held
 from batchgen.errors import Exit
 from batchgen.ledger import Ledger
-from batchgen.results import shown_status
+from batchgen.results import paid_for, shown_status
 from batchgen.text import show_bytes, show_count, show_duration, show_money, show_rate
 from batchgen.types import Json, Status
 
 _RATE_WINDOW_S = 60.0
 _LABELS = {
     "rate_per_s": "rate", "eta_s": "time left", "spend_usd": "spend", "reason": "last run",
-    "found_unknown": "unknown at its start",
+    "found_unknown": "unknown at its start", "pending_paid": "paid for",
 }  # fmt: skip
-_IF_ANY = frozenset({"unpriced", "found_unknown", "settled", "resent", "skipped"})
+_REMARKS = {"pending_paid": " of the pending: what they come to is only fetched"}
+_IF_ANY = frozenset({"unpriced", "found_unknown", "settled", "resent", "skipped", "pending_paid"})
 _HOME = "\x1b[H\x1b[2J"  # the terminal's first line, everything below it cleared
 
 
@@ -47,7 +48,7 @@ def _tell(told: Mapping[str, Json], *, as_json: bool, again: bool) -> None:
         lines = [msgspec.json.encode(told).decode()]
     else:
         lines = [
-            f"{_LABELS.get(name, name):<12} {_shown(name, value)}"
+            f"{_LABELS.get(name, name):<12} {_shown(name, value)}{_REMARKS.get(name, '')}"
             for name, value in told.items()
             if value is not None and (value or name not in _IF_ANY)
         ]
@@ -92,6 +93,7 @@ def _status(ledger: Ledger, *, running: bool) -> dict[str, Json]:
         "total": total,
         **counts,
         "pending": pending,
+        "pending_paid": paid_for(totals.counts),
         "running": running,
         "pid": run.pid if run and running else None,
         "reason": run.reason if run else None,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.command import COMMAND, batchgen, environment, results
-from tests.e2e.simulated import simulate
+from tests.e2e.simulated import simulate, stats
 
 
 def test_a_log_file_ends_with_the_causes(tmp_path: Path) -> None:
@@ -82,6 +82,35 @@ def test_a_manifest_that_is_spoilt_in_mid_run_halts_and_keeps_what_is_done(tmp_p
     assert last["summary"]["reason"].startswith("the manifest was changed in mid-run: m.csv:")
     done = results(tmp_path / "out" / "m")
     assert sum(line["status"] == "succeeded" for line in done) == last["summary"]["artifacts"] > 0
+
+
+def test_what_is_paid_for_and_not_fetched_yet_is_told_apart_from_what_is_not_begun(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "job.yaml").write_text(
+        "defaults: {model: alibaba/wan-2-6-t2v}\n"
+        "limits: {pending: 2, concurrency: 1}\n"
+        "prompts: [a pot, a cup, a jug, a jar]\n"
+    )
+    with simulate("--work", "600s", cwd=tmp_path) as url:
+        process = subprocess.Popen(
+            [COMMAND, "run", "job.yaml", "--base-url", url],
+            cwd=tmp_path,
+            env=environment(AIMLAPI_API_KEY="k"),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while stats(url)["submits"] < 2:
+            pass
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    told = json.loads(batchgen("status", "out/job", "--json", cwd=tmp_path).out)
+    summary = json.loads((tmp_path / "out" / "job" / "summary.json").read_text())
+
+    assert (told["pending"], told["pending_paid"]) == (4, 2), said
+    assert summary["tasks"]["pending_paid"] == 2
+    assert "4; 2 of them are paid for, the next run only fetches them" in said
+    assert "paid for     2 of the pending:" in batchgen("status", "out/job", cwd=tmp_path).out
 
 
 def test_a_kind_that_nothing_failed_for_is_told_with_those_that_there_are(tmp_path: Path) -> None:
