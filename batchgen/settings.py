@@ -72,6 +72,19 @@ def duration(value: Json) -> Json:
     return seconds(value)
 
 
+@_reads(
+    anyOf=[
+        {"type": "number", "exclusiveMinimum": 0},
+        {"type": "string", "pattern": _DURATION.replace("^", "^(?=.*[1-9])", 1)},
+    ]
+)
+def span(value: Json) -> Json:
+    """A duration in seconds that is not nothing."""
+    if found := seconds(value):
+        return found
+    raise ValueError(f"{_shown(value)} is not a duration above 0")
+
+
 def whole(least: int, most: int = 2**31) -> Reader:
     """A whole number within bounds."""
 
@@ -192,13 +205,13 @@ LIMITS: Mapping[str, Setting] = {
     "rpm": Setting(number, "none", "requests a minute for each model, evenly spaced"),
     "images_per_minute": Setting(number, "none", "images a minute for each model"),
     "models": Setting(mapping, "none", "limits of single models"),
-    "timeout": Setting(duration, "10m", "for a request, from its first byte to its last"),
+    "timeout": Setting(span, "10m", "for a request, from its first byte to its last"),
     "timeouts": Setting(mapping, "", "for parts of a request"),
     "pending": Setting(whole(1, 100_000), "2000", "videos and the like under way at the provider"),
     "polling": Setting(mapping, "", "when the provider is asked for them"),
     "max_cost": Setting(money, "none", "US dollars that the job may spend, over all its runs"),
     "max_requests": Setting(whole(1), "none", "requests that a run may send"),
-    "deadline": Setting(duration, "none", "after which a run starts nothing new"),
+    "deadline": Setting(span, "none", "after which a run starts nothing new"),
     "drain_timeout": Setting(duration, "none", "how long an interrupted run finishes what is sent"),
     "halt_after": Setting(whole(1), "25", "failures in a row of one kind that halt the run"),
     "halt_refusals": Setting(share, "none", "share of refusals in 100 tasks that halts the run"),
@@ -210,14 +223,14 @@ MODEL_LIMITS: Mapping[str, Setting] = {
     "images_per_minute": Setting(number, "as the job", "images a minute for this model"),
 }
 TIMEOUTS: Mapping[str, Setting] = {
-    "connect": Setting(duration, "30s", "until the connection stands"),
-    "first_byte": Setting(duration, "as timeout", "from the request to the first of its reply"),
-    "stall": Setting(duration, "60s", "between two pieces of a reply"),
+    "connect": Setting(span, "30s", "until the connection stands"),
+    "first_byte": Setting(span, "as timeout", "from the request to the first of its reply"),
+    "stall": Setting(span, "60s", "between two pieces of a reply"),
 }
 POLLING: Mapping[str, Setting] = {
-    "first": Setting(duration, "by family", "from its submission to the first question"),
-    "interval": Setting(duration, "by family", "between two questions"),
-    "deadline": Setting(duration, "by family", "after which the next run asks for it again"),
+    "first": Setting(span, "by family", "from its submission to the first question"),
+    "interval": Setting(span, "by family", "between two questions"),
+    "deadline": Setting(span, "by family", "after which the next run asks for it again"),
 }
 BUDGET: Mapping[str, Setting] = {
     "usd": Setting(money, "required", "what the jobs may spend together in a period"),

@@ -55,8 +55,8 @@ class Asking:
         """The family's own, where the job says nothing else."""
         return Polling(
             usual.first_s if self.first_s is None else self.first_s,
-            self.interval_s or usual.interval_s,
-            self.deadline_s or usual.deadline_s,
+            usual.interval_s if self.interval_s is None else self.interval_s,
+            usual.deadline_s if self.deadline_s is None else self.deadline_s,
         )
 
 
