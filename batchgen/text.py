@@ -151,9 +151,12 @@ def _joined(fields: Sequence[Field]) -> str:
     return ", ".join(field.text for field in fields)
 
 
-def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that was probably meant, without regard to case; None where none is near."""
+def did_you_mean(word: str, candidates: Iterable[str], *, nearness: float = 0.6) -> str | None:
+    """The candidate that was probably meant, without regard to case; None where none is near.
+
+    nearness: 1 for the same word, 0 for any.
+    """
     by_folded = {candidate.casefold(): candidate for candidate in candidates}
     # The comparison is quadratic in the length, and no name here comes near the bound.
-    near = difflib.get_close_matches(word.casefold()[:_LONGEST_WORD], by_folded, n=1)
+    near = difflib.get_close_matches(word.casefold()[:_LONGEST_WORD], by_folded, 1, nearness)
     return by_folded[near[0]] if near else None

@@ -37,6 +37,37 @@ def test_a_slip_is_answered_with_what_was_meant(
     assert f"did you mean {meant}?" in _refused(capsys, *words)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "job.yaml", "--set", "size"],
+        ["run", "job.yaml", "--concurrency", "x"],
+        ["run", "job.yaml", "--limit"],
+        ["run", "job.yaml", "--format", "jso"],  # json is one of --log-format
+        ["plan", "job.yaml", "--retry-failed"],  # of `run` alone, and near to none of `plan`
+    ],
+)
+def test_a_bad_value_is_not_answered_with_an_option(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = _refused(capsys, *words)
+    assert "did you mean" not in told.replace("did you mean jsonl?", "")
+
+
+def test_a_hint_is_given_once(capsys: pytest.CaptureFixture[str]) -> None:
+    told = _refused(capsys, "results", "out", "--status", "faild")
+    assert told.count("did you mean") == 1
+    assert "did you mean failed?" in told
+
+
+def test_a_manifest_that_an_option_has_taken_for_its_value_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = _refused(capsys, "run", "--retry-failed", "job.yaml")
+    assert "required: MANIFEST; --retry-failed takes the word after it: put MANIFEST first" in told
+    assert "takes the word" not in _refused(capsys, "run", "--retry-failed", "--quiet")
+
+
 def test_what_is_near_to_nothing_is_only_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean" not in _refused(capsys, "run", "job.yaml", "--zzzzzz")
     assert "did you mean" not in _refused(capsys, "zzzzzz")

@@ -1,6 +1,6 @@
 """A model as the catalogue knows it, and the checks of a request against it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from batchgen.catalog.parameter import SIDES, Accepts, Finding, Parameter, any_of
@@ -337,8 +337,16 @@ class Model:
             return f"{lead}, which takes no picture; `batchgen models` tells which do"
         if name == "response_format" and self.id.startswith(_INLINE):
             return f"{lead}, which always answers with base64; leave it out"
-        hint = meant(name, self.parameters)
+        hint = meant(name, self._words())
         return lead + (hint or f"; it takes {', '.join(sorted(self.parameters)) or 'none'}")
+
+    def _words(self) -> Iterator[str]:
+        """What a row may say to this model, in its own words or in common ones."""
+        yield from self.parameters
+        if self.prompt is not None:
+            yield "prompt"
+        if "image_size" in self.parameters:
+            yield "size"
 
     def _prompt_finding(self, length: int) -> Finding | None:
         if self.prompt is None:

@@ -70,6 +70,7 @@ def _heard(arguments: argparse.Namespace) -> Iterator[Progress]:
 
 
 def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
+    selection = selection_of(arguments)
     environment = _environment(arguments.env_file)
     if arguments.webhook is not None:
         check_webhook(arguments.webhook)
@@ -82,7 +83,7 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
             manifest = quoted(manifest, access, progress.say)
         return Session(
             manifest,
-            selection_of(arguments),
+            selection,
             progress,
             _again(arguments),
             access,

@@ -3,12 +3,15 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from types import MappingProxyType
 
 from batchgen.errors import UsageError
 from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
 
 _NAMED_FAULTS = (*GENERATION_FAULTS, *FILE_FAULTS, *POLL_FAULTS, *WORK_FAULTS)
+_USUAL_STATUSES = ("400", "401", "402", "403", "404", "408", "429", "500", "502", "503", "504")
+_LONGEST_NAME = 20
 _LATENCY = re.compile(
     r"(?P<mean>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|s|m)"
     r"(?:(?:±|\+-|\+/-)(?P<spread>[0-9]+(?:\.[0-9]+)?)(?P<spread_unit>ms|s|m)?)?",
@@ -115,8 +118,12 @@ def parse_faults(text: str) -> dict[str, float]:
 def _fault_name(name: str) -> str:
     status = name.isascii() and name.isdecimal() and _LEAST_STATUS <= int(name) <= _MOST_STATUS
     if not status and name not in _NAMED_FAULTS:
+        near = get_close_matches(name[:_LONGEST_NAME], (*_USUAL_STATUSES, *_NAMED_FAULTS), n=1)
+        if near:
+            raise UsageError(f"{name!r} is not a fault; did you mean {near[0]}?")
+        statuses = f"an HTTP status from {_LEAST_STATUS} to {_MOST_STATUS}"
         known = ", ".join(_NAMED_FAULTS)
-        raise UsageError(f"{name!r} is not a fault; an HTTP status such as 429 is, and {known}")
+        raise UsageError(f"{name!r} is not a fault; {statuses} is, and {known}")
     return name
 
 

@@ -14,6 +14,7 @@ from tests.e2e.command import COMMAND, batchgen, environment, results
         ["--base-url", ""],
         ["--base-url="],
         ["--shard", ""],
+        ["--shard", "1"],
         ["--timeout", "0"],
         ["--rpm", "nan"],
         ["--max-cost", "-1"],
@@ -96,6 +97,11 @@ def test_a_link_in_the_place_of_the_results_is_not_followed(tmp_path: Path) -> N
     ended = batchgen(*typed, cwd=tmp_path)
     assert (ended.code, (tmp_path / "mine").read_text()) == (4, "mine")
     assert "is a symbolic link" in ended.err
+
+
+def test_a_shard_that_is_none_is_told_before_anything_else(tmp_path: Path) -> None:
+    ended = batchgen("run", "none.csv", "--shard", "1", cwd=tmp_path)
+    assert ended.err == "batchgen: --shard '1' is not I/N, such as 1/4, 2/4, 3/4 and 4/4\n"
 
 
 def test_two_manifests_of_one_name_are_told_that_they_share_their_output(tmp_path: Path) -> None:
