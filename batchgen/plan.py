@@ -1,5 +1,6 @@
 """A manifest, opened and checked: what a run would do and cost, without the network."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +16,13 @@ from batchgen.manifest.source import Format, Source, format_of
 from batchgen.manifest.values import shown
 from batchgen.manifest.yaml_events import iter_prompts, load_settings
 from batchgen.prices import Prices, images_of
+from batchgen.problems import problem_lines
 from batchgen.references import References
 from batchgen.tasks import Expander, Given
 from batchgen.text import did_you_mean
 from batchgen.types import HttpRequest, Json, Problem, Row, Severity, Task
 
 _FIRST_REQUESTS = 3
-_SHOWN_PROBLEMS = 20
 _KEPT_PROBLEMS = 100_000
 _REMEMBERED_MODELS = 1000
 OTHER_MODELS = "other models"
@@ -36,11 +37,7 @@ class RejectedError(BatchgenError):
     def __init__(self, problems: Iterable[Problem], more: int = 0) -> None:
         self.problems = tuple(problems)
         errors = [one for one in self.problems if one.severity is Severity.ERROR]
-        shown = [str(problem) for problem in errors[:_SHOWN_PROBLEMS]]
-        rest = len(errors) - len(shown) + more
-        if rest:
-            shown.append(f"and {rest:,} more")
-        super().__init__("\n".join(shown))
+        super().__init__("\n".join(problem_lines([(error, 1) for error in errors], more)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +173,7 @@ class Plan:
     tasks: those selected, of all that were read.
     cost_usd: the sum of the prices that are known; unpriced: tasks without a known price.
     problems: every error, and of equal warnings the first.
+    warned: how many warnings there are of each text.
     references: what the tasks take from one another, selected or not.
     """
 
@@ -188,7 +186,7 @@ class Plan:
     unpriced: int = 0
     requests: list[HttpRequest] = field(default_factory=list)
     models: dict[str, Share] = field(default_factory=dict)
-    warned: set[str] = field(default_factory=set)
+    warned: Counter[str] = field(default_factory=Counter)
     references: References = field(default_factory=References)
 
     def raise_errors(self) -> None:
@@ -196,6 +194,18 @@ class Plan:
         if self.errors:
             errors = [one for one in self.problems if one.severity is Severity.ERROR]
             raise RejectedError(errors, self.errors - len(errors))
+
+    def lines(self, *severities: Severity) -> Iterator[str]:
+        """What a person reads of the problems; severities: of these alone, where any are named."""
+        wanted = severities or tuple(Severity)
+        known = {Severity.ERROR: self.errors, Severity.WARNING: self.warnings}
+        counted = [
+            (one, self.warned[one.message] if one.severity is Severity.WARNING else 1)
+            for one in self.problems
+            if one.severity in wanted
+        ]
+        more = sum(known[one] for one in wanted) - sum(count for _, count in counted)
+        return problem_lines(counted, more)
 
     def to_json(self) -> dict[str, Json]:
         """What `plan --json` prints."""
@@ -332,9 +342,9 @@ def _note(plan: Plan, problem: Problem) -> None:
         plan.errors += 1
     else:
         plan.warnings += 1
-        if problem.message in plan.warned:  # of equal warnings the first row's is kept
+        plan.warned[problem.message] += 1
+        if plan.warned[problem.message] > 1:  # of equal warnings the first row's is kept
             return
-        plan.warned.add(problem.message)
     if len(plan.problems) < _KEPT_PROBLEMS:
         plan.problems.append(problem)
 

@@ -49,7 +49,7 @@ from batchgen.store import LocalStore, write_atomically
 from batchgen.summary import FailureGroups, JobCounts, RunCounts, Spend, Summary
 from batchgen.throttle import Doubt
 from batchgen.throttle.purse import Purse
-from batchgen.types import Outcome, Problem, Status, Task
+from batchgen.types import Outcome, Problem, Severity, Status, Task
 from batchgen.worklist import (
     ANY_KIND,
     OnUnknown,
@@ -152,9 +152,8 @@ class Session:
             return foresee(self.selection.narrow(positions.watch(items), to_the_end=True))
 
         plan = check(self.manifest, select=select)
-        for problem in plan.problems[:20]:
-            if problem.severity == "warning":
-                self.progress.say(str(problem))
+        for line in plan.lines(Severity.WARNING):
+            self.progress.say(line)
         plan.raise_errors()
         positions.close()
         return plan

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "batchgen"
 LAYERS = (
     {"errors", "types", "clock", "examples", "faults"},
     {"text", "media", "descriptors", "polling", "streams", "grouping", "pieces", "spool", "expiry"},
-    {"summary", "embedding", "parsing", "outcomes"},
+    {"summary", "embedding", "parsing", "outcomes", "problems"},
     {"settings", "quotes", "stream", "guard", "proxy", "endpoints", "catalog", "manifest"},
     {"inputs", "encoding"},
     {"upload"},

@@ -199,7 +199,8 @@ def test_of_equal_warnings_the_first_is_kept(tmp_path: Path) -> None:
 
 
 def test_every_error_is_in_the_json_and_twenty_are_shown(tmp_path: Path) -> None:
-    found = plan(tmp_path, "prompt,n\n" + "fox,0\n" * 25, "m.csv", DALLE2)
+    rows = "".join(f"fox,{n}\n" for n in range(-24, 1))
+    found = plan(tmp_path, "prompt,n\n" + rows, "m.csv", DALLE2)
     problems = found.to_json()["problems"]
     assert isinstance(problems, list)
     assert len(problems) == 25
@@ -210,6 +211,29 @@ def test_every_error_is_in_the_json_and_twenty_are_shown(tmp_path: Path) -> None
     lines = str(caught.value).splitlines()
     assert len(lines) == 21
     assert lines[-1] == "and 5 more"
+
+
+def test_where_there_are_more_than_twenty_equal_ones_are_told_together(tmp_path: Path) -> None:
+    rows = "fox,0\n" * 1000 + "owl,-1\n"
+    with pytest.raises(RejectedError) as caught:
+        plan(tmp_path, "prompt,n\n" + rows, "m.csv", DALLE2).raise_errors()
+    first, second = str(caught.value).splitlines()
+    assert first == "m.csv:2: `n` is 0; dall-e-2 takes 1 to 10 (999 more like this)"
+    assert second.startswith("m.csv:1002: `n` is -1")
+
+
+def test_twenty_equal_errors_are_told_with_a_line_each(tmp_path: Path) -> None:
+    with pytest.raises(RejectedError) as caught:
+        plan(tmp_path, "prompt,n\n" + "fox,0\n" * 20, "m.csv", DALLE2).raise_errors()
+    told = [line.split(":")[1] for line in str(caught.value).splitlines()]
+    assert told == [str(line) for line in range(2, 22)]
+
+
+def test_equal_warnings_are_counted(tmp_path: Path) -> None:
+    found = plan(tmp_path, "a\n" * 1000, "m.txt", Flags(model="flux/schnel"))
+    (told,) = found.lines()
+    assert told.startswith("m.txt:1: warning: model `flux/schnel` is not in the catalogue")
+    assert told.endswith("(999 more like this)")
 
 
 @pytest.mark.parametrize("text", ["prompts: []\n", "name: x\n", ""])

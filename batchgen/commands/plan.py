@@ -20,11 +20,8 @@ from batchgen.plan import Manifest, Plan, check, open_manifest
 from batchgen.prices import Prices
 from batchgen.sources import Sources
 from batchgen.standing import Standing
-from batchgen.text import show_count
 from batchgen.types import Json
 from batchgen.worklist import Selection
-
-_SHOWN_PROBLEMS = 20
 
 
 def plan_command(arguments: argparse.Namespace) -> int:
@@ -46,11 +43,8 @@ def plan_command(arguments: argparse.Namespace) -> int:
         told = plan.to_json() | _done(standing)
         sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
         return Exit.USAGE if plan.errors else Exit.OK
-    for problem in plan.problems[:_SHOWN_PROBLEMS]:
-        sys.stderr.write(f"{problem}\n")
-    hidden = plan.errors + plan.warnings - _SHOWN_PROBLEMS
-    if hidden > 0:
-        sys.stderr.write(f"and {show_count(hidden)} more\n")
+    for line in plan.lines():
+        _tell(line)
     if plan.errors:
         return Exit.USAGE
     for line in plan_lines(manifest, plan, standing, typical_s):
@@ -71,6 +65,7 @@ def _add_other(plan: Plan, ledger: Ledger, manifest: Manifest) -> None:
     """Warn first of what touches every task: the results of another manifest beside these."""
     if (other := other_manifest(ledger, manifest)) is not None:
         plan.problems.insert(0, other)
+        plan.warned[other.message] += 1
         plan.warnings += 1
 
 
