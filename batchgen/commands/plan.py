@@ -47,7 +47,8 @@ def plan_command(arguments: argparse.Namespace) -> int:
         _tell(line)
     if plan.errors:
         return Exit.USAGE
-    for line in plan_lines(manifest, plan, standing, typical_s):
+    told_decisions = bool(arguments.decisions)
+    for line in plan_lines(manifest, plan, standing, typical_s, decisions=told_decisions):
         sys.stdout.write(line + "\n")
     return Exit.OK
 
