@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from batchgen import catalog
-from batchgen.manifest.values import canonical
+from batchgen.manifest.values import UnsoundError, canonical
 from batchgen.tasks import batches
 from batchgen.tasks.drafts import Draft
 from batchgen.tasks.fields import RowError
@@ -89,6 +89,14 @@ class Checks:
     def lengths(self, draft: Draft) -> tuple[int, float]:
         """How many characters a prompt has at least and at most about which there is no doubt."""
         return draft.model.sure_prompt if self._on and draft.model else (0, inf)
+
+    def faults(self, draft: Draft) -> list[str]:
+        """What is wrong with the parameters of a draft whose prompt is wrong already."""
+        try:
+            findings = self.params(draft, draft.rendered()).findings
+        except (RowError, UnsoundError) as error:
+            return [str(error)]
+        return [one.message for one in findings if one.severity is Severity.ERROR]
 
     def in_batch(self, draft: Draft, prompt: str) -> None:
         """Refuse a text that is too long among others; raises RowError."""

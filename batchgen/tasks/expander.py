@@ -116,7 +116,7 @@ class Expander:
         pattern = fields.text("filename") or self._job.filename
         for combination in self._matrix.combinations(fields, room):
             draft = self._drafts.draft(fields, combination.axes)
-            prompt = _prompt(fields, draft)
+            prompt = self._prompt(fields, draft)
             checked = self._checked(draft, prompt, combination)
             doubts = self._checks.doubts(draft, prompt, checked)
             for doubt in doubts:
@@ -137,6 +137,13 @@ class Expander:
                 yield from self._close_batch()
             yield self._names.task(row, resolved, task_id, pattern, self.count)
             self.count += 1
+
+    def _prompt(self, fields: Fields, draft: Draft) -> str:
+        """The prompt; raises RowError that tells what is wrong with the parameters as well."""
+        try:
+            return _prompt(fields, draft)
+        except (RowError, template.TemplateError) as error:
+            raise RowError("; ".join((str(error), *self._checks.faults(draft)))) from error
 
     def _mould(self, draft: Draft, checked: Checked) -> Mould:
         endpoint = _endpoint(draft.model)

@@ -93,6 +93,25 @@ def test_an_unknown_key_of_a_row_in_the_job_is_told() -> None:
     assert told.startswith("m.csv:1: `sise` is not a parameter of dall-e-2")
 
 
+@pytest.mark.parametrize(
+    ("prompt", "lead"), [(" ", "no prompt"), ("{sku}", "template variable `{sku}`")]
+)
+def test_what_is_wrong_with_the_prompt_hides_nothing_of_the_parameters(
+    prompt: str, lead: str
+) -> None:
+    fields: Fields = {"prompt": prompt, "size": "1x1", "n": "many"}
+    (told,) = problems(DALLE2, fields, entry={}, textual=True)
+    assert told.startswith(f"m.csv:1: {lead}")
+    assert "; `size` 1x1 is not one of" in told
+    assert "; `n` is the text many" in told
+
+
+def test_a_bad_template_in_a_parameter_is_told_beside_that_of_the_prompt() -> None:
+    (told,) = problems(DALLE2, {"prompt": "{a}", "user": "{b}"})
+    assert "template variable `{a}`" in told
+    assert "; `user`: template variable `{b}`" in told
+
+
 def test_the_model_of_a_row_decides_what_its_columns_are() -> None:
     rows: list[Fields] = [
         {"prompt": "x", "model": "dall-e-3", "style": "vivid"},
