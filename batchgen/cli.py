@@ -164,16 +164,13 @@ def _add_run(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _c
         metavar="DURATION",
         help="between status lines where there is no terminal (default 30s)",
     )
-    parser.set_defaults(json=False, decisions=False)
+    parser.set_defaults(json=False)
 
 
 def _add_plan(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
     parser = _command(commands, "plan", "check a manifest and price it; nothing is sent")
     _add_manifest(parser)
     parser.add_argument("--json", action="store_true", help="everything as one JSON object")
-    parser.add_argument(
-        "--decisions", action="store_true", help="tell what is decided of each kind of reply"
-    )
 
 
 def _add_manifest(parser: argparse.ArgumentParser) -> None:

@@ -47,8 +47,7 @@ def plan_command(arguments: argparse.Namespace) -> int:
         _tell(line)
     if plan.errors:
         return Exit.USAGE
-    told_decisions = bool(arguments.decisions)
-    for line in plan_lines(manifest, plan, standing, typical_s, decisions=told_decisions):
+    for line in plan_lines(manifest, plan, standing, typical_s):
         sys.stdout.write(line + "\n")
     return Exit.OK
 

@@ -11,26 +11,18 @@ from batchgen.references import References
 from batchgen.retry import BUILT_IN, describe
 from batchgen.standing import Standing
 from batchgen.text import show_count, show_duration, show_money
-from batchgen.types import HttpRequest, Json, Rule
+from batchgen.types import Rule
 
 TYPICAL_S = 10.0  # FACTS section 4: an image takes about 1 s to 60 s
-_LONGEST_TEXT = 400
-_LONGEST_LIST, _SHOWN_OF_LIST = 8, 3
 _HEAD = ("model", "tasks", "requests", "images", "price")
 
 
 def plan_lines(
-    manifest: Manifest,
-    plan: Plan,
-    standing: Standing | None,
-    typical_s: float | None,
-    *,
-    decisions: bool = False,
+    manifest: Manifest, plan: Plan, standing: Standing | None, typical_s: float | None
 ) -> Iterator[str]:
     """The plan, its conclusion first, the long tables last.
 
     typical_s: how long a request of this job has taken so far, where that is known.
-    decisions: whether the built-in table of decisions is told; the job's own rules always are.
     """
     job = manifest.job
     tasks = show_count(plan.tasks)
@@ -49,36 +41,15 @@ def plan_lines(
     if plan.warnings:
         yield f"warnings  {show_count(plan.warnings)}, told above"
     yield "requests (the first ones):"
-    yield from map(_request, plan.requests)
+    for request in plan.requests:
+        body = shown_body(request.body, multipart=request.multipart)
+        form = " (multipart/form-data)" if request.multipart else ""
+        yield f"  {request.method} {request.path}{form} {msgspec.json.encode(body).decode()}"
     if job.retry.rules:
-        rest = "" if decisions else "; `batchgen plan --decisions` has all"
-        yield f"decisions of the job's own rules (the first that fits{rest}):"
+        yield "decisions of the job's own rules (the first that fits):"
         yield from _decisions(job.retry.rules)
-    if decisions:
-        yield "decisions of the built-in table:"
-        yield from _decisions(BUILT_IN)
-
-
-def _request(request: HttpRequest) -> str:
-    body = _shortened(shown_body(request.body, multipart=request.multipart))
-    form = " (multipart/form-data)" if request.multipart else ""
-    return f"  {request.method} {request.path}{form} {msgspec.json.encode(body).decode()}"
-
-
-def _shortened(value: Json) -> Json:
-    """A value as JSON still, less what is long in it."""
-    match value:
-        case str() if len(value) > _LONGEST_TEXT:
-            return f"{value[:_LONGEST_TEXT]}… ({show_count(len(value))} characters)"
-        case list() if len(value) > _LONGEST_LIST:
-            first = [_shortened(one) for one in value[:_SHOWN_OF_LIST]]
-            return [*first, f"… and {show_count(len(value) - _SHOWN_OF_LIST)} more"]
-        case list():
-            return [_shortened(one) for one in value]
-        case dict():
-            return {name: _shortened(one) for name, one in value.items()}
-        case _:
-            return value
+    yield "decisions of the built-in table:"
+    yield from _decisions(BUILT_IN)
 
 
 def _decisions(rules: Sequence[Rule]) -> Iterator[str]:

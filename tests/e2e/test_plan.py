@@ -22,7 +22,7 @@ prompts:
 def test_a_plan_begins_with_its_conclusion_and_ends_with_the_decisions(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(JOB)
 
-    lines = batchgen("plan", "small.yaml", "--decisions", cwd=tmp_path).out.splitlines()
+    lines = batchgen("plan", "small.yaml", cwd=tmp_path).out.splitlines()
 
     assert lines[0] == "small: 3 tasks for simulator into out/small"
     assert lines[1].split() == ["model", "tasks", "requests", "images", "price"]
@@ -43,33 +43,6 @@ def test_a_plan_begins_with_its_conclusion_and_ends_with_the_decisions(tmp_path:
     found = [next(n for n, line in enumerate(lines) if line.startswith(word)) for word in order]
     assert found == sorted(found)
     assert "2 at once, 60 requests a minute for each model" in lines[found[1]]
-
-
-def test_the_built_in_decisions_are_told_to_those_who_ask(tmp_path: Path) -> None:
-    (tmp_path / "small.yaml").write_text(JOB)
-
-    lines = batchgen("plan", "small.yaml", cwd=tmp_path).out.splitlines()
-    dry = batchgen("run", "small.yaml", "--dry-run", cwd=tmp_path).out.splitlines()
-
-    assert lines == dry
-    assert lines[-2].startswith("decisions of the job's own rules (the first that fits; ")
-    assert "code model_busy, in poll or submit: retry" in lines[-1]
-
-
-def test_a_long_request_is_shortened_for_a_person_and_whole_in_json(tmp_path: Path) -> None:
-    model = "defaults: {model: text-embedding-3-small, batch_size: 50}"
-    texts = "".join(f"  - text {n} {'x' * 500}\n" for n in range(50))
-    (tmp_path / "long.yaml").write_text(f"provider: simulator\n{model}\nprompts:\n{texts}")
-
-    lines = batchgen("plan", "long.yaml", cwd=tmp_path).out.splitlines()
-    (request,) = json.loads(batchgen("plan", "long.yaml", "--json", cwd=tmp_path).out)["requests"]
-    shown = json.loads(next(line for line in lines if "/embeddings" in line).split(" ", 4)[-1])
-
-    assert len(request["body"]["input"]) == 50
-    assert len(shown["input"]) == 4
-    assert shown["input"][0] == f"text 0 {'x' * 393}… (507 characters)"
-    assert shown["input"][3] == "… and 47 more"
-    assert shown["model"] == "text-embedding-3-small"
 
 
 def test_a_plan_tells_what_is_done_already_and_changes_nothing(tmp_path: Path) -> None:
