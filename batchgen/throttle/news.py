@@ -14,9 +14,12 @@ class News:
         self._quiet_until = -math.inf
 
     def tell(self, level: float, now: float) -> bool:
-        """Whether to tell this level; it counts as told then. The first one is always told."""
+        """Whether to tell this level; it counts as told then.
+
+        The first one is told at once, and so is infinity: what was told of a limit is void.
+        """
         same = level == self._told or self._told / _MUCH < level < self._told * _MUCH
-        if same or now < self._quiet_until:
+        if same or (now < self._quiet_until and math.isfinite(level)):
             return False
         self._told, self._quiet_until = level, now + _QUIET_S
         return True
