@@ -199,7 +199,7 @@ class Gate:
         """Fall to the rate that the server has shown, or rise again if the rate is not why."""
         rate = self.pace.rate
         soon = not rate.is_learned or rate.is_soon(self.pace.accepted(ticket))
-        before = self._strays.believed(ticket, rate.value, soon=soon)
+        before = self._strays.believed(ticket, rate.value, next_serial=self._serial, soon=soon)
         if before is None:
             self.pace.refused(ticket, pause_s, avoidable=not self._strays.known)
         else:

@@ -70,28 +70,31 @@ class Strays:
         self._excess = max(0.0, self._excess - _MORE * self._share * since) + 1
         return self._excess <= _CHANCE
 
-    def believed(self, ticket: Ticket, pace: float, *, soon: bool) -> float | None:
+    def believed(
+        self, ticket: Ticket, pace: float, *, next_serial: int, soon: bool
+    ) -> float | None:
         """A refusal that no known stray explains came at this pace.
 
-        soon: after fewer accepted requests than lie between two refusals of a limit. Gives the pace
-        from before the row where the row proves that the pace is not why; else None.
+        next_serial: of the next request to be sent. soon: after fewer accepted requests than lie
+        between two refusals of a limit. Gives the pace from before the row where the row proves
+        that the pace is not why; else None.
         """
         self._open_window(ticket.serial, cut=True)
         self._counted, self._excess = ticket.serial, 0.0
         if not soon:
             self._before = None
         elif self._before is None:
-            self._begin(ticket, pace)
+            self._begin(ticket, pace, next_serial)
         else:
             self._refused += 1
             if pace < _BELOW * self._borne:
                 return self._conclude(ticket)
         return None
 
-    def _begin(self, ticket: Ticket, pace: float) -> None:
+    def _begin(self, ticket: Ticket, pace: float, next_serial: int) -> None:
         self._before = pace
         self._began_at = self._last_at = ticket.sent_at
-        self._first = ticket.serial + 1
+        self._first = next_serial  # those on their way may have come ahead of the refused one
         self._accepted = self._refused = 0
         self._borne = 0.0
 
