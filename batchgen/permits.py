@@ -107,6 +107,9 @@ class Permits:
             # A wait that was cut is told in the message; there it is worth more than the kind.
             reason = decision.message if CUT in decision.message else "rate limit"
             self._progress.gate_closed(task.model, decision.after_s, reason)
+        if decision.hold and (news := self._throttle.news(task.model)) is not None:
+            status = decision.http_status
+            self._progress.say(f"{task.model}: the provider refuses requests ({status}); {news}")
         if decision.verb is not Verb.ACCEPT:
             self._progress.attempt_failed(task, attempt, decision, decision.after_s)
 

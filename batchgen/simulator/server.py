@@ -64,7 +64,7 @@ class Simulator:
         account = Account(settings, stats)
         self._generations = Generations(settings, account, stats, self._sleep)
         self._stopping = asyncio.Event()
-        strikes = Strikes(draws, self._stopping, self._sleep)
+        strikes = Strikes(draws, self._stopping, self._sleep, settings.tell_limits)
         door = Door(settings, strikes=strikes, stats=stats)
         links = Links(settings.seed, settings.url_lifetime_s)
         till = Till(settings, account, stats)

@@ -34,11 +34,13 @@ class Strikes:
     """Draws a fault and lets it strike.
 
     stopping: lets go of the requests that stall. sleep: between the bits of a slow reply.
+    tell_limits: whether a 429 says how long to wait.
     """
 
     draws: Draws
     stopping: asyncio.Event
     sleep: Callable[[float], Awaitable[None]]
+    tell_limits: bool = True
 
     async def early(self, request: web.Request, fault: str | None, elsewhere: str) -> Reply | None:
         """What strikes before anything is generated; None where nothing does.
@@ -59,7 +61,7 @@ class Strikes:
                 headers = {"Location": elsewhere + request.path}
                 return Reply(web.Response(status=307, headers=headers), "307")
             case "429":
-                raise Rejection(429, headers=retry_after(1))
+                raise Rejection(429, headers=retry_after(1) if self.tell_limits else {})
             case str() if fault.isdecimal():
                 raise Rejection(int(fault))
             case _:

@@ -66,6 +66,10 @@ class Throttle:
         """What keeps the next request of a model waiting, in words; None where nothing does."""
         return next((told for gate in self._gates.values() if (told := gate.reason())), None)
 
+    def news(self, model: str) -> str | None:
+        """What is made of a model's refusals now, in words; None where that was told already."""
+        return self._gate(model).news()
+
     def allow(self, bounds: Callable[[str], Bounds]) -> None:
         """Take other bounds of the job."""
         self._bounds = bounds

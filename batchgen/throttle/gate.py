@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable
 from batchgen.job import Bounds
 from batchgen.throttle.levels import Levels
 from batchgen.throttle.limit import Limit
+from batchgen.throttle.news import News
 from batchgen.throttle.pace import Pace, Ticket
 from batchgen.throttle.signals import Heard, Signal
+from batchgen.throttle.strays import Strays
 
 _HERD = 16  # requests that may start together at a server of which nothing is known yet
 _RAMP_S = 0.25  # in which that number doubles
@@ -48,6 +50,8 @@ class Gate:
         self._in_flight = 0
         self._cut = 0  # refusals of requests before this serial are known already
         self._levels = Levels()
+        self._strays = Strays()
+        self._news = News()
         self._overload = 0.0
 
     async def admit(self, images: int, stopping: Callable[[], bool]) -> Ticket:
@@ -104,11 +108,23 @@ class Gate:
         if self._waiting is None or wait_s <= 0 or limit is None:
             return None
         learned = ", as the provider bears it" if limit.is_learned else ""
+        return f"{self._told(limit)}{learned}"
+
+    def news(self) -> str | None:
+        """What batchgen makes of the refusals now, in words; None where that was told already."""
+        cut = next((limit for limit in (self.pace.rate, self.window) if limit.is_cut), None)
+        if cut is None and not self._strays.known:
+            return None
+        if not self._news.tell(math.inf if cut is None else cut.value, self._monotonic()):
+            return None
+        if cut is None:
+            return "they come at any pace, so none is kept"
+        return f"sending {self._told(cut)}, as it bears it"
+
+    def _told(self, limit: Limit) -> str:
         if limit is self.window:
-            return f"{int(limit.value)} at once{learned}"
-        if math.isinf(limit.value):
-            return "images a minute"
-        return f"{limit.value * 60:.3g} a minute{learned}"
+            return f"{int(limit.value)} at once"
+        return "images a minute" if math.isinf(limit.value) else f"{limit.value * 60:.3g} a minute"
 
     def _obstacle(self) -> tuple[Limit | None, float]:
         """What keeps the next request waiting, and for how many seconds at most."""
@@ -152,13 +168,14 @@ class Gate:
     def _accepted(self, ticket: Ticket, heard: Heard) -> None:
         self._overload *= 1 - _NEWEST
         self._levels.accepted(ticket.level)
+        self._strays.accepted(ticket)
         if heard.per_second is not None:
             self.pace.told(heard.per_second)
         if ticket.held_by is not None:
             ticket.held_by.accepted()
 
     def _refused(self, ticket: Ticket, pause_s: float, *, crowded: bool) -> None:
-        if ticket.serial < self._cut:
+        if ticket.serial < self._cut or self._is_stray(ticket):
             return
         self._cut = self._serial
         if crowded or self._levels.refused(ticket.level):
@@ -166,8 +183,27 @@ class Gate:
             self.pace.count_refused()
             return
         self.window.forget()
-        self.pace.refused(ticket, pause_s)
+        self._slow_down(ticket, pause_s)
         self.pace.begin_cycle(self._monotonic(), self._serial)
+
+    def _is_stray(self, ticket: Ticket) -> bool:
+        rate = self.pace.rate
+        if not self._strays.explain(ticket, unlimited=not rate.is_learned):
+            return False
+        self.pace.count_refused()
+        if self._strays.many:
+            rate.doubt()
+        return True
+
+    def _slow_down(self, ticket: Ticket, pause_s: float) -> None:
+        """Fall to the rate that the server has shown, or rise again if the rate is not why."""
+        rate = self.pace.rate
+        soon = not rate.is_learned or rate.is_soon(self.pace.accepted(ticket))
+        before = self._strays.believed(ticket, rate.value, next_serial=self._serial, soon=soon)
+        if before is None:
+            self.pace.refused(ticket, pause_s, avoidable=not self._strays.known)
+        else:
+            rate.restore(before)
 
     def _overloaded(self, ticket: Ticket) -> None:
         self._overload += _NEWEST * (1 - self._overload)

@@ -15,6 +15,7 @@ _CLEAR = 1.02  # so far above the last refusal the limit must have been raised
 _SEARCH = 0.1
 _NARROWER = 4.0
 _DOUBLINGS = 10  # of the rise in a cycle, where the limit is somewhere else
+_CUT = 0.75
 _STEEPEST = 0.7  # of 1/value: twofold in a second (rates), or with every reply (windows)
 
 
@@ -39,6 +40,11 @@ class Limit:
         """Whether a refusal has set it below what was allowed."""
         return self.value < self._most
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether refusals have set it well below what was allowed."""
+        return self.value <= _CUT * self._most and self.is_learned
+
     def accepted(self) -> None:
         """One more was accepted while this limit was what kept it waiting."""
         if not self.is_learned:
@@ -54,13 +60,27 @@ class Limit:
         each_pause: how many could have been sent in the pause that a refusal brings.
         """
         self._cycle = max(_CYCLE, _PAUSES * each_pause)
-        self._rise = max(_RISE / self._cycle, self._rise / _NARROWER)
+        self.doubt()
         self._refused_at = max(self._least, min(self.value, measured))
         self.value = max(self._least, self._refused_at * self._fall)
+
+    def doubt(self) -> None:
+        """Rise more carefully."""
+        self._rise = max(_RISE / self._cycle, self._rise / _NARROWER)
 
     def is_early(self, accepted: int) -> bool:
         """Whether a refusal after so many accepted ones means that the limit is elsewhere."""
         return accepted < self._cycle / 8
+
+    def is_soon(self, accepted: int) -> bool:
+        """Whether a refusal after so many accepted ones comes sooner than the rise brings it."""
+        return accepted < self._cycle
+
+    def restore(self, value: float) -> None:
+        """The refusals since it had this value were about something else."""
+        self.value = self._refused_at = min(value, self._most)
+        if not self.is_learned:
+            self._rise = _SEARCH
 
     def allow(self, most: float) -> None:
         """Take another upper bound; what was learned below it stays."""

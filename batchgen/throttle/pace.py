@@ -72,9 +72,16 @@ class Pace:
         self._interval_s = 1 / self.rate.value
         self._image_interval_s = images / self._images
 
-    def refused(self, ticket: Ticket, pause_s: float) -> None:
-        """The server had no room for a request: fall to the rate that it has shown."""
-        accepted = max(1, ticket.serial - self._from - self._refused)
+    def accepted(self, ticket: Ticket) -> int:
+        """How many of this cycle's requests were accepted before this one was sent."""
+        return ticket.serial - self._from - self._refused
+
+    def refused(self, ticket: Ticket, pause_s: float, *, avoidable: bool) -> None:
+        """The server had no room for a request: fall to the rate that it has shown.
+
+        avoidable: a pause comes only where too much is sent, and is worth a longer cycle.
+        """
+        accepted = max(1, self.accepted(ticket))
         opened_at = ticket.sent_at if self._opened_at is None else self._opened_at
         since_empty = ticket.sent_at - (opened_at if self._empty_at is None else self._empty_at)
         low = accepted / max(_SHORTEST_S, since_empty + (pause_s if self._empty_at is None else 0))
@@ -84,7 +91,8 @@ class Pace:
             measured = accepted / max(_SHORTEST_S, ticket.sent_at - opened_at)
         # The provider's own word is that one may go out after the pause.
         measured = max(measured, 1 / pause_s if pause_s else 0.0)
-        self.rate.refused(measured, each_pause=measured * pause_s)
+        each_pause = measured * pause_s if avoidable else 0.0
+        self.rate.refused(measured, each_pause=each_pause)
 
     def told(self, per_second: float) -> None:
         """The provider's own figures: a first estimate, where nothing was learned or given."""

@@ -28,6 +28,12 @@ async def test_a_bucket_may_tell_nothing() -> None:
     assert not any(name in told for _, told in replies for name in ("retry-after", *_LIMITS))
 
 
+async def test_nor_does_a_429_without_a_cause_tell_then_how_long_to_wait() -> None:
+    [(status, told)] = await _headers(SimulatorSettings(faults={"429": 1}, tell_limits=False), 1)
+    assert status == 429
+    assert "retry-after" not in told
+
+
 async def test_more_than_the_bound_at_one_time_are_turned_away() -> None:
     release = asyncio.Event()
 

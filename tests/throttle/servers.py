@@ -84,6 +84,30 @@ class Crowd:
         return _integral(self.most, start, end) / latency_s
 
 
+@dataclass
+class Moody:
+    """Refuses a share of what comes, however slowly it comes; the rest is for another server.
+
+    after_s: what a refusal without a cause asks for.
+    """
+
+    server: Server
+    share: float
+    after_s: float | None = None
+    _dice: random.Random = field(default_factory=lambda: random.Random(2))  # noqa: S311  # no secret
+
+    def take(self, now: float) -> Mapping[str, str] | None:
+        if self._dice.random() < self.share:
+            return {} if self.after_s is None else {"retry-after": f"{self.after_s}"}
+        return self.server.take(now)
+
+    def done(self) -> None:
+        self.server.done()
+
+    def allowed(self, start: float, end: float, latency_s: float, /) -> float:
+        return self.server.allowed(start, end, latency_s)
+
+
 def _integral(steps: Sequence[tuple[float, float]], start: float, end: float) -> float:
     ends = [since for since, _ in steps[1:]] + [math.inf]
     return sum(

@@ -279,3 +279,16 @@ async def test_what_keeps_requests_waiting_is_told_in_words(clock: FakeClock) ->
     await clock.advance(1)
     assert narrow.throttle.reason() is None
     await narrow.leave()
+
+
+async def test_what_refusals_led_to_is_told_once(clock: FakeClock) -> None:
+    crowd = Crowd(clock, rpm=None)
+    assert crowd.throttle.news("dall-e-2") is None
+    crowd.come(16)
+    await settle()
+    for number in range(8):
+        crowd.hear(number, 200)
+    crowd.hear(8, 429, 5)
+    assert crowd.throttle.news("dall-e-2") == "sending 94.6 a minute, as it bears it"
+    crowd.hear(9, 429, 5)
+    assert crowd.throttle.news("dall-e-2") is None
