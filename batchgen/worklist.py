@@ -52,6 +52,11 @@ class Selection:
         self, items: Iterable[Task | Problem], *, to_the_end: bool
     ) -> Iterator[Task | Problem]:
         """The selected tasks, and every problem; `to_the_end` goes on checking past the limit."""
+        return self._narrowed(items, to_the_end=to_the_end) if self.is_partial() else iter(items)
+
+    def _narrowed(
+        self, items: Iterable[Task | Problem], *, to_the_end: bool
+    ) -> Iterator[Task | Problem]:
         taken = 0
         for item in items:
             if isinstance(item, Problem):

@@ -53,13 +53,12 @@ class _Header:
 
     names: tuple[str, ...]
     needs_prompt: bool
+    has_unnamed: bool
 
     def fields(self, cells: list[str]) -> dict[str, str]:
         """Pair names with cells; an empty cell is not given, and a blank row has no fields."""
-        if len(cells) != len(self.names) or "" in cells or cells[0].isspace():
+        if len(cells) != len(self.names) or "" in cells or self.has_unnamed or cells[0].isspace():
             return self._uneven_fields(cells)
-        if "" in self.names:
-            self._check_unnamed(cells)
         return dict(zip(self.names, cells, strict=True))
 
     def _uneven_fields(self, cells: list[str]) -> dict[str, str]:
@@ -92,7 +91,7 @@ def _header(cells: list[str], *, needs_prompt: bool) -> _Header:
     if needs_prompt and "prompt" not in names:
         found = ", ".join(f'"{name}"' for name in names)
         raise _RowError(f'the header has no column "prompt"; it has {found}')
-    return _Header(names, needs_prompt)
+    return _Header(names, needs_prompt, "" in names)
 
 
 def _rows(
