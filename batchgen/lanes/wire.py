@@ -1,7 +1,7 @@
 """Messages between the main process and a lane, over a socket pair that both were born with.
 
-A frame is its length and a pickled list of messages: what is told within four milliseconds goes
-out together. Both ends run the same code, and no third process ever has the socket.
+A frame is its length and a pickled list of messages: what is told in one turn of the event loop
+goes out together. Both ends run the same code, and no third process ever has the socket.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ from typing import Any, TypeAlias, cast
 Message: TypeAlias = tuple[Any, ...]
 
 _LENGTH_BYTES = 4
-_TOGETHER_S = 0.004  # a message alone costs each end a turn of its loop and a system call
 _PROTOCOL = 5
 
 
@@ -40,7 +39,7 @@ class Wire(asyncio.Protocol):
     def tell(self, message: Message) -> None:
         """Send a message before long; what is told to nobody any more is dropped."""
         if not self._untold:
-            self._loop.call_later(_TOGETHER_S, self._flush)
+            self._loop.call_soon(self._flush)
         self._untold.append(message)
 
     def close(self) -> None:
