@@ -1,10 +1,21 @@
-"""The provider as whoever sends requests to it sees it."""
+"""The provider as whoever sends requests to it sees it; a lane loads no more than this of a job."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchgen.job import Timeouts
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Parts of an exchange, in seconds.
+
+    connect: until the connection stands. first_byte: from the request to the beginning of its
+    reply; None leaves it to the whole. stall: between two pieces of a reply.
+    """
+
+    connect_s: float = 30.0
+    first_byte_s: float | None = None
+    stall_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,9 @@ import pytest
 
 from batchgen.endpoints import images
 from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS
-from batchgen.job import Timeouts
 from batchgen.media import sniff
 from batchgen.retry import classify
-from batchgen.service import Service
+from batchgen.service import Service, Timeouts
 from batchgen.simulator import Simulator, SimulatorSettings
 from batchgen.store import LocalStore
 from batchgen.transport import AiohttpTransport

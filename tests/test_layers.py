@@ -7,14 +7,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / "batchgen"
 
 # A package counts as one module. README's "How it works" shows the same order.
 LAYERS = (
-    {"errors", "types", "clock", "examples", "faults"},
+    {"errors", "types", "clock", "examples", "faults", "service"},
     {"text", "media", "descriptors", "polling", "streams", "grouping", "pieces", "spool", "expiry"},
     {"summary", "embedding", "parsing", "outcomes", "problems"},
     {"settings", "quotes", "stream", "guard", "proxy", "endpoints", "catalog", "manifest"},
     {"inputs", "encoding"},
     {"upload"},
     {"job", "retry"},
-    {"service", "tasks", "prices", "schema", "dialect", "notices"},
+    {"tasks", "prices", "schema", "dialect", "notices"},
     {"references"},
     {"plan"},
     {"transport", "throttle", "store", "ledger", "progress", "results", "openai_batch", "remake"},

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.job import Timeouts
-from batchgen.service import Service
+from batchgen.service import Service, Timeouts
 from batchgen.store import LocalStore
 from batchgen.transport import AiohttpTransport
 from batchgen.types import FaultKind, HttpRequest, NetworkFault, Reply

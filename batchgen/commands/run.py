@@ -12,9 +12,7 @@ from pathlib import Path
 import msgspec
 
 from batchgen.commands.arguments import flags_of, open_source, selection_of
-from batchgen.commands.plan import plan_command
 from batchgen.commands.quoting import quoted
-from batchgen.commands.report import make_report
 from batchgen.errors import BatchgenError, Exit, UsageError, of_system
 from batchgen.job import access_of
 from batchgen.notices import call_webhook, check_webhook, run_notice
@@ -29,6 +27,9 @@ _INTERRUPTED = (Exit.INTERRUPTED, Exit.TERMINATED)  # who interrupts does not wa
 def run_command(arguments: argparse.Namespace) -> int:
     """`batchgen run`."""
     if arguments.dry_run:
+        # Both of these are imported for those who ask: a run would take a fifth longer to begin.
+        from batchgen.commands.plan import plan_command  # noqa: PLC0415  # see above
+
         return plan_command(arguments)
     with _heard(arguments) as progress:
         summary = _run(arguments, progress)
@@ -111,6 +112,8 @@ def _give_notice(arguments: argparse.Namespace, summary: Summary) -> None:
 
 def _report(directory: Path, *, quiet: bool) -> None:
     """Make the report; the run has ended as it has, whatever becomes of it."""
+    from batchgen.commands.report import make_report  # noqa: PLC0415  # see run_command
+
     try:
         told = make_report(directory)
     except BatchgenError as error:

@@ -1,7 +1,7 @@
 """A job's settings, checked: from the values of a job file and the flags of the command. Pure."""
 
 from batchgen.job.access import Access, access_of
-from batchgen.job.limits import Bounds, Limits, ModelLimits, Timeouts
+from batchgen.job.limits import Bounds, Limits, ModelLimits
 from batchgen.job.money import Period, SharedBudget
 from batchgen.job.output import Conversion, Extras
 from batchgen.job.providers import PROVIDERS, SIMULATOR, Provider
@@ -25,7 +25,6 @@ __all__ = [
     "Period",
     "Provider",
     "SharedBudget",
-    "Timeouts",
     "access_of",
     "read_job",
     "stem",

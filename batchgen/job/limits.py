@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchgen import settings as keys
+from batchgen.service import Timeouts
 from batchgen.settings import Reading
 from batchgen.types import Json, Polling
 
@@ -25,19 +26,6 @@ class ModelLimits:
     concurrency: int | None = None
     rpm: float | None = None
     images_per_minute: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Parts of an exchange, in seconds.
-
-    connect: until the connection stands. first_byte: from the request to the beginning of its
-    reply; None leaves it to the whole. stall: between two pieces of a reply.
-    """
-
-    connect_s: float = 30.0
-    first_byte_s: float | None = None
-    stall_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +68,7 @@ class Limits:
     max_tasks: int = 1_000_000
     images_per_minute: float | None = None
     halt_refusals: float | None = None
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts = field(default_factory=Timeouts)
     pending: int = 2000
     polling: Asking = Asking()
     models: Mapping[str, ModelLimits] = field(default_factory=dict)

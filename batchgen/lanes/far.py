@@ -16,10 +16,8 @@ from typing import Any, NoReturn
 from msgspec.structs import replace
 
 from batchgen.descriptors import affordable
-from batchgen.directory import ledger_path
 from batchgen.errors import BatchgenError
 from batchgen.lanes.wire import Message, Wire
-from batchgen.ledger import Ledger
 from batchgen.service import Service
 from batchgen.store import LocalStore
 from batchgen.transport import AiohttpTransport
@@ -142,5 +140,9 @@ class _Owners:
 
     def is_taken(self, path: str) -> bool:
         """Whether the ledger knows an artifact at this path."""
+        # Few runs come after a crash: the others begin sooner without these.
+        from batchgen.directory import ledger_path  # noqa: PLC0415  # see above
+        from batchgen.ledger import Ledger  # noqa: PLC0415  # see above
+
         with Ledger(ledger_path(self.root), create=False) as ledger:
             return ledger.owner(path) is not None

@@ -25,7 +25,7 @@ class Settings:
     """
 
     rounds: int = 3
-    items: int = 6000
+    items: int = 10_000
     large_items: int = 300
     rows: int = 1_000_000
 
