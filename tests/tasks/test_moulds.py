@@ -33,7 +33,7 @@ def whole_way(job: Job, rows: Iterable[Fields], *, textual: bool) -> list[Task |
         return expand(job, rows, entry={}, textual=textual)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(
     rows=st.lists(_ROWS, min_size=2, max_size=6).flatmap(
         lambda rows: st.permutations([*rows, *rows])
