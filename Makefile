@@ -28,7 +28,8 @@ $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "batchgen needs Python 3.11 or later; try: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	$(BIN)/python -m compileall -q batchgen  # else each start compiles, where Python is told not to keep it
+	@# Where Python is told to keep no bytecode, each start would compile the modules.
+	$(BIN)/python -m compileall -q batchgen
 	@touch $@
 
 screenshots: $(READY)
