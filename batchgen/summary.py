@@ -319,7 +319,7 @@ class Summary:
         if tasks.unknown:
             yield (
                 "unknown",
-                f"{show_count(tasks.unknown)} sent, and no way to learn what came of it",
+                f"{show_count(tasks.unknown)} sent, and what came of it is not known",
             )
         if tasks.skipped:
             yield "skipped", f"{show_count(tasks.skipped)}, for rows that they take files from"
