@@ -60,36 +60,33 @@ class Manifest:
         expander = Expander(self.job, referenced=self.referenced, check=check, files=self.files)
         return expander.expand(self._rows(), self.source.label)
 
-    def _rows(self) -> Iterator[Given | Problem]:
+    def _rows(self) -> Iterator[Given]:
         if self.source.format is not Format.YAML:
-            rows = read_rows(self.source, needs_prompt=self._needs_prompt({}))
-            yield from _with_entry(rows, {})
+            yield read_rows(self.source, needs_prompt=self._needs_prompt({})), {}
             return
         count = 0
         for count, item in enumerate(iter_prompts(self.source), 1):  # noqa: B007  # the last one
-            if isinstance(item, Problem):
-                yield item
-            else:
-                yield from self._prompt_rows(*item)
+            yield ((item,), None) if isinstance(item, Problem) else self._prompt_rows(*item)
         if count >= _MANY_IN_YAML:
-            yield Problem(self.source.label, 0, _slow(count), Severity.WARNING)
+            yield (Problem(self.source.label, 0, _slow(count), Severity.WARNING),), None
 
-    def _prompt_rows(self, line: int, item: Json) -> Iterator[Given | Problem]:
+    def _prompt_rows(self, line: int, item: Json) -> Given:
         label = self.source.label
         match item:
             case str():
-                yield Row(label, line, {"prompt": item}), None
+                return (Row(label, line, {"prompt": item}),), None
             case dict() if "from" in item:
                 entry = {name: value for name, value in item.items() if name != "from"}
-                yield from self._from_rows(item["from"], entry, line)
+                return self._from_rows(item["from"], entry, line), entry
             case dict():
-                yield Row(label, line, item), None
+                return (Row(label, line, item),), None
             case _:
-                yield Problem(label, line, f"a row is a text or a mapping, not {shown(item)}")
+                told = f"a row is a text or a mapping, not {shown(item)}"
+                return (Problem(label, line, told),), None
 
     def _from_rows(
         self, from_file: Json, entry: Mapping[str, Json], line: int
-    ) -> Iterator[Given | Problem]:
+    ) -> Iterator[Row | Problem]:
         label = self.source.label
         if not isinstance(from_file, str):
             yield Problem(label, line, "`from` names a file, relative to this one")
@@ -107,11 +104,10 @@ class Manifest:
             return
         path = self.source.path.parent / from_file
         try:
-            rows = read_rows(
+            yield from read_rows(
                 Source(path, str(Path(label).parent / from_file), file_format),
                 needs_prompt="prompt" not in entry and self._needs_prompt(entry),
             )
-            yield from _with_entry(rows, entry)
         except ManifestError as error:
             yield Problem(label, line, f"`from`: {error}")
 
@@ -347,13 +343,6 @@ def _note(plan: Plan, problem: Problem) -> None:
             return
     if len(plan.problems) < _KEPT_PROBLEMS:
         plan.problems.append(problem)
-
-
-def _with_entry(
-    rows: Iterable[Row | Problem], entry: Mapping[str, Json]
-) -> Iterator[Given | Problem]:
-    for row in rows:
-        yield row if isinstance(row, Problem) else (row, entry)
 
 
 def _slow(count: int) -> str:

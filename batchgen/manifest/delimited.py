@@ -59,7 +59,7 @@ class _Header:
         """Pair names with cells; an empty cell is not given, and a blank row has no fields."""
         if len(cells) != len(self.names) or "" in cells or self.has_unnamed or cells[0].isspace():
             return self._uneven_fields(cells)
-        return dict(zip(self.names, cells, strict=True))
+        return dict(zip(self.names, cells))  # noqa: B905  # of one length, and there are millions
 
     def _uneven_fields(self, cells: list[str]) -> dict[str, str]:
         if not any(cell.strip() for cell in cells):

@@ -9,6 +9,7 @@ _SHELVES = 1 << 15
 _ENTRY_BYTES = 7  # six of the hash, besides those that choose the shelf, and a count
 _MOST_IN_A_BYTE = 255
 _WORDS = re.compile(r"\w+")
+_ID = sha256(b"id\0")
 
 
 def request_digest(endpoint: str, model: str, prompt: str, params: bytes) -> str:
@@ -35,7 +36,9 @@ def fed_digest(digest: str, contents: Iterable[str]) -> str:
 
 def key_of_id(task_id: str) -> str:
     """The key of a task that has an id."""
-    return sha256(b"id\0" + task_id.encode()).hexdigest()[:32]
+    begun = _ID.copy()  # half the time of a new one
+    begun.update(task_id.encode())
+    return begun.hexdigest()[:32]
 
 
 def key_of_request(digest: str, occurrence: int) -> str:

@@ -18,7 +18,7 @@ _SPARE_BYTES = 24  # for "-12", ".v2", "~2" and the extension
 _OPEN = re.compile(r"(\{n\}|\{ext\})")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"|?*\\{}/]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,150}")
+_plain = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,150}").fullmatch
 
 
 class NamingError(ValueError):
@@ -27,7 +27,7 @@ class NamingError(ValueError):
 
 def is_plain(task_id: str) -> bool:
     """Whether an id is a piece of a file name as it stands, as most of a million are."""
-    return _PLAIN.fullmatch(task_id) is not None
+    return _plain(task_id) is not None
 
 
 def check_id(task_id: str) -> None:

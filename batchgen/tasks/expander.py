@@ -25,9 +25,9 @@ from batchgen.tasks.moulds import Mould, Moulds
 from batchgen.tasks.names import Names, Resolved
 from batchgen.types import Input, Json, Problem, Row, Severity, Task
 
-# A row, and what the `from:` item of its file adds: nothing (`{}`) for a file that is run directly,
-# None for a row that the job itself holds, whose every key must be known.
-Given: TypeAlias = tuple[Row, Mapping[str, Json] | None]
+# Rows of one origin, and what the `from:` item of their file adds: nothing (`{}`) for a file that
+# is run directly, None for a row that the job itself holds, whose every key must be known.
+Given: TypeAlias = tuple[Iterable[Row | Problem], Mapping[str, Json] | None]
 
 _USUAL_ENDPOINT = "images"  # of models that the catalogue does not know
 _NO_INPUTS: Mapping[str, Input] = {}
@@ -66,17 +66,16 @@ class Expander:
         self._is_full = False
         self.count = 0  # tasks made so far
 
-    def expand(self, given: Iterable[Given | Problem], label: str) -> Iterator[Task | Problem]:
+    def expand(self, given: Iterable[Given], label: str) -> Iterator[Task | Problem]:
         """The tasks of all rows in order, and what is wrong; label: how messages name the job."""
-        for item in given:
-            if isinstance(item, Problem):
-                yield item
-                continue
-            row, entry = item
-            if (one := self._like_another(row, entry)) is not None:
-                yield one
-            else:
-                yield from self._expand(row, entry)
+        for rows, entry in given:
+            for row in rows:
+                if isinstance(row, Problem):
+                    yield row
+                elif (one := self._like_another(row, entry)) is not None:
+                    yield one
+                else:
+                    yield from self._expand(row, entry)
         if self._batch:
             yield from self._close_batch()
         yield from self._matrix.unused(label)

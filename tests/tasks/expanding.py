@@ -25,10 +25,8 @@ def expand(
     referenced: Sequence[str] = (),
 ) -> list[Task | Problem]:
     expander = Expander(job, referenced=frozenset(referenced))
-    given = (
-        (Row("m.csv", line, fields, textual=textual), entry) for line, fields in enumerate(rows, 1)
-    )
-    return list(expander.expand(given, "job.yaml"))
+    given = (Row("m.csv", line, fields, textual=textual) for line, fields in enumerate(rows, 1))
+    return list(expander.expand([(given, entry)], "job.yaml"))
 
 
 def tasks(job: Job, *rows: Fields, **how: Any) -> list[Task]:

@@ -124,6 +124,8 @@ def test_combinations_are_made_one_by_one() -> None:
         max_tasks=10**9,
     )
     expander = Expander(job)
-    made = list(islice(expander.expand([(Row("m", 1, {"prompt": "{a}{b}{c}{d}"}), None)], "m"), 3))
+    made = list(
+        islice(expander.expand([([Row("m", 1, {"prompt": "{a}{b}{c}{d}"})], None)], "m"), 3)
+    )
     assert [one.prompt for one in made if isinstance(one, Task)] == ["0000", "0001", "0002"]
     assert expander.count == 2  # the third is handed over and not yet behind us
