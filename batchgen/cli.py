@@ -247,7 +247,7 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
 
 def _add_status(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
     parser = _command(commands, "status", "show how a job stands, while it runs and after")
-    parser.add_argument("directory", type=Path, metavar="DIR")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="output directory of a job")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument(
         "--watch", action="store_true", help="again every --interval until the run has ended"
@@ -259,7 +259,7 @@ def _add_status(commands: _Commands) -> None:  # type: ignore[valid-type]  # see
 
 def _add_results(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
     parser = _command(commands, "results", "write the results manifest in manifest order")
-    parser.add_argument("directory", type=Path, metavar="DIR")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="output directory of a job")
     parser.add_argument(
         "--format",
         choices=("jsonl", "csv", "parquet", "yaml", "openai-batch"),
@@ -280,7 +280,7 @@ def _add_results(commands: _Commands) -> None:  # type: ignore[valid-type]  # se
 
 def _add_report(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
     parser = _command(commands, "report", "make one offline HTML page of a job's results")
-    parser.add_argument("directory", type=Path, metavar="DIR")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="output directory of a job")
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="instead of DIR/report.html"
     )
@@ -300,7 +300,7 @@ def _add_show(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _
 
 def _add_verify(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
     parser = _command(commands, "verify", "hold the ledger against the files, both ways")
-    parser.add_argument("directory", type=Path, metavar="DIR")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="output directory of a job")
     parser.add_argument(
         "--fix", action="store_true", help="have the next run make damaged tasks again"
     )
@@ -314,13 +314,17 @@ def _add_verify(commands: _Commands) -> None:  # type: ignore[valid-type]  # see
 
 def _add_merge(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
     parser = _command(commands, "merge", "unite the output directories of shards in one")
-    parser.add_argument("out", type=Path, metavar="OUT")
-    parser.add_argument("directories", type=Path, nargs="+", metavar="DIR")
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="the directory to be made or added to"
+    )
+    parser.add_argument("directories", type=Path, nargs="+", metavar="DIR", help="of a shard")
 
 
 def _add_models(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
     parser = _command(commands, "models", "list the models of the catalogue, or show one")
-    parser.add_argument("id", nargs="?", metavar="ID")
+    parser.add_argument(
+        "id", nargs="?", metavar="ID", help="of one model; all where it is left out"
+    )
     parser.add_argument("--search", metavar="TEXT", help="models with TEXT in their id")
     parser.add_argument("--provider", metavar="NAME", default="aimlapi", help="aimlapi or openai")
     parser.add_argument("--json", action="store_true", help="one JSON value")

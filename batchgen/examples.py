@@ -57,7 +57,7 @@ EXAMPLES: Mapping[str, str] = {
 """,
     "simulate": """\
   batchgen simulate --port 8080 --latency 2s --faults 429=0.1,500=0.02
-  batchgen run job.yaml --base-url http://127.0.0.1:8080/v1 --api-key-env HOME
+  export AIMLAPI_API_KEY=any && batchgen run job.yaml --base-url http://127.0.0.1:8080/v1
 """,
     "init": """\
   batchgen init && batchgen run job.yaml

@@ -19,7 +19,7 @@ def problem_lines(counted: Sequence[tuple[Problem, int]], more: int = 0) -> Iter
         yield f"{problem} ({count - 1:,} more like this)" if count > 1 else str(problem)
     rest = sum(count for _, count in counted[_SHOWN:]) + more
     if rest:
-        yield f"and {rest:,} more"
+        yield f"and {rest:,} more: `batchgen plan --json` lists them"
 
 
 def _grouped(counted: Iterable[tuple[Problem, int]]) -> list[tuple[Problem, int]]:

@@ -183,8 +183,8 @@ class _Run:
         )
         if tally.found_unknown:
             self.session.progress.say(
-                f"{tally.found_unknown} tasks were in flight when an earlier run broke off: their"
-                f" outcome is unknown (--on-unknown {selection.on_unknown})"
+                f"{tally.found_unknown} tasks were sent by an earlier run, and their outcome is"
+                f" unknown (--on-unknown {selection.on_unknown})"
             )
         worklist = self._worklist()
         job = self.session.manifest.job

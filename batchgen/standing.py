@@ -17,7 +17,8 @@ _AT_ONCE = 500  # tasks looked up in the ledger with one query
 class Standing:
     """How many of the selected tasks a run would take up, and what those cost.
 
-    left: tasks by model. left_usd: the sum of the prices that are known.
+    left: tasks by model. left_usd: the sum of the prices that are known; left_unpriced: of how
+    many it is not.
     """
 
     ledger: Ledger
@@ -26,6 +27,7 @@ class Standing:
     tasks: int = 0
     left: Counter[str] = field(default_factory=Counter)
     left_usd: float = 0.0
+    left_unpriced: int = 0
 
     def go_through(self, feeding: Feeding) -> None:
         """Look at tasks that take files from one another in the order in which a run would.
@@ -34,6 +36,7 @@ class Standing:
         """
         self.left.clear()
         self.left_usd = 0.0
+        self.left_unpriced = 0
         for work in feeding.works():
             if work is not None:
                 feeding.settle(work, None)
@@ -61,4 +64,6 @@ class Standing:
 
     def _count(self, task: Task) -> None:
         self.left[task.model] += 1
-        self.left_usd += self.prices.of(task) or 0.0
+        price = self.prices.of(task)
+        self.left_usd += price or 0.0
+        self.left_unpriced += price is None

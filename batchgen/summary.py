@@ -327,7 +327,7 @@ class Summary:
             of = f"of {show_count(run.found_unknown)} unknown, by the provider's usage log"
             yield "settled", f"{show_count(run.settled)} {of}"
         if run.resent:
-            yield "resent", f"{show_count(run.resent)} in flight at a crash, under the same key"
+            yield "resent", f"{show_count(run.resent)} of unknown outcome, under the same key"
         if tasks.pending:
             yield "pending", f"{show_count(tasks.pending)}{self._paid()}"
         yield "artifacts", f"{show_count(self.artifacts)}, {show_bytes(self.size_bytes)}"

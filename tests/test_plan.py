@@ -210,7 +210,7 @@ def test_every_error_is_in_the_json_and_twenty_are_shown(tmp_path: Path) -> None
         found.raise_errors()
     lines = str(caught.value).splitlines()
     assert len(lines) == 21
-    assert lines[-1] == "and 5 more"
+    assert lines[-1] == "and 5 more: `batchgen plan --json` lists them"
 
 
 def test_where_there_are_more_than_twenty_equal_ones_are_told_together(tmp_path: Path) -> None:

@@ -261,7 +261,7 @@ def test_the_closing_summary_reads_as_one_expects() -> None:
         "  succeeded  1,622 of 1,632 (1,200 in this run)\n"
         "  failed     9\n"
         "  refused    1\n"
-        "  resent     3 in flight at a crash, under the same key\n"
+        "  resent     3 of unknown outcome, under the same key\n"
         "  artifacts  1,622, 2.3 GB\n"
         "  requests   1,700 in this run\n"
         "  spend      $1.24 in this run; at least $2.50, 4 of unknown price in all\n"

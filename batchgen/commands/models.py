@@ -10,7 +10,7 @@ from dataclasses import replace
 import msgspec
 
 from batchgen import catalog
-from batchgen.catalog.wording import describe
+from batchgen.catalog.wording import describe, shown
 from batchgen.errors import Exit, UsageError
 from batchgen.job import PROVIDERS, SIMULATOR, Provider, access_of
 from batchgen.job.addresses import bad_base_url
@@ -188,7 +188,7 @@ def _lines(model: catalog.Model, live: Mapping[str, bool] | None) -> Iterator[st
 def _parameter_lines(model: catalog.Model) -> Iterator[str]:
     for name, parameter in model.parameters.items():
         needed = ", required" if parameter.required else ""
-        default = "" if parameter.default is None else f", default {parameter.default}"
+        default = "" if parameter.default is None else f", default {shown(parameter.default)}"
         yield f"  {name:<24} {describe(parameter.all_forms)}{needed}{default}"
 
 

@@ -100,7 +100,11 @@ def _done(standing: Standing) -> str:
     if not left:
         return f"{done}; nothing is left"
     are = "is" if left == 1 else "are"
-    return f"{done}; {show_count(left)} {are} left, for about {show_money(standing.left_usd)}"
+    unpriced = standing.left_unpriced
+    if unpriced == left:
+        return f"{done}; {show_count(left)} {are} left, at an unknown price"
+    rest = f", and {show_count(unpriced)} of unknown price" if unpriced else ""
+    return f"{done}; {show_count(left)} {are} left, for about {show_money(standing.left_usd)}{rest}"
 
 
 def _feeding(references: References) -> str:

@@ -22,6 +22,11 @@ _LABELS = {
     "rate_per_s": "rate", "eta_s": "time left", "spend_usd": "spend", "reason": "last run",
     "found_unknown": "unknown at its start", "pending_paid": "paid for",
 }  # fmt: skip
+_ENDINGS = {
+    "signal": "interrupted", "halt": "halted", "budget": "halted, a bound is reached",
+    "deadline": "halted, the deadline is over", "storage": "halted, the disk failed",
+    "manifest": "halted, the manifest was changed",
+}  # fmt: skip
 _REMARKS = {"pending_paid": " of the pending: what they come to is only fetched"}
 _IF_ANY = frozenset({"unpriced", "found_unknown", "settled", "resent", "skipped", "pending_paid"})
 _HOME = "\x1b[H\x1b[2J"  # the terminal's first line, everything below it cleared
@@ -69,7 +74,7 @@ def _shown(name: str, value: Json) -> str:
         case float() if name == "spend_usd":
             return show_money(value)
         case _:
-            return str(value)
+            return _ENDINGS.get(str(value), str(value))
 
 
 def _status(ledger: Ledger, *, running: bool) -> dict[str, Json]:

@@ -42,7 +42,7 @@ def verify_command(arguments: argparse.Namespace) -> int:
             _tell_lines(check.findings())
         if fix:
             _rewrite_results(directory)
-    _conclude(check)
+    _conclude(check, directory)
     well = not check.found.total() and not (rebuilt and rebuilt.skipped)
     return Exit.OK if well else Exit.SOME_FAILED
 
@@ -105,7 +105,7 @@ def _rewrite_results(directory: Path) -> None:
         ResultsFile(directory).rewrite(map(stored_line, ledger.stored()))
 
 
-def _conclude(check: Check) -> None:
+def _conclude(check: Check, directory: Path) -> None:
     whole = f"{show_count(check.artifacts)} artifacts, {show_bytes(check.size_bytes)}"
     if not check.found.total():
         _note(f"{whole}: all is well")
@@ -119,6 +119,8 @@ def _conclude(check: Check) -> None:
             f"tasks that the next run makes again, with the same idempotency keys:"
             f" {show_count(check.mended)}; what was left of their files is kept as NAME.damaged"
         )
+    elif any(check.found[kind] for kind in Kind if kind is not Kind.EXTRA):
+        _note(f"`batchgen verify {directory} --fix` has the next run make them again")
 
 
 def _note(text: str) -> None:

@@ -129,6 +129,9 @@ class Budget:
             over = self._spent_usd + self._reserved_usd + amount > bound + _ROUNDING
             if over or (not known and self._is_spent()):
                 told = f"max_cost of {show_money(bound)} is reached{self._doubtful()}"
+                if known and not self._is_spent():
+                    spent, price = show_money(self._spent_usd), show_money(amount)
+                    told += f": {spent} is spent, and the next request may cost {price}"
                 return BudgetSpentError("max_cost", told)
         if self._shared is None:
             return None

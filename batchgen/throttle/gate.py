@@ -118,7 +118,7 @@ class Gate:
         if not self._news.tell(math.inf if cut is None else cut.value, self._monotonic()):
             return None
         if cut is None:
-            return "they come at any pace, so none is kept"
+            return "they come at any pace, so sending is not slowed for them"
         return f"sending {self._told(cut)}, as it bears it"
 
     def _told(self, limit: Limit) -> str:
