@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+USABLE := $(VENV)/.usable
 READY := $(VENV)/.ready
 
 .PHONY: demo test torture lint bench screenshots clean
 
-demo: $(READY)
+demo: $(USABLE)
 	$(BIN)/batchgen run jobs/demo.yaml --provider simulator
 	@echo "The pictures are in out/demo; run 'make demo' again: nothing is left to do."
 
@@ -24,12 +25,16 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.bench
 
-$(READY): pyproject.toml
+$(USABLE): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "batchgen needs Python 3.11 or later; try: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@# Where Python is told to keep no bytecode, each start would compile the modules.
 	$(BIN)/python -m compileall -q batchgen
+	@touch $@
+
+$(READY): $(USABLE)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 screenshots: $(READY)
