@@ -63,6 +63,8 @@ class Merge:
         All of them and `out` have to be locked by the caller.
         """
         _refuse_mixture(self.out, directories)
+        with Ledger(_ledger(self.out)) as ledger:
+            ledger.forget_results()
         with Union(_ledger(self.out)) as union:
             for directory in directories:
                 with union.beside(_ledger(directory)):

@@ -32,7 +32,7 @@ from batchgen.errors import UsageError
 from batchgen.feeding import Feeding
 from batchgen.job import SIMULATOR, Access, Provider
 from batchgen.labels import Labeller, unlabelled
-from batchgen.ledger import Ledger
+from batchgen.ledger import RESULTS, Ledger
 from batchgen.ledger.identity import identity_of
 from batchgen.origin import other_manifest, remember_manifest
 from batchgen.perform import Performer, Transport
@@ -61,7 +61,6 @@ from batchgen.worklist import (
 
 SUMMARY_NAME = "summary.json"
 _Items: TypeAlias = Iterator[Task | Problem]
-_RESULTS = "results"  # what the ledger remembers of the results manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,10 +246,10 @@ class _Run:
         """Write the results manifest, unless it is the one that the last run has left."""
         all_done = isinstance(worklist, Worklist) and worklist.all_done
         is_same = all_done and not self.positions.has_changed
-        if is_same and self.ledger.meta(_RESULTS) == results.mark():
+        if is_same and self.ledger.meta(RESULTS) == results.mark():
             return
         results.rewrite(map(stored_line, self.ledger.stored()))
-        self.ledger.set_meta(_RESULTS, results.mark())
+        self.ledger.set_meta(RESULTS, results.mark())
 
     def _worklist(self) -> "Worklist | Feeding":
         """What is left to do; in an order of its own where tasks take files from one another."""
@@ -278,6 +277,7 @@ class _Run:
         if isinstance(worklist, Worklist) and worklist.all_done and not tally.found_unknown:
             worklist.pass_all()
             return
+        self.ledger.forget_results()
         async with reached(job.provider, self.session.access) as (provider, access):
             in_flight = affordable(job.limits.concurrency, progress.say)
             service = service_of(provider, access, job.limits)

@@ -11,7 +11,8 @@ Write order, and what a crash leaves:
    Of a task that takes several requests, what one of them brought is committed before the next
    intent: a crash between two leaves only the missing ones to do.
 4. The outcome is committed: the only commit point of a task.
-5. A line of results.jsonl. A crash before it: the line is written when the next run ends.
+5. A line of results.jsonl. A crash before it: the line is written when the next run ends, since
+   what tells that the file is up to date was forgotten before 1.
 
 Reading happens on a connection of its own in the caller's thread; all writes of a run go through
 the group-commit writer (`writer.py`).
@@ -34,6 +35,7 @@ from batchgen.ledger.connection import Transaction, connect, refuse_lost, unusab
 from batchgen.ledger.writer import Statement, Writer
 from batchgen.types import Decision, Finished, Outcome, Prior, Record, Status, Task
 
+RESULTS = "results"  # the fact that tells which results manifest shows what is here
 _RECORDS_AT_ONCE = 500
 
 
@@ -197,6 +199,14 @@ class Ledger:
             raise RuntimeError("begin_run comes before the first write")
         await self._writer.write(statements)
 
+    def forget_results(self) -> None:
+        """Tasks are about to change: no results manifest shows what is here until one is written.
+
+        It comes before the first change, so that a crash leaves no mark of what is out of date.
+        """
+        with self._changing() as db:
+            db.execute(sql.FORGET, (RESULTS,))
+
     # What is read.
 
     def is_empty(self) -> bool:
@@ -229,6 +239,7 @@ class Ledger:
         with self._changing() as db:
             db.executemany(sql.MOVE, moved)
             db.executemany(sql.UNLIST, ((task,) for task in dropped))
+            db.execute(sql.FORGET, (RESULTS,))
 
     def count_listed(self) -> int:
         """How many tasks the last manifest had."""

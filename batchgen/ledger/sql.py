@@ -1,5 +1,7 @@
 """The ledger's statements: explicit columns, parameters only."""
 
+FORGET = "DELETE FROM meta WHERE name = ?"
+
 SENT_TO_UNKNOWN = "UPDATE tasks SET status = 'unknown' WHERE status = 'sent'"
 
 INSERT_RUN = "INSERT INTO runs (pid, started_at, total, unknown) VALUES (?, ?, ?, ?)"

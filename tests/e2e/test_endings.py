@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,50 @@ def test_a_manifest_that_is_spoilt_in_mid_run_halts_and_keeps_what_is_done(tmp_p
     assert last["summary"]["reason"].startswith("the manifest was changed in mid-run: m.csv:")
     done = results(tmp_path / "out" / "m")
     assert sum(line["status"] == "succeeded" for line in done) == last["summary"]["artifacts"] > 0
+
+
+_KILLED = """
+import sys
+from batchgen import cli
+from tests.torture.fault import Fault, arm
+arm(Fault(sys.argv[1], turn=1, after=False))
+sys.exit(cli.main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("rows", "dies_at"),
+    [
+        (["pot,a pot", "cup,a cup"], "batchgen.results:ResultsFile.append"),
+        (["pot,a pot"], "batchgen.session:LocalStore.prepare"),
+        (["cup,a cup", "pot,a pot"], "batchgen.session:LocalStore.prepare"),
+    ],
+)
+def test_a_run_that_finds_all_done_writes_down_what_a_killed_one_did_not(
+    rows: list[str], dies_at: str, tmp_path: Path
+) -> None:
+    manifest, out = tmp_path / "m.csv", tmp_path / "out" / "m"
+    manifest.write_text("id,prompt\npot,a pot\ncup,a cup\n")
+    typed = ("run", "m.csv", "--model", "dall-e-2", "--set", "size=256x256")
+    named = {"AIMLAPI_API_KEY": "k"}
+    refused = ["--refuse", "cup"] if dies_at.endswith("append") else []
+    with simulate(*refused, cwd=tmp_path) as url:
+        batchgen(*typed, "--base-url", url, cwd=tmp_path, **named)
+    manifest.write_text("\n".join(["id,prompt", *rows, ""]))
+    with simulate(cwd=tmp_path) as url:
+        again = (*typed, "--base-url", url)
+        killed = subprocess.run(
+            [sys.executable, "-c", _KILLED, dies_at, *again, "--retry-failed", "refused"],
+            cwd=tmp_path,
+            env=environment(**named, PYTHONPATH=str(Path(__file__).parents[2])),
+            capture_output=True,
+            check=False,
+        )
+        last = batchgen(*again, cwd=tmp_path, **named)
+
+    assert (killed.returncode, last.code) == (-9, 0), killed.stderr
+    found = [f"{line['id']} {line['status']}" for line in results(out)]
+    assert found == [f"{row.split(',')[0]} succeeded" for row in rows]
 
 
 def test_what_is_paid_for_and_not_fetched_yet_is_told_apart_from_what_is_not_begun(
