@@ -91,6 +91,8 @@ class Gate:
         if until <= self._closed_until:
             return False
         self._closed_until = until
+        if self._strays.known:  # no pace is kept then, and all who wait would come at once
+            self._begun = until
         return True
 
     def allow(self, bounds: Bounds) -> None:
@@ -140,7 +142,7 @@ class Gate:
 
     def _ramp(self, now: float) -> float:
         begun = now if self._begun is None else self._begun
-        doublings = min(_MOST_DOUBLINGS, (now - begun) / _RAMP_S)
+        doublings = min(_MOST_DOUBLINGS, max(0.0, now - begun) / _RAMP_S)
         return _HERD * math.pow(2.0, doublings)
 
     def _take(self, images: int, held_by: Limit | None) -> Ticket:

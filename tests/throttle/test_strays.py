@@ -46,6 +46,12 @@ def test_a_true_limit_behind_strays_is_found_all_the_same(server: Bucket) -> Non
     assert report.waste <= 0.15
 
 
+def test_after_a_wait_all_who_waited_do_not_come_at_once() -> None:
+    server = moody(Bucket(((0, 10.0),), 10), 0.02, 1.0)
+    report = ran(f"{server}, 64 workers", Trial(server, 300, workers=64, latency_s=0.1))
+    assert report.waste <= 0.15
+
+
 def test_many_at_once_are_found_behind_strays_too() -> None:
     report = ran("16 in flight, 2% refused", Trial(moody(Crowd(((0, 16),)), 0.02), 1800))
     assert report.utilisation >= 0.6
