@@ -24,7 +24,7 @@ from batchgen.plan import Manifest
 from batchgen.results import shown_status
 from batchgen.sources import Fed, Sources, Stand
 from batchgen.types import Outcome, Prior, Status, Task, Work
-from batchgen.worklist import Selection, is_resent, without_problems
+from batchgen.worklist import Selection, without_problems
 
 MOST_HELD = 4096
 _AT_ONCE = 500  # tasks looked up in the ledger with one query
@@ -48,7 +48,6 @@ class Feeding:
     """The tasks that are left, each once its sources have ended.
 
     tell_passed: hears how many more tasks nothing has to be done about. passed: how those stand.
-    resent: tasks taken up again whose outcome was unknown.
     left: tasks that wait for sources which this run does not come to or does not settle.
     most: how many tasks may be held.
     """
@@ -60,7 +59,6 @@ class Feeding:
     tell_passed: Callable[[int], None] = lambda _: None
     most: int = MOST_HELD
     passed: Counter[Status] = field(default_factory=Counter)
-    resent: int = 0
     left: int = 0
     _held: dict[int, list[_Candidate]] = field(default_factory=lambda: defaultdict(list))
     _held_count: int = 0
@@ -177,7 +175,6 @@ class Feeding:
         fed = self.sources.feed(one.task) if one.task.inputs else Fed(one.task)
         work = self._work(fed, one.prior)
         if work is not None and one.selected:
-            self.resent += is_resent(one.prior) and work.ended is None
             self.left += work.ended is not None and work.ended.status is Status.PENDING
             self._under_way += number is not None
             yield work

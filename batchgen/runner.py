@@ -188,6 +188,7 @@ class Runner:
         spent = price or 0.0  # where a bug or a second interrupt cuts it short
         try:
             outcome = await self.performer.perform(work, idle)
+            self.tally.resent += _was_sent_again(work, outcome)
             outcome = _priced(outcome, price)
             spent = outcome.cost_usd or 0.0
             if outcome.status in (Status.UNKNOWN, Status.SUBMITTED):
@@ -276,6 +277,12 @@ def _is_sent_again(work: Work) -> bool:
     prior = work.prior
     unknown = prior is not None and prior.status is Status.UNKNOWN
     return unknown and prior is not None and prior.generation == work.generation
+
+
+def _was_sent_again(work: Work, outcome: Outcome) -> bool:
+    """Whether its request went out although something may have come of it before."""
+    went_out = outcome.attempts > sent_before(work)
+    return went_out and _is_sent_again(work) and not _is_submitted(work)
 
 
 def _is_submitted(work: Work) -> bool:

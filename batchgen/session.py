@@ -194,7 +194,6 @@ class _Run:
             await (signals.hear_during(work) if self.session.heed_signals else work)
         finally:
             results.close()
-        tally.resent = worklist.resent
         if not stop.is_set():
             self._tell_left(worklist)
         self._miss(stop, worklist, tally)

@@ -141,7 +141,6 @@ class Worklist:
 
     tell_passed: hears how many more tasks nothing has to be done about. passed: how those stand.
     all_done: how many tasks are selected, where all are known to have succeeded; else 0.
-    resent: tasks taken up again whose outcome was unknown.
     """
 
     manifest: Manifest
@@ -150,7 +149,6 @@ class Worklist:
     tell_passed: Callable[[int], None] = lambda _: None
     all_done: int = 0
     passed: Counter[Status] = field(default_factory=Counter)
-    resent: int = 0
 
     def works(self) -> Iterator[Work | None]:
         """What is left, in manifest order; None after each chunk, so that others may run.
@@ -169,7 +167,6 @@ class Worklist:
                 prior = priors.get(task.key)
                 work = self.selection.decide(task, prior)
                 if work is not None:
-                    self.resent += is_resent(prior)
                     yield work
                 elif prior is not None:
                     self.passed[shown_status(prior.status)] += 1
@@ -187,11 +184,6 @@ class Worklist:
     async def turn(self) -> None:
         """Let others run."""
         await asyncio.sleep(0)
-
-
-def is_resent(prior: Prior | None) -> bool:
-    """Whether it is sent again although something may have come of it."""
-    return prior is not None and prior.status is Status.UNKNOWN and prior.remote_id is None
 
 
 def without_problems(items: Iterable[Task | Problem]) -> Iterator[Task]:

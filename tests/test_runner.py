@@ -468,6 +468,30 @@ async def test_cancelling_a_run_keeps_what_was_committed(ledger: Ledger) -> None
 # Tasks that take from one another.
 
 
+@dataclass
+class Unknown(Rows):
+    """Tasks that an earlier run sent, with nothing known of what came of them."""
+
+    def works(self) -> Iterator[Work | None]:
+        prior = Prior(Status.UNKNOWN, "", 1, 1)
+        return (Work(a_task(number), 1, prior) for number in range(self.count))
+
+
+async def test_what_was_sent_again_is_counted_and_not_what_a_stop_kept_back(
+    ledger: Ledger,
+) -> None:
+    async def stop_at_once(_: int) -> Reply:
+        job.stop.set(StopReason.SIGNAL, "SIGINT was received")
+        return GOOD
+
+    for number in range(5):
+        await ledger.sent(a_task(number), 1, attempts=1, now=NOW)
+    job = Job(ledger, Provider(stop_at_once))
+    await job.run(Unknown(5), workers=1)
+
+    assert (job.provider.seen, job.tally.resent) == (1, 1)
+
+
 async def test_what_has_ended_already_is_put_down_and_nothing_is_sent(ledger: Ledger) -> None:
     skipped = Outcome(Status.SKIPPED, error=TaskError("source", None, "hero failed"))
     job = Job(ledger, price_usd=1.0, max_cost_usd=0.5)

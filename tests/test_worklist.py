@@ -143,7 +143,6 @@ async def test_only_what_is_left_is_listed_and_the_rest_is_counted(ledger: Ledge
 
     assert [work.task.ordinal for work in works] == list(range(2, 1200))
     assert left.passed == {Status.SUCCEEDED: 1, Status.FAILED: 1}
-    assert left.resent == 1
 
 
 def test_others_may_run_after_each_chunk(ledger: Ledger) -> None:
