@@ -159,12 +159,8 @@ def stored_line(rows: Sequence[tuple[Any, ...]]) -> bytes:
         error_kind, error_code, error_message, revised_prompt, request_id, cost_usd, started_at,
         finished_at, duration_s, *artifact,
     ) = rows[0]  # fmt: skip
-    if artifact[0] is None:
-        artifacts = []
-    elif len(rows) == 1:
-        artifacts = [_ShownArtifact(*artifact)]
-    else:
-        artifacts = [_ShownArtifact(*row[-len(artifact) :]) for row in rows]
+    has_none = artifact[0] is None
+    artifacts = [] if has_none else [_ShownArtifact(*row[-len(artifact) :]) for row in rows]
     return (
         _encode(
             _Line(

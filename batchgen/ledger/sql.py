@@ -166,23 +166,24 @@ SELECT key FROM artifacts JOIN tasks USING (task) WHERE path = ? LIMIT 1
 
 IN_ORDER = "SELECT task FROM tasks WHERE listed >= ? ORDER BY listed DESC, ordinal, task"
 
-RECORDS = """
-SELECT tasks.*, artifacts.path, size_bytes, sha256, media_type, width, height
+_OF_WANTED = """
 FROM json_each(?) AS wanted
 JOIN tasks ON tasks.task = wanted.value
 LEFT JOIN artifacts USING (task, generation)
 ORDER BY wanted.key, n
 """
 
-STORED = """
+RECORDS = f"""
+SELECT tasks.*, artifacts.path, size_bytes, sha256, media_type, width, height
+{_OF_WANTED}
+"""
+
+STORED = f"""
 SELECT tasks.task, tasks.id, tasks.key, line, status, model, prompt, params, vars, attempts,
     http_status, error_kind, error_code, error_message, revised_prompt, request_id, cost_usd,
     started_at, finished_at, duration_s, artifacts.path, size_bytes, sha256, media_type, width,
     height
-FROM json_each(?) AS wanted
-JOIN tasks ON tasks.task = wanted.value
-LEFT JOIN artifacts USING (task, generation)
-ORDER BY wanted.key, n
+{_OF_WANTED}
 """
 
 RECORDS_OF_KEYS = """
