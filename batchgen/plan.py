@@ -185,6 +185,20 @@ class Plan:
     warned: Counter[str] = field(default_factory=Counter)
     references: References = field(default_factory=References)
 
+    def note(self, problem: Problem, *, first: bool = False) -> None:
+        """Take a problem in; first: before all others."""
+        if problem.severity is Severity.ERROR:
+            self.errors += 1
+        else:
+            self.warnings += 1
+            self.warned[problem.message] += 1
+            if self.warned[problem.message] > 1:  # of equal warnings the first row's is kept
+                return
+        if first:
+            self.problems.insert(0, problem)
+        elif len(self.problems) < _KEPT_PROBLEMS:
+            self.problems.append(problem)
+
     def raise_errors(self) -> None:
         """Raise RejectedError where anything is wrong."""
         if self.errors:
@@ -244,24 +258,24 @@ def check(
     plan = Plan()
     told = set(manifest.problems)
     for problem in manifest.problems:
-        _note(plan, problem)
+        plan.note(problem)
     price = Prices(manifest.job)
     dialect = Dialect(manifest.job)
     for item in select(_counted(manifest.tasks(), plan)):
         if isinstance(item, Problem):
             if item not in told:
-                _note(plan, item)
+                plan.note(item)
             continue
         usd = price.of(item)
         if usd is None and manifest.job.require_price:
-            _note(plan, _unpriced(item))
+            plan.note(_unpriced(item))
         _count(plan, item, usd, dialect)
     if plan.references:
         _check_references(manifest, plan)
     if not plan.tasks and not plan.errors:
-        _note(plan, _nothing(manifest.source.label, plan.read))
+        plan.note(_nothing(manifest.source.label, plan.read))
     if plan.unpriced and not manifest.job.require_price and (bound := _bound(manifest.job)):
-        _note(plan, _unbounded(manifest.source.label, plan, bound))
+        plan.note(_unbounded(manifest.source.label, plan, bound))
     return plan
 
 
@@ -282,7 +296,7 @@ def _check_references(manifest: Manifest, plan: Plan) -> None:
 
     plan.references.learn(tasks())
     for problem in plan.references.problems(tasks, sound=not plan.errors):
-        _note(plan, problem)
+        plan.note(problem)
 
 
 def _nothing(label: str, tasks: int) -> Problem:
@@ -331,18 +345,6 @@ def _count(plan: Plan, task: Task, price: float | None, dialect: Dialect) -> Non
     share.add(price, len(dialect.requests(task)) if images > 1 or task.inputs else 1, images)
     if len(plan.requests) < _FIRST_REQUESTS:
         plan.requests += dialect.requests(task)[: _FIRST_REQUESTS - len(plan.requests)]
-
-
-def _note(plan: Plan, problem: Problem) -> None:
-    if problem.severity is Severity.ERROR:
-        plan.errors += 1
-    else:
-        plan.warnings += 1
-        plan.warned[problem.message] += 1
-        if plan.warned[problem.message] > 1:  # of equal warnings the first row's is kept
-            return
-    if len(plan.problems) < _KEPT_PROBLEMS:
-        plan.problems.append(problem)
 
 
 def _slow(count: int) -> str:

@@ -33,8 +33,9 @@ def plan_command(arguments: argparse.Namespace) -> int:
             manifest = quoted(manifest, Access(), _tell)
         with _standing(manifest, selection) as standing:
             plan = _check(manifest, selection, standing)
-            if standing is not None:
-                _add_other(plan, standing.ledger, manifest)
+            other = None if standing is None else other_manifest(standing.ledger, manifest)
+            if other is not None:  # the results of another manifest beside these: it touches all
+                plan.note(other, first=True)
             if standing is not None and plan.references and not plan.errors:
                 sources = Sources(plan.references, standing.ledger, manifest.job.output_dir)
                 standing.go_through(Feeding(manifest, standing.ledger, selection, sources))
@@ -59,14 +60,6 @@ def _tell(message: str) -> None:
 def _check(manifest: Manifest, selection: Selection, standing: Standing | None) -> Plan:
     watch = iter if standing is None else standing.watch
     return check(manifest, select=lambda items: watch(selection.narrow(items, to_the_end=True)))
-
-
-def _add_other(plan: Plan, ledger: Ledger, manifest: Manifest) -> None:
-    """Warn first of what touches every task: the results of another manifest beside these."""
-    if (other := other_manifest(ledger, manifest)) is not None:
-        plan.problems.insert(0, other)
-        plan.warned[other.message] += 1
-        plan.warnings += 1
 
 
 @contextmanager
