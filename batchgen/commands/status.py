@@ -74,7 +74,7 @@ def _shown(name: str, value: Json) -> str:
         case float() if name == "spend_usd":
             return show_money(value)
         case _:
-            return _ENDINGS.get(str(value), str(value))
+            return _ENDINGS.get(str(value), str(value)) if name == "reason" else str(value)
 
 
 def _status(ledger: Ledger, *, running: bool) -> dict[str, Json]:
