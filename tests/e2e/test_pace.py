@@ -1,12 +1,11 @@
 """Limits that change, descriptors that are few, servers that never answer: real processes."""
 
-import json
 import resource
 import signal
 import subprocess
 from pathlib import Path
 
-from tests.e2e.command import COMMAND, batchgen, environment, results
+from tests.e2e.command import COMMAND, batchgen, begun, environment, results
 from tests.e2e.simulated import simulate, stats
 
 KEY = {"AIMLAPI_API_KEY": "sk-canary-7731"}
@@ -27,16 +26,8 @@ def test_limits_change_while_a_run_goes_on(tmp_path: Path) -> None:
     write_job(tmp_path, rpm=1)  # half an hour's work
     with simulate(cwd=tmp_path) as base_url:
         words = ["run", "job.yaml", "--base-url", base_url, "-o", "out", "--log-format", "json"]
-        run = subprocess.Popen(
-            [COMMAND, *words],
-            cwd=tmp_path,
-            env=environment(**KEY),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        run = begun(*words, cwd=tmp_path, extra=KEY)
         assert run.stderr is not None
-        while json.loads(run.stderr.readline())["event"] != "task_finished":
-            pass
         (tmp_path / "job.yaml").write_text("limits: {rpm: fast}\n")
         run.send_signal(signal.SIGUSR1)
         wrong = next(line for line in run.stderr if "job.yaml:1" in line)
