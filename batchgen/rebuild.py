@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from batchgen import catalog
+from batchgen.endpoints import USUAL_ENDPOINT
 from batchgen.errors import StorageError
 from batchgen.ledger.identity import FILE_NAME as IDENTITY
 from batchgen.ledger.identity import read_identity
@@ -29,7 +30,6 @@ from batchgen.store import fsync_folder
 from batchgen.types import Artifact, Outcome, Problem, Record, Status, Task, TaskError
 from batchgen.verify import stays_inside
 
-_USUAL_ENDPOINT = "images"  # of models that the catalogue does not know
 _USUAL_PROVIDER = "aimlapi"
 _PARTS = ("", "-wal", "-shm")  # an SQLite file and what SQLite keeps beside it
 _LINES_AT_ONCE = 500
@@ -192,7 +192,7 @@ def _task(line: _Line, number: int, provider: str) -> Task:
 def _endpoint(line: _Line, provider: str) -> str:
     """Where the request went, which no line tells: where the model's requests go."""
     model = catalog.find(line.model, provider)
-    return _USUAL_ENDPOINT if model is None else model.given(line.params.keys()).family
+    return USUAL_ENDPOINT if model is None else model.given(line.params.keys()).family
 
 
 def _outcome(line: _Line, artifacts: tuple[Artifact, ...]) -> Outcome:

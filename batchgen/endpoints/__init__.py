@@ -74,6 +74,7 @@ _ALL: tuple[Endpoint, ...] = (
     images, edits, *_REMOTE, tts, three_d, ocr, embeddings, chat, moderation,
 )  # fmt: skip
 
+USUAL_ENDPOINT = "images"  # of models that the catalogue does not know
 ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({one.name: one for one in _ALL})
 REMOTE: Mapping[str, RemoteEndpoint] = MappingProxyType({one.name: one for one in _REMOTE})
 UPLOADERS: Mapping[str, Uploader] = MappingProxyType({music.name: music})

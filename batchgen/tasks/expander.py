@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from batchgen import catalog
-from batchgen.endpoints import ENDPOINTS
+from batchgen.endpoints import ENDPOINTS, USUAL_ENDPOINT
 from batchgen.inputs import InputFiles
 from batchgen.job import PROVIDERS, Job
 from batchgen.manifest import template
@@ -29,7 +29,6 @@ from batchgen.types import Input, Json, Problem, Row, Severity, Task
 # is run directly, None for a row that the job itself holds, whose every key must be known.
 Given: TypeAlias = tuple[Iterable[Row | Problem], Mapping[str, Json] | None]
 
-_USUAL_ENDPOINT = "images"  # of models that the catalogue does not know
 _NO_INPUTS: Mapping[str, Input] = {}
 _MOST_SEEDS = 2**31 - 2
 _TOLD = (RowError, template.TemplateError, NamingError, UnsoundError)
@@ -124,7 +123,7 @@ class Expander:
             if checked.may_refer or self._inputs.are_named(draft, checked.params):
                 inputs = self._inputs.of(draft, checked.params, partial(self._folder_of, fields))
             elif combination is ALONE and not (doubts or checked.batch_size or checked.instead):
-                self._moulds.keep(fields, entry, draft, self._mould(draft, checked))
+                self._moulds.keep(fields, entry, draft, partial(self._mould, draft, checked))
             resolved = _resolved(draft, prompt, checked, inputs)
             task_id = _given_id(fields, draft, combination)
             if checked.batch_size > 1:
@@ -238,7 +237,7 @@ def _resolved(
 
 def _endpoint(model: catalog.Model | None) -> str:
     if model is None:
-        return _USUAL_ENDPOINT
+        return USUAL_ENDPOINT
     if model.family not in ENDPOINTS:
         known = ", ".join(ENDPOINTS)
         raise RowError(

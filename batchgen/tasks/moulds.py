@@ -48,9 +48,13 @@ class Moulds:
         self._moulds: dict[object, Mould] = {}
 
     def keep(
-        self, fields: Fields, entry: Mapping[str, Json] | None, draft: Draft, mould: Mould
+        self,
+        fields: Fields,
+        entry: Mapping[str, Json] | None,
+        draft: Draft,
+        make: Callable[[], Mould],
     ) -> None:
-        """Remember what a row came to, if others may come to the same."""
+        """Remember what a row came to, if others may come to the same; make: gives its mould."""
         own = fields.row.fields
         if not (_stands_alone(fields) and _is_plain(draft, own)):
             return
@@ -63,7 +67,11 @@ class Moulds:
         told = _told(own, deciding)
         if len(told) <= _LONGEST_REMEMBERED:
             self._deciding[kind] = deciding
-            self._moulds[kind, told] = mould
+            if (
+                kind,
+                told,
+            ) not in self._moulds:  # a prompt of its own may be a template
+                self._moulds[kind, told] = make()
 
     def cast(
         self, row: Row, entry: Mapping[str, Json] | None
