@@ -1,7 +1,6 @@
 """One `run` from the checked manifest to its exit code: everything is put together here."""
 
 import asyncio
-import gc
 import os
 import random
 from collections import Counter
@@ -30,6 +29,7 @@ from batchgen.edge import Edge, Hands, reached
 from batchgen.ending import advice_of, ending_of
 from batchgen.errors import UsageError
 from batchgen.feeding import Feeding
+from batchgen.garbage import seldom_collected
 from batchgen.job import SIMULATOR, Access, Provider
 from batchgen.labels import Labeller, unlabelled
 from batchgen.ledger import RESULTS, Ledger
@@ -127,6 +127,7 @@ class Session:
             store = LocalStore(directory, is_taken=lambda path: ledger.owner(path) is not None)
             stack.callback(store.close)
             store.prepare()
+            stack.enter_context(seldom_collected())
             yield _Run(self, ledger, store, plan, positions, self._companions(), edge)
 
     def _companions(self) -> Companions | None:
@@ -172,7 +173,6 @@ class _Run:
 
     async def go(self, stop: Stop) -> Summary:
         """Carry out what is left; return how it ended."""
-        gc.freeze()  # what is loaded by now stays to the end: no need to look at it again
         clock = self.session.clock
         tally = RunTally()
         started_at, started = clock.now(), clock.monotonic()

@@ -1,10 +1,9 @@
 """Sends requests and fetches what replies point to; large payloads stream to disk.
 
-Two sessions, so that the key can only go where it belongs: the provider's session adds it and
-follows no redirect, the download session never has it and asks the guard before every hop.
+Clients apart, so that the key can only go where it belongs: the provider's adds it and follows no
+redirect, that for downloads never has it and asks the guard before every hop.
 """
 
-import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,8 +19,10 @@ from multidict import CIMultiDict
 from batchgen import __version__
 from batchgen.encoding import body_of
 from batchgen.errors import UsageError
+from batchgen.exchange import Client
+from batchgen.exchange import Reply as Received
 from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url
-from batchgen.pieces import HELPERS, Body, Helpers
+from batchgen.pieces import HELPERS, Body, Helpers, Patience
 from batchgen.proxy import proxy_for
 from batchgen.service import Service
 from batchgen.stream import PayloadDecoder, PayloadError, PayloadSink
@@ -40,6 +41,7 @@ _MOST_WAITING = 64
 _LONGEST_WAIT_S = 40  # Luma's servers wait for 30 s at most
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ACCEPT = {"Accept": "application/json, audio/*;q=0.9"}
+_AS_IT_IS = {"Accept-Encoding": "identity"}
 _AGENT = {"User-Agent": f"batchgen/{__version__}"}
 
 
@@ -63,26 +65,21 @@ class AiohttpTransport:
         self._connections = connections
         self._threads = helpers
         self._guard = Guard(service.base_url)
-        self._headers = CIMultiDict(_ACCEPT)
-        if service.api_key:
-            self._headers["Authorization"] = f"Bearer {service.api_key}"
-        self._headers.update(service.headers)
         self._tls = _trusting(service.ca_file)
         self._addresses: dict[str, tuple[yarl.URL, str | None]] = {}
         self._waits = 0  # questions that the server lets wait
 
     async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(
-            total=self._service.timeout_s,
-            sock_connect=self._service.timeouts.connect_s,
-            sock_read=None,  # it could not tell a reply that is awaited from one that stalls
-        )
         self._helpers = Helpers(self._threads)
-        self._api = self._session(timeout, None)
-        self._waiting = self._session(timeout, None, limit=_MOST_WAITING)
+        own = CIMultiDict(_ACCEPT)
+        if self._service.api_key:
+            own["Authorization"] = f"Bearer {self._service.api_key}"
+        own.update(self._service.headers)
+        self._api = self._client(own)
+        self._waiting = self._client(own, limit=_MOST_WAITING)
         self._resolver = GuardedResolver(self._guard)
-        self._files = self._session(timeout, self._resolver)
-        self._proxied_files = self._session(timeout, None)  # the resolver is for the proxy's name
+        self._files = self._client(_AS_IT_IS, self._resolver)
+        self._proxied_files = self._client(_AS_IT_IS)  # the resolver is for the proxy's name
         return self
 
     async def __aexit__(
@@ -98,21 +95,21 @@ class AiohttpTransport:
         await self._resolver.close()
         self._helpers.close()
 
-    def _session(
+    def _client(
         self,
-        timeout: aiohttp.ClientTimeout,
-        resolver: aiohttp.abc.AbstractResolver | None,
+        headers: Mapping[str, str],
+        resolver: aiohttp.abc.AbstractResolver | None = None,
         *,
         limit: int = 0,
-    ) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=limit or self._connections, resolver=resolver, ssl=self._tls
-            ),
-            timeout=timeout,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=_AGENT,
-            read_bufsize=CHUNK_BYTES,
+    ) -> Client:
+        connector = aiohttp.TCPConnector(
+            limit=limit or self._connections, resolver=resolver, ssl=self._tls
+        )
+        return Client(
+            connector,
+            headers={**_AGENT, **headers},
+            connect_s=self._service.timeouts.connect_s,
+            piece_bytes=CHUNK_BYTES,
         )
 
     async def send(self, request: HttpRequest, idempotency_key: str) -> Reply:
@@ -133,37 +130,34 @@ class AiohttpTransport:
         patience_s = self._service.timeouts.first_byte_s or self._service.timeout_s
         return self._waits < _MOST_WAITING and patience_s >= _LONGEST_WAIT_S
 
-    async def _send(
-        self, request: HttpRequest, idempotency_key: str, session: aiohttp.ClientSession
-    ) -> Reply:
-        headers = self._headers.copy()
-        if idempotency_key:
-            headers.update(dict.fromkeys(self._service.key_headers, idempotency_key))
-        body = body_of(request)
-        upload = Upload(body)
+    async def _send(self, request: HttpRequest, idempotency_key: str, client: Client) -> Reply:
+        headers = dict.fromkeys(self._service.key_headers, idempotency_key)
+        if not idempotency_key:
+            headers.clear()
+        data = upload = None
         if request.method != "GET":
+            body = body_of(request)
+            upload = Upload(body)
+            data = upload.data()
             headers["Content-Type"] = body.content_type
-            headers["Content-Length"] = str(body.size_bytes)
+            if not isinstance(data, bytes):
+                headers["Content-Length"] = str(body.size_bytes)
         url, proxy = self._address(request.path)
+        patience = self._patience()
         try:
             async with (
-                asyncio.timeout(self._service.timeouts.first_byte_s) as patience,
-                session.request(
-                    request.method,
-                    url,
-                    data=None if request.method == "GET" else upload.data(),
-                    headers=headers,
-                    allow_redirects=False,
-                    proxy=proxy,
+                patience.timeout,
+                client.request(
+                    request.method, url, headers=headers, data=data, proxy=proxy
                 ) as response,
             ):
-                return await self._read(
-                    response,
-                    Body(response.content, patience, self._service.timeouts.stall_s),
-                    is_long=request.is_long,
-                )
+                content = Body(response.content, patience)
+                return await self._read(response, content, is_long=request.is_long)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return upload.fault or _fault(error)
+            return (upload and upload.fault) or _fault(error)
+
+    def _patience(self) -> Patience:
+        return Patience(self._service.timeouts, self._service.timeout_s)
 
     def _address(self, path: str) -> tuple[yarl.URL, str | None]:
         """The URL of a path below the provider's host, and the proxy that leads there."""
@@ -173,9 +167,7 @@ class AiohttpTransport:
             found = self._addresses[path] = url, proxy_for(url, self._service.proxies)
         return found
 
-    async def _read(
-        self, response: aiohttp.ClientResponse, body: Body, *, is_long: bool = False
-    ) -> Reply:
+    async def _read(self, response: Received, body: Body, *, is_long: bool = False) -> Reply:
         headers = _lower(response.headers)
         if not _is_good(response):
             return HttpResponse(
@@ -232,17 +224,13 @@ class AiohttpTransport:
         proxy = proxy_for(target, self._service.proxies)
         if proxy is not None:
             await self._refuse_private(target)
-        session = self._files if proxy is None else self._proxied_files
+        client = self._files if proxy is None else self._proxied_files
+        patience = self._patience()
         async with (
-            asyncio.timeout(self._service.timeouts.first_byte_s) as patience,
-            session.get(
-                target,
-                allow_redirects=False,
-                headers={"Accept-Encoding": "identity"},
-                proxy=proxy,
-            ) as response,
+            patience.timeout,
+            client.request("GET", target, headers={}, data=None, proxy=proxy) as response,
         ):
-            body = Body(response.content, patience, self._service.timeouts.stall_s)
+            body = Body(response.content, patience)
             headers = _lower(response.headers)
             if response.status in _REDIRECTS and "location" in headers:
                 return HttpResponse(response.status, headers, b""), headers["location"]
@@ -301,7 +289,7 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext | bool:
     return context
 
 
-def _is_good(response: aiohttp.ClientResponse) -> bool:
+def _is_good(response: Received) -> bool:
     return response.status // 100 == 2  # noqa: PLR2004  # a class of statuses
 
 

@@ -5,7 +5,6 @@ the other end. What it was about then is left as a crash leaves it.
 """
 
 import asyncio
-import gc
 import os
 import socket
 import traceback
@@ -17,6 +16,7 @@ from msgspec.structs import replace
 
 from batchgen.descriptors import affordable
 from batchgen.errors import BatchgenError
+from batchgen.garbage import seldom_collected
 from batchgen.lanes.wire import Message, Wire
 from batchgen.service import Service
 from batchgen.store import LocalStore
@@ -29,12 +29,12 @@ _FILE_THREADS = 2
 
 def main(descriptor: int) -> None:
     """Be a lane, until the other end of the socket closes."""
-    asyncio.run(serve(descriptor))
+    with seldom_collected():
+        asyncio.run(serve(descriptor))
 
 
 async def serve(descriptor: int) -> None:
     """Do what is asked for until the socket closes."""
-    gc.freeze()
     loop = asyncio.get_running_loop()
     lane = _Lane()
     wire = Wire(lambda message: lane.hear(wire, message), _end)
