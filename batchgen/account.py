@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from batchgen.endpoints.errors import read_error, read_json
 from batchgen.errors import StorageError, UsageError
+from batchgen.hands import Transport
 from batchgen.job import Access, Limits, Provider
-from batchgen.perform import Transport
 from batchgen.quotes import PATH, Quote, read_quotes
 from batchgen.service import Service
 from batchgen.stream import PayloadSink

@@ -34,10 +34,6 @@ _MIMES = {
 }  # fmt: skip
 
 
-async def alone(task: Task, outcome: Outcome) -> None:
-    """Nothing goes along with the artifacts."""
-
-
 @dataclass(slots=True)
 class Companions:
     """Makes what goes along with artifacts below `root`.

@@ -2,22 +2,21 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from batchgen.clock import Clock
 from batchgen.errors import BatchgenError
 from batchgen.job import Job, Limits, Period, SharedBudget
-from batchgen.plan import Manifest, RejectedError
+from batchgen.plan import RejectedError
 from batchgen.prices import Prices
 from batchgen.progress import Progress
 from batchgen.stopping import Stop
+from batchgen.terms import Reread
 from batchgen.throttle import Budget, Doubt, Throttle
 from batchgen.throttle.purse import Purse
 from batchgen.types import Record
-
-Reread = Callable[[], Manifest]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,27 +2,19 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
 
+from batchgen.hands import Hands
 from batchgen.job import SIMULATOR, Access, Job, Provider
 from batchgen.lanes import Lanes, lanes_worth, told_lanes
-from batchgen.perform import Store, Transport
 from batchgen.service import Service
 from batchgen.store import LocalStore
 
 T = TypeVar("T")
 
 _MANY_TASKS = 100  # with fewer, starting a process takes longer than it saves
-
-
-@dataclass(frozen=True, slots=True)
-class Hands:
-    """What sends requests, and what keeps the payloads that come of them."""
-
-    transport: Transport
-    store: Store
 
 
 class Edge:

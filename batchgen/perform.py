@@ -4,7 +4,7 @@ Collaborators are small protocols, so that this path is tested without network a
 Failures of a task are values here; StorageError is the only exception that leaves on purpose.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Protocol, assert_never
 from msgspec.structs import replace
 
 from batchgen.clock import Clock
+from batchgen.hands import Store, Transport
 from batchgen.labels import unlabelled
 from batchgen.media import tell
 from batchgen.outcomes import (
@@ -72,24 +73,6 @@ class Dialect(Protocol):
     def parse_poll(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable: ...
 
     def polling(self, task: Task) -> Polling | None: ...
-
-
-class Transport(Protocol):
-    """Sends requests to the provider and fetches what its replies point to."""
-
-    def send(self, request: HttpRequest, idempotency_key: str) -> Coroutine[None, None, Reply]: ...
-
-    async def fetch(self, url: str) -> Reply: ...
-
-
-class Store(Protocol):
-    """Keeps payloads as artifacts."""
-
-    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact: ...
-
-    def settle(self, paths: Iterable[str]) -> None: ...
-
-    def discard(self, spooled: Spooled) -> None: ...
 
 
 class Ledger(Protocol):

@@ -14,7 +14,6 @@ from batchgen.job import Flags, Job, read_job
 from batchgen.manifest.rows import read_rows
 from batchgen.manifest.source import Format, Source, format_of
 from batchgen.manifest.values import shown
-from batchgen.manifest.yaml_events import iter_prompts, load_settings
 from batchgen.prices import Prices, images_of
 from batchgen.problems import problem_lines
 from batchgen.references import References
@@ -64,6 +63,8 @@ class Manifest:
         if self.source.format is not Format.YAML:
             yield read_rows(self.source, needs_prompt=self._needs_prompt({})), {}
             return
+        from batchgen.manifest.yaml_events import iter_prompts  # noqa: PLC0415  # see open_manifest
+
         count = 0
         for count, item in enumerate(iter_prompts(self.source), 1):  # noqa: B007  # the last one
             yield ((item,), None) if isinstance(item, Problem) else self._prompt_rows(*item)
@@ -125,6 +126,9 @@ def open_manifest(source: Source, flags: Flags) -> Manifest:
     if source.format is not Format.YAML:
         job, problems = read_job({}, {}, source.label, flags)
         return Manifest(source, job, problems=tuple(problems), files=files)
+    # PyYAML takes a tenth of what a run loads until it begins: only YAML pays for it.
+    from batchgen.manifest.yaml_events import load_settings  # noqa: PLC0415  # see above
+
     settings = load_settings(source)
     job, problems = read_job(settings.values, settings.lines, source.label, flags)
     problems = [*settings.problems, *problems]

@@ -16,7 +16,6 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from batchgen.clock import Clock
-from batchgen.companions import alone
 from batchgen.errors import BatchgenError
 from batchgen.ledger import Ledger
 from batchgen.outcomes import sent_before
@@ -26,6 +25,7 @@ from batchgen.prices import Prices
 from batchgen.progress import Progress
 from batchgen.results import ResultsFile
 from batchgen.stopping import Stop, StopReason, Streak
+from batchgen.terms import alone
 from batchgen.throttle import Budget, BudgetSpentError
 from batchgen.types import Outcome, Status, Task, Work
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from batchgen.account import Unanswered, ask
+from batchgen.hands import Transport
 from batchgen.ledger import Ledger, Settlement
-from batchgen.perform import Transport
 from batchgen.types import Json
 
 _PATH = "/v2/logs"

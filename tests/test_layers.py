@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "batchgen"
 LAYERS = (
     {"errors", "types", "clock", "examples", "faults", "service", "garbage"},
     {"text", "media", "descriptors", "polling", "streams", "grouping", "pieces", "spool", "expiry"},
-    {"summary", "embedding", "parsing", "outcomes", "problems"},
+    {"summary", "embedding", "parsing", "outcomes", "problems", "hands"},
     {"settings", "quotes", "stream", "guard", "proxy", "endpoints", "catalog", "manifest"},
     {"inputs", "encoding"},
     {"upload", "exchange"},
@@ -20,10 +20,10 @@ LAYERS = (
     {"transport", "throttle", "store", "ledger", "progress", "results", "openai_batch", "remake"},
     {"labels", "parquet"},
     {"companions"},
-    {"perform", "stopping"},
+    {"perform", "stopping", "worklist"},
+    {"terms"},
     {
         *(
-            "worklist",
             "sources",
             "permits",
             "ending",
@@ -36,7 +36,8 @@ LAYERS = (
         *("directory", "origin"),
     },
     {"feeding", "runner", "settle", "simulator", "lanes"},
-    {"edge"},
+    {"edge", "closing"},
+    {"underway"},
     {"session", "verify", "standing"},
     {"rebuild", "merge"},
     {"api"},

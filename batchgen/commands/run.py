@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,11 +16,12 @@ from batchgen.commands.arguments import flags_of, open_source, selection_of
 from batchgen.commands.quoting import quoted
 from batchgen.errors import BatchgenError, Exit, UsageError, of_system
 from batchgen.job import access_of
-from batchgen.notices import call_webhook, check_webhook, run_notice
 from batchgen.plan import check, open_manifest
 from batchgen.progress import Progress, make_progress
 from batchgen.session import Session
-from batchgen.summary import Summary
+
+if TYPE_CHECKING:
+    from batchgen.summary import Summary
 
 _INTERRUPTED = (Exit.INTERRUPTED, Exit.TERMINATED)  # who interrupts does not wait for a report
 
@@ -27,7 +29,7 @@ _INTERRUPTED = (Exit.INTERRUPTED, Exit.TERMINATED)  # who interrupts does not wa
 def run_command(arguments: argparse.Namespace) -> int:
     """`batchgen run`."""
     if arguments.dry_run:
-        # Both of these are imported for those who ask: a run would take a fifth longer to begin.
+        # What few ask for is imported for those: a run would take a fifth longer to begin.
         from batchgen.commands.plan import plan_command  # noqa: PLC0415  # see above
 
         return plan_command(arguments)
@@ -70,10 +72,12 @@ def _heard(arguments: argparse.Namespace) -> Iterator[Progress]:
         progress.close()
 
 
-def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
+def _run(arguments: argparse.Namespace, progress: Progress) -> "Summary":
     selection = selection_of(arguments)
     environment = _environment(arguments.env_file)
     if arguments.webhook is not None:
+        from batchgen.notices import check_webhook  # noqa: PLC0415  # see run_command
+
         check_webhook(arguments.webhook)
     with open_source(arguments) as source:
         manifest = open_manifest(source, flags_of(arguments))
@@ -93,8 +97,12 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
         ).run()
 
 
-def _give_notice(arguments: argparse.Namespace, summary: Summary) -> None:
+def _give_notice(arguments: argparse.Namespace, summary: "Summary") -> None:
     """Tell others of the end; the run has ended as it has, whatever becomes of that."""
+    if not (arguments.notify or arguments.webhook):
+        return
+    from batchgen.notices import call_webhook, run_notice  # noqa: PLC0415  # see run_command
+
     body = msgspec.json.encode(summary.to_json())
     told = {
         "BATCHGEN_STATUS": str(summary.ending),

@@ -1,0 +1,95 @@
+"""How a run is closed: the results in manifest order, and the summary."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import msgspec
+
+from batchgen.ending import advice_of, ending_of
+from batchgen.job import SIMULATOR
+from batchgen.ledger import RESULTS, Ledger
+from batchgen.permits import RunTally
+from batchgen.plan import Plan
+from batchgen.results import ResultsFile, paid_for, shown_status, stored_line
+from batchgen.signals import Signals
+from batchgen.stopping import Stop, StopReason
+from batchgen.store import write_atomically
+from batchgen.summary import FailureGroups, JobCounts, RunCounts, Spend, Summary
+from batchgen.terms import Terms
+from batchgen.types import Status
+from batchgen.worklist import Positions
+
+SUMMARY_NAME = "summary.json"
+
+
+def put_in_order(results: ResultsFile, ledger: Ledger, *, is_same: bool) -> None:
+    """Write the results manifest in manifest order.
+
+    is_same: the ledger is as the last run left it, so that a file which that run wrote stays.
+    """
+    if is_same and ledger.meta(RESULTS) == results.mark():
+        return
+    results.rewrite(map(stored_line, ledger.stored()))
+    ledger.set_meta(RESULTS, results.mark())
+
+
+def write_summary(summary: Summary, terms: Terms) -> None:
+    """Write summary.json. Raises StorageError."""
+    write_atomically(
+        terms.manifest.job.output_dir / SUMMARY_NAME,
+        msgspec.json.format(msgspec.json.encode(summary.to_json()), indent=2) + b"\n",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """Sums up what a run did. positions: how many tasks the whole manifest has."""
+
+    terms: Terms
+    ledger: Ledger
+    plan: Plan
+    positions: Positions
+
+    def summary(
+        self, run: RunCounts, stop: Stop, tally: RunTally, passed: Counter[Status], signals: Signals
+    ) -> Summary:
+        """How the run ended, and how the whole job stands.
+
+        passed: tasks that were left as they are, by status.
+        """
+        totals = self.ledger.totals()
+        counts: Counter[str] = Counter()
+        for status, count in totals.counts.items():
+            counts[shown_status(status)] += count
+        chosen = Counter[str](passed) + Counter(tally.ended())
+        job = self.terms.manifest.job
+        failures = FailureGroups()
+        if totals.counts.keys() - {Status.SUCCEEDED}:  # the search reads the whole ledger
+            for record in self.ledger.unsuccessful():
+                failures.add(record.task, record.outcome)
+        good = chosen.keys() <= {"succeeded"} and not tally.pending
+        ending, exit_code = ending_of(stop, good=good)
+        if stop.reason is StopReason.SIGNAL:
+            exit_code = signals.exit_code
+        partial = self.terms.selection.is_partial()
+        return Summary(
+            name=job.name,
+            ending=ending,
+            tasks=JobCounts.of(
+                max(self.positions.count, counts.total()),
+                counts,
+                pending_paid=paid_for(totals.counts),
+            ),
+            run=run,
+            command=self.terms.command,
+            output=str(job.output_dir),
+            exit_code=exit_code,
+            reason=stop.message or None,
+            spend=Spend(self.ledger.spent_usd(), totals.unpriced),
+            artifacts=totals.artifacts,
+            size_bytes=totals.size_bytes,
+            failures=failures.groups(),
+            advice=advice_of(stop, job.provider),
+            selected=JobCounts.of(self.plan.tasks, chosen) if partial else None,
+            simulated=job.provider.name == SIMULATOR,
+        )
