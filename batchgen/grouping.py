@@ -1,7 +1,8 @@
 """Work that costs less together: threads that take all that waits, do it, and wake the waiters.
 
 A group is as large as what arrived while the last one was under way, so that one alone waits for
-nobody and many share what is dear: a commit, an fsync, a change of threads.
+nobody and many share what is dear: a commit, an fsync, a change of threads. What is ordered in one
+turn of the event loop is handed over together.
 """
 
 import asyncio
@@ -21,7 +22,10 @@ class Grouped(Generic[T, R]):
 
     carry_out: gives the result of each order of a group, in their order; an exception among them
         is raised where that order's result is awaited, and one that it raises wherever one of the
-        group's is. most: orders in a group, which bounds how long the first of them waits.
+        group's is. most: orders after which a group takes no more, which bounds how long the first
+        of them waits: it has fewer than twice as many.
+
+    Orders come from one event loop at a time.
     """
 
     def __init__(
@@ -34,7 +38,8 @@ class Grouped(Generic[T, R]):
     ) -> None:
         self._carry_out = carry_out
         self._most = most
-        self._queue: queue.SimpleQueue[_Order[T, R] | None] = queue.SimpleQueue()
+        self._gathered: list[_Order[T, R]] = []
+        self._queue: queue.SimpleQueue[list[_Order[T, R]] | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True)
             for number in range(threads)
@@ -46,11 +51,19 @@ class Grouped(Generic[T, R]):
         """Have an order carried out. Whoever is cancelled here does not undo it."""
         loop = asyncio.get_running_loop()
         result: asyncio.Future[R] = loop.create_future()
-        self._queue.put((order, result, loop))
+        if not self._gathered:
+            loop.call_soon(self._hand_over)
+        self._gathered.append((order, result, loop))
         return await result
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        for first in range(0, len(gathered), self._most):
+            self._queue.put(gathered[first : first + self._most])
 
     def close(self) -> None:
         """Carry out what waits and end the threads; harmless when repeated."""
+        self._hand_over()
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
@@ -66,16 +79,16 @@ class Grouped(Generic[T, R]):
 
     def _take(self) -> "tuple[list[_Order[T, R]], bool]":
         group: list[_Order[T, R]] = []
-        order = self._queue.get()
-        while order is not None:
-            group.append(order)
-            if len(group) == self._most:
+        orders = self._queue.get()
+        while orders is not None:
+            group += orders
+            if len(group) >= self._most:
                 break
             try:
-                order = self._queue.get_nowait()
+                orders = self._queue.get_nowait()
             except queue.Empty:
                 break
-        return group, order is not None
+        return group, orders is not None
 
     def _results(self, group: "list[_Order[T, R]]") -> Sequence[R | BaseException]:
         try:

@@ -12,6 +12,9 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
+
+import msgspec
 
 from batchgen.text import one_line
 from batchgen.types import HttpResponse, Json
@@ -100,6 +103,10 @@ def is_refusal(error: ProviderError) -> bool:
 
 def read_json(body: bytes) -> Json:
     """Parse a JSON body. Raises ValueError for anything else, however it is broken."""
+    try:
+        return cast("Json", msgspec.json.decode(body))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass  # such as a byte order mark, NaN, halves of surrogate pairs: these are read below
     try:
         value: Json = json.loads(body)
     except RecursionError as error:

@@ -1,12 +1,13 @@
 """What is read out of error bodies of every shape."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.endpoints.errors import ProviderError, is_refusal, read_error, tidy
+from batchgen.endpoints.errors import ProviderError, is_refusal, read_error, read_json, tidy
 from batchgen.types import HttpResponse
 from tests.endpoints.test_images import VALUES
 
@@ -96,3 +97,29 @@ def test_any_body_gives_a_bounded_printable_line(body: bytes) -> None:
 @given(st.text())
 def test_tidying_twice_changes_nothing_more(text: str) -> None:
     assert tidy(tidy(text)) == tidy(text)
+
+
+def as_read(body: bytes, reader: Callable[[bytes], object]) -> str:
+    """What a reader makes of a body, down to the kinds of its numbers; NaN is like no other."""
+    try:
+        return repr(reader(body))
+    except (ValueError, RecursionError):
+        return "no JSON"
+
+
+@given(
+    st.one_of(
+        VALUES.map(lambda value: json.dumps(value).encode()),
+        VALUES.map(lambda value: json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")),
+        st.binary(max_size=40),
+        st.text('[]{}",:0123456789eE+-.truefalsn \\u', max_size=40).map(str.encode),
+        st.integers().map(lambda number: str(number).encode()),
+        st.floats().map(lambda number: repr(number).encode()),
+        st.sampled_from(
+            [b"NaN", b"[-Infinity]", b"1e400", b'"\\ud800"', b"\xef\xbb\xbf{}", b"[" * 5000]
+        ),
+        VALUES.map(lambda value: json.dumps(value).encode("utf-16")),
+    )
+)
+def test_json_is_read_as_the_standard_library_reads_it(body: bytes) -> None:
+    assert as_read(body, read_json) == as_read(body, json.loads)
