@@ -122,7 +122,7 @@ def _add_run(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _c
         "--on-unknown",
         choices=("resend", "hold", "fail"),
         default="resend",
-        help="tasks that were in flight at a crash: send again with the same key, leave, give up",
+        help="tasks whose outcome nobody knows: send again with the same key, leave, give up",
     )
     group.add_argument(
         "--preflight", action="store_true", help="ask for the key's state and the balance first"
@@ -223,11 +223,15 @@ def _add_request(group: "argparse._ArgumentGroup") -> None:
 
 def _add_limits(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
-        "--concurrency", type=_workers, metavar="N", help="requests in flight at most"
+        "--concurrency", type=_workers, metavar="N", help="requests in flight at most (default 16)"
     )
     group.add_argument("--rpm", type=_positive, metavar="N", help="requests a minute, each model")
-    group.add_argument("--attempts", type=_whole, metavar="N", help="for each task in a run")
-    group.add_argument("--timeout", type=_duration, metavar="SECONDS", help="for each request")
+    group.add_argument(
+        "--attempts", type=_whole, metavar="N", help="for each task in a run (default 6)"
+    )
+    group.add_argument(
+        "--timeout", type=_duration, metavar="SECONDS", help="for each request (default 600)"
+    )
     group.add_argument("--max-cost", type=_positive, metavar="USD", help="for the whole job")
     group.add_argument(
         "--require-price", action="store_true", help="refuse tasks whose price nobody knows"

@@ -1,6 +1,5 @@
 """A manifest, opened and checked: what a run would do and cost, without the network."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from batchgen.manifest.rows import read_rows
 from batchgen.manifest.source import Format, Source, format_of
 from batchgen.manifest.values import shown
 from batchgen.prices import Prices, images_of
-from batchgen.problems import problem_lines
+from batchgen.problems import Alike, problem_lines
 from batchgen.references import References
 from batchgen.tasks import Expander, Given
 from batchgen.text import did_you_mean
@@ -36,7 +35,7 @@ class RejectedError(BatchgenError):
     def __init__(self, problems: Iterable[Problem], more: int = 0) -> None:
         self.problems = tuple(problems)
         errors = [one for one in self.problems if one.severity is Severity.ERROR]
-        super().__init__("\n".join(problem_lines([(error, 1) for error in errors], more)))
+        super().__init__("\n".join(problem_lines([Alike(error) for error in errors], more)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +172,7 @@ class Plan:
     tasks: those selected, of all that were read.
     cost_usd: the sum of the prices that are known; unpriced: tasks without a known price.
     problems: every error, and of equal warnings the first.
-    warned: how many warnings there are of each text.
+    warned: the warnings of each text.
     references: what the tasks take from one another, selected or not.
     """
 
@@ -186,7 +185,7 @@ class Plan:
     unpriced: int = 0
     requests: list[HttpRequest] = field(default_factory=list)
     models: dict[str, Share] = field(default_factory=dict)
-    warned: Counter[str] = field(default_factory=Counter)
+    warned: dict[str, Alike] = field(default_factory=dict)
     references: References = field(default_factory=References)
 
     def note(self, problem: Problem, *, first: bool = False) -> None:
@@ -195,9 +194,11 @@ class Plan:
             self.errors += 1
         else:
             self.warnings += 1
-            self.warned[problem.message] += 1
-            if self.warned[problem.message] > 1:  # of equal warnings the first row's is kept
+            alike = self.warned.get(problem.message)
+            if alike is not None:  # of equal warnings the first row's is kept
+                alike.add(problem)
                 return
+            self.warned[problem.message] = Alike(problem)
         if first:
             self.problems.insert(0, problem)
         elif len(self.problems) < _KEPT_PROBLEMS:
@@ -213,13 +214,13 @@ class Plan:
         """What a person reads of the problems; severities: of these alone, where any are named."""
         wanted = severities or tuple(Severity)
         known = {Severity.ERROR: self.errors, Severity.WARNING: self.warnings}
-        counted = [
-            (one, self.warned[one.message] if one.severity is Severity.WARNING else 1)
+        told = [
+            self.warned[one.message] if one.severity is Severity.WARNING else Alike(one)
             for one in self.problems
             if one.severity in wanted
         ]
-        more = sum(known[one] for one in wanted) - sum(count for _, count in counted)
-        return problem_lines(counted, more)
+        more = sum(known[one] for one in wanted) - sum(one.count for one in told)
+        return problem_lines(told, more)
 
     def to_json(self) -> dict[str, Json]:
         """What `plan --json` prints."""

@@ -1,32 +1,59 @@
 """What a person reads of the problems of a manifest."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from batchgen.types import Problem, Severity
 
 _SHOWN = 20
+_LINES = 3
 
 
-def problem_lines(counted: Sequence[tuple[Problem, int]], more: int = 0) -> Iterator[str]:
-    """Problems for a person, each with how many there are like it; the first 20, and a count.
+@dataclass(slots=True)
+class Alike:
+    """Problems that say the same.
+
+    count: how many there are. lines: where the next few stand, other than the first.
+    """
+
+    first: Problem
+    count: int = 1
+    lines: list[int] = field(default_factory=list)
+
+    def add(self, problem: Problem) -> None:
+        """Take in another one, which comes after those that are in it."""
+        self.count += 1
+        last = self.lines[-1] if self.lines else self.first.line
+        if len(self.lines) < _LINES and problem.file == self.first.file and problem.line > last:
+            self.lines.append(problem.line)
+
+    def __str__(self) -> str:
+        rest = self.count - 1 - len(self.lines)
+        if not self.lines:
+            return f"{self.first} ({rest:,} more like this)" if rest else str(self.first)
+        shown = ", ".join(map(str, self.lines))
+        return f"{self.first} (also at {shown}{f' and {rest:,} more' if rest else ''})"
+
+
+def problem_lines(problems: Sequence[Alike], more: int = 0) -> Iterator[str]:
+    """Problems for a person; the first 20, and a count.
 
     Where there are more, those of one file that say the same are told together.
     more: problems that are not at hand.
     """
-    if len(counted) > _SHOWN:
-        counted = _grouped(counted)
-    for problem, count in counted[:_SHOWN]:
-        yield f"{problem} ({count - 1:,} more like this)" if count > 1 else str(problem)
-    rest = sum(count for _, count in counted[_SHOWN:]) + more
+    if len(problems) > _SHOWN:
+        problems = _grouped(problems)
+    yield from map(str, problems[:_SHOWN])
+    rest = sum(one.count for one in problems[_SHOWN:]) + more
     if rest:
         yield f"and {rest:,} more: `batchgen plan --json` lists them"
 
 
-def _grouped(counted: Iterable[tuple[Problem, int]]) -> list[tuple[Problem, int]]:
-    """The first of those that say the same of a file, with their count."""
-    groups: dict[tuple[str, str, Severity], tuple[Problem, int]] = {}
-    for problem, count in counted:
-        alike = (problem.file, problem.message, problem.severity)
-        first, before = groups.get(alike, (problem, 0))
-        groups[alike] = first, before + count
+def _grouped(problems: Iterable[Alike]) -> list[Alike]:
+    groups: dict[tuple[str, str, Severity], Alike] = {}
+    for one in problems:
+        first = one.first
+        alike = groups.setdefault((first.file, first.message, first.severity), one)
+        if alike is not one:
+            alike.add(first)
     return list(groups.values())

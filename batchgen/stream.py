@@ -53,7 +53,7 @@ class PayloadSink(Protocol):
 
 
 SinkFactory: TypeAlias = Callable[[], PayloadSink]
-_State: TypeAlias = Callable[[bytes, int], int | None]
+_State: TypeAlias = Callable[["PayloadDecoder", bytes, int], int | None]
 
 
 class PayloadDecoder:
@@ -78,7 +78,7 @@ class PayloadDecoder:
         self._max_payload_bytes = max_payload_bytes
         self._max_rest_bytes = max_rest_bytes
         self._max_payloads = max_payloads
-        self._state: _State = self._start
+        self._state: _State = PayloadDecoder._start
         self._unread = b""
         self._place = _Place()
         self._payload_key: str | None = None
@@ -92,7 +92,7 @@ class PayloadDecoder:
         self._unread = b""
         position = 0
         while position < len(data):
-            after = self._state(data, position)
+            after = self._state(self, data, position)
             if after is None:
                 self._unread = data[position:]
                 return
@@ -115,7 +115,8 @@ class PayloadDecoder:
             sink.discard()
 
     # Each state gets the bytes and a position before their end, and returns the position after
-    # what it has used up, or None when it cannot go on without the next bytes.
+    # what it has used up, or None when it cannot go on without the next bytes. Which one is next
+    # is kept unbound: a bound method would hold the decoder, and that all of its payloads.
 
     def _start(self, data: bytes, start: int) -> int | None:
         """Before the first byte that tells JSON from anything else."""
@@ -125,7 +126,11 @@ class PayloadDecoder:
         first = len(data) - len(body)
         self._keep(data[start:first])
         if body:
-            self._state = self._outside if body.startswith(_JSON_STARTS) else self._verbatim
+            self._state = (
+                PayloadDecoder._outside
+                if body.startswith(_JSON_STARTS)
+                else PayloadDecoder._verbatim
+            )
         return first
 
     def _verbatim(self, data: bytes, start: int) -> int:
@@ -141,7 +146,7 @@ class PayloadDecoder:
             self._keep(data[start:])
             return end
         self._keep(data[start : quote + 1])
-        self._state = self._key if self._place.expects_key else self._value
+        self._state = PayloadDecoder._key if self._place.expects_key else PayloadDecoder._value
         return quote + 1
 
     def _key(self, data: bytes, start: int) -> int | None:
@@ -151,7 +156,7 @@ class PayloadDecoder:
             return None
         key = _unescaped(data[start:end]) if closed else None
         self._payload_key = key if key in PAYLOAD_KEYS else None
-        self._state = self._text
+        self._state = PayloadDecoder._text
         return start
 
     def _value(self, data: bytes, start: int) -> int | None:
@@ -162,9 +167,10 @@ class PayloadDecoder:
         key = self._payload_key if self._place.follows_key else None
         offset = _payload_offset(head, under_payload_key=key is not None)
         if offset is None:
-            self._state = self._text
+            self._state = PayloadDecoder._text
             return start
-        self._state = partial(self._diverted, self._open_payload(key or "a data: URL"))
+        payload = self._open_payload(key or "a data: URL")
+        self._state = partial(PayloadDecoder._diverted, payload=payload)
         return start + offset
 
     def _text(self, data: bytes, start: int) -> int | None:
@@ -178,7 +184,7 @@ class PayloadDecoder:
         self._keep(data[start:end])
         return end
 
-    def _diverted(self, payload: "_Base64", data: bytes, start: int) -> int | None:
+    def _diverted(self, data: bytes, start: int, *, payload: "_Base64") -> int | None:
         """In a payload, up to and with its closing quote."""
         quote = data.find(b'"', start)
         end = len(data) if quote < 0 else quote
@@ -195,7 +201,7 @@ class PayloadDecoder:
 
     def _leave_string(self) -> None:
         self._place.move_over(b'"')
-        self._state = self._outside
+        self._state = PayloadDecoder._outside
 
     def _open_payload(self, name: str) -> "_Base64":
         if len(self._sinks) == self._max_payloads:

@@ -9,6 +9,8 @@ import pytest
 
 from batchgen import cli
 from batchgen.examples import EXAMPLES
+from batchgen.job import Limits
+from batchgen.types import RetrySettings
 from tests.e2e.command import batchgen
 from tests.readme_tables import _subparsers
 
@@ -114,3 +116,16 @@ def test_completion_is_a_script_that_its_shell_takes(shell: str, tmp_path: Path)
     script.write_text(ended.out)
     done = subprocess.run([command, "-n", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_help_tells_the_defaults_that_hold() -> None:
+    run = _subparsers()["run"]
+    told = {action.dest: action.help for action in run._actions}
+    limits, retry = Limits(), RetrySettings()
+    for option, default in (
+        ("concurrency", limits.concurrency),
+        ("attempts", retry.attempts),
+        ("timeout", f"{limits.timeout_s:g}"),
+        ("max_tasks", limits.max_tasks),
+    ):
+        assert f"(default {default})" in (told[option] or "")

@@ -218,7 +218,7 @@ def test_where_there_are_more_than_twenty_equal_ones_are_told_together(tmp_path:
     with pytest.raises(RejectedError) as caught:
         plan(tmp_path, "prompt,n\n" + rows, "m.csv", DALLE2).raise_errors()
     first, second = str(caught.value).splitlines()
-    assert first == "m.csv:2: `n` is 0; dall-e-2 takes 1 to 10 (999 more like this)"
+    assert first == "m.csv:2: `n` is 0; dall-e-2 takes 1 to 10 (also at 3, 4, 5 and 996 more)"
     assert second.startswith("m.csv:1002: `n` is -1")
 
 
@@ -233,7 +233,7 @@ def test_equal_warnings_are_counted(tmp_path: Path) -> None:
     found = plan(tmp_path, "a\n" * 1000, "m.txt", Flags(model="flux/schnel"))
     (told,) = found.lines()
     assert told.startswith("m.txt:1: warning: model `flux/schnel` is not in the catalogue")
-    assert told.endswith("(999 more like this)")
+    assert told.endswith("(also at 2, 3, 4 and 996 more)")
 
 
 @pytest.mark.parametrize("text", ["prompts: []\n", "name: x\n", ""])

@@ -1,9 +1,11 @@
 import base64
+import gc
 import hashlib
 import json
 import random
 import re
 import tracemalloc
+import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -408,3 +410,17 @@ def test_arbitrary_bytes_raise_nothing_but_a_payload_error(chunks: list[bytes]) 
 
     whole = b"".join(chunks)
     assert outcome(chunks) == outcome([whole]) == outcome([bytes([byte]) for byte in whole])
+
+
+def test_a_decoder_goes_with_its_last_user_and_its_payloads_with_it() -> None:
+    reply = json.dumps({"data": [{"b64_json": TEXT}, {"b64_json": TEXT}]}).encode()
+    gc.disable()  # who waits for the collector holds the payloads of thousands of requests
+    try:
+        for end in (len(reply), len(reply) - 5, 40):
+            decoder = PayloadDecoder(MemorySink, max_payload_bytes=10**6)
+            decoder.feed(reply[:end])
+            gone = weakref.ref(decoder)
+            del decoder
+            assert gone() is None
+    finally:
+        gc.enable()
