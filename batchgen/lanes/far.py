@@ -8,6 +8,7 @@ import asyncio
 import os
 import socket
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,23 +28,42 @@ from batchgen.types import Artifact, HttpRequest, HttpResponse, Made, Reply, Spo
 _FILE_THREADS = 2
 
 
-def main(descriptor: int) -> None:
-    """Be a lane, until the other end of the socket closes."""
+def main(descriptors: Sequence[int]) -> None:
+    """Be a lane, until the other end of its socket closes; one process for each socket."""
     with seldom_collected():
-        asyncio.run(serve(descriptor))
+        own, forked = _forked(descriptors)
+        asyncio.run(serve(own, forked))
 
 
-async def serve(descriptor: int) -> None:
-    """Do what is asked for until the socket closes."""
+def _forked(descriptors: Sequence[int]) -> tuple[int, list[int]]:
+    """Fork for each socket but the first; this process's own, and the processes it has made."""
+    own, *others = descriptors
+    forked: list[int] = []
+    for other in others:
+        process = os.fork()
+        if not process:
+            own, forked = other, []
+            break
+        forked.append(process)
+    for one in descriptors:
+        if one != own:  # whoever else held it would hide that its owner is gone
+            os.close(one)
+    return own, forked
+
+
+async def serve(descriptor: int, forked: Sequence[int] = ()) -> None:
+    """Do what is asked for until the socket closes, and wait for the processes it has made."""
+
+    def end() -> NoReturn:
+        for process in forked:
+            os.waitpid(process, 0)
+        os._exit(0)  # nobody waits for threads, connections and files any more
+
     loop = asyncio.get_running_loop()
     lane = _Lane()
-    wire = Wire(lambda message: lane.hear(wire, message), _end)
+    wire = Wire(lambda message: lane.hear(wire, message), end)
     await loop.create_unix_connection(lambda: wire, sock=socket.socket(fileno=descriptor))
     await loop.create_future()
-
-
-def _end() -> NoReturn:
-    os._exit(0)  # nobody waits for threads, connections and files any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +138,8 @@ class _Lane:
 
     async def _open(
         self, service: Service, connections: int, folder: str, orphans: frozenset[tuple[int, int]]
-    ) -> str:
-        """Make ready for a run; the answer is what its temporary files' names begin with."""
+    ) -> tuple[str, int]:
+        """Make ready for a run; what its temporary files' names begin with, and its process."""
         root = Path(folder)
         store = LocalStore(
             root, is_taken=_Owners(root).is_taken, orphans=orphans, threads=_FILE_THREADS
@@ -129,7 +149,7 @@ class _Lane:
             service, connections=connections, open_sink=store.open_sink, helpers=0
         )
         self._doing = _Doing(await transport.__aenter__(), store)
-        return store.token
+        return store.token, os.getpid()
 
 
 @dataclass(slots=True)

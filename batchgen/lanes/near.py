@@ -6,7 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -21,11 +22,14 @@ _MOST_TOLD = 64
 _FEW_IN_FLIGHT = 8
 _MANY_IN_FLIGHT = 128
 _MOST = 2  # more were never faster than what the main process could tell them
+_LEAVE_S = 5.0
+# Elsewhere what the system's libraries hold does not outlive a fork.
+_FORKS = sys.platform == "linux"
 _NOT_FOR_LANES = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 # Modules come from where the main process has them: with -P none from the user's own folder.
-_BEGIN = "import sys; sys.path[:] = {path!r}; import batchgen.lanes.far as f; f.main({descriptor})"
+_BEGIN = "import sys; sys.path[:] = {path!r}; import batchgen.lanes.far as f; f.main({descriptors})"
 
 
 def _path() -> list[str]:
@@ -57,21 +61,18 @@ def lanes_worth(in_flight: int) -> int:
 
 
 class _Lane:
-    """One process, its socket, and the answers that are waited for."""
+    """One end of a lane's socket, and the answers that are waited for.
 
-    def __init__(self) -> None:
-        self._socket, far = socket.socketpair()
-        with far:
-            self._process = _started(far.fileno())
+    process: the number of the lane's process, once it has told it.
+    """
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
         self._numbers = count()
         self._awaited: dict[int, asyncio.Future[Any]] = {}
         self._wire: Wire | None = None
         self.token = ""
-
-    @property
-    def process(self) -> int:
-        """Its process's number."""
-        return self._process.pid
+        self.process = 0
 
     @property
     def load(self) -> int:
@@ -82,7 +83,7 @@ class _Lane:
         """Have it make ready for a run."""
         wire = self._wire = Wire(self._hear, self._lost)
         await asyncio.get_running_loop().create_unix_connection(lambda: wire, sock=self._socket)
-        self.token = str(await self.ask("open", *values))
+        self.token, self.process = await self.ask("open", *values)
 
     def ask(self, what: str, *values: object) -> "asyncio.Future[Any]":
         """What the lane answers. Raises what the work for it raised."""
@@ -101,19 +102,16 @@ class _Lane:
             self._wire.tell((None, what, *values))
 
     async def close(self) -> None:
-        """Have it finish what it writes, and end it."""
+        """Have it finish what it writes."""
         if self._wire is not None:
             await self.ask("close")
-        self.end()
 
     def end(self) -> None:
-        """End it at once, within the event loop that it was opened in; harmless when repeated."""
+        """Close the socket, with which the lane ends; within the event loop that opened it."""
         if self._wire is not None:
             self._wire.close()
             self._wire = None
         self._socket.close()
-        self._process.kill()
-        self._process.wait()
 
     def _hear(self, message: Message) -> None:
         number, result, error = message
@@ -133,20 +131,54 @@ class _Lane:
                 answer.set_exception(self._ended())
 
     def _ended(self) -> StorageError:
+        which = f"process {self.process}" if self.process else "process"
         return StorageError(
-            f"the process {self._process.pid} that sent requests for this run was ended from"
+            f"the {which} that sent requests for this run was ended from"
             " outside, perhaps for want of memory: run the same command again to go on"
             f" ({_SWITCH}=0 does without such processes)"
         )
 
 
-def _started(descriptor: int) -> "subprocess.Popen[bytes]":
-    """A lane's process, born deaf to the signals that are the main process's to hear."""
+class _Start:
+    """A process that becomes as many lanes, once it has loaded what lanes need.
+
+    It forks for all but the first, so that they share what was loaded.
+    """
+
+    def __init__(self, number: int) -> None:
+        pairs = [socket.socketpair() for _ in range(number)]
+        self.lanes = [_Lane(near) for near, _ in pairs]
+        self._process = _started([far.fileno() for _, far in pairs])
+        for _, far in pairs:
+            far.close()
+
+    def end(self) -> None:
+        """End its lanes at once; harmless when repeated.
+
+        They go when their sockets close. What does not is killed, and what has not been told of
+        any run too: it may still be loading.
+        """
+        for lane in self.lanes:
+            lane.end()
+        told = [lane.process for lane in self.lanes if lane.process]
+        try:
+            self._process.wait(_LEAVE_S if told else 0)
+        except subprocess.TimeoutExpired:
+            for number in told:  # theirs as long as the first is there, which waits for them
+                with suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
+            self._process.kill()
+            self._process.wait()
+
+
+def _started(descriptors: Sequence[int]) -> "subprocess.Popen[bytes]":
+    """A process, born deaf to the signals that are the main process's to hear."""
+    begin = _BEGIN.format(path=_path(), descriptors=descriptors)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_LANES)
     try:
         return subprocess.Popen(  # noqa: S603  # this program itself
-            [sys.executable, "-P", "-c", _BEGIN.format(path=_path(), descriptor=descriptor)],
-            pass_fds=(descriptor,),
+            [sys.executable, "-P", "-c", begin],
+            pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
@@ -160,7 +192,8 @@ class Lanes:
     def __init__(self, number: int, root: Path) -> None:
         """Start so many processes for an output directory; they load what they need meanwhile."""
         self._root = str(root.absolute())
-        self._lanes = [_Lane() for _ in range(number)]
+        self._starts = [_Start(number)] if _FORKS else [_Start(1) for _ in range(number)]
+        self._lanes = [lane for start in self._starts for lane in start.lanes]
         self._owners: dict[str, _Lane] = {}  # by what names of their temporary files begin with
         self._unsettled: dict[str, _Lane] = {}
 
@@ -184,11 +217,12 @@ class Lanes:
     async def close(self) -> None:
         """Have all of them finish what they write, and end them."""
         await asyncio.gather(*(lane.close() for lane in self._lanes))
+        self.end()
 
     def end(self) -> None:
         """End them at once; harmless when repeated."""
-        for lane in self._lanes:
-            lane.end()
+        for start in self._starts:
+            start.end()
 
     async def send(self, request: HttpRequest, idempotency_key: str) -> Reply:
         """Send a request once; an empty key is not sent."""

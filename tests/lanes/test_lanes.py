@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import select
 import shutil
 import signal
 from collections.abc import AsyncIterator
@@ -174,6 +175,29 @@ async def test_no_lane_outlives_its_end(tmp_path: Path) -> None:
         with suppress(ProcessLookupError):
             os.kill(process, 0)
             pytest.fail(f"{process} is still there")
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="the end of a grandchild is told there")
+async def test_a_lane_that_does_not_go_by_itself_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchgen.lanes.near._LEAVE_S", 0.1)
+    async with serving(_picture) as base_url, opened(tmp_path, base_url) as lanes:
+        watched = [os.pidfd_open(process) for process in lanes.processes]
+        for process in lanes.processes:
+            os.kill(process, signal.SIGSTOP)
+    for one in watched:
+        poll = select.poll()
+        poll.register(one, select.POLLIN)
+        assert poll.poll(30_000), "the lane is still there"
+        os.close(one)
+
+
+def test_lanes_that_were_never_told_of_a_run_end_too(tmp_path: Path) -> None:
+    lanes = Lanes(2, tmp_path)
+    lanes.end()
+    lanes.end()
+    assert lanes.processes == [0, 0]
 
 
 async def test_a_key_stands_in_no_command_line(tmp_path: Path) -> None:

@@ -36,7 +36,13 @@ def begin(base_url: str, cwd: Path) -> "subprocess.Popen[str]":
 
 
 def lanes_of(process: "subprocess.Popen[str]") -> list[int]:
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    """The process that a run has started, and those that this one has made of itself."""
+    first = _children(process.pid)
+    return [*first, *(one for number in first for one in _children(number))]
+
+
+def _children(number: int) -> list[int]:
+    children = Path(f"/proc/{number}/task/{number}/children")
     if not children.exists():
         pytest.skip("which processes belong to a run is told by Linux only")
     return [int(one) for one in children.read_text().split()]
