@@ -20,6 +20,7 @@ from aiohttp.http import HttpProcessingError, RawResponseMessage
 from multidict import CIMultiDictProxy
 
 _MOST_ORIGINS = 256
+_MOST_UNASKED = 8
 
 
 class Reply(Protocol):
@@ -113,18 +114,27 @@ class Client:
         return found
 
     async def sent(self, request: aiohttp.ClientRequest, wire: bytes) -> Connection:
-        """A connection that a request has gone out over. Raises aiohttp's ClientError."""
+        """A connection that a request has gone out over. Raises aiohttp's ClientError.
+
+        One on which its server has said something unasked is closed: that is no reply to this.
+        """
+        for _ in range(_MOST_UNASKED):
+            connection = await self._connected(request)
+            protocol, transport = connection.protocol, connection.transport
+            if protocol is not None and transport is not None and not protocol.should_close:
+                protocol.set_response_params(read_until_eof=True, read_bufsize=self._piece_bytes)
+                transport.write(wire)
+                return connection
+            connection.close()
+        raise aiohttp.ClientResponseError(
+            request.request_info, (), message="the server speaks before it is asked"
+        )
+
+    async def _connected(self, request: aiohttp.ClientRequest) -> Connection:
         try:
-            connection = await self._connector.connect(request, traces=[], timeout=self._timeout)
+            return await self._connector.connect(request, traces=[], timeout=self._timeout)
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError(f"no connection to {request.url.host}") from error
-        protocol, transport = connection.protocol, connection.transport
-        if protocol is None or transport is None:
-            connection.close()
-            raise aiohttp.ServerDisconnectedError
-        protocol.set_response_params(read_until_eof=True, read_bufsize=self._piece_bytes)
-        transport.write(wire)
-        return connection
 
 
 class _Exchange:

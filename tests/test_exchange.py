@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchgen.exchange import Client
+from tests.given import settle
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 HEADERS = {"User-Agent": "batchgen/9", "Authorization": "Bearer k", "X-Team": "café"}
@@ -30,10 +31,12 @@ class Server:
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
         self.connections = 0
+        self.writers: list[asyncio.StreamWriter] = []
         self.url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.writers.append(writer)
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -189,6 +192,28 @@ async def test_a_reply_that_is_none_is_an_error_of_aiohttp(
     async with listening(Server(reply, closes=True)) as server, a_client() as client:
         with pytest.raises(error):
             await post(client, server.url)
+
+
+async def test_what_a_server_says_unasked_is_no_reply_to_the_next_request() -> None:
+    late = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
+    async with listening(Server(OK)) as server, a_client() as client:
+        assert await post(client, server.url) == (200, b"{}")
+        server.writers[0].write(late)
+        await settle()
+        assert await post(client, server.url) == (200, b"{}")
+        assert server.connections == 2
+
+
+async def test_a_server_that_never_waits_to_be_asked_is_given_up() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as listener, a_client() as client:
+        url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        with pytest.raises(aiohttp.ClientResponseError):
+            await post(client, url)
 
 
 async def test_a_host_that_cannot_be_reached_is_an_error_of_aiohttp() -> None:
