@@ -1,7 +1,9 @@
 """How a run is closed: the results in manifest order, and the summary."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -14,12 +16,10 @@ from batchgen.results import ResultsFile, paid_for, shown_status, stored_line
 from batchgen.signals import Signals
 from batchgen.stopping import Stop, StopReason
 from batchgen.store import write_atomically
-from batchgen.summary import FailureGroups, JobCounts, RunCounts, Spend, Summary
+from batchgen.summary import SUMMARY_NAME, FailureGroups, JobCounts, RunCounts, Spend, Summary
 from batchgen.terms import Terms
-from batchgen.types import Status
+from batchgen.types import Json, Status
 from batchgen.worklist import Positions
-
-SUMMARY_NAME = "summary.json"
 
 
 def put_in_order(results: ResultsFile, ledger: Ledger, *, is_same: bool) -> None:
@@ -33,12 +33,10 @@ def put_in_order(results: ResultsFile, ledger: Ledger, *, is_same: bool) -> None
     ledger.set_meta(RESULTS, results.mark())
 
 
-def write_summary(summary: Summary, terms: Terms) -> None:
-    """Write summary.json. Raises StorageError."""
-    write_atomically(
-        terms.manifest.job.output_dir / SUMMARY_NAME,
-        msgspec.json.format(msgspec.json.encode(summary.to_json()), indent=2) + b"\n",
-    )
+def write_summary(summary: Mapping[str, Json], directory: Path) -> None:
+    """Write summary.json of an output directory. Raises StorageError."""
+    encoded = msgspec.json.format(msgspec.json.encode(summary), indent=2)
+    write_atomically(directory / SUMMARY_NAME, encoded + b"\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,6 @@ class Grouped(Generic[T, R]):
         is raised where that order's result is awaited, and one that it raises wherever one of the
         group's is. most: orders after which a group takes no more, which bounds how long the first
         of them waits: it has fewer than twice as many.
-
-    Orders come from one event loop at a time.
     """
 
     def __init__(
@@ -39,6 +37,7 @@ class Grouped(Generic[T, R]):
         self._carry_out = carry_out
         self._most = most
         self._gathered: list[_Order[T, R]] = []
+        self._gathering = threading.Lock()
         self._queue: queue.SimpleQueue[list[_Order[T, R]] | None] = queue.SimpleQueue()
         self._threads = [
             threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True)
@@ -51,13 +50,18 @@ class Grouped(Generic[T, R]):
         """Have an order carried out. Whoever is cancelled here does not undo it."""
         loop = asyncio.get_running_loop()
         result: asyncio.Future[R] = loop.create_future()
-        if not self._gathered:
-            loop.call_soon(self._hand_over)
-        self._gathered.append((order, result, loop))
+        if not self._threads:
+            raise RuntimeError("nobody carries out orders any more")
+        with self._gathering:
+            # A loop that ended in mid-turn has handed over nothing.
+            if not self._gathered or self._gathered[-1][2] is not loop:
+                loop.call_soon(self._hand_over)
+            self._gathered.append((order, result, loop))
         return await result
 
     def _hand_over(self) -> None:
-        gathered, self._gathered = self._gathered, []
+        with self._gathering:
+            gathered, self._gathered = self._gathered, []
         for first in range(0, len(gathered), self._most):
             self._queue.put(gathered[first : first + self._most])
 

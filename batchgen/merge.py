@@ -15,13 +15,12 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 
-import msgspec
-
+from batchgen.closing import write_summary
 from batchgen.errors import Exit, StorageError, UsageError
 from batchgen.ledger import Ledger
 from batchgen.ledger.union import Ours, TheirArtifact, Theirs, Union
 from batchgen.results import ResultsFile, paid_for, shown_status, stored_line
-from batchgen.store import fsync_folder, make_folder, write_atomically
+from batchgen.store import fsync_folder, make_folder
 from batchgen.summary import Ending, FailureGroups, JobCounts, RunCounts, Spend, Summary
 from batchgen.types import Status
 from batchgen.verify import sha256_of, stays_inside
@@ -171,8 +170,7 @@ def write_results(out: Path, command: tuple[str, ...], *, now: datetime, exit_co
         ledger.begin_run(pid=os.getpid(), total=total, now=now)
         ResultsFile(out).rewrite(map(stored_line, ledger.stored()))
         told = _summary(ledger, out, command, now).to_json() | {"exit_code": exit_code}
-        encoded = msgspec.json.format(msgspec.json.encode(told), indent=2)
-        write_atomically(out / "summary.json", encoded + b"\n")
+        write_summary(told, out)
         ledger.end_run(reason="merged", now=now)
 
 

@@ -20,9 +20,9 @@ class Alike:
     count: int = 1
     lines: list[int] = field(default_factory=list)
 
-    def add(self, problem: Problem) -> None:
-        """Take in another one, which comes after those that are in it."""
-        self.count += 1
+    def add(self, problem: Problem, count: int = 1) -> None:
+        """Take in another one, which comes after those that are in it; count: with its likes."""
+        self.count += count
         last = self.lines[-1] if self.lines else self.first.line
         if len(self.lines) < _LINES and problem.file == self.first.file and problem.line > last:
             self.lines.append(problem.line)
@@ -53,7 +53,9 @@ def _grouped(problems: Iterable[Alike]) -> list[Alike]:
     groups: dict[tuple[str, str, Severity], Alike] = {}
     for one in problems:
         first = one.first
-        alike = groups.setdefault((first.file, first.message, first.severity), one)
-        if alike is not one:
-            alike.add(first)
+        name = first.file, first.message, first.severity
+        if name in groups:
+            groups[name].add(first, one.count)
+        else:
+            groups[name] = Alike(first, one.count, [*one.lines])
     return list(groups.values())

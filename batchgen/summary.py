@@ -12,6 +12,7 @@ from typing import Self
 from batchgen.text import one_line, show_bytes, show_count, show_duration, show_money
 from batchgen.types import Json, Outcome, Status, Task
 
+SUMMARY_NAME = "summary.json"
 SCHEMA = 1
 MOST_GROUPS = 50
 _MESSAGE_WIDTH = 300

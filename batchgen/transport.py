@@ -5,7 +5,7 @@ redirect, that for downloads never has it and asks the guard before every hop.
 """
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,8 +19,7 @@ from multidict import CIMultiDict
 from batchgen import __version__
 from batchgen.encoding import body_of
 from batchgen.errors import UsageError
-from batchgen.exchange import Client
-from batchgen.exchange import Reply as Received
+from batchgen.exchange import Client, Exchange, Incoming, UnaskedError
 from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url
 from batchgen.pieces import HELPERS, Body, Helpers, Patience
 from batchgen.proxy import proxy_for
@@ -75,6 +74,8 @@ class AiohttpTransport:
         if self._service.api_key:
             own["Authorization"] = f"Bearer {self._service.api_key}"
         own.update(self._service.headers)
+        for name in self._service.key_headers:
+            own.popall(name, None)  # each request has its own
         self._api = self._client(own)
         self._waiting = self._client(own, limit=_MOST_WAITING)
         self._resolver = GuardedResolver(self._guard)
@@ -105,9 +106,11 @@ class AiohttpTransport:
         connector = aiohttp.TCPConnector(
             limit=limit or self._connections, resolver=resolver, ssl=self._tls
         )
+        own = CIMultiDict(_AGENT)
+        own.update(headers)
         return Client(
             connector,
-            headers={**_AGENT, **headers},
+            headers=own,
             connect_s=self._service.timeouts.connect_s,
             piece_bytes=CHUNK_BYTES,
         )
@@ -131,10 +134,10 @@ class AiohttpTransport:
         return self._waits < _MOST_WAITING and patience_s >= _LONGEST_WAIT_S
 
     async def _send(self, request: HttpRequest, idempotency_key: str, client: Client) -> Reply:
-        headers = dict.fromkeys(self._service.key_headers, idempotency_key)
-        if not idempotency_key:
-            headers.clear()
-        data = upload = None
+        keys = self._service.key_headers if idempotency_key else ()
+        headers = dict.fromkeys(keys, idempotency_key)
+        data: bytes | AsyncIterator[bytes] | None = None
+        upload: Upload | None = None
         if request.method != "GET":
             body = body_of(request)
             upload = Upload(body)
@@ -143,18 +146,18 @@ class AiohttpTransport:
             if not isinstance(data, bytes):
                 headers["Content-Length"] = str(body.size_bytes)
         url, proxy = self._address(request.path)
+        exchange = client.request(request.method, url, headers=headers, data=data, proxy=proxy)
         patience = self._patience()
         try:
-            async with (
-                patience.timeout,
-                client.request(
-                    request.method, url, headers=headers, data=data, proxy=proxy
-                ) as response,
-            ):
+            async with patience.timeout, exchange as response:
                 content = Body(response.content, patience)
                 return await self._read(response, content, is_long=request.is_long)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return (upload and upload.fault) or _fault(error)
+            if upload is not None and upload.fault is not None:
+                return upload.fault
+            fault = _fault(error)
+            left = not isinstance(exchange, Exchange) or exchange.is_sent
+            return fault if left else replace(fault, sent=False)
 
     def _patience(self) -> Patience:
         return Patience(self._service.timeouts, self._service.timeout_s)
@@ -167,7 +170,7 @@ class AiohttpTransport:
             found = self._addresses[path] = url, proxy_for(url, self._service.proxies)
         return found
 
-    async def _read(self, response: Received, body: Body, *, is_long: bool = False) -> Reply:
+    async def _read(self, response: Incoming, body: Body, *, is_long: bool = False) -> Reply:
         headers = _lower(response.headers)
         if not _is_good(response):
             return HttpResponse(
@@ -289,7 +292,7 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext | bool:
     return context
 
 
-def _is_good(response: Received) -> bool:
+def _is_good(response: Incoming) -> bool:
     return response.status // 100 == 2  # noqa: PLR2004  # a class of statuses
 
 
@@ -329,6 +332,7 @@ def _fault(error: Exception) -> NetworkFault:
 
 # The first that fits; `{}` is the error's own text.
 _FAULTS: tuple[tuple[tuple[type[Exception], ...], FaultKind, str, bool], ...] = (
+    ((UnaskedError,), FaultKind.CONNECTION, "{}", False),
     ((aiohttp.ConnectionTimeoutError,), FaultKind.TIMEOUT, "no connection in time", False),
     ((TimeoutError,), FaultKind.TIMEOUT, "no complete reply in time", True),
     ((aiohttp.ClientConnectorCertificateError, ssl.SSLError), FaultKind.CONNECTION, "{}", False),

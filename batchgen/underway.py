@@ -121,7 +121,7 @@ class Underway:
             settled=tally.settled,
             resent=tally.resent,
         )
-        write_summary(summary, self.terms)
+        write_summary(summary.to_json(), self.terms.manifest.job.output_dir)
         if stop.reason is None:
             self.store.sweep()
         self.terms.progress.finish(summary.to_json())
@@ -178,7 +178,7 @@ class Underway:
 
     async def _settle(self, transport: Transport, provider: Provider, tally: RunTally) -> None:
         """Learn from the provider what became of unknown tasks, where it keeps a log of them."""
-        from batchgen.settle import settle  # noqa: PLC0415  # with the transport
+        from batchgen.settle import settle  # noqa: PLC0415  # few runs ask
 
         if provider.client_id_header:
             now, say = self.terms.clock.now(), self.terms.progress.say

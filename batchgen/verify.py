@@ -24,10 +24,11 @@ from batchgen.errors import StorageError
 from batchgen.ledger.inventory import Inventory, Stored
 from batchgen.results import FILE_NAME
 from batchgen.store import fsync_folder
+from batchgen.summary import SUMMARY_NAME
 from batchgen.types import Json, Status
 
 ASIDE = ".damaged"
-_OWN = frozenset({".batchgen", FILE_NAME, "summary.json", "report.html", CONVERTED})
+_OWN = frozenset({".batchgen", FILE_NAME, SUMMARY_NAME, "report.html", CONVERTED})
 _THREADS = 4
 _AHEAD = 64  # files waiting for a thread or for their turn to be told
 _PATHS_AT_ONCE = 500

@@ -52,9 +52,14 @@ class Server:
             writer.close()
 
 
+def lines_of(head: bytes) -> list[tuple[str, str]]:
+    """The header lines, sorted: their order means nothing, that one stands twice does."""
+    lines = [line.split(": ", 1) for line in head.decode().split("\r\n")[1:-2]]
+    return sorted((name.lower(), value) for name, value in lines)
+
+
 def fields(head: bytes) -> dict[str, str]:
-    lines = head.decode().split("\r\n")[1:-2]
-    return {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    return dict(lines_of(head))
 
 
 @asynccontextmanager
@@ -121,7 +126,7 @@ def test_a_request_is_the_one_that_a_session_would_send(
     assert server.bodies == [body, b"", body, b""]
     lines = [head.split(b"\r\n", 1)[0] for head in server.heads]
     assert lines[:2] == lines[2:]
-    told = [fields(head) for head in server.heads]
+    told = [lines_of(head) for head in server.heads]
     assert told[:2] == told[2:]
 
 
@@ -212,7 +217,7 @@ async def test_a_server_that_never_waits_to_be_asked_is_given_up() -> None:
 
     async with await asyncio.start_server(greet, "127.0.0.1", 0) as listener, a_client() as client:
         url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-        with pytest.raises(aiohttp.ClientResponseError):
+        with pytest.raises(aiohttp.ClientError):
             await post(client, url)
 
 
@@ -224,12 +229,51 @@ async def test_a_host_that_cannot_be_reached_is_an_error_of_aiohttp() -> None:
             await post(client, url)
 
 
-@pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "a\rb"])
-async def test_no_header_breaks_out_of_its_line(value: str) -> None:
+@pytest.mark.parametrize("text", ["a\r\nX-Other: b", "a\nb", "a\rb", "a\0b", "\x7f"])
+async def test_no_header_breaks_out_of_its_line(text: str) -> None:
     async with listening(Server()) as server, a_client() as client:
-        with pytest.raises(ValueError, match="break out of its line"):
-            await post(client, server.url, headers={"X-Key": value})
+        for headers in ({"X-Key": text}, {text: "value"}):
+            with pytest.raises(ValueError, match="break out of its line"):
+                await post(client, server.url, headers=headers)
         assert server.heads == []
+
+
+async def test_an_error_names_the_host_and_no_address_of_another_request() -> None:
+    server = Server(b"no HTTP\r\n\r\n", closes=True)
+    async with listening(server), a_client() as client:
+        for path in ("/first?signature=canary", "/second"):
+            with pytest.raises(aiohttp.ClientResponseError) as caught:
+                await post(client, server.url + path)
+            assert "canary" not in str(caught.value.request_info)
+
+
+class Closing(Server):
+    """Answers the first request of a connection, and closes as the second one comes."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        for answered in (False, True):
+            head = await reader.readuntil(b"\r\n\r\n")
+            self.heads.append(head)
+            await reader.readexactly(int(fields(head).get("content-length", "0")))
+            if not answered:
+                writer.write(self.reply)
+        writer.close()
+
+
+async def test_a_get_goes_out_again_where_its_connection_is_found_closed_and_a_post_does_not() -> (
+    None
+):
+    async with listening(Closing()) as server, a_client() as client:
+        for _ in range(2):
+            async with client.request(
+                "GET", yarl.URL(server.url), headers={}, data=None, proxy=None
+            ) as reply:
+                assert await reply.content.read() == b"{}"
+        assert len(server.heads) == 3
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await post(client, server.url)
+        assert len(server.heads) == 4
 
 
 async def test_a_user_in_a_url_is_told_as_a_session_tells_it() -> None:

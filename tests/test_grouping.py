@@ -29,21 +29,22 @@ async def test_what_is_ordered_in_one_turn_is_one_group_and_none_is_twice_the_mo
     def note(group: Sequence[int]) -> list[int | BaseException]:
         groups.append(len(group))
         busy.set()
-        go_on.wait()
+        go_on.wait(30)
         return list(group)
 
     grouped = Grouped(note, name="note", most=8)
     first = [asyncio.ensure_future(grouped.result_of(one)) for one in range(3)]
-    await asyncio.to_thread(busy.wait)
-    rest = [asyncio.ensure_future(grouped.result_of(one)) for one in range(100)]
-    await asyncio.sleep(0)
+    assert await asyncio.to_thread(busy.wait, 30)
+    rest: list[asyncio.Future[int]] = []
+    for turn in (5, 8, 20, 1):
+        rest += [asyncio.ensure_future(grouped.result_of(one)) for one in range(turn)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
     go_on.set()
     await asyncio.gather(*first, *rest)
     grouped.close()
 
-    assert groups[0] == 3
-    assert sum(groups) == 103
-    assert max(groups) < 16
+    assert groups == [3, 13, 8, 8, 5]
 
 
 async def test_an_error_of_the_whole_group_is_each_ones() -> None:
@@ -74,3 +75,24 @@ async def test_what_was_ordered_is_carried_out_though_nobody_waits_any_longer() 
     grouped.close()
 
     assert done == [7]
+
+
+def test_a_loop_that_ended_in_mid_turn_keeps_no_later_one_waiting() -> None:
+    grouped = Grouped(doubled, name="double", most=8)
+
+    async def begin() -> None:
+        asyncio.get_running_loop().stop()
+        await grouped.result_of(2)
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(begin())
+    loop.run_forever()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(task)
+    loop.close()
+
+    assert asyncio.run(asyncio.wait_for(grouped.result_of(4), 30)) == 8
+    grouped.close()
+    with pytest.raises(RuntimeError, match="any more"):
+        asyncio.run(grouped.result_of(6))

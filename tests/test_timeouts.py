@@ -113,6 +113,24 @@ async def test_a_server_that_lets_wait_is_cut_and_the_request_counts_as_sent(
     assert list((tmp_path / ".batchgen" / "tmp").iterdir()) == []
 
 
+async def test_a_request_whose_turn_for_a_connection_never_came_was_not_sent(
+    store: LocalStore,
+) -> None:
+    async with serving(never_answers) as base_url:
+        service = Service(base_url, None, timeout_s=SHORT_S)
+        async with (
+            asyncio.timeout(LONG_S / 2),
+            AiohttpTransport(service, connections=1, open_sink=store.open_sink) as transport,
+        ):
+            replies = await asyncio.gather(*(transport.send(REQUEST, "k") for _ in range(2)))
+
+    faults = [reply for reply in replies if isinstance(reply, NetworkFault)]
+    assert [(fault.kind, fault.sent) for fault in faults] == [
+        (FaultKind.TIMEOUT, True),
+        (FaultKind.TIMEOUT, False),
+    ]
+
+
 async def test_a_reply_may_take_longer_than_the_stall_to_begin(store: LocalStore) -> None:
     async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

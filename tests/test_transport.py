@@ -267,6 +267,27 @@ async def test_the_providers_headers_go_to_it_and_to_nobody_else(store: LocalSto
     assert "t-1" not in repr(service)
 
 
+async def test_a_header_of_the_job_takes_the_place_of_the_usual_one_and_of_no_key(
+    store: LocalStore,
+) -> None:
+    seen: dict[str, list[str]] = {}
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.update({name: request.headers.getall(name) for name in request.headers})
+        return web.json_response({})
+
+    headers = {"user-agent": "fox/1", "accept": "*/*", "idempotency-key": "always the same"}
+    async with serving(answer) as base:
+        service = Service(base, CANARY, ("Idempotency-Key",), headers=headers)
+        async with AiohttpTransport(service, connections=1, open_sink=store.open_sink) as client:
+            await client.send(REQUEST, "bg-1")
+
+    told = {name.lower(): values for name, values in seen.items()}
+    assert told["user-agent"] == ["fox/1"]
+    assert told["accept"] == ["*/*"]
+    assert told["idempotency-key"] == ["bg-1"]
+
+
 @pytest.mark.parametrize("multipart", [False, True])
 async def test_a_file_streams_out_with_a_known_length_and_again_for_a_second_attempt(
     store: LocalStore, tmp_path: Path, *, multipart: bool

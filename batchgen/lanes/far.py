@@ -6,7 +6,9 @@ the other end. What it was about then is left as a crash leaves it.
 
 import asyncio
 import os
+import signal
 import socket
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +28,8 @@ from batchgen.types import Artifact, HttpRequest, HttpResponse, Made, Reply, Spo
 
 # More would make smaller groups of files, and the disk does them in turn.
 _FILE_THREADS = 2
+_LEAVE_S = 1.0
+_LOOK_S = 0.002
 
 
 def main(descriptors: Sequence[int]) -> None:
@@ -52,18 +56,38 @@ def _forked(descriptors: Sequence[int]) -> tuple[int, list[int]]:
 
 
 async def serve(descriptor: int, forked: Sequence[int] = ()) -> None:
-    """Do what is asked for until the socket closes, and wait for the processes it has made."""
+    """Do what is asked for until the socket closes, and see off the processes it has made."""
 
     def end() -> NoReturn:
-        for process in forked:
-            os.waitpid(process, 0)
-        os._exit(0)  # nobody waits for threads, connections and files any more
+        try:
+            _see_off(forked)
+        finally:
+            os._exit(0)  # nobody waits for threads, connections and files any more
 
     loop = asyncio.get_running_loop()
     lane = _Lane()
     wire = Wire(lambda message: lane.hear(wire, message), end)
     await loop.create_unix_connection(lambda: wire, sock=socket.socket(fileno=descriptor))
     await loop.create_future()
+
+
+def _see_off(forked: Sequence[int]) -> None:
+    """Wait for this process's own, whose sockets close with its own; kill what does not go."""
+    left = [process for process in forked if not _is_gone(process)]
+    until = time.monotonic() + _LEAVE_S
+    while left and time.monotonic() < until:
+        time.sleep(_LOOK_S)
+        left = [process for process in left if not _is_gone(process)]
+    for process in left:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+
+
+def _is_gone(process: int) -> bool:
+    try:
+        return os.waitpid(process, os.WNOHANG)[0] == process
+    except ChildProcessError:  # where SIGCHLD is ignored nobody has to be waited for
+        return True
 
 
 @dataclass(frozen=True, slots=True)

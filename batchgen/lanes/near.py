@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -22,8 +21,8 @@ _MOST_TOLD = 64
 _FEW_IN_FLIGHT = 8
 _MANY_IN_FLIGHT = 128
 _MOST = 2  # more were never faster than what the main process could tell them
-_LEAVE_S = 5.0
-# Elsewhere what the system's libraries hold does not outlive a fork.
+_LEAVE_S = 3.0  # longer than the first process waits for the others
+# Elsewhere a fork may find the system's own libraries half-way through something (macOS).
 _FORKS = sys.platform == "linux"
 _NOT_FOR_LANES = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
@@ -153,20 +152,17 @@ class _Start:
             far.close()
 
     def end(self) -> None:
-        """End its lanes at once; harmless when repeated.
+        """End its lanes; harmless when repeated.
 
-        They go when their sockets close. What does not is killed, and what has not been told of
-        any run too: it may still be loading.
+        They go at once when their sockets close. Where one hangs, the first kills it; what does
+        not go then is killed, and what has not been told of any run: it may still be loading.
         """
         for lane in self.lanes:
             lane.end()
-        told = [lane.process for lane in self.lanes if lane.process]
+        told = any(lane.process for lane in self.lanes)
         try:
             self._process.wait(_LEAVE_S if told else 0)
         except subprocess.TimeoutExpired:
-            for number in told:  # theirs as long as the first is there, which waits for them
-                with suppress(ProcessLookupError):
-                    os.kill(number, signal.SIGKILL)
             self._process.kill()
             self._process.wait()
 

@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,11 +107,12 @@ def test_lanes_end_with_a_run_that_is_killed_and_the_next_one_goes_on(
     assert_complete(tmp_path, slow)
 
 
+@pytest.mark.parametrize("number", [0, 1])
 def test_a_run_whose_lane_is_killed_says_so_and_the_next_one_goes_on(
-    slow: str, tmp_path: Path
+    slow: str, tmp_path: Path, number: int
 ) -> None:
     process = begin(slow, tmp_path)
-    lane, _ = lanes_of(process)
+    lane = lanes_of(process)[number]
     os.kill(lane, signal.SIGKILL)
     _, err = process.communicate(timeout=60)
 
@@ -118,6 +120,25 @@ def test_a_run_whose_lane_is_killed_says_so_and_the_next_one_goes_on(
     assert f"the process {lane} that sent requests for this run was ended" in err
     assert "Traceback" not in err
     assert batchgen(*words(slow), cwd=tmp_path, **WITH_LANES).code == 0
+    assert_complete(tmp_path, slow)
+
+
+def test_lanes_end_where_nobody_hears_of_the_end_of_processes(slow: str, tmp_path: Path) -> None:
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN);"
+        " os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", ignoring, str(COMMAND), *words(slow)],
+        check=False,
+        cwd=tmp_path,
+        env=environment(**WITH_LANES),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
     assert_complete(tmp_path, slow)
 
 
