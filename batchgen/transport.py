@@ -171,7 +171,7 @@ class AiohttpTransport:
         return found
 
     async def _read(self, response: Incoming, body: Body, *, is_long: bool = False) -> Reply:
-        headers = _lower(response.headers)
+        headers = self._shown(response.headers)
         if not _is_good(response):
             return HttpResponse(
                 response.status, headers, self._without_secrets(await _error_body(body))
@@ -192,6 +192,14 @@ class AiohttpTransport:
             if not finished:
                 decoder.abort()
         return HttpResponse(response.status, headers, self._without_secrets(rest), payloads)
+
+    def _shown(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """A reply's headers, as they may be told: one that redirects might repeat the key."""
+        shown = _lower(headers)
+        for secret in self._service.secrets:
+            if any(secret in value for value in shown.values()):
+                shown = {name: value.replace(secret, "***") for name, value in shown.items()}
+        return shown
 
     def _without_secrets(self, body: bytes) -> bytes:
         for secret in self._service.secrets:

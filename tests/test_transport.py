@@ -354,6 +354,20 @@ async def test_what_a_reply_repeats_of_a_secret_is_cut_out(store: LocalStore) ->
     assert reply.body == b'{"message": "***"}'
 
 
+async def test_a_secret_is_cut_out_of_a_replys_headers_too(store: LocalStore) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        key = request.headers["Authorization"].removeprefix("Bearer ")
+        return web.Response(status=302, headers={"Location": f"/{key}", "X-Request-Id": key})
+
+    async with serving(answer) as base:
+        service = Service(base, CANARY, secrets=(CANARY,))
+        async with AiohttpTransport(service, connections=1, open_sink=store.open_sink) as client:
+            reply = await client.send(REQUEST, "bg-1")
+
+    assert isinstance(reply, HttpResponse)
+    assert (reply.headers["location"], reply.headers["x-request-id"]) == ("/***", "***")
+
+
 async def test_a_proxy_carries_requests_and_downloads(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
