@@ -26,7 +26,7 @@ class Settings:
 
     rounds: int = 3
     items: int = 10_000
-    large_items: int = 300
+    large_items: int = 600
     rows: int = 1_000_000
 
 
