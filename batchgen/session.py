@@ -100,9 +100,6 @@ class Session(Terms):
             self.progress.say(line)
         plan.raise_errors()
         positions.close()
-        only = self.selection.only
-        if only is not None and not plan.tasks and self.selection.shard is None:
-            self.progress.say(f"--only {only}: no task has such an id, so there is nothing to do")
         return plan
 
 

@@ -64,13 +64,6 @@ def test_a_second_run_does_only_what_is_left(job: Path, tmp_path: Path) -> None:
     assert [line["artifacts"] for line in after[1:]] == [line["artifacts"] for line in before]
 
 
-def test_a_selection_without_any_task_is_told(job: Path, tmp_path: Path) -> None:
-    ended = batchgen("run", job, "--provider", "simulator", "--only", "heros", cwd=tmp_path)
-
-    assert ended.code == 0
-    assert "--only heros: no task has such an id, so there is nothing to do" in ended.err
-
-
 def test_an_edited_row_is_made_anew_and_the_old_artifact_stays(job: Path, tmp_path: Path) -> None:
     batchgen("run", job, "--provider", "simulator", cwd=tmp_path)
     job.write_text(JOB.replace("A bridge", "A stone bridge"))
