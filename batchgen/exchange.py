@@ -66,7 +66,7 @@ class Client:
     ) -> None:
         self._connector = connector
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
-        self._piece_bytes = piece_bytes
+        self.piece_bytes = piece_bytes
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=self._timeout,
@@ -136,11 +136,6 @@ class Client:
                 return connection
             connection.close()
         raise UnaskedError("the server speaks before it is asked")
-
-    @property
-    def piece_bytes(self) -> int:
-        """How many bytes of a reply are held until they are read."""
-        return self._piece_bytes
 
 
 class UnaskedError(aiohttp.ClientConnectionError):

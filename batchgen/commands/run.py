@@ -29,7 +29,7 @@ _INTERRUPTED = (Exit.INTERRUPTED, Exit.TERMINATED)  # who interrupts does not wa
 def run_command(arguments: argparse.Namespace) -> int:
     """`batchgen run`."""
     if arguments.dry_run:
-        # What few ask for is imported for those: a run would take a fifth longer to begin.
+        # Imported here, as few ask for it: a run would take a fifth longer to begin.
         from batchgen.commands.plan import plan_command  # noqa: PLC0415  # see above
 
         return plan_command(arguments)

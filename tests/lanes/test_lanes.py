@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import select
 import shutil
 import signal
 from collections.abc import AsyncIterator
@@ -27,6 +26,7 @@ from batchgen.types import (
     Spooled,
 )
 from tests.given import a_png
+from tests.lanes.processes import assert_gone, children_of, watched
 from tests.test_transport import serving
 
 SMALL = a_png()
@@ -182,30 +182,19 @@ async def test_a_lane_that_does_not_go_by_itself_is_killed(
     tmp_path: Path,
 ) -> None:
     async with serving(_picture) as base_url, opened(tmp_path, base_url) as lanes:
-        watched = [os.pidfd_open(process) for process in lanes.processes]
+        going = watched(lanes.processes)
         os.kill(lanes.processes[-1], signal.SIGSTOP)
-    for one in watched:
-        poll = select.poll()
-        poll.register(one, select.POLLIN)
-        assert poll.poll(30_000), "the lane is still there"
-        os.close(one)
+    assert_gone(going)
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="processes are told by Linux only")
 def test_lanes_that_were_never_told_of_a_run_end_too(tmp_path: Path) -> None:
     lanes = Lanes(2, tmp_path)
-    watched = [os.pidfd_open(one) for one in _children()]
-    assert watched
+    going = watched(children_of(os.getpid()))
+    assert going
     lanes.end()
     lanes.end()
-    for one in watched:
-        assert select.select([one], [], [], 0)[0], "the process is still there"
-        os.close(one)
-
-
-def _children() -> list[int]:
-    own = os.getpid()
-    return [int(one) for one in Path(f"/proc/{own}/task/{own}/children").read_text().split()]
+    assert_gone(going, within_ms=0)
 
 
 async def test_a_key_stands_in_no_command_line(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Runs with lanes, by the installed command: the same results, and whatever dies."""
 
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 from tests.e2e.command import COMMAND, batchgen, begun, environment, results
 from tests.e2e.simulated import simulate, stats
+from tests.lanes.processes import assert_gone, children_of, watched
 
 TASKS = 60
 WITH_LANES = {"AIMLAPI_API_KEY": "sk-canary-7731", "BATCHGEN_LANES": "2"}
@@ -38,15 +38,8 @@ def begin(base_url: str, cwd: Path) -> "subprocess.Popen[str]":
 
 def lanes_of(process: "subprocess.Popen[str]") -> list[int]:
     """The process that a run has started, and those that this one has made of itself."""
-    first = _children(process.pid)
-    return [*first, *(one for number in first for one in _children(number))]
-
-
-def _children(number: int) -> list[int]:
-    children = Path(f"/proc/{number}/task/{number}/children")
-    if not children.exists():
-        pytest.skip("which processes belong to a run is told by Linux only")
-    return [int(one) for one in children.read_text().split()]
+    first = children_of(process.pid)
+    return [*first, *(one for number in first for one in children_of(number))]
 
 
 def assert_complete(cwd: Path, base_url: str) -> None:
@@ -93,15 +86,11 @@ def test_lanes_end_with_a_run_that_is_killed_and_the_next_one_goes_on(
 ) -> None:
     for _ in range(3):
         process = begin(slow, tmp_path)
-        watched = [os.pidfd_open(lane) for lane in lanes_of(process)]
-        assert len(watched) == 2
+        going = watched(lanes_of(process))
+        assert len(going) == 2
         process.kill()
         process.communicate(timeout=60)
-        for one in watched:
-            poll = select.poll()
-            poll.register(one, select.POLLIN)
-            assert poll.poll(30_000), "the lane is still there"
-            os.close(one)
+        assert_gone(going)
 
     assert batchgen(*words(slow), cwd=tmp_path, **WITH_LANES).code == 0
     assert_complete(tmp_path, slow)
