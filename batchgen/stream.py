@@ -28,6 +28,14 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
 _JSON_STARTS = (b"{", b"[", b'"')
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+_KEYS = b"|".join(key.encode() for key in sorted(PAYLOAD_KEYS))
+# Strings that are neither a payload's key nor a `data:` URL, with what stands before each; then,
+# where a payload comes next, its key and the quote that opens it.
+_PLAIN = re.compile(
+    rb'(?:[^"]*+"(?!(?:%s)"|[dD][aA][tT][aA]:)[^"\\]*+")*+' % _KEYS
+    + rb'(?:[^"]*+"(%s)"[ \t\r\n]*+:[ \t\r\n]*+")?+' % _KEYS
+)
+_STRING = re.compile(rb'"[^"]*+"')
 _BODY = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _HEAD = re.compile(rb'((?:[^"\\,]++|\\(?!u002[cC]).)*+)(,|\\u002[cC]|")?', re.DOTALL)
 _HALF_ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
@@ -138,13 +146,21 @@ class PayloadDecoder:
         return len(data)
 
     def _outside(self, data: bytes, start: int) -> int:
-        """Between strings, up to and with the next opening quote."""
-        quote = data.find(b'"', start)
+        """Between strings, up to and with the quote that opens the next one of interest."""
+        plain = _PLAIN.match(data, start) if self._payload_key is None else None
+        last, after = (plain.end(), plain.end(1)) if plain else (start, -1)
+        if plain and after >= 0:
+            last = plain.start(1) - 1
+        quote = data.find(b'"', last)
         end = len(data) if quote < 0 else quote
-        self._place.move_over(data[start:end])
+        self._place.move_over(_STRING.sub(b'"', data[start:last]) + data[last:end])
         if quote < 0:
             self._keep(data[start:])
             return end
+        if plain and after >= 0 and self._place.expects_key:
+            self._payload_key = plain[1].decode()
+            self._place.move_over(b":")
+            quote = plain.end() - 1
         self._keep(data[start : quote + 1])
         self._state = PayloadDecoder._key if self._place.expects_key else PayloadDecoder._value
         return quote + 1
@@ -195,6 +211,7 @@ class PayloadDecoder:
         if quote < 0:
             return end if end > start else None
         self._spooled.append(payload.close())
+        self._payload_key = None
         self._keep(b'"')
         self._leave_string()
         return quote + 1
