@@ -22,7 +22,8 @@ from batchgen.types import (
     Reference,
 )
 
-_encode = msgspec.json.encode
+_encode = msgspec.json.Encoder().encode
+_HOLDERS = (LocalFile, Base64, tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,7 @@ class InlineFile:
 Piece: TypeAlias = bytes | InlineFile
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     """A request's body: its type, and its pieces in their order."""
 
     content_type: str
@@ -60,15 +60,16 @@ def body_of(request: HttpRequest) -> Body:
     """The body of a request; the same request always gives the same one."""
     if request.multipart:
         return _multipart(request.body)
-    if not any(map(_may_hold_files, request.body.values())):
+    if not _may_hold_files(request.body):
         return Body("application/json", (_encode(request.body),))
     return Body("application/json", tuple(_joined(_json(request.body))))
 
 
-def _may_hold_files(value: Input) -> bool:
-    if isinstance(value, dict):
-        return any(map(_may_hold_files, value.values()))
-    return isinstance(value, LocalFile | Base64 | tuple)
+def _may_hold_files(fields: Mapping[str, Input]) -> bool:
+    for value in fields.values():
+        if isinstance(value, _HOLDERS) or (isinstance(value, dict) and _may_hold_files(value)):
+            return True
+    return False
 
 
 def shown(body: Mapping[str, Input], *, multipart: bool = False) -> dict[str, Json]:

@@ -248,4 +248,4 @@ def _lines(headers: Mapping[str, str]) -> bytes:
     lines = [f"{name}: {value}" for name, value in headers.items()]
     if _CONTROL.search("".join(lines)):
         raise ValueError("a header would break out of its line")
-    return "".join([f"{line}\r\n" for line in lines]).encode()
+    return "\r\n".join([*lines, ""]).encode()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from batchgen.service import Timeouts
+from batchgen.patience import Patience
 
 HELPERS = 2
 _WORTH_BYTES = 32 * 1024  # a change of threads costs as much as such a piece
@@ -21,28 +21,11 @@ class Content(Protocol):
 
     def is_eof(self) -> bool: ...
 
+    def at_eof(self) -> bool: ...
+
+    def exception(self) -> BaseException | None: ...
+
     async def readany(self) -> bytes: ...
-
-
-class Patience:
-    """How long a sender is waited for: until its reply begins, between two pieces, altogether.
-
-    timeout: the context in which it is waited for.
-    """
-
-    __slots__ = ("_loop", "_stall_s", "_until", "timeout")
-
-    def __init__(self, timeouts: Timeouts, total_s: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        now = self._loop.time()
-        first_s = total_s if timeouts.first_byte_s is None else timeouts.first_byte_s
-        self._until = now + total_s
-        self._stall_s = timeouts.stall_s
-        self.timeout = asyncio.timeout_at(min(now + first_s, self._until))
-
-    def renew(self) -> None:
-        """Something has come: the next piece may take as long again."""
-        self.timeout.reschedule(min(self._loop.time() + self._stall_s, self._until))
 
 
 class Body:
@@ -56,9 +39,12 @@ class Body:
 
     async def piece(self) -> bytes:
         """The next bytes; none at the end."""
-        if not self._content.is_eof():  # else all of it is here already
+        content = self._content
+        if not content.is_eof():  # else all of it is here already
             self._patience.renew()
-        return await self._content.readany()
+        elif content.at_eof() and content.exception() is None:
+            return b""
+        return await content.readany()
 
 
 class Helpers:

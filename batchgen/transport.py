@@ -21,7 +21,8 @@ from batchgen.encoding import body_of
 from batchgen.errors import UsageError
 from batchgen.exchange import Client, Exchange, Incoming, UnaskedError
 from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url
-from batchgen.pieces import HELPERS, Body, Helpers, Patience
+from batchgen.patience import Patience, Watch
+from batchgen.pieces import HELPERS, Body, Helpers
 from batchgen.proxy import proxy_for
 from batchgen.service import Service
 from batchgen.stream import PayloadDecoder, PayloadError, PayloadSink
@@ -70,6 +71,7 @@ class AiohttpTransport:
 
     async def __aenter__(self) -> Self:
         self._helpers = Helpers(self._threads)
+        self._watch = Watch(self._service.timeouts, self._service.timeout_s)
         own = CIMultiDict(_ACCEPT)
         if self._service.api_key:
             own["Authorization"] = f"Bearer {self._service.api_key}"
@@ -147,20 +149,17 @@ class AiohttpTransport:
                 headers["Content-Length"] = str(body.size_bytes)
         url, proxy = self._address(request.path)
         exchange = client.request(request.method, url, headers=headers, data=data, proxy=proxy)
-        patience = self._patience()
         try:
-            async with patience.timeout, exchange as response:
-                content = Body(response.content, patience)
-                return await self._read(response, content, is_long=request.is_long)
+            with Patience(self._watch) as patience:
+                async with exchange as response:
+                    content = Body(response.content, patience)
+                    return await self._read(response, content, is_long=request.is_long)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if upload is not None and upload.fault is not None:
                 return upload.fault
             fault = _fault(error)
             left = not isinstance(exchange, Exchange) or exchange.is_sent
             return fault if left else replace(fault, sent=False)
-
-    def _patience(self) -> Patience:
-        return Patience(self._service.timeouts, self._service.timeout_s)
 
     def _address(self, path: str) -> tuple[yarl.URL, str | None]:
         """The URL of a path below the provider's host, and the proxy that leads there."""
@@ -196,8 +195,9 @@ class AiohttpTransport:
     def _shown(self, headers: Mapping[str, str]) -> dict[str, str]:
         """A reply's headers, as they may be told: one that redirects might repeat the key."""
         shown = _lower(headers)
+        told = "\n".join(shown.values())
         for secret in self._service.secrets:
-            if any(secret in value for value in shown.values()):
+            if secret in told:
                 shown = {name: value.replace(secret, "***") for name, value in shown.items()}
         return shown
 
@@ -236,18 +236,17 @@ class AiohttpTransport:
         if proxy is not None:
             await self._refuse_private(target)
         client = self._files if proxy is None else self._proxied_files
-        patience = self._patience()
-        async with (
-            patience.timeout,
-            client.request("GET", target, headers={}, data=None, proxy=proxy) as response,
-        ):
-            body = Body(response.content, patience)
-            headers = _lower(response.headers)
-            if response.status in _REDIRECTS and "location" in headers:
-                return HttpResponse(response.status, headers, b""), headers["location"]
-            if not _is_good(response):
-                return HttpResponse(response.status, headers, await _error_body(body)), None
-            return await self._file(response.status, headers, body), None
+        request = client.request("GET", target, headers={}, data=None, proxy=proxy)
+        with Patience(self._watch) as patience:
+            async with request as response:
+                body = Body(response.content, patience)
+                headers = _lower(response.headers)
+                if response.status in _REDIRECTS and "location" in headers:
+                    return HttpResponse(response.status, headers, b""), headers["location"]
+                if not _is_good(response):
+                    said = await _error_body(body)
+                    return HttpResponse(response.status, headers, said), None
+                return await self._file(response.status, headers, body), None
 
     async def _refuse_private(self, url: yarl.URL) -> None:
         """Raise GuardError for a name that leads to where no reply may; the proxy resolves it.

@@ -34,11 +34,8 @@ class Upload:
 
     def data(self) -> bytes | AsyncIterator[bytes]:
         """What the client sends: bytes where no file is among them."""
-        match self._body.pieces:
-            case (bytes(only),):
-                return only
-            case _:
-                return self._pieces()
+        first, *others = self._body.pieces
+        return first if isinstance(first, bytes) and not others else self._pieces()
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         try:

@@ -8,8 +8,18 @@ PACKAGE = Path(__file__).resolve().parents[1] / "batchgen"
 # A package counts as one module. README's "How it works" shows the same order.
 LAYERS = (
     {"errors", "types", "clock", "examples", "faults", "service", "garbage"},
-    {"text", "media", "descriptors", "polling", "streams", "grouping", "pieces", "spool", "expiry"},
-    {"summary", "embedding", "parsing", "outcomes", "problems", "hands"},
+    {
+        "text",
+        "media",
+        "descriptors",
+        "polling",
+        "streams",
+        "grouping",
+        "patience",
+        "spool",
+        "expiry",
+    },
+    {"summary", "embedding", "parsing", "outcomes", "problems", "hands", "pieces", "expiry"},
     {"settings", "quotes", "stream", "guard", "proxy", "endpoints", "catalog", "manifest"},
     {"inputs", "encoding"},
     {"upload", "exchange"},
