@@ -10,11 +10,24 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
-_Order: TypeAlias = tuple[T, "asyncio.Future[R]", asyncio.AbstractEventLoop]
+R_contra = TypeVar("R_contra", contravariant=True)
+
+
+class Waiter(Protocol[R_contra]):
+    """Who hears in the event loop what came of an order: a Future is one."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, result: R_contra, /) -> None: ...
+
+    def set_exception(self, exception: BaseException, /) -> None: ...
+
+
+_Order: TypeAlias = tuple[T, Waiter[R], asyncio.AbstractEventLoop]
 
 
 class Grouped(Generic[T, R]):
@@ -50,14 +63,18 @@ class Grouped(Generic[T, R]):
         """Have an order carried out. Whoever is cancelled here does not undo it."""
         loop = asyncio.get_running_loop()
         result: asyncio.Future[R] = loop.create_future()
+        self.order(order, result, loop)
+        return await result
+
+    def order(self, order: T, waiter: Waiter[R], loop: asyncio.AbstractEventLoop) -> None:
+        """Have an order carried out; the waiter hears of it in this loop, which is running."""
         if not self._threads:
             raise RuntimeError("nobody carries out orders any more")
         with self._gathering:
             # A loop that ended in mid-turn has handed over nothing.
             if not self._gathered or self._gathered[-1][2] is not loop:
                 loop.call_soon(self._hand_over)
-            self._gathered.append((order, result, loop))
-        return await result
+            self._gathered.append((order, waiter, loop))
 
     def _hand_over(self) -> None:
         with self._gathering:
@@ -109,10 +126,10 @@ def _tell(group: "list[_Order[T, R]]", results: Sequence[R | BaseException]) -> 
 
 
 def _wake(told: "list[tuple[_Order[T, R], R | BaseException]]") -> None:
-    for (_, future, _), result in told:
-        if future.done():  # its task was cancelled; what was done stands all the same
+    for (_, waiter, _), result in told:
+        if waiter.done():  # its task was cancelled; what was done stands all the same
             continue
         if isinstance(result, BaseException):
-            future.set_exception(result)
+            waiter.set_exception(result)
         else:
-            future.set_result(result)
+            waiter.set_result(result)

@@ -10,6 +10,7 @@ takes over. A file that stands at the path and is no orphan is somebody else's a
 touched.
 """
 
+import asyncio
 import errno
 import hashlib
 import io
@@ -23,7 +24,7 @@ from itertools import count, groupby
 from pathlib import Path
 
 from batchgen.errors import StorageError, unwritable
-from batchgen.grouping import Grouped
+from batchgen.grouping import Grouped, Waiter
 from batchgen.media import MediaType, Size, dimensions, made, tell
 from batchgen.spool import HEAD_BYTES, Spool
 from batchgen.types import Artifact, Made, Spooled
@@ -117,12 +118,25 @@ class LocalStore:
         left alone and the artifact gets the next free name. Raises StorageError; bytes of no known
         type are a ValueError.
         """
+        return await self._publishing.result_of(self._publication(payload, filename, n))
+
+    def publish_for(
+        self,
+        waiter: Waiter[Artifact],
+        payload: Spooled | Made,
+        filename: str,
+        n: int,
+    ) -> None:
+        """As `publish`, for a waiter in the running loop; raises what is wrong from the start."""
+        publication = self._publication(payload, filename, n)
+        self._publishing.order(publication, waiter, asyncio.get_running_loop())
+
+    def _publication(self, payload: Spooled | Made, filename: str, n: int) -> "_Publication":
         spooled = self._taken(payload) if isinstance(payload, Made) else payload
         media = _media_of(payload)
         if media is None:
             raise ValueError(f"a payload of no known type was accepted: {spooled.head[:24]!r}")
-        wanted = open_filename(filename, n, media.extension)
-        return await self._publishing.result_of(_Publication(spooled, media, wanted))
+        return _Publication(spooled, media, open_filename(filename, n, media.extension))
 
     def _taken(self, payload: Made) -> Spooled:
         sink = self.open_sink()

@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,7 +24,7 @@ from batchgen.lanes.wire import Message, Wire
 from batchgen.service import Service
 from batchgen.store import LocalStore
 from batchgen.transport import AiohttpTransport
-from batchgen.types import Artifact, HttpRequest, HttpResponse, Made, Reply, Spooled
+from batchgen.types import HttpRequest, HttpResponse, Made, Reply, Spooled
 
 # More would make smaller groups of files, and the disk does them in turn.
 _FILE_THREADS = 2
@@ -106,10 +106,10 @@ class _Doing:
         """Get a payload by its URL."""
         return self._kept(await self.transport.fetch(url))
 
-    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
-        """Store a payload that has arrived, or that was made from a reply."""
-        held = self.held.pop(payload.path) if isinstance(payload, Spooled) else payload
-        return await self.store.publish(held, filename, n)
+    def publish(self, answer: "_Answer", payload: str | Made, filename: str, n: int) -> None:
+        """Store a payload that has arrived, by its path, or that was made from a reply."""
+        held = self.held.pop(payload) if isinstance(payload, str) else payload
+        self.store.publish_for(answer, held, filename, n)
 
     def discard(self, path: str) -> None:
         """Remove a payload that will not be published."""
@@ -132,6 +132,31 @@ class _Doing:
         return replace(reply, payloads=tuple(replace(one, data=None) for one in reply.payloads))
 
 
+class _Answer:
+    """Where what came of an order is told, under its number."""
+
+    __slots__ = ("_number", "_wire")
+
+    def __init__(self, wire: Wire, number: int) -> None:
+        self._wire = wire
+        self._number = number
+
+    def done(self) -> bool:
+        """Whether nobody waits for it any more: the main process sees to that."""
+        return False
+
+    def set_result(self, result: object) -> None:
+        """Tell what came of it."""
+        self._wire.tell((self._number, result, None))
+
+    def set_exception(self, exception: BaseException) -> None:
+        """Tell what went wrong; what is nobody's fault but this program's ends the run."""
+        if not isinstance(exception, BatchgenError):
+            where = "".join(traceback.format_exception(exception))
+            exception = RuntimeError(f"in a lane:\n{where}")
+        self._wire.tell((self._number, None, exception))
+
+
 class _Lane:
     """Hears orders: the first opens the run, and each is answered under its number."""
 
@@ -145,20 +170,25 @@ class _Lane:
         if number is None:  # what nobody waits for
             getattr(self._doing, what)(*values)
             return
-        task = asyncio.get_running_loop().create_task(self._answer(wire, number, what, values))
+        answer = _Answer(wire, number)
+        if what == "publish" and self._doing is not None:  # its threads answer
+            try:
+                self._doing.publish(answer, *values)
+            except Exception as error:  # noqa: BLE001  # it is told where it is waited for
+                answer.set_exception(error)
+            return
+        do = self._open if self._doing is None else getattr(self._doing, what)
+        task = asyncio.get_running_loop().create_task(self._answered(answer, do(*values)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, wire: Wire, number: int, what: str, values: list[Any]) -> None:
+    async def _answered(self, answer: _Answer, work: Coroutine[Any, Any, object]) -> None:
         try:
-            do = self._open if self._doing is None else getattr(self._doing, what)
-            result = await do(*values)
-        except BatchgenError as error:
-            wire.tell((number, None, error))
-        except Exception:  # noqa: BLE001  # a bug: it ends the run, with where it was
-            wire.tell((number, None, RuntimeError(f"in a lane:\n{traceback.format_exc()}")))
+            result = await work
+        except Exception as error:  # noqa: BLE001  # it is told where it is waited for
+            answer.set_exception(error)
         else:
-            wire.tell((number, result, None))
+            answer.set_result(result)
 
     async def _open(
         self, service: Service, connections: int, folder: str, orphans: frozenset[tuple[int, int]]

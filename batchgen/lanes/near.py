@@ -230,8 +230,13 @@ class Lanes:
 
     async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
         """Store a payload as number `n` of its task at `filename`; see `LocalStore.publish`."""
-        lane = self._owner(payload) if isinstance(payload, Spooled) else self._idlest()
-        artifact: Artifact = await lane.ask("publish", payload, filename, n)
+        if isinstance(payload, Spooled):
+            lane = self._owner(payload)
+            answer = lane.ask("publish", payload.path, filename, n)
+        else:
+            lane = self._idlest()
+            answer = lane.ask("publish", payload, filename, n)
+        artifact: Artifact = await answer
         self._unsettled[artifact.path] = lane
         return artifact
 
