@@ -5,6 +5,10 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+import msgspec
+
+_encode = msgspec.json.Encoder().encode
+
 
 class Clock(Protocol):
     """Seconds that only grow, the time of day, and waiting."""
@@ -30,3 +34,8 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def stamp(moment: datetime) -> str:
+    """A UTC time of day as its `isoformat` has it, which takes three times as long."""
+    return _encode(moment)[1:-2].decode() + "+00:00"

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, TextIO
 import msgspec
 from msgspec import structs
 
+from batchgen.clock import stamp
 from batchgen.errors import StorageError, unwritable
 from batchgen.types import Artifact, Json, Outcome, Record, Status, Task
 
@@ -175,11 +176,11 @@ def stored_line(rows: Sequence[tuple[Any, ...]]) -> bytes:
     )  # fmt: skip
 
 
-def _shorter(stamp: str | None) -> str | None:
+def _shorter(moment: str | None) -> str | None:
     """The ledger's moment to the millisecond."""
-    if stamp is None or len(stamp) != _MICROSECOND_STAMP:
-        return None if stamp is None else _stamp(datetime.fromisoformat(stamp))
-    return stamp[:_MILLISECOND_END] + stamp[_MICROSECOND_END:]
+    if moment is None or len(moment) == _MICROSECOND_STAMP:
+        return moment and moment[:_MILLISECOND_END] + moment[_MICROSECOND_END:]
+    return datetime.fromisoformat(moment).isoformat(timespec="milliseconds")
 
 
 def line_of(record: Record) -> dict[str, Json]:
@@ -264,7 +265,7 @@ def _artifact(artifact: Artifact) -> _ShownArtifact:
 
 
 def _stamp(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds")
+    return None if moment is None else _shorter(stamp(moment))
 
 
 def _open_at_last_line(path: Path) -> BinaryIO:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from batchgen.clock import stamp
 from batchgen.ledger import sql
 from batchgen.ledger.writer import Statement
 from batchgen.types import (
@@ -49,7 +50,7 @@ def sent(  # noqa: PLR0913  # an intent has these parts; keyword-only but two
     values = (
         task.key, task.id, task.ordinal, task.file, task.line, run, generation, task.digest,
         Status.SENT, task.endpoint, task.model, task.prompt, text(task.params), text(task.vars),
-        attempts, now.isoformat(), idempotency_key,
+        attempts, stamp(now), idempotency_key,
     )  # fmt: skip
     return (*_kept(task, generation), (sql.SENT, values))
 
@@ -148,7 +149,7 @@ def _seed_text(seed: int | None) -> str | None:
 
 
 def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
+    return None if moment is None else stamp(moment)
 
 
 def _moment(stamp: str | None) -> datetime | None:

@@ -3,8 +3,9 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from batchgen.ledger.writer import Writer
 from tests.given import settle
 
 INSERT = "INSERT INTO things (name) VALUES (?)"
+RENAME = "UPDATE things SET name = ? WHERE name = ?"
 
 
 class Tracing(sqlite3.Connection):
@@ -26,11 +28,18 @@ class Tracing(sqlite3.Connection):
         self.fail_at = ""
 
     def execute(self, sql: str, parameters: object = (), /) -> sqlite3.Cursor:
+        self._hear(sql)
+        return super().execute(sql, parameters)  # type: ignore[arg-type]  # passed on
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        self._hear(sql)
+        return super().executemany(sql, parameters)
+
+    def _hear(self, sql: str) -> None:
         self.going.wait()
         self.seen.append(sql)
         if sql == self.fail_at:
             raise sqlite3.OperationalError("database or disk is full")
-        return super().execute(sql, parameters)  # type: ignore[arg-type]  # passed on
 
 
 @pytest.fixture
@@ -70,15 +79,36 @@ async def test_a_write_returns_only_after_it_is_committed(writer: Writer, tmp_pa
     assert all(await asyncio.gather(*(write(number) for number in range(100))))
 
 
-async def test_all_that_wait_share_one_commit(writer: Writer, db: Tracing) -> None:
+async def test_all_that_wait_share_one_commit(writer: Writer, db: Tracing, tmp_path: Path) -> None:
     db.going.clear()
     writes = [asyncio.create_task(writer.write([(INSERT, (f"{n}",))])) for n in range(200)]
     await settle()
     db.going.set()
     await asyncio.gather(*writes)
 
-    assert db.seen.count(INSERT) == 200
+    assert committed(tmp_path) == 200
     assert db.seen.count("COMMIT") <= 2  # the first may have been taken alone
+
+
+async def test_the_statements_of_a_write_are_carried_out_in_their_order(
+    writer: Writer, db: Tracing, tmp_path: Path
+) -> None:
+    db.going.clear()
+    writes = [
+        writer.write([(RENAME, ("late", f"{n}")), (INSERT, (f"{n}",)), (RENAME, (f"{n}!", f"{n}"))])
+        if n % 2
+        else writer.write([(INSERT, (f"{n}",)), (RENAME, (f"{n}!", f"{n}"))])
+        for n in range(20)
+    ]
+    waiting = [asyncio.create_task(write) for write in writes]
+    await settle()
+    db.going.set()
+    await asyncio.gather(*waiting)
+
+    with sqlite3.connect(tmp_path / "db.sqlite3") as other:
+        names = {name for (name,) in other.execute("SELECT name FROM things")}
+    other.close()
+    assert names == {f"{n}!" for n in range(20)}
 
 
 @pytest.mark.parametrize("fail_at", ["BEGIN IMMEDIATE", INSERT, "COMMIT"])

@@ -96,4 +96,8 @@ def _arm_commit(strike: Callable[[], None], *, after: bool) -> None:
                     strike()
             return cursor
 
+        def executemany(self, statement: str, values: Any) -> sqlite3.Cursor:
+            self.holds_outcome = self.holds_outcome or statement == sql.OUTCOME
+            return super().executemany(statement, values)
+
     sqlite3.connect = functools.partial(sqlite3.connect, factory=Connection)  # type: ignore[assignment]  # a test's own
