@@ -6,7 +6,8 @@ not have them: whatever is missing or unreadable is told, never an error.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from batchgen.endpoints.errors import read_error, read_json
 from batchgen.errors import StorageError, UsageError
@@ -36,8 +37,7 @@ def service_of(provider: Provider, access: Access, limits: Limits) -> Service:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Unanswered:
+class Unanswered(msgspec.Struct, frozen=True):
     """Why a question has no answer."""
 
     reason: str

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -39,8 +38,7 @@ def write_summary(summary: Mapping[str, Json], directory: Path) -> None:
     write_atomically(directory / SUMMARY_NAME, encoded + b"\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Closing:
+class Closing(msgspec.Struct, frozen=True):
     """Sums up what a run did. positions: how many tasks the whole manifest has."""
 
     terms: Terms

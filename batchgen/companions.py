@@ -10,7 +10,6 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
@@ -34,8 +33,7 @@ _MIMES = {
 }  # fmt: skip
 
 
-@dataclass(slots=True)
-class Companions:
+class Companions(msgspec.Struct):
     """Makes what goes along with artifacts below `root`.
 
     say: hears of the first picture that cannot be converted. unreadable: how many there were.

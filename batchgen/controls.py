@@ -4,7 +4,8 @@ import asyncio
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+import msgspec
 
 from batchgen.clock import Clock
 from batchgen.errors import BatchgenError
@@ -19,8 +20,7 @@ from batchgen.throttle.purse import Purse
 from batchgen.types import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Controls:
+class Controls(msgspec.Struct, frozen=True):
     """The throttle and the budget of a run.
 
     reread: reads the job file anew. workers: requests that can be in flight at all.

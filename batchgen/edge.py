@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from itertools import islice
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from batchgen.hands import Hands
 from batchgen.job import SIMULATOR, Access, Job, Provider

@@ -10,9 +10,10 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 from xml.sax.saxutils import escape
+
+import msgspec
 
 from batchgen.media import JPEG, PNG, WEBP, MediaType, dimensions
 
@@ -39,8 +40,7 @@ _XMP = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(msgspec.Struct, frozen=True):
     """Bytes that take the place of the next `removed` bytes from `offset` on."""
 
     offset: int

@@ -5,7 +5,6 @@ sending. Its length is known beforehand. Multipart is RFC 7578; `data:` URLs are
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TypeAlias
 
@@ -26,8 +25,7 @@ _encode = msgspec.json.Encoder().encode
 _HOLDERS = (LocalFile, Base64, tuple)
 
 
-@dataclass(frozen=True, slots=True)
-class InlineFile:
+class InlineFile(msgspec.Struct, frozen=True):
     """A file that stands in a body; base64: as that, or else as it is."""
 
     file: LocalFile

@@ -13,10 +13,10 @@ import asyncio
 from array import array
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeAlias
 
+import msgspec
 from msgspec.structs import replace
 
 from batchgen.ledger import Ledger
@@ -33,8 +33,7 @@ _ENDED = (Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.SKIPPED)
 _Marks: TypeAlias = "array[int]"
 
 
-@dataclass(slots=True)
-class _Candidate:
+class _Candidate(msgspec.Struct):
     """A task, what the ledger knew of it, and how many of its sources it still waits for."""
 
     task: Task
@@ -43,8 +42,7 @@ class _Candidate:
     awaited: int = 0
 
 
-@dataclass(slots=True)
-class Feeding:
+class Feeding(msgspec.Struct):
     """The tasks that are left, each once its sources have ended.
 
     tell_passed: hears how many more tasks nothing has to be done about. passed: how those stand.
@@ -58,16 +56,16 @@ class Feeding:
     sources: Sources
     tell_passed: Callable[[int], None] = lambda _: None
     most: int = MOST_HELD
-    passed: Counter[Status] = field(default_factory=Counter)
+    passed: Counter[Status] = msgspec.field(default_factory=Counter)
     left: int = 0
-    _held: dict[int, list[_Candidate]] = field(default_factory=lambda: defaultdict(list))
+    _held: dict[int, list[_Candidate]] = msgspec.field(default_factory=lambda: defaultdict(list))
     _held_count: int = 0
-    _released: deque[_Candidate] = field(default_factory=deque)
+    _released: deque[_Candidate] = msgspec.field(default_factory=deque)
     _under_way: int = 0  # sources that were given out and have not ended
     _come: int = 0  # tasks that were decided about
     _freed: int = 0  # sources that have ended since the manifest was last read from its beginning
     _waits: bool = False
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _changed: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
     def works(self) -> Iterator[Work | None]:
         """What is left; None where the caller may let others run, by `turn`.

@@ -1,8 +1,9 @@
 """What a run reaches out with: towards the provider, and towards the disk."""
 
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from batchgen.types import Artifact, HttpRequest, Made, Reply, Spooled
 
@@ -25,8 +26,7 @@ class Store(Protocol):
     def discard(self, spooled: Spooled) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Hands:
+class Hands(msgspec.Struct, frozen=True):
     """What sends requests, and what keeps the payloads that come of them."""
 
     transport: Transport

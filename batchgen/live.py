@@ -6,7 +6,8 @@ The AI/ML API answers without a key and tells each model's type and aliases
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from batchgen.endpoints.errors import read_error, read_json
 from batchgen.errors import UsageError
@@ -20,8 +21,7 @@ _OK = 200
 _DRAWS = re.compile(r"image|dall-e|flux|diffusion", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(msgspec.Struct, frozen=True):
     """A model that the provider lists; `draws`: it is for images, as far as the list tells."""
 
     id: str

@@ -3,8 +3,9 @@
 import re
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, TypeAlias, get_args
+
+import msgspec
 
 Family: TypeAlias = Literal["image", "video", "audio", "model", "document", "text", "data"]
 Size: TypeAlias = tuple[int, int]
@@ -24,8 +25,7 @@ _FARTHEST = 2**40  # no header stands beyond; seeking there can be an error of t
 _LARGEST = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class MediaType:
+class MediaType(msgspec.Struct, frozen=True):
     """A type that is told by its bytes; extension: without the dot."""
 
     mime: str

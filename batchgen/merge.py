@@ -10,10 +10,11 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from pathlib import Path
+
+import msgspec
 
 from batchgen.closing import write_summary
 from batchgen.errors import Exit, StorageError, UsageError
@@ -31,8 +32,7 @@ _NO_LINKS = frozenset(
 _FACT = "provider_kind"
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(msgspec.Struct):
     """What a merge came to.
 
     same: tasks that were there already. older: tasks left out since there is a better result.
@@ -47,14 +47,13 @@ class Counts:
     copied: int = 0
 
 
-@dataclass(slots=True)
-class Merge:
+class Merge(msgspec.Struct):
     """A merge under way; `tell` is given a line for whatever is not taken over as it stands."""
 
     out: Path
     tell: Callable[[str], None]
-    counts: Counts = field(default_factory=Counts)
-    _folders: set[Path] = field(default_factory=set)
+    counts: Counts = msgspec.field(default_factory=Counts)
+    _folders: set[Path] = msgspec.field(default_factory=set)
 
     def take(self, directories: Sequence[Path]) -> None:
         """Take over what the directories have; raises BatchgenError.

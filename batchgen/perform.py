@@ -5,12 +5,12 @@ Failures of a task are values here; StorageError is the only exception that leav
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import count
 from typing import Protocol, assert_never
 
+import msgspec
 from msgspec.structs import replace
 
 from batchgen.clock import Clock
@@ -103,8 +103,7 @@ class Permits(Protocol):
     def tell(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None: ...
 
 
-@dataclass(slots=True)
-class _Progress:
+class _Progress(msgspec.Struct):
     """What the attempts of one task have come to so far."""
 
     attempts: int
@@ -116,8 +115,7 @@ class _Progress:
     submitted: bool = False  # the provider works on it, and its remote id is in the ledger
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(msgspec.Struct, frozen=True):
     """One request of a task, counted from 0; its artifacts are numbered from `first`."""
 
     number: int
@@ -125,16 +123,14 @@ class _Part:
     first: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
+class _Stored(msgspec.Struct, frozen=True):
     """The artifacts of a reply, up to the download that failed if one did."""
 
     artifacts: list[Artifact]
     failed: Decision | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Performer:
+class Performer(msgspec.Struct, frozen=True):
     """Carries tasks along the straight path.
 
     identity: what makes idempotency keys unique to this ledger.

@@ -1,6 +1,6 @@
 """What a request needs before it goes out, and what is counted of it."""
 
-from dataclasses import dataclass
+import msgspec
 
 from batchgen.prices import images_of
 from batchgen.progress import Progress
@@ -10,8 +10,7 @@ from batchgen.throttle import Budget, BudgetSpentError, Throttle, Ticket
 from batchgen.types import STOPPING, Decision, Outcome, Reply, Status, Task, Verb
 
 
-@dataclass(slots=True)
-class RunTally:
+class RunTally(msgspec.Struct):
     """What this run did: outcomes, requests, money."""
 
     succeeded: int = 0

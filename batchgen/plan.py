@@ -1,8 +1,9 @@
 """A manifest, opened and checked: what a run would do and cost, without the network."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from batchgen import catalog
 from batchgen.dialect import Dialect
@@ -38,8 +39,7 @@ class RejectedError(BatchgenError):
         super().__init__("\n".join(problem_lines([Alike(error) for error in errors], more)))
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True):
     """A job with the rows that belong to it; every pass over its tasks reads the file anew.
 
     referenced: variables that the job file's prompts name.
@@ -51,7 +51,7 @@ class Manifest:
     job: Job
     referenced: frozenset[str] = frozenset()
     problems: tuple[Problem, ...] = ()
-    files: InputFiles = field(default_factory=InputFiles)
+    files: InputFiles = msgspec.field(default_factory=InputFiles)
 
     def tasks(self, *, check: bool = True) -> Iterator[Task | Problem]:
         """The tasks in order; `check` holds them against the catalogue."""
@@ -136,8 +136,7 @@ def open_manifest(source: Source, flags: Flags) -> Manifest:
     return Manifest(source, job, settings.referenced, tuple(problems), files)
 
 
-@dataclass(slots=True)
-class Share:
+class Share(msgspec.Struct):
     """What one model's tasks come to; cost_usd: the sum of the prices that are known."""
 
     tasks: int = 0
@@ -165,8 +164,7 @@ class Share:
         }
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(msgspec.Struct):
     """What the check of a whole manifest came to.
 
     tasks: those selected, of all that were read.
@@ -178,15 +176,15 @@ class Plan:
 
     tasks: int = 0
     read: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = msgspec.field(default_factory=list)
     errors: int = 0
     warnings: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
-    requests: list[HttpRequest] = field(default_factory=list)
-    models: dict[str, Share] = field(default_factory=dict)
-    warned: dict[str, Alike] = field(default_factory=dict)
-    references: References = field(default_factory=References)
+    requests: list[HttpRequest] = msgspec.field(default_factory=list)
+    models: dict[str, Share] = msgspec.field(default_factory=dict)
+    warned: dict[str, Alike] = msgspec.field(default_factory=dict)
+    references: References = msgspec.field(default_factory=References)
 
     def note(self, problem: Problem, *, first: bool = False) -> None:
         """Take a problem in; first: before all others."""

@@ -1,7 +1,8 @@
 """What a person reads of the problems of a manifest."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from batchgen.types import Problem, Severity
 
@@ -9,8 +10,7 @@ _SHOWN = 20
 _LINES = 3
 
 
-@dataclass(slots=True)
-class Alike:
+class Alike(msgspec.Struct):
     """Problems that say the same.
 
     count: how many there are. lines: where the next few stand, other than the first.
@@ -18,7 +18,7 @@ class Alike:
 
     first: Problem
     count: int = 1
-    lines: list[int] = field(default_factory=list)
+    lines: list[int] = msgspec.field(default_factory=list)
 
     def add(self, problem: Problem, count: int = 1) -> None:
         """Take in another one, which comes after those that are in it; count: with its likes."""

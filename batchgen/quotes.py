@@ -6,23 +6,22 @@ parameters) or `variable` (no price can be told). A price is always for `per` un
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from batchgen.types import Json
 
 PATH = "/v1/models?include=pricing"
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
+class Variant(msgspec.Struct, frozen=True):
     """US dollars for an image where the parameters in `when` have these values."""
 
     when: tuple[tuple[str, str], ...]
     usd: float
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(msgspec.Struct, frozen=True):
     """What an image of a model costs; the first variant that fits counts."""
 
     variants: tuple[Variant, ...]

@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count, islice
 from pathlib import Path
@@ -80,8 +79,7 @@ class _Line(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Line).decode
 
 
-@dataclass(slots=True)
-class Rebuilt:
+class Rebuilt(msgspec.Struct):
     """What came of it.
 
     lines: those that were read. skipped: those that tell no task, the first 20 as problems.
@@ -92,7 +90,7 @@ class Rebuilt:
     tasks: int = 0
     lines: int = 0
     skipped: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = msgspec.field(default_factory=list)
     identity: bool = False
     aside: Path | None = None
 

@@ -5,11 +5,11 @@ Decisions are values; no exception carries control flow, so status and headers a
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TypeAlias, assert_never
 
+import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from batchgen.endpoints.errors import REFUSAL_WORDS, read_error, tidy
@@ -107,8 +107,7 @@ BUILT_IN: tuple[Rule, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(msgspec.Struct, frozen=True):
     """What rules are held against.
 
     word: the kind that an endpoint gave to a 2xx reply without a result; empty otherwise.
@@ -122,7 +121,7 @@ class _Seen:
     code: str | None = None
     word: str = ""
     sent: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def classify(  # noqa: PLR0913  # the reply, and what is held against it; keyword-only

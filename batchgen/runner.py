@@ -9,10 +9,10 @@ hold, the producer takes no more. The ledger outlives them all.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from batchgen.clock import Clock
@@ -47,8 +47,7 @@ class Source(Protocol):
         """Let others run, at least until there may be more to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Runner:
+class Runner(msgspec.Struct, frozen=True):
     """Carries all that is left of a job through N workers.
 
     accompany: makes what goes along with a task's artifacts, once they are in the ledger.
@@ -256,8 +255,7 @@ class Runner:
             self.progress.tick()
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(msgspec.Struct, frozen=True):
     """From the producer to the workers; the crew is whoever carries tasks."""
 
     source: Source

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from batchgen.directory import ledger_path, locked
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 _Items: TypeAlias = Iterator[Task | Problem]
 
 
-@dataclass(frozen=True, slots=True)
-class Session(Terms):
+class Session(Terms, frozen=True):
     """A run about to begin, in a directory of its own."""
 
     def run(self) -> "Summary":

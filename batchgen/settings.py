@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+
+import msgspec
 
 from batchgen.text import did_you_mean, one_line, seconds
 from batchgen.types import Json, Problem
@@ -21,8 +22,7 @@ _STATUS: list[Json] = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(msgspec.Struct, frozen=True):
     """How a value is read, and what JSON Schema says of it.
 
     read: raises ValueError that says what would be right.
@@ -161,8 +161,7 @@ def statuses(value: Json) -> Json:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True):
     """A key of the job file: how it is read, its default as it would be written, what it does."""
 
     read: Reader

@@ -2,10 +2,10 @@
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntEnum, auto
 from pathlib import Path
 
+import msgspec
 from msgspec import structs
 
 from batchgen.inputs import MOST_FILE_BYTES
@@ -37,8 +37,7 @@ _NO_SUCCESS = {
 _LEFT = Outcome(Status.PENDING)
 
 
-@dataclass(frozen=True, slots=True)
-class Fed:
+class Fed(msgspec.Struct, frozen=True):
     """A task with its sources' artifacts in their places.
 
     ended: what it comes to where they cannot be sent; pending where it is not known yet whether

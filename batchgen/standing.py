@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from batchgen.feeding import Feeding
 from batchgen.ledger import Ledger
@@ -13,8 +14,7 @@ from batchgen.worklist import Selection
 _AT_ONCE = 500  # tasks looked up in the ledger with one query
 
 
-@dataclass(slots=True)
-class Standing:
+class Standing(msgspec.Struct):
     """How many of the selected tasks a run would take up, and what those cost.
 
     left: tasks by model. left_usd: the sum of the prices that are known; left_unpriced: of how
@@ -25,7 +25,7 @@ class Standing:
     selection: Selection
     prices: Prices
     tasks: int = 0
-    left: Counter[str] = field(default_factory=Counter)
+    left: Counter[str] = msgspec.field(default_factory=Counter)
     left_usd: float = 0.0
     left_unpriced: int = 0
 

@@ -19,9 +19,10 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import count, groupby
 from pathlib import Path
+
+import msgspec
 
 from batchgen.errors import StorageError, unwritable
 from batchgen.grouping import Grouped, Waiter
@@ -211,8 +212,7 @@ class LocalStore:
                 os.unlink(self._settled.popleft())
 
 
-@dataclass(slots=True)
-class _Publication:
+class _Publication(msgspec.Struct):
     """A payload on its way to its path below the root; error: what ended it."""
 
     spooled: Spooled

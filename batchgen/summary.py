@@ -2,12 +2,13 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import PurePath
 from textwrap import wrap
 from typing import Self
+
+import msgspec
 
 from batchgen.text import one_line, show_bytes, show_count, show_duration, show_money
 from batchgen.types import Json, Outcome, Status, Task
@@ -35,8 +36,7 @@ class Ending(StrEnum):
     INTERRUPTED = "interrupted"  # a signal
 
 
-@dataclass(frozen=True, slots=True)
-class Spend:
+class Spend(msgspec.Struct, frozen=True):
     """What was spent, as far as it is known.
 
     usd: the sum of the known prices.
@@ -60,8 +60,7 @@ class Spend:
         return {"cost_usd": None if unknown else round(self.usd, 6), "unpriced": self.unpriced}
 
 
-@dataclass(frozen=True, slots=True)
-class JobCounts:
+class JobCounts(msgspec.Struct, frozen=True):
     """Tasks of a job, over all runs, by status.
 
     pending_paid: those of the pending that are paid for, which the next run only fetches.
@@ -97,8 +96,7 @@ class JobCounts:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class RunCounts:
+class RunCounts(msgspec.Struct, frozen=True):
     """What this run alone did.
 
     found_unknown: tasks of which nobody knew what had come of them when the run began.
@@ -141,8 +139,7 @@ class RunCounts:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(msgspec.Struct, frozen=True):
     """One task that stands for a group of failures; `line` is 0 when none applies."""
 
     id: str
@@ -155,8 +152,7 @@ class Example:
         return {"id": self.id, "file": self.file, "line": self.line, "message": self.message}
 
 
-@dataclass(frozen=True, slots=True)
-class FailureGroup:
+class FailureGroup(msgspec.Struct, frozen=True):
     """Tasks that did not succeed for one cause: our kind, the provider's code, the HTTP status.
 
     retryable: whether `--retry-failed` takes its tasks up (it does not: refused, unknown, skipped).
@@ -186,8 +182,7 @@ class FailureGroup:
         }
 
 
-@dataclass(slots=True)
-class _Tally:
+class _Tally(msgspec.Struct):
     example: Example
     retryable: bool
     count: int = 0
@@ -234,8 +229,7 @@ class FailureGroups:
         return tuple(named)
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(msgspec.Struct, frozen=True):
     """How a run ended and where its job stands.
 
     reason: why it halted or was interrupted, for a person. advice: what to do before going on.

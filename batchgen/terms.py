@@ -1,8 +1,9 @@
 """What a run is asked for, and of whom; light to load, since lanes load meanwhile."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+import msgspec
 
 from batchgen.clock import Clock, SystemClock
 from batchgen.job import Access
@@ -18,8 +19,7 @@ async def alone(task: Task, outcome: Outcome) -> None:
     """Nobody else is to hear of a task that has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True):
     """What a run is asked for.
 
     access: the provider's key and what else is secret. command: the words that run the job again.
@@ -32,9 +32,9 @@ class Terms:
     selection: Selection
     progress: Progress
     command: tuple[str, ...]
-    access: Access = field(default_factory=Access)
+    access: Access = msgspec.field(default_factory=Access)
     reread: Reread | None = None
     preflight: bool = False
     hear: Callable[[Task, Outcome], Awaitable[None]] = alone
     heed_signals: bool = True
-    clock: Clock = field(default_factory=SystemClock)
+    clock: Clock = msgspec.field(default_factory=SystemClock)

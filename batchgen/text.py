@@ -3,7 +3,8 @@
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from batchgen.types import Json
 
@@ -131,8 +132,7 @@ def one_line(text: str, width: int) -> str:
     return line[: width - 1].rstrip() + "…"
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """A part of a status line; where room is short the highest rank goes first."""
 
     rank: int

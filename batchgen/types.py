@@ -5,7 +5,6 @@ What is made for each row or request is a Struct: a frozen dataclass takes ten t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -23,8 +22,7 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """Something wrong in a job or manifest; `line` counts from 1, 0 when none applies."""
 
     file: str
@@ -51,8 +49,7 @@ class Row(msgspec.Struct, frozen=True):
     textual: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFile:
+class LocalFile(msgspec.Struct, frozen=True):
     """A file of this machine that a request sends along.
 
     path: with links resolved. name: as the row has it. media_type: as its bytes tell.
@@ -68,22 +65,19 @@ class LocalFile:
     remedy: str = "run again to have it looked at anew"
 
 
-@dataclass(frozen=True, slots=True)
-class Base64:
+class Base64(msgspec.Struct, frozen=True):
     """A file that a JSON body has as bare base64, without the `data:` that tells its type."""
 
     file: LocalFile
 
 
-@dataclass(frozen=True, slots=True)
-class Awaited:
+class Awaited(msgspec.Struct, frozen=True):
     """A text that an earlier request of the same task brings: the id of an upload."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True):
     """A place in a request where an artifact of another task goes: `{from: ID, n: N}`.
 
     source: the other task's id. n: which of its artifacts, from 1.
@@ -247,8 +241,7 @@ class Pending(msgspec.Struct, frozen=True):
     remote_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Polling:
+class Polling(msgspec.Struct, frozen=True):
     """When the provider is asked how a remote job stands, in seconds.
 
     first_s: after it was submitted. interval_s: between two questions. deadline_s: in all.
@@ -315,8 +308,7 @@ class Decision(msgspec.Struct, frozen=True):
     result: Finished | Pending | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """A line of the decision table: all that is given must match; the first match wins.
 
     statuses: HTTP statuses; faults: kinds of network fault. A rule with neither matches every
@@ -342,8 +334,7 @@ class Rule:
     attempts: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RetrySettings:
+class RetrySettings(msgspec.Struct, frozen=True):
     """How often and how patiently an exchange is tried; `rules` go before the built-in table.
 
     max_wait_s: the longest `Retry-After` that is believed.

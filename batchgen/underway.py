@@ -5,7 +5,8 @@ import os
 import random
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+
+import msgspec
 
 from batchgen.account import preflight, service_of
 from batchgen.closing import Closing, put_in_order, write_summary
@@ -45,8 +46,7 @@ def companions_of(job: Job, say: Callable[[str], None]) -> Companions | None:
     return Companions(job.output_dir, job.extras, say)
 
 
-@dataclass(slots=True)
-class Underway:
+class Underway(msgspec.Struct):
     """A run under way, in a directory that is held."""
 
     terms: Terms

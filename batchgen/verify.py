@@ -13,10 +13,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count, islice
 from pathlib import Path
+
+import msgspec
 
 from batchgen.companions import ENDING as SIDECAR
 from batchgen.companions import FOLDER as CONVERTED
@@ -44,8 +45,7 @@ class Kind(StrEnum):
     HASH = "hash"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """A file that is not as the ledger has it; `stored` is None for one that no task has."""
 
     kind: Kind
@@ -68,8 +68,7 @@ class Finding:
         return {"kind": str(self.kind), "path": self.path, "task": task, "version": version}
 
 
-@dataclass(slots=True)
-class Check:
+class Check(msgspec.Struct):
     """One pass over an output directory.
 
     fix: whether tasks whose newest artifacts are damaged are given back to the next run.
@@ -82,7 +81,7 @@ class Check:
     fix: bool = False
     artifacts: int = 0
     size_bytes: int = 0
-    found: Counter[Kind] = field(default_factory=Counter)
+    found: Counter[Kind] = msgspec.field(default_factory=Counter)
     mended: int = 0
 
     def findings(self) -> Iterator[Finding]:

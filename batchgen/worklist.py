@@ -3,11 +3,12 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from itertools import islice
 from typing import assert_never
+
+import msgspec
 
 from batchgen.errors import UsageError
 from batchgen.ledger import Ledger
@@ -34,8 +35,7 @@ class OnUnknown(StrEnum):
     FAIL = "fail"
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """Which tasks a run is about, and which of the ended ones it takes up again.
 
     shard: (number from 1, of how many), by the key's hash.
@@ -135,8 +135,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     raise UsageError(f"--shard {text!r} is not I/N, such as 1/4, 2/4, 3/4 and 4/4")
 
 
-@dataclass(slots=True)
-class Worklist:
+class Worklist(msgspec.Struct):
     """The tasks that are left, looked up in the ledger chunk by chunk.
 
     tell_passed: hears how many more tasks nothing has to be done about. passed: how those stand.
@@ -148,7 +147,7 @@ class Worklist:
     selection: Selection
     tell_passed: Callable[[int], None] = lambda _: None
     all_done: int = 0
-    passed: Counter[Status] = field(default_factory=Counter)
+    passed: Counter[Status] = msgspec.field(default_factory=Counter)
 
     def works(self) -> Iterator[Work | None]:
         """What is left, in manifest order; None after each chunk, so that others may run.

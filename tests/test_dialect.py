@@ -1,10 +1,10 @@
 """How requests are put to a provider, and what its replies cost."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from batchgen.dialect import Dialect
 from batchgen.job import PROVIDERS, Job

@@ -3,12 +3,12 @@
 import json
 import re
 import shlex
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from batchgen.summary import (
     MOST_GROUPS,

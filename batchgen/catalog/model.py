@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from batchgen.catalog.parameter import SIDES, Accepts, Finding, Parameter, any_of
 from batchgen.catalog.text import fitted, text_value, typed
 from batchgen.catalog.translate import (
@@ -25,8 +27,7 @@ _INLINE = "gpt-image-"  # OpenAI's own, which have no `response_format`
 _MANY = "for more images use `repeat:` or several rows"
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(msgspec.Struct, frozen=True):
     """What a model takes as prompt: its length in characters, max None where it is unbounded.
 
     name: what the request calls it; a row always has it as its prompt.
@@ -38,8 +39,7 @@ class Prompt:
     required: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(msgspec.Struct, frozen=True):
     """An estimate in USD for an image, video or the like, with where it was read and when.
 
     date: None where it is unknown. per: the parameter whose number multiplies it, such as the
@@ -52,8 +52,7 @@ class Price:
     per: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenPrice:
+class TokenPrice(msgspec.Struct, frozen=True):
     """USD for a million tokens of each kind, with where it was read and when."""
 
     text_input: float

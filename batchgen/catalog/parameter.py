@@ -1,10 +1,11 @@
 """What a model takes under one name: the forms of a value, and quick tests made from them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from math import isfinite
 from typing import TypeAlias, assert_never
+
+import msgspec
 
 from batchgen.types import Json, Severity
 
@@ -30,8 +31,7 @@ class Kind(StrEnum):
     ANY = "any"  # what the vendor's spec leaves open, or has in too many forms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class Form(msgspec.Struct, frozen=True, kw_only=True):
     """One form that a value may have, with its limits (inclusive; None where there is none).
 
     minimum, maximum: of the number, or of each side in pixels.
@@ -63,13 +63,12 @@ class Form:
     items: "Form | None" = None
     min_items: int = 0
     max_items: int | None = None
-    fields: "Mapping[str, Form]" = field(default_factory=dict)
+    fields: "Mapping[str, Form]" = msgspec.field(default_factory=dict)
     needs: tuple[str, ...] = ()
     partial: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """A request field of a model: any one of its forms will do.
 
     forms: what the current spec takes, empty where it does not have the field.
@@ -97,8 +96,7 @@ class Parameter:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """Something wrong or doubtful in a request; an error forbids it, a warning is only told."""
 
     severity: Severity

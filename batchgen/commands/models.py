@@ -5,9 +5,9 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from batchgen import catalog
 from batchgen.catalog.wording import describe, shown

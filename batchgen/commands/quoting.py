@@ -1,7 +1,8 @@
 """`--live-prices`: a manifest with the provider's own prices."""
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from batchgen.job import SIMULATOR, Access
 from batchgen.plan import Manifest

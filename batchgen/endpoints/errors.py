@@ -11,7 +11,6 @@ import html
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import cast
 
 import msgspec
@@ -71,8 +70,7 @@ REFUSAL_WORDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderError:
+class ProviderError(msgspec.Struct, frozen=True):
     """The provider's own word for what went wrong, and its message (500 characters at most)."""
 
     code: str | None

@@ -6,7 +6,8 @@ are read here by what they have in common: a list of items, each with its bytes 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from batchgen.endpoints.errors import is_refusal, tidy
 from batchgen.endpoints.replies import Object, cost_usd, job_error, payload_at, read_object, shown
@@ -33,13 +34,11 @@ _SHOWN = 80
 _MOST_TOKENS = 10**9
 
 
-@dataclass(frozen=True, slots=True)
-class _Flagged:
+class _Flagged(msgspec.Struct, frozen=True):
     """An image that the provider's content filter marked; its file is black or blurred."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Broken:
+class _Broken(msgspec.Struct, frozen=True):
     """An item that has no image, and what it has instead."""
 
     reason: str

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from batchgen.endpoints.replies import Object
 from batchgen.types import Json
@@ -13,8 +14,7 @@ _LATEST_S = 360_000.0  # a hundred hours
 _MS = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
+class _Said(msgspec.Struct, frozen=True):
     """Words with the seconds at which they begin and end."""
 
     text: str

@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
 
 from batchgen.errors import UsageError
 
@@ -15,8 +16,7 @@ Vector: TypeAlias = "array[float]"
 _ALIGNED = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """The row that a vector belongs to: its id, its line in the manifest, its text."""
 
     id: str

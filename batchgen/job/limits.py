@@ -1,8 +1,9 @@
 """How fast, how long and for how much: the limits of a job."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from batchgen import settings as keys
 from batchgen.service import Timeouts
@@ -10,8 +11,7 @@ from batchgen.settings import Reading
 from batchgen.types import Json, Polling
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True):
     """What the job allows of one model; None is no bound."""
 
     concurrency: int
@@ -19,8 +19,7 @@ class Bounds:
     images_per_minute: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ModelLimits:
+class ModelLimits(msgspec.Struct, frozen=True):
     """What a job says of one model; None leaves it to the limits of all."""
 
     concurrency: int | None = None
@@ -28,8 +27,7 @@ class ModelLimits:
     images_per_minute: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(msgspec.Struct, frozen=True):
     """When the provider is asked for what it works on, in seconds; None leaves it to the family.
 
     first: after it was submitted. interval: between two questions. deadline: in all.
@@ -48,8 +46,7 @@ class Asking:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """How fast (requests), how long (seconds) and for how much (USD); None is no bound.
 
     drain_timeout_s: how long a run that a signal stops waits for what is in flight.
@@ -68,10 +65,10 @@ class Limits:
     max_tasks: int = 1_000_000
     images_per_minute: float | None = None
     halt_refusals: float | None = None
-    timeouts: Timeouts = field(default_factory=Timeouts)
+    timeouts: Timeouts = msgspec.field(default_factory=Timeouts)
     pending: int = 2000
     polling: Asking = Asking()
-    models: Mapping[str, ModelLimits] = field(default_factory=dict)
+    models: Mapping[str, ModelLimits] = msgspec.field(default_factory=dict)
 
     def of_model(self, model: str) -> Bounds:
         """What holds for this model; its own concurrency lies within that of the run."""

@@ -1,10 +1,11 @@
 """What a job says of money: its own prices, and a budget that it shares with other jobs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from batchgen import settings as keys
 from batchgen.settings import Reading
@@ -21,8 +22,7 @@ class Period(StrEnum):
     TOTAL = "total"
 
 
-@dataclass(frozen=True, slots=True)
-class SharedBudget:
+class SharedBudget(msgspec.Struct, frozen=True):
     """What all jobs that name the same file may spend together in a period (USD)."""
 
     usd: float
@@ -46,8 +46,7 @@ def read_budget(value: Json, reading: Reading) -> SharedBudget | None:
     return SharedBudget(found["usd"], Period(found.get("per", Period.TOTAL)), path)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenPrices:
+class TokenPrices(msgspec.Struct, frozen=True):
     """US dollars for a million tokens that a model reads, and that it writes."""
 
     input: float

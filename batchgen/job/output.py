@@ -1,15 +1,15 @@
 """What a job makes of its artifacts besides storing them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from batchgen import settings as keys
 from batchgen.settings import Reading
 
 
-@dataclass(frozen=True, slots=True)
-class Conversion:
+class Conversion(msgspec.Struct, frozen=True):
     """A smaller copy of each picture; max_side: of the longer side, in pixels."""
 
     format: str
@@ -17,8 +17,7 @@ class Conversion:
     max_side: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Extras:
+class Extras(msgspec.Struct, frozen=True):
     """What goes along with each artifact.
 
     embed_metadata: its story is in its own metadata. sidecar: a JSON file stands beside it.

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from batchgen import settings as keys
 from batchgen.endpoints import ENDPOINTS
@@ -14,8 +16,7 @@ from batchgen.text import did_you_mean, one_line
 from batchgen.types import Json
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(msgspec.Struct, frozen=True):
     """A base URL with its key variables and habits.
 
     catalog: whose model table applies (`aimlapi` or `openai`).
@@ -35,8 +36,8 @@ class Provider:
     catalog: str = "aimlapi"
     idempotency_header: str | None = "Idempotency-Key"
     client_id_header: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    paths: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    paths: Mapping[str, str] = msgspec.field(default_factory=dict)
     ca_file: Path | None = None
     insecure: bool = False
 
@@ -73,8 +74,7 @@ _OWN_HEADERS = frozenset(
 _NAME_IT = "it is the name of an environment variable such as LAB_API_KEY, never the key itself"
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """What flags say of the provider; None is not given."""
 
     name: str | None

@@ -1,9 +1,10 @@
 """What a job and the command line come to, as frozen values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+
+import msgspec
 
 from batchgen.job.limits import Limits
 from batchgen.job.money import SharedBudget, TokenPrices
@@ -21,8 +22,7 @@ def default_output(name: str) -> Path:
     return Path("out") / name
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(msgspec.Struct, frozen=True):
     """An axis of the matrix, with the line it stands on."""
 
     name: str
@@ -30,8 +30,7 @@ class Axis:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """Everything that a run needs to know besides the rows.
 
     overrides: parameters (and `model`) set by flags, as text; they beat every row.
@@ -46,26 +45,25 @@ class Job:
     provider: Provider
     output_dir: Path
     filename: str = DEFAULT_FILENAME
-    defaults: Mapping[str, Json] = field(default_factory=dict)
-    overrides: Mapping[str, str] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
-    retry: RetrySettings = field(default_factory=RetrySettings)
+    defaults: Mapping[str, Json] = msgspec.field(default_factory=dict)
+    overrides: Mapping[str, str] = msgspec.field(default_factory=dict)
+    limits: Limits = msgspec.field(default_factory=Limits)
+    retry: RetrySettings = msgspec.field(default_factory=RetrySettings)
     matrix: tuple[Axis, ...] = ()
     check: bool = True
-    prices: Mapping[str, float] = field(default_factory=dict)
-    token_prices: Mapping[str, TokenPrices] = field(default_factory=dict)
-    quotes: Mapping[str, Quote] = field(default_factory=dict)
+    prices: Mapping[str, float] = msgspec.field(default_factory=dict)
+    token_prices: Mapping[str, TokenPrices] = msgspec.field(default_factory=dict)
+    quotes: Mapping[str, Quote] = msgspec.field(default_factory=dict)
     require_price: bool = False
     budget: SharedBudget | None = None
-    extras: Extras = field(default_factory=Extras)
+    extras: Extras = msgspec.field(default_factory=Extras)
 
     def has_default_output(self) -> bool:
         """Whether the output directory is the one that the job's name gives."""
         return self.output_dir == default_output(self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
+class Flags(msgspec.Struct, frozen=True):
     """What the command line sets of a job; None is not given.
 
     today: what `{date}` in the output directory stands for.
@@ -76,7 +74,7 @@ class Flags:
     base_url: str | None = None
     api_key_env: str | None = None
     model: str | None = None
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = msgspec.field(default_factory=dict)
     concurrency: int | None = None
     rpm: float | None = None
     attempts: int | None = None

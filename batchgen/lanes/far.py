@@ -11,10 +11,10 @@ import socket
 import time
 import traceback
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
 from msgspec.structs import replace
 
 from batchgen.descriptors import affordable
@@ -90,13 +90,12 @@ def _is_gone(process: int) -> bool:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Doing:
+class _Doing(msgspec.Struct, frozen=True):
     """What a lane has once it knows of the run; held: payloads by their path."""
 
     transport: AiohttpTransport
     store: LocalStore
-    held: dict[str, Spooled] = field(default_factory=dict)
+    held: dict[str, Spooled] = msgspec.field(default_factory=dict)
 
     async def send(self, request: HttpRequest, idempotency_key: str) -> Reply:
         """Send a request once."""
@@ -206,8 +205,7 @@ class _Lane:
         return store.token, os.getpid()
 
 
-@dataclass(slots=True)
-class _Owners:
+class _Owners(msgspec.Struct):
     """Looks into the ledger for who owns a path, which only orphans of a crash make necessary."""
 
     root: Path

@@ -21,13 +21,14 @@ the group-commit writer (`writer.py`).
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import msgspec
 
 from batchgen.errors import StorageError
 from batchgen.ledger import rows, sql
@@ -39,8 +40,7 @@ RESULTS = "results"  # the fact that tells which results manifest shows what is 
 _RECORDS_AT_ONCE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(msgspec.Struct, frozen=True):
     """What the ledger adds up over the tasks that the manifest lists.
 
     unpriced: paid results whose cost nobody told.
@@ -54,8 +54,7 @@ class Totals:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunRow:
+class RunRow(msgspec.Struct, frozen=True):
     """A run as the ledger remembers it; `reason` is None while it goes on or after a crash.
 
     unknown: tasks whose outcome nobody knew when it began. settled: those of them that the
@@ -73,8 +72,7 @@ class RunRow:
     resent: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """What a usage log tells of an unknown task: `cost_usd` where it was charged, else None."""
 
     idempotency_key: str

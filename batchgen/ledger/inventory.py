@@ -4,10 +4,11 @@ damaged.
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import msgspec
 
 from batchgen.errors import StorageError
 from batchgen.ledger import rows
@@ -42,8 +43,7 @@ WHERE task = ? AND status = 'succeeded'
 _FORGET = "DELETE FROM artifacts WHERE task = ? AND generation = ? AND n = ?"
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """An artifact as the ledger knows it.
 
     task: the row number of its task, `id` the task's id, `status` that of its newest generation.

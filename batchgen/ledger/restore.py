@@ -4,12 +4,12 @@ import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
 from msgspec import structs
 
 from batchgen.ledger import rows, sql
@@ -30,8 +30,7 @@ _REMEMBER = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
 _FACTS = "SELECT name, value FROM meta"
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(msgspec.Struct, frozen=True):
     """A task as a line of results.jsonl tells it, and the generation that its files are of."""
 
     record: Record

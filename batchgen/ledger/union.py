@@ -7,10 +7,11 @@ appended to its task as a later generation.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import msgspec
 
 from batchgen.ledger import rows
 from batchgen.ledger.connection import Transaction, connect, unusable
@@ -73,8 +74,7 @@ SELECT ?, ?, ?, {columns} FROM part.artifacts WHERE task = ? AND generation = ? 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Ours:
+class Ours(msgspec.Struct, frozen=True):
     """What the ledger that is merged into has of a task: as `Theirs`."""
 
     task: int
@@ -84,8 +84,7 @@ class Ours:
     hashes: str
 
 
-@dataclass(frozen=True, slots=True)
-class Theirs:
+class Theirs(msgspec.Struct, frozen=True):
     """A task of the ledger that is taken over.
 
     moment: when it ended, or else began, in ISO 8601. hashes: of its newest artifacts, in order.
@@ -102,8 +101,7 @@ class Theirs:
     same_request: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TheirArtifact:
+class TheirArtifact(msgspec.Struct, frozen=True):
     """An artifact of the ledger that is taken over, of any generation."""
 
     task: int

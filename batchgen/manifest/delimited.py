@@ -14,9 +14,10 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import TypeAlias
+
+import msgspec
 
 from batchgen.manifest.text import MAX_ROW_BYTES, MAX_ROW_TEXT, TextLines
 from batchgen.types import Problem, Row
@@ -47,8 +48,7 @@ def read_tsv(lines: TextLines, label: str, *, needs_prompt: bool) -> Iterator[Ro
     return _rows(_tsv_records(lines, label), label, needs_prompt=needs_prompt)
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
+class _Header(msgspec.Struct, frozen=True):
     """The checked columns; unnamed ones, allowed over empty cells, are empty strings."""
 
     names: tuple[str, ...]

@@ -5,10 +5,11 @@ import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePath
 from typing import BinaryIO, cast
+
+import msgspec
 
 from batchgen.errors import ManifestError
 
@@ -37,8 +38,7 @@ _SUFFIXES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """A manifest on disk; `label` is how messages name it."""
 
     path: Path

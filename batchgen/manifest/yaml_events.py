@@ -8,8 +8,8 @@ gigabytes.
 import re
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 
+import msgspec
 from yaml.events import (
     DocumentStartEvent,
     Event,
@@ -28,8 +28,7 @@ MAX_REFERENCED = 10_000
 _REFERENCE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """A job without its prompts.
 
     values: the top-level mapping without `prompts`.

@@ -6,10 +6,11 @@ stand in DIR/.batchgen/thumbs, are made once, and can be deleted at any time.
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
+
+import msgspec
 
 from batchgen.errors import StorageError
 from batchgen.ledger import Ledger
@@ -22,8 +23,7 @@ from batchgen.types import Record
 FILE_NAME = "report.html"
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(msgspec.Struct, frozen=True):
     """What a report came to; `shown`: of its tasks, those that the gallery has."""
 
     tasks: int
@@ -31,8 +31,7 @@ class Made:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """A report about to be made.
 
     running: a run holds the directory, so that what is sent is not yet unknown.

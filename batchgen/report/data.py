@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
@@ -23,8 +22,7 @@ FIELDS = (
 TABLES = ("status", "model", "cause", "source")
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(msgspec.Struct, frozen=True):
     """What the page says of the job as a whole.
 
     total: tasks of the manifest, begun or not. root, thumbs: beginnings of relative URLs.

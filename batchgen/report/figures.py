@@ -4,8 +4,9 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
+
+import msgspec
 
 from batchgen.types import Outcome
 
@@ -15,8 +16,7 @@ _PERCENTILES = (50, 75, 90, 95, 99, 100)
 _MANY = 6  # attempts; more are counted together
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
+class Timeline(msgspec.Struct, frozen=True):
     """Evenly spaced moments of the time that was worked, idle stretches left out.
 
     finished_per_s: of the stretch that each moment begins; in_flight: in its middle.
@@ -27,15 +27,14 @@ class Timeline:
     in_flight: tuple[int, ...]
 
 
-@dataclass(slots=True)
-class Figures:
+class Figures(msgspec.Struct):
     """Sums over tasks, in a few bytes a task; times are seconds since the epoch."""
 
-    attempts: Counter[int] = field(default_factory=Counter)
-    spent_usd: dict[str, float] = field(default_factory=dict)
-    _started: "array[float]" = field(default_factory=lambda: array("d"))
-    _finished: "array[float]" = field(default_factory=lambda: array("d"))
-    _durations_s: "array[float]" = field(default_factory=lambda: array("d"))
+    attempts: Counter[int] = msgspec.field(default_factory=Counter)
+    spent_usd: dict[str, float] = msgspec.field(default_factory=dict)
+    _started: "array[float]" = msgspec.field(default_factory=lambda: array("d"))
+    _finished: "array[float]" = msgspec.field(default_factory=lambda: array("d"))
+    _durations_s: "array[float]" = msgspec.field(default_factory=lambda: array("d"))
 
     def add(self, model: str, outcome: Outcome) -> None:
         """Count an outcome."""

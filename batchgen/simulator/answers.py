@@ -7,8 +7,9 @@ a model) show the ones here.
 import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from batchgen.simulator.orders import Delivery, Order
 from batchgen.simulator.pictures import EXCERPT_CHARS, MEDIA_TYPES, Picture
@@ -21,8 +22,7 @@ _TOKENS_PER_IMAGE = 1568
 Item: TypeAlias = dict[str, Json]
 
 
-@dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(msgspec.Struct, frozen=True):
     """A paid piece of work; its reply can be made again from it at any time."""
 
     order: Order

@@ -5,7 +5,8 @@ all that it takes. Elements of the container: https://www.matroska.org/technical
 """
 
 import struct
-from dataclasses import dataclass
+
+import msgspec
 
 from batchgen.simulator.pictures import Picture, easel
 
@@ -18,8 +19,7 @@ _KEY_FRAME = 0x80
 _FRAME_MS = 1000 // FRAMES_PER_SECOND
 
 
-@dataclass(frozen=True, slots=True)
-class Clip:
+class Clip(msgspec.Struct, frozen=True):
     """Everything that a video's bytes follow from; see `Picture`."""
 
     width: int

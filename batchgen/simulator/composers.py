@@ -3,17 +3,16 @@
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
+import msgspec
 from PIL import Image, ImageDraw, ImageOps
 
 Colour: TypeAlias = tuple[int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Palette:
+class Palette(msgspec.Struct, frozen=True):
     """Five colours from the darkest to the lightest; the panel of a picture takes both ends."""
 
     dark: Colour

@@ -3,9 +3,9 @@
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import msgspec
 from aiohttp import web
 
 from batchgen.simulator.gate import Gate
@@ -19,8 +19,7 @@ _BEARER = re.compile(r"Bearer (\S+)", re.IGNORECASE)
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A request that was let in: its body, its keys, and the draw of its latency.
 
     key: `Idempotency-Key`. client_id: `X-Client-Request-Id`, which the usage log tells.
@@ -35,14 +34,13 @@ class Asked:
     expired: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(msgspec.Struct, frozen=True):
     """What a paid request made, before the faults that strike after it."""
 
     body: bytes
     status: int = 200
     content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 Make: TypeAlias = Callable[[Asked], Awaitable[Made]]

@@ -3,7 +3,8 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from batchgen.faults import FILE_FAULTS, POLL_FAULTS, WORK_FAULTS
 
@@ -11,8 +12,7 @@ _REMEMBERED = 100_000  # identities whose attempts are counted; older ones begin
 _SHARE_BYTES = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
+class Draw(msgspec.Struct, frozen=True):
     """The fault that strikes a request, if any; `share` (0 to 1) decides its latency."""
 
     fault: str | None

@@ -5,8 +5,9 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from batchgen.simulator.account import Account
 from batchgen.simulator.answers import Generation, seed_of
@@ -22,8 +23,7 @@ Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 _KEPT = 20_000  # generations that can be answered again; older ones are forgotten
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(msgspec.Struct, frozen=True):
     order: Order
     task: asyncio.Task[Generation]
 

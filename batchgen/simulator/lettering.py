@@ -8,8 +8,8 @@ its code point in a small box.
 import functools
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+import msgspec
 from PIL import Image, ImageDraw, ImageFont
 
 _LEADING = 1.3
@@ -31,8 +31,7 @@ _STROKES = {  # accents as lines in a square, (-1, -1) being its upper left corn
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(msgspec.Struct, frozen=True):
     """What is drawn in one place: a glyph with accents, or a code point in a box."""
 
     glyph: str
@@ -43,8 +42,7 @@ class Letter:
 _ELLIPSIS = Letter("…")
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True):
     """The ink of a letter, and where it goes from the letter's place."""
 
     ink: Image.Image
@@ -52,8 +50,7 @@ class Stamp:
     top: int
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(msgspec.Struct, frozen=True):
     """Lines that fit a box at a font size."""
 
     lines: tuple[tuple[Letter, ...], ...]

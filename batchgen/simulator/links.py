@@ -12,9 +12,10 @@ import json
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import astuple
 from typing import TypeAlias
 from urllib.parse import parse_qs, quote
+
+from msgspec.structs import astuple
 
 from batchgen.simulator.clips import Clip
 from batchgen.simulator.meshes import Mesh

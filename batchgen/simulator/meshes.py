@@ -3,15 +3,15 @@
 import json
 import math
 import struct
-from dataclasses import dataclass
+
+import msgspec
 
 _MAGIC, _VERSION = b"glTF", 2
 _FLOAT, _UNSIGNED_SHORT = 5126, 5123
 _VERTICES, _INDICES = 34962, 34963  # what a buffer view is for
 
 
-@dataclass(frozen=True, slots=True)
-class Mesh:
+class Mesh(msgspec.Struct, frozen=True):
     """Everything that a model's bytes follow from: `look` chooses the number of sides."""
 
     look: int

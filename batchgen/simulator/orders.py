@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
 from batchgen.simulator.edits import read_form, typed
 from batchgen.simulator.rejection import REFUSED, Rejection
@@ -36,8 +36,7 @@ class Delivery(StrEnum):
     INLINE = "inline"  # as a `data:` URL
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """What a good request asks for; `params` are its parameters with the spec's defaults.
 
     by_tokens: it named the model as OpenAI does, whose replies tell tokens and no price.

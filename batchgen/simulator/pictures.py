@@ -8,8 +8,8 @@ import functools
 import io
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
 
+import msgspec
 from PIL import Image
 
 from batchgen.simulator import composers, lettering
@@ -38,8 +38,7 @@ _ENCODING: dict[str, dict[str, int]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(msgspec.Struct, frozen=True):
     """Everything that a picture's bytes follow from.
 
     format: a key of `MEDIA_TYPES`.
@@ -55,8 +54,7 @@ class Picture:
     caption: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(msgspec.Struct, frozen=True):
     """A background as palette indices with the picture's whole palette."""
 
     indices: Image.Image

@@ -7,9 +7,9 @@ Shapes and words are those of the vendor's specs and sample replies (https://doc
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
 from aiohttp import web
 
 from batchgen.simulator import connection
@@ -38,8 +38,7 @@ _WIDTH, _HEIGHT = 320, 180
 _LISTED = ("bytedance/", "pixverse/", "magic/")  # whose `video` is a list of objects
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(msgspec.Struct, frozen=True):
     """What an endpoint calls the ways in which a job can stand, and the key of the word."""
 
     queued: str = "queued"

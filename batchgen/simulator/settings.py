@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from types import MappingProxyType
+
+import msgspec
 
 from batchgen.errors import UsageError
 from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
@@ -23,8 +24,7 @@ _LEAST_STATUS, _MOST_STATUS = 200, 599
 _ROUNDING = 1e-9  # ten faults of 0.1 come to a little more than 1
 
 
-@dataclass(frozen=True, slots=True)
-class Latency:
+class Latency(msgspec.Struct, frozen=True):
     """How long a generation takes: `mean_s` seconds, give or take up to `spread_s`."""
 
     mean_s: float = 0.0
@@ -35,8 +35,7 @@ class Latency:
         return max(0.0, self.mean_s + self.spread_s * (2 * share - 1))
 
 
-@dataclass(frozen=True, slots=True)
-class SimulatorSettings:
+class SimulatorSettings(msgspec.Struct, frozen=True):
     """Everything that decides what the simulator answers.
 
     faults: the share of requests that each fault strikes, as `parse_faults` reads it.
@@ -57,7 +56,7 @@ class SimulatorSettings:
 
     latency: Latency = Latency()
     work: Latency = Latency()
-    faults: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    faults: Mapping[str, float] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     rpm: float | None = None
     burst: float | None = None
     most_in_flight: int | None = None

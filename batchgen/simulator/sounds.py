@@ -4,7 +4,8 @@ import io
 import math
 import wave
 from array import array
-from dataclasses import dataclass
+
+import msgspec
 
 _RATE = 8000
 _NOTE_S = 0.25
@@ -13,8 +14,7 @@ _MOST_S = 10
 _LOUDNESS = 9000
 
 
-@dataclass(frozen=True, slots=True)
-class Sound:
+class Sound(msgspec.Struct, frozen=True):
     """Everything that a sound's bytes follow from: `look` chooses the notes."""
 
     seconds: int

@@ -3,8 +3,8 @@
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+import msgspec
 from aiohttp import web
 
 from batchgen.simulator import connection
@@ -21,16 +21,14 @@ _NO_IMAGES = {
 _FILE_STATUSES = {"file404": 404, "file500": 500}
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """A response, and how the statistics call what became of its request."""
 
     response: web.StreamResponse
     became: str
 
 
-@dataclass(frozen=True, slots=True)
-class Strikes:
+class Strikes(msgspec.Struct, frozen=True):
     """Draws a fault and lets it strike.
 
     stopping: lets go of the requests that stall. sleep: between the bits of a slow reply.

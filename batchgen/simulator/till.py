@@ -3,7 +3,8 @@
 import hashlib
 import uuid
 from collections import OrderedDict
-from dataclasses import dataclass
+
+import msgspec
 
 from batchgen.simulator.account import Account
 from batchgen.simulator.door import Asked
@@ -15,8 +16,7 @@ from batchgen.simulator.stats import Stats
 _KEPT = 100_000  # receipts that can be shown again; older ones are forgotten
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """A paid generation. again: the key had paid for it before."""
 
     id: str

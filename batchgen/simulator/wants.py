@@ -5,9 +5,10 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email import message_from_bytes
 from email.policy import HTTP
+
+import msgspec
 
 from batchgen.simulator.door import Asked
 from batchgen.simulator.family_specs import family_specs
@@ -30,8 +31,7 @@ _DEEPEST = 6
 _LEAST_FILE_BYTES = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(msgspec.Struct, frozen=True):
     """What a good request asks for; `params` are its fields with the spec's defaults.
 
     file: the hash of the file that came with it, if any.

@@ -4,7 +4,8 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from batchgen.simulator.door import Asked
 from batchgen.simulator.faults import Draws
@@ -18,8 +19,7 @@ _QUEUED_SHARE = 0.2  # of the time that a job takes
 _DEFAULT_SECONDS = 5
 
 
-@dataclass(slots=True)
-class Work:
+class Work(msgspec.Struct):
     """A remote job: small, for thousands of them wait at once.
 
     identity: of its submission. ready_at: on the monotonic clock. fails: its end is an error.

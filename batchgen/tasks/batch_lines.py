@@ -4,7 +4,8 @@ The form: https://platform.openai.com/docs/guides/batch, "1. Prepare your batch 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from batchgen.endpoints import for_path
 from batchgen.manifest.values import canonical, shown
@@ -15,8 +16,7 @@ _SAID_IN = {"chat": "messages", "embeddings": "input"}
 _KEYS = frozenset({"custom_id", "method", "url", "body"})
 
 
-@dataclass(frozen=True, slots=True)
-class BatchLine:
+class BatchLine(msgspec.Struct, frozen=True):
     """A line, read; `params` is the body without `model` and `prompt`."""
 
     custom_id: str

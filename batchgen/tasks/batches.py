@@ -5,8 +5,9 @@ written as such a row and run again as the same task.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
+
+import msgspec
 
 from batchgen.manifest.identity import request_digest
 from batchgen.manifest.values import canonical
@@ -20,8 +21,7 @@ ROWS_KEY = "rows"
 _FORMAT_KEY = "vector_format"
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """A row whose text goes into a batch.
 
     id: its own or one made from it. pattern: the template of its file name.

@@ -1,8 +1,9 @@
 """Requests in their model's own words, held against its limits; equal ones are looked at once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import inf
+
+import msgspec
 
 from batchgen import catalog
 from batchgen.manifest.values import UnsoundError, canonical
@@ -17,8 +18,7 @@ _REFERRING = b'{"from":'  # in a text the quotes would be escaped
 _LONGEST_REMEMBERED = 1000  # bytes; pictures as `data:` URLs are not kept
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True):
     """Parameters as they are sent, their canonical JSON, and what is to be said of them.
 
     batch_size: how many rows like this one go into a request; 0: each is a task of its own.

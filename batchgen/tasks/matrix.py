@@ -2,8 +2,9 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from math import prod
+
+import msgspec
 
 from batchgen import catalog
 from batchgen.job import Axis, Job
@@ -14,11 +15,10 @@ from batchgen.tasks.references import named_in_references
 from batchgen.types import Json, Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Combination:
+class Combination(msgspec.Struct, frozen=True):
     """One copy of a row at one point of the matrix; `copy` counts from 0."""
 
-    axes: Mapping[str, Json] = field(default_factory=dict)
+    axes: Mapping[str, Json] = msgspec.field(default_factory=dict)
     copy: int = 0
     copies: int = 1
 

@@ -1,8 +1,9 @@
 """Bounds on money and requests: reserved before sending, settled to what was charged."""
 
 import asyncio
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from batchgen.text import show_money
 
@@ -28,8 +29,7 @@ class Shared(Protocol):
     def settle(self, reserved_usd: float, actual_usd: float) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(msgspec.Struct, frozen=True):
     """Tasks that were sent and of which nobody knows what they cost: they count as spent.
 
     usd: the sum of their prices, as far as these are known.
@@ -37,6 +37,9 @@ class Doubt:
 
     tasks: int = 0
     usd: float = 0.0
+
+
+_NO_DOUBT = Doubt()
 
 
 class Budget:
@@ -52,7 +55,7 @@ class Budget:
         max_cost_usd: float | None,
         max_requests: int | None,
         spent_usd: float = 0.0,
-        doubt: Doubt = Doubt(),
+        doubt: Doubt = _NO_DOUBT,
         shared: tuple[Shared, str] | None = None,
     ) -> None:
         self._max_cost_usd = max_cost_usd

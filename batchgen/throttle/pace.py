@@ -7,7 +7,8 @@ high; the truth is between the two, and over a long cycle they meet.
 """
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 from batchgen.throttle.limit import Limit
 
@@ -16,8 +17,7 @@ _MOST_FALL = 0.5
 _LATE_S = 0.05  # a wake-up that is so late is made up for; more was a pause, or nobody came
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(msgspec.Struct, frozen=True):
     """A request that was let through.
 
     serial: counts from 0, in each gate. level: requests in flight with it. held_by: the limit

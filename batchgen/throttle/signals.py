@@ -1,7 +1,8 @@
 """What a reply tells about the pace that a server allows. Pure."""
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+import msgspec
 
 from batchgen.endpoints.headers import told_rate
 from batchgen.types import Decision, FaultKind, HttpResponse, Reply
@@ -20,8 +21,7 @@ class Signal(Enum):
     NOTHING = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True):
     """What a reply told; per_second: requests that the provider's own figures come to."""
 
     signal: Signal

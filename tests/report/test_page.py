@@ -4,10 +4,10 @@ import base64
 import hashlib
 import html
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from batchgen.report.data import Collector, Heading
 from batchgen.report.page import render

@@ -1,11 +1,11 @@
 """The pictures: of the right size and format, the same for the same request, never a blank."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from batchgen.simulator import composers, lettering
 from batchgen.simulator.links import Links
