@@ -8,6 +8,7 @@ judged where they are resolved, at connect time; aiohttp resolves no literal add
 import errno
 import re
 import socket
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeAlias
 from urllib.parse import quote, unquote, urlsplit
@@ -26,6 +27,7 @@ _NOT_PUBLIC = tuple(
     ip_network(network)
     for network in ("192.0.0.0/24", "168.63.129.16", "fec0::/10", "3fff::/20", "5f00::/16")
 )
+_MOST_HOSTS = 256  # that are remembered: downloads come from a few
 _OFF_WIRE = re.compile(r"[^\x21-\x7e]+")
 
 
@@ -118,6 +120,7 @@ class GuardedResolver(AbstractResolver):
         await self._inner.close()
 
 
+@lru_cache(_MOST_HOSTS)
 def is_public(address: _Address) -> bool:
     """Whether everybody on the internet reaches the same host at this address.
 
@@ -148,6 +151,7 @@ def _host(url: URL) -> str:
     return (url.raw_host or "").lower().rstrip(".")
 
 
+@lru_cache(_MOST_HOSTS)
 def _literal(host: str) -> _Address | None:
     try:
         return ip_address(unquote(host))  # a zone is written as %25eth0
@@ -155,6 +159,7 @@ def _literal(host: str) -> _Address | None:
         return None
 
 
+@lru_cache(_MOST_HOSTS)
 def _is_number(host: str) -> bool:
     """Whether the system takes this host for an IPv4 address: 127.1, 0x7f000001, 017700000001."""
     try:

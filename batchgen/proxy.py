@@ -1,9 +1,12 @@
 """Which proxy a URL goes through, as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 
 from yarl import URL
+
+_MOST_HOSTS = 256  # that are remembered: downloads come from a few
 
 
 def proxy_for(url: URL, proxies: Mapping[str, str]) -> str | None:
@@ -28,6 +31,7 @@ def _is_exempt(host: str, port: int | None, exempt: str) -> bool:
     )
 
 
+@lru_cache(_MOST_HOSTS)
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback

@@ -64,6 +64,14 @@ def test_results_are_those_of_a_run_without_lanes(slow: str, tmp_path: Path) -> 
     assert batchgen("verify", "out", cwd=tmp_path).code == 0
 
 
+def test_linux_takes_a_run_and_its_lanes_for_batch_work(slow: str, tmp_path: Path) -> None:
+    process = begin(slow, tmp_path)
+    numbers = [process.pid, *lanes_of(process)]
+    assert {os.sched_getscheduler(number) for number in numbers} == {os.SCHED_BATCH}
+    process.kill()
+    process.communicate(timeout=60)
+
+
 def test_a_signal_to_the_whole_group_drains_the_run_and_spares_its_lanes(
     slow: str, tmp_path: Path
 ) -> None:
