@@ -11,7 +11,6 @@ from batchgen import __version__
 from batchgen.errors import BatchgenError, Exit, of_system
 from batchgen.examples import examples_of
 from batchgen.faults import fault_lines
-from batchgen.garbage import seldom_collected
 from batchgen.parsing import Parser
 from batchgen.streams import drop_stdout, prepare_streams
 from batchgen.text import did_you_mean, seconds
@@ -30,8 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = whole.parse_args(words)
     arguments.words = tuple(words)
     try:
-        with seldom_collected():
-            code = int(arguments.call(arguments))
+        code = int(arguments.call(arguments))
         sys.stdout.flush()
     except BatchgenError as error:
         return _told(error)

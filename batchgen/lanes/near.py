@@ -27,12 +27,8 @@ _FORKS = sys.platform == "linux"
 _NOT_FOR_LANES = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
-# Modules come from where the main process has them: with -P none from the user's own folder. None
-# of what they make as they load is garbage.
-_BEGIN = (
-    "import gc, sys; gc.disable(); sys.path[:] = {path!r};"
-    " import batchgen.lanes.far as f; gc.enable(); f.main({descriptors})"
-)
+# Modules come from where the main process has them: with -P none from the user's own folder.
+_BEGIN = "import sys; sys.path[:] = {path!r}; import batchgen.lanes.far as f; f.main({descriptors})"
 
 
 def _path() -> list[str]:
