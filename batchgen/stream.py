@@ -148,8 +148,9 @@ class PayloadDecoder:
     def _outside(self, data: bytes, start: int) -> int:
         """Between strings, up to and with the quote that opens the next one of interest."""
         plain = _PLAIN.match(data, start) if self._payload_key is None else None
-        last, after = (plain.end(), plain.end(1)) if plain else (start, -1)
-        if plain and after >= 0:
+        key = plain[1] if plain else None
+        last = plain.end() if plain else start
+        if plain and key is not None:
             last = plain.start(1) - 1
         quote = data.find(b'"', last)
         end = len(data) if quote < 0 else quote
@@ -157,8 +158,8 @@ class PayloadDecoder:
         if quote < 0:
             self._keep(data[start:])
             return end
-        if plain and after >= 0 and self._place.expects_key:
-            self._payload_key = plain[1].decode()
+        if plain and key is not None and self._place.expects_key:
+            self._payload_key = key.decode()
             self._place.move_over(b":")
             quote = plain.end() - 1
         self._keep(data[start : quote + 1])
