@@ -61,20 +61,20 @@ class Grouped(Generic[T, R]):
 
     async def result_of(self, order: T) -> R:
         """Have an order carried out. Whoever is cancelled here does not undo it."""
-        loop = asyncio.get_running_loop()
-        result: asyncio.Future[R] = loop.create_future()
-        self.order(order, result, loop)
+        result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self.order(order, result)
         return await result
 
-    def order(self, order: T, waiter: Waiter[R], loop: asyncio.AbstractEventLoop) -> None:
-        """Have an order carried out; the waiter hears of it in this loop, which is running."""
+    def order(self, what: T, waiter: Waiter[R]) -> None:
+        """Have an order carried out; the waiter hears of it in the running loop."""
+        loop = asyncio.get_running_loop()
         if not self._threads:
             raise RuntimeError("nobody carries out orders any more")
         with self._gathering:
             # A loop that ended in mid-turn has handed over nothing.
             if not self._gathered or self._gathered[-1][2] is not loop:
                 loop.call_soon(self._hand_over)
-            self._gathered.append((order, waiter, loop))
+            self._gathered.append((what, waiter, loop))
 
     def _hand_over(self) -> None:
         with self._gathering:

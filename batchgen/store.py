@@ -10,7 +10,6 @@ takes over. A file that stands at the path and is no orphan is somebody else's a
 touched.
 """
 
-import asyncio
 import errno
 import hashlib
 import io
@@ -122,15 +121,10 @@ class LocalStore:
         return await self._publishing.result_of(self._publication(payload, filename, n))
 
     def publish_for(
-        self,
-        waiter: Waiter[Artifact],
-        payload: Spooled | Made,
-        filename: str,
-        n: int,
+        self, waiter: Waiter[Artifact], payload: Spooled | Made, filename: str, n: int
     ) -> None:
         """As `publish`, for a waiter in the running loop; raises what is wrong from the start."""
-        publication = self._publication(payload, filename, n)
-        self._publishing.order(publication, waiter, asyncio.get_running_loop())
+        self._publishing.order(self._publication(payload, filename, n), waiter)
 
     def _publication(self, payload: Spooled | Made, filename: str, n: int) -> "_Publication":
         spooled = self._taken(payload) if isinstance(payload, Made) else payload

@@ -1,42 +1,16 @@
 """How long senders are waited for, on a loop whose clock jumps to what is due."""
 
 import asyncio
-import selectors
-from collections.abc import Coroutine
-from typing import Any
 
 import pytest
 
 from batchgen.patience import Patience, Watch
 from batchgen.service import Timeouts
+from tests.throttle.virtual import run_virtually
 
 TIMES = Timeouts(first_byte_s=40.0, stall_s=30.0)
 TOTAL_S = 100.0
 LATE_S = 0.26  # the longest that a cut comes after its time: 0.25 s, and the sums' last digits
-
-
-class _Jumping(selectors.SelectSelector):
-    """Instead of waiting it says that the time has passed."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.now += timeout or 0.0
-        return super().select(0)
-
-
-class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self.jumping = _Jumping()
-        super().__init__(self.jumping)
-
-    def time(self) -> float:
-        return self.jumping.now
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=_Loop) as runner:
-        runner.run(work)
 
 
 def now() -> float:
@@ -66,14 +40,14 @@ def test_a_sender_is_waited_for_as_long_as_the_timeouts_say(
         cut_s = await cut_after(Watch(TIMES, TOTAL_S), *renewed_after_s)
         assert due_s <= cut_s <= due_s + LATE_S
 
-    run(wait())
+    run_virtually(wait())
 
 
 def test_a_short_timeout_is_kept_to_within_an_eighth() -> None:
     async def wait() -> None:
         assert 0.08 <= await cut_after(Watch(TIMES, 0.08)) <= 0.091
 
-    run(wait())
+    run_virtually(wait())
 
 
 def test_senders_that_began_at_different_times_are_cut_each_at_its_own() -> None:
@@ -87,7 +61,7 @@ def test_senders_that_began_at_different_times_are_cut_each_at_its_own() -> None
         for cut_s in await asyncio.gather(*(begin(7.3 * number) for number in range(20))):
             assert 40.0 <= cut_s <= 40.0 + LATE_S
 
-    run(wait())
+    run_virtually(wait())
 
 
 def test_whoever_is_done_in_time_hears_of_nothing_and_leaves_no_timer_behind() -> None:
@@ -101,37 +75,27 @@ def test_whoever_is_done_in_time_hears_of_nothing_and_leaves_no_timer_behind() -
         assert now() - begun < 1000.5
         assert 40.0 <= await cut_after(watch) <= 40.0 + LATE_S  # it looks again
 
-    run(wait())
+    run_virtually(wait())
 
 
-def test_a_cancelled_task_is_cancelled_and_not_timed_out() -> None:
+@pytest.mark.parametrize("is_late", [False, True], ids=["in time", "as its time is up"])
+def test_a_cancelled_task_is_cancelled_and_not_timed_out(*, is_late: bool) -> None:
     async def wait() -> None:
-        task = asyncio.ensure_future(cut_after(Watch(TIMES, TOTAL_S)))
-        await asyncio.sleep(20)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    run(wait())
-
-
-def test_cancelled_and_out_of_time_at_once_is_cancelled() -> None:
-    async def wait() -> None:
-        watch = Watch(TIMES, TOTAL_S)
-        patience = Patience(watch)
+        patience = Patience(Watch(TIMES, TOTAL_S))
 
         async def exchange() -> None:
             with patience:
                 await asyncio.get_running_loop().create_future()
 
         task = asyncio.ensure_future(exchange())
-        await asyncio.sleep(1)
+        await asyncio.sleep(20)
         task.cancel()
-        patience.lose()
+        if is_late:
+            patience.lose()
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    run(wait())
+    run_virtually(wait())
 
 
 def test_an_error_of_the_exchange_itself_passes() -> None:
@@ -139,4 +103,4 @@ def test_an_error_of_the_exchange_itself_passes() -> None:
         with pytest.raises(OSError, match="reset"), Patience(Watch(TIMES, TOTAL_S)):
             raise OSError("reset")
 
-    run(wait())
+    run_virtually(wait())
