@@ -114,7 +114,7 @@ class Run:
     def _session(self, source: Source, hear: _Hear, *, heed_signals: bool) -> Session:
         manifest = open_manifest(source, self._flags)
         if manifest.problems:
-            check(manifest, select=iter).raise_errors()
+            check(manifest, identify=False).raise_errors()
         return Session(
             manifest,
             self._selection,

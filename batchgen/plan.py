@@ -53,9 +53,11 @@ class Manifest(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
     files: InputFiles = msgspec.field(default_factory=InputFiles)
 
-    def tasks(self, *, check: bool = True) -> Iterator[Task | Problem]:
-        """The tasks in order; `check` holds them against the catalogue."""
-        expander = Expander(self.job, referenced=self.referenced, check=check, files=self.files)
+    def tasks(self, *, check: bool = True, identify: bool = True) -> Iterator[Task | Problem]:
+        """The tasks in order; `check` holds them against the catalogue. identify: see Expander."""
+        expander = Expander(
+            self.job, referenced=self.referenced, check=check, identify=identify, files=self.files
+        )
         return expander.expand(self._rows(), self.source.label)
 
     def _rows(self) -> Iterator[Given]:
@@ -145,13 +147,13 @@ class Share(msgspec.Struct):
     cost_usd: float = 0.0
     unpriced: int = 0
 
-    def add(self, price: float | None, requests: int, images: int) -> None:
-        """Count a task."""
-        self.tasks += 1
-        self.requests += requests
-        self.images += images
-        self.cost_usd += price or 0.0
-        self.unpriced += price is None
+    def add(self, kind: "_Kind", tasks: int) -> None:
+        """Count so many tasks of a kind."""
+        self.tasks += tasks
+        self.requests += tasks * kind.requests
+        self.images += tasks * kind.images
+        self.cost_usd += tasks * (kind.price_usd or 0.0)
+        self.unpriced += tasks if kind.price_usd is None else 0
 
     def to_json(self) -> dict[str, Json]:
         """An element of `by_model` in `plan --json`."""
@@ -252,27 +254,27 @@ class Plan(msgspec.Struct):
 def check(
     manifest: Manifest,
     *,
-    select: Callable[[Iterator[Task | Problem]], Iterator[Task | Problem]],
+    select: Callable[[Iterator[Task | Problem]], Iterator[Task | Problem]] = iter,
+    identify: bool = True,
 ) -> Plan:
     """Read the whole manifest once and say everything that is wrong with it.
 
-    select: narrows the tasks (`--only`, `--limit`, `--shard`).
+    select: narrows the tasks (`--only`, `--limit`, `--shard`). identify: whether it goes by their
+    keys and digests.
     """
     plan = Plan()
     told = set(manifest.problems)
     for problem in manifest.problems:
         plan.note(problem)
-    price = Prices(manifest.job)
-    dialect = Dialect(manifest.job)
-    for item in select(_counted(manifest.tasks(), plan)):
+    tally = _Tally(plan, Prices(manifest.job), Dialect(manifest.job))
+    require_price = manifest.job.require_price
+    for item in select(_counted(manifest.tasks(identify=identify), plan)):
         if isinstance(item, Problem):
             if item not in told:
                 plan.note(item)
-            continue
-        usd = price.of(item)
-        if usd is None and manifest.job.require_price:
+        elif tally.add(item) is None and require_price:
             plan.note(_unpriced(item))
-        _count(plan, item, usd, dialect)
+    tally.close()
     if plan.references:
         _check_references(manifest, plan)
     if not plan.tasks and not plan.errors:
@@ -334,20 +336,64 @@ def _unpriced(task: Task) -> Problem:
     return Problem(task.file, task.line, message)
 
 
-def _count(plan: Plan, task: Task, price: float | None, dialect: Dialect) -> None:
-    plan.tasks += 1
-    if price is None:
-        plan.unpriced += 1
-    else:
-        plan.cost_usd += price
-    share = plan.models.get(task.model)
-    if share is None:
-        other = task.model if len(plan.models) < _REMEMBERED_MODELS else OTHER_MODELS
-        share = plan.models.setdefault(other, Share())
-    images = images_of(task)
-    share.add(price, len(dialect.requests(task)) if images > 1 or task.inputs else 1, images)
-    if len(plan.requests) < _FIRST_REQUESTS:
-        plan.requests += dialect.requests(task)[: _FIRST_REQUESTS - len(plan.requests)]
+class _Kind(msgspec.Struct, frozen=True):
+    """What each task of a model with the same parameters comes to."""
+
+    model: str
+    params: Mapping[str, Json]
+    price_usd: float | None
+    requests: int
+    images: int
+
+
+class _Tally:
+    """Counts tasks into a plan; those of a kind that follow each other are added up together."""
+
+    def __init__(self, plan: Plan, prices: Prices, dialect: Dialect) -> None:
+        self._plan = plan
+        self._prices = prices
+        self._dialect = dialect
+        self._kind: _Kind | None = None
+        self._tasks = 0
+
+    def add(self, task: Task) -> float | None:
+        """Count a task; return its price, None where it is unknown."""
+        kind = self._kind
+        # Rows that are alike share their parameters.
+        if (
+            kind is None
+            or task.params is not kind.params
+            or task.model != kind.model
+            or task.inputs
+        ):
+            self.close()
+            kind = self._kind = self._kind_of(task)
+        self._tasks += 1
+        if len(self._plan.requests) < _FIRST_REQUESTS:
+            room = _FIRST_REQUESTS - len(self._plan.requests)
+            self._plan.requests += self._dialect.requests(task)[:room]
+        return kind.price_usd
+
+    def close(self) -> None:
+        """Have all that was counted in the plan."""
+        kind, plan, tasks = self._kind, self._plan, self._tasks
+        if kind is None or not tasks:
+            return
+        self._tasks = 0
+        plan.tasks += tasks
+        plan.cost_usd += tasks * (kind.price_usd or 0.0)
+        plan.unpriced += tasks if kind.price_usd is None else 0
+        share = plan.models.get(kind.model)
+        if share is None:
+            other = kind.model if len(plan.models) < _REMEMBERED_MODELS else OTHER_MODELS
+            share = plan.models.setdefault(other, Share())
+        share.add(kind, tasks)
+
+    def _kind_of(self, task: Task) -> _Kind:
+        images = images_of(task)
+        several = images > 1 or task.inputs
+        requests = len(self._dialect.requests(task)) if several else 1
+        return _Kind(task.model, task.params, self._prices.of(task), requests, images)
 
 
 def _slow(count: int) -> str:

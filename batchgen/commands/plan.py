@@ -59,7 +59,11 @@ def _tell(message: str) -> None:
 
 def _check(manifest: Manifest, selection: Selection, standing: Standing | None) -> Plan:
     watch = iter if standing is None else standing.watch
-    return check(manifest, select=lambda items: watch(selection.narrow(items, to_the_end=True)))
+    return check(
+        manifest,
+        select=lambda items: watch(selection.narrow(items, to_the_end=True)),
+        identify=standing is not None or selection.shard is not None,
+    )
 
 
 @contextmanager

@@ -95,7 +95,7 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> "Summary":
     with open_source(arguments) as source:
         manifest = open_manifest(source, flags_of(arguments))
         if manifest.problems:
-            check(manifest, select=iter).raise_errors()
+            check(manifest, identify=False).raise_errors()
         access = access_of(manifest.job.provider, environment)
         if arguments.live_prices:
             manifest = quoted(manifest, access, progress.say)

@@ -18,16 +18,13 @@ _SPARE_BYTES = 24  # for "-12", ".v2", "~2" and the extension
 _OPEN = re.compile(r"(\{n\}|\{ext\})")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"|?*\\{}/]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_plain = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,150}").fullmatch
+
+# Whether an id is a piece of a file name as it stands, as most of a million are.
+is_plain = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,150}").fullmatch
 
 
 class NamingError(ValueError):
     """An id or file name that cannot be used; the message says what would be right."""
-
-
-def is_plain(task_id: str) -> bool:
-    """Whether an id is a piece of a file name as it stands, as most of a million are."""
-    return _plain(task_id) is not None
 
 
 def check_id(task_id: str) -> None:

@@ -40,6 +40,8 @@ class Expander:
     referenced: variables that the prompts of the job file name (axes among them vary only the
         rows that name them).
     check: whether models' limits are checked.
+    identify: whether every task gets its key and digest. Whoever only checks rows is a fifth
+        sooner without: they are empty then wherever a row's id and file name are its own.
     files: the files that rows name; its folder is the job's.
     """
 
@@ -49,6 +51,7 @@ class Expander:
         *,
         referenced: frozenset[str] = frozenset(),
         check: bool = True,
+        identify: bool = True,
         files: InputFiles | None = None,
     ) -> None:
         self._job = job
@@ -59,9 +62,10 @@ class Expander:
         self._drafts = Drafts(job, referenced)
         catalogue = job.provider.catalog if job.provider.name in PROVIDERS else None
         self._checks = Checks(on=check and job.check, catalogue=catalogue)
-        self._names = Names()
-        self._moulds = Moulds()
+        self._names = Names(identify=identify)
+        self._moulds = Moulds(identify=identify)
         self._batch: list[Member] = []  # rows that go into one request, as many as it takes
+        self._most = job.limits.max_tasks
         self._is_full = False
         self.count = 0  # tasks made so far
 
@@ -81,7 +85,7 @@ class Expander:
 
     def _like_another(self, row: Row, entry: Mapping[str, Json] | None) -> Task | Problem | None:
         """The task of a row that has all but its texts from one before it; None for any other."""
-        if self._batch or self.count >= self._job.limits.max_tasks:
+        if self._batch or self.count >= self._most:
             return None
         cast = self._moulds.cast(row, entry)
         if cast is None:
@@ -110,7 +114,7 @@ class Expander:
             yield Problem(row.file, row.line, str(error))
 
     def _tasks(self, fields: Fields, entry: Mapping[str, Json] | None) -> Iterator[Task | Problem]:
-        row, room = fields.row, self._job.limits.max_tasks - self.count
+        row, room = fields.row, self._most - self.count
         pattern = fields.text("filename") or self._job.filename
         for combination in self._matrix.combinations(fields, room):
             draft = self._drafts.draft(fields, combination.axes)
@@ -149,7 +153,7 @@ class Expander:
         shortest, longest = self._checks.lengths(draft)
         return Mould(
             endpoint, draft.model_id, checked.params, tuple(draft.variables), self._job.filename,
-            digests, shortest, longest,
+            digests, max(1, shortest), longest,
         )  # fmt: skip
 
     def _gather(self, member: Member, size: int) -> Iterator[Task | Problem]:
@@ -185,7 +189,7 @@ class Expander:
         )
 
     def _batch_line(self, row: Row) -> Iterator[Task | Problem]:
-        if self.count >= self._job.limits.max_tasks:
+        if self.count >= self._most:
             raise TooManyError(1)
         if self._batch:
             yield from self._close_batch()
@@ -209,7 +213,7 @@ class Expander:
         return Path(fields.row.file).parent if names & fields.row.fields.keys() else self._folder
 
     def _too_many(self, size: int) -> str:
-        most = self._job.limits.max_tasks
+        most = self._most
         if size > most:
             return (
                 f"the row comes to {size:,} tasks, and {most:,} are the most: shorten the matrix,"

@@ -26,7 +26,7 @@ class Mould(msgspec.Struct, frozen=True):
     variables: the names among their fields that only templates see.
     pattern: of file names, where a row has none of its own.
     digest: gives the request's for a prompt.
-    shortest, longest: characters of a prompt about which there is no doubt.
+    shortest, longest: characters of a prompt about which there is no doubt; none has no text.
     """
 
     endpoint: str
@@ -39,13 +39,21 @@ class Mould(msgspec.Struct, frozen=True):
     longest: float
 
 
-class Moulds:
-    """The moulds of one manifest's rows; of very many kinds the latest."""
+class _Kind(msgspec.Struct):
+    """Rows whose fields are read alike; deciding: those of them that parameters are made of."""
 
-    def __init__(self) -> None:
+    deciding: tuple[str, ...]
+    moulds: dict[bytes, Mould]
+
+
+class Moulds:
+    """The moulds of one manifest's rows; of very many kinds the latest. identify: see Expander."""
+
+    def __init__(self, *, identify: bool = True) -> None:
+        self._identify = identify
         self._entry: Mapping[str, Json] | None = None
-        self._deciding: dict[object, tuple[str, ...]] = {}
-        self._moulds: dict[object, Mould] = {}
+        self._kinds: dict[object, _Kind] = {}
+        self._count = 0
 
     def keep(
         self,
@@ -58,20 +66,20 @@ class Moulds:
         own = fields.row.fields
         if not (_stands_alone(fields) and _is_plain(draft, own)):
             return
-        if entry is not self._entry or len(self._moulds) >= _MOST_REMEMBERED:
+        if entry is not self._entry or self._count >= _MOST_REMEMBERED:
             self._entry = entry
-            self._deciding.clear()
-            self._moulds.clear()
-        kind = _kind(fields.row)
+            self._kinds.clear()
+            self._count = 0
         deciding = tuple(name for name in own if name not in _TEXTS and name not in draft.variables)
         told = _told(own, deciding)
         if len(told) <= _LONGEST_REMEMBERED:
-            self._deciding[kind] = deciding
-            if (
-                kind,
-                told,
-            ) not in self._moulds:  # a prompt of its own may be a template
-                self._moulds[kind, told] = make()
+            key = _key(fields.row)
+            kind = self._kinds.get(key)
+            if kind is None or kind.deciding != deciding:
+                kind = self._kinds[key] = _Kind(deciding, {})
+            if told not in kind.moulds:  # a prompt of its own may be a template
+                kind.moulds[told] = make()
+                self._count += 1
 
     def cast(
         self, row: Row, entry: Mapping[str, Json] | None
@@ -82,32 +90,35 @@ class Moulds:
         own = row.fields
         if entry is not self._entry or not (row.textual or _is_sound(own)):
             return None
-        kind = _kind(row)
-        deciding = self._deciding.get(kind)
-        mould = None if deciding is None else self._moulds.get((kind, _told(own, deciding)))
+        kind = self._kinds.get(_key(row))
+        mould = None if kind is None else kind.moulds.get(_told(own, kind.deciding))
         if mould is None:
             return None
         prompt, given, pattern = own["prompt"], own.get("id"), own.get("filename", mould.pattern)
-        if type(given) is int:
-            given = str(given)
-        if not (
-            isinstance(prompt, str)
-            and mould.shortest <= len(prompt) <= mould.longest
-            and _is_literal(prompt)
-            and not prompt.isspace()
-            and (given is None or (isinstance(given, str) and _is_literal(given)))
-            and pattern
-            and isinstance(pattern, str)
+        if (
+            type(prompt) is not str
+            or not mould.shortest <= len(prompt) <= mould.longest
+            or "{" in prompt
+            or "}" in prompt
+            or prompt.isspace()
         ):
+            return None
+        if given is not None:
+            if type(given) is int:
+                given = str(given)
+            elif type(given) is not str or not _is_literal(given):
+                return None
+        if type(pattern) is not str or not pattern:
             return None
         resolved = Resolved(
             mould.endpoint, mould.model, prompt, mould.params,
-            {name: own[name] for name in mould.variables}, mould.digest(prompt),
+            {name: own[name] for name in mould.variables},
+            mould.digest(prompt) if self._identify or given is None else "",
         )  # fmt: skip
         return resolved, given, pattern
 
 
-def _kind(row: Row) -> object:
+def _key(row: Row) -> object:
     """What decides how fields are read: their names, the model, whether they are cells."""
     return tuple(row.fields), row.fields.get("model"), row.textual
 

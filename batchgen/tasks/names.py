@@ -31,9 +31,10 @@ class Resolved(msgspec.Struct, frozen=True):
 
 
 class Names:
-    """Names the tasks of a manifest, in their order."""
+    """Names the tasks of a manifest, in their order; identify: see Expander."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, identify: bool = True) -> None:
+        self._identify = identify
         self._usual = Occurrences()  # ids whose file names are made of nothing else
         self._identities = Occurrences()  # other ids, and requests without one
         self._filenames = Occurrences()  # of all but the usual ids
@@ -106,8 +107,9 @@ class Names:
 
     def _as_usual(self, task_id: str) -> str:
         """The key of an id that is its own file name: one look finds both taken or neither."""
-        key = key_of_id(task_id)
-        if not self._identities.is_empty and self._identities.has(key):
+        among_others = not self._identities.is_empty
+        key = key_of_id(task_id) if among_others or self._identify else ""
+        if among_others and self._identities.has(key):
             raise RowError(_duplicate(task_id))
         if self._usual.add(task_id):
             raise RowError(_duplicate(task_id))

@@ -23,8 +23,9 @@ def expand(
     entry: Fields | None = None,
     textual: bool = False,
     referenced: Sequence[str] = (),
+    identify: bool = True,
 ) -> list[Task | Problem]:
-    expander = Expander(job, referenced=frozenset(referenced))
+    expander = Expander(job, referenced=frozenset(referenced), identify=identify)
     given = (Row("m.csv", line, fields, textual=textual) for line, fields in enumerate(rows, 1))
     return list(expander.expand([(given, entry)], "job.yaml"))
 

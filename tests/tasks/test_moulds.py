@@ -5,6 +5,7 @@ from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from batchgen.job import Job
 from batchgen.tasks.fields import merge
@@ -51,6 +52,23 @@ def test_the_short_way_and_the_whole_way_agree(
         found = expand(job, given_rows, entry=entry, textual=textual)
         # 1 and true are equal in Python, and not the same request.
         assert repr(found) == repr(whole_way(job, given_rows, textual=textual))
+        checked = expand(job, given_rows, entry=entry, textual=textual, identify=False)
+        assert repr(list(map(anonymous, checked))) == repr(list(map(anonymous, found)))
+
+
+def anonymous(item: Task | Problem) -> Task | Problem:
+    return replace(item, key="", digest="") if isinstance(item, Task) else item
+
+
+def test_a_mere_check_leaves_keys_and_digests_out_where_rows_have_ids() -> None:
+    rows: list[Fields] = [{"id": f"{n}", "prompt": "A fox"} for n in range(3)]
+    rows += [{"prompt": "A fox"}, {"prompt": "A fox"}]
+    job = job_of(model="dall-e-2")
+    made = tasks(job, *rows, entry={}, textual=True)
+    checked = tasks(job, *rows, entry={}, textual=True, identify=False)
+    assert [one.key for one in checked] == ["", "", "", made[3].key, made[4].key]
+    assert [one.digest for one in checked[1:]] == ["", "", made[3].digest, made[4].digest]
+    assert [one.filename for one in checked] == [one.filename for one in made]
 
 
 def test_only_the_first_row_of_a_kind_goes_the_whole_way() -> None:
