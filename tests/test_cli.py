@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,3 +130,22 @@ def test_help_tells_the_defaults_that_hold() -> None:
         ("max_tasks", limits.max_tasks),
     ):
         assert f"(default {default})" in (told[option] or "")
+
+
+_INTERRUPTED_WHILE_LOADING = """
+import runpy, sys
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "batchgen.cli":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+runpy.run_module("batchgen", run_name="__main__")
+"""
+
+
+def test_an_interrupt_while_the_command_loads_is_one_like_any_other() -> None:
+    words = [sys.executable, "-c", _INTERRUPTED_WHILE_LOADING]
+    ended = subprocess.run(words, capture_output=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")

@@ -1,6 +1,8 @@
 """Word of the end: a real command, and a real server on loopback."""
 
 import json
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,6 +123,15 @@ def test_a_run_gives_notice_and_keeps_its_exit_code(tmp_path: Path) -> None:
     )
     summary = json.loads((tmp_path / "out" / "m" / "summary.json").read_text())
     assert json.loads((tmp_path / "told.json").read_text()) == summary == json.loads(heard[-1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows batch work")
+def test_what_gives_notice_is_scheduled_as_usual(tmp_path: Path) -> None:
+    (tmp_path / "m.txt").write_text("a fox\n")
+    told = f"{sys.executable} -c 'import os; print(os.sched_getscheduler(0))' > told.txt"
+    words = ["run", "m.txt", "--provider", "simulator", "--model", "dall-e-2", "--notify", told]
+    assert batchgen(*words, cwd=tmp_path).code == 0
+    assert (tmp_path / "told.txt").read_text() == f"{os.sched_getscheduler(0)}\n"
 
 
 def test_status_is_watched_until_the_run_has_ended(tmp_path: Path) -> None:

@@ -33,8 +33,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         from batchgen.commands.plan import plan_command  # noqa: PLC0415  # see above
 
         return plan_command(arguments)
-    _take_long_turns()
-    with _heard(arguments) as progress:
+    with _long_turns(), _heard(arguments) as progress:
         summary = _run(arguments, progress)
     if arguments.log_format == "text":
         if not arguments.quiet:
@@ -47,16 +46,33 @@ def run_command(arguments: argparse.Namespace) -> int:
     return summary.exit_code
 
 
-def _take_long_turns() -> None:
+@contextmanager
+def _long_turns() -> Iterator[None]:
     """Have Linux schedule this process, and those it makes, as the batch work it is (sched(7)).
 
     None of them breaks off another one whenever a message or a reply wakes it, so that each does
     more at a turn: a run takes up to a tenth less CPU. Other programs get no less of it for that.
     """
     policy = getattr(os, "SCHED_BATCH", None)
+    taken = policy is not None and _is_scheduled(os.SCHED_OTHER) and _schedule(policy)
+    try:
+        yield
+    finally:
+        if taken:  # what --notify starts is somebody else's
+            _schedule(os.SCHED_OTHER)
+
+
+def _is_scheduled(policy: int) -> bool:
+    with suppress(OSError):
+        return os.sched_getscheduler(0) == policy
+    return False
+
+
+def _schedule(policy: int) -> bool:
     with suppress(OSError):  # where a sandbox forbids it
-        if policy is not None and os.sched_getscheduler(0) == os.SCHED_OTHER:
-            os.sched_setscheduler(0, policy, os.sched_param(0))
+        os.sched_setscheduler(0, policy, os.sched_param(0))
+        return True
+    return False
 
 
 @contextmanager
