@@ -13,16 +13,16 @@ UNKNOWN = {
     "waits to the millisecond": Trial(Bucket(((0, 5.0),), 5, whole_seconds=False), 1 * HOURS),
     "no Retry-After": Trial(Bucket(((0, 2.0),), 10, told=False), 2 * HOURS),
     "twelve a minute": Trial(Bucket(((0, 0.2),), 1), 8 * HOURS),
-    "quick replies": Trial(Bucket(((0, 20.0),), 20), 0.5 * HOURS, latency_s=1),
-    "halved, then doubled": Trial(Bucket(((0, 4.0), (2400, 2.0), (4800, 4.0)), 4), 2 * HOURS),
+    "quick replies": Trial(Bucket(((0, 20.0),), 20), 0.25 * HOURS, latency_s=1),
+    "halved, then doubled": Trial(Bucket(((0, 4.0), (1200, 2.0), (2400, 4.0)), 4), 1 * HOURS),
     "sixteen in flight": Trial(Crowd(((0, 16),)), 2 * HOURS),
-    "forty in flight, then twenty": Trial(Crowd(((0, 40), (7200, 20))), 4 * HOURS),
+    "forty in flight, then twenty": Trial(Crowd(((0, 40), (5400, 20))), 3 * HOURS),
 }
 GIVEN = {
     "120 a minute": Trial(Bucket(((0, 2.0),), 2), 2 * HOURS, rpm=120),
-    "1200 a minute": Trial(Bucket(((0, 20.0),), 20), 0.5 * HOURS, latency_s=1, rpm=1200),
+    "1200 a minute": Trial(Bucket(((0, 20.0),), 20), 0.25 * HOURS, latency_s=1, rpm=1200),
     "600 a minute, woken late": Trial(
-        Bucket(((0, 10.0),), 10), 0.5 * HOURS, latency_s=1, rpm=600, late_s=0.005
+        Bucket(((0, 10.0),), 10), 0.25 * HOURS, latency_s=1, rpm=600, late_s=0.005
     ),
 }
 
