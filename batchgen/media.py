@@ -96,7 +96,7 @@ _SIGNATURES: tuple[tuple[re.Pattern[bytes], MediaType], ...] = tuple(
         (rb"%PDF-[0-9]", PDF),
         (rb"\x93NUMPY", NPY),
         (rb"PAR1", PARQUET),
-        (rb"(?:(?:#|mtllib |usemtl |[ogs] )[^\n]{0,200}+\n|\s)*+v(?: +-?[0-9.eE+-]++){3}", OBJ),
+        (rb"(?>(?:(?:#|mtllib |usemtl |[ogs] )[^\n]{0,200}+\n|\s)*)v(?: +-?[0-9.eE+-]++){3}", OBJ),
     )
 )
 _BRANDS = (
@@ -106,8 +106,8 @@ _BRANDS = (
     (frozenset({b"qt  "}), QUICKTIME),
 )
 _SVG_ROOT = re.compile(
-    r"""(?:\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE\s+svg\b[^>\[]*+(?:\[.*?\])?\s*+>)*+
-        <(?:\w+:)?svg(?=[\s/>])((?:[^>"']++|"[^"]*+"|'[^']*+')*+)""",
+    r"""(?>(?:\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE\s+svg\b[^>\[]*+(?:\[.*?\])?\s*+>)*)
+        <(?:\w+:)?svg(?=[\s/>])((?>(?:[^>"']++|"[^"]*+"|'[^']*+')*))""",
     re.DOTALL | re.VERBOSE,
 )
 _SVG_ATTRIBUTE = re.compile(r"""(?<![\w:.-])([\w:.-]++)\s*=\s*(?:"([^"]*)"|'([^']*)')""")

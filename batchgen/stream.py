@@ -31,13 +31,15 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _KEYS = b"|".join(key.encode() for key in sorted(PAYLOAD_KEYS))
 # Strings that are neither a payload's key nor a `data:` URL, with what stands before each; then,
 # where a payload comes next, its key and the quote that opens it.
+# Groups are repeated inside of atomic ones: before Python 3.11.5 a possessive repeat of a group ends
+# where its last turn, which failed, had got to.
 _PLAIN = re.compile(
-    rb'(?:[^"]*+"(?!(?:%s)"|[dD][aA][tT][aA]:)[^"\\]*+")*+' % _KEYS
-    + rb'(?:[^"]*+"(%s)"[ \t\r\n]*+:[ \t\r\n]*+")?+' % _KEYS
+    rb'(?>(?:[^"]*+"(?!(?:%s)"|[dD][aA][tT][aA]:)[^"\\]*+")*)' % _KEYS
+    + rb'(?>(?:[^"]*+"(%s)"[ \t\r\n]*+:[ \t\r\n]*+")?)' % _KEYS
 )
 _STRING = re.compile(rb'"[^"]*+"')
-_BODY = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-_HEAD = re.compile(rb'((?:[^"\\,]++|\\(?!u002[cC]).)*+)(,|\\u002[cC]|")?', re.DOTALL)
+_BODY = re.compile(rb'(?>(?:[^"\\]++|\\.)*)', re.DOTALL)
+_HEAD = re.compile(rb'((?>(?:[^"\\,]++|\\(?!u002[cC]).)*))(,|\\u002[cC]|")?', re.DOTALL)
 _HALF_ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 _CUT_GROUP = re.compile(rb"[A-Za-z0-9+/]{0,3}|[A-Za-z0-9+/]{2}=")
 _STANDARD = re.compile(rb"[+/]")
