@@ -31,8 +31,8 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _KEYS = b"|".join(key.encode() for key in sorted(PAYLOAD_KEYS))
 # Strings that are neither a payload's key nor a `data:` URL, with what stands before each; then,
 # where a payload comes next, its key and the quote that opens it.
-# Groups are repeated inside of atomic ones: before Python 3.11.5 a possessive repeat of a group ends
-# where its last turn, which failed, had got to.
+# Groups are repeated inside of atomic ones: before Python 3.11.5 a possessive repeat of a group
+# ends where its last turn, which failed, had got to.
 _PLAIN = re.compile(
     rb'(?>(?:[^"]*+"(?!(?:%s)"|[dD][aA][tT][aA]:)[^"\\]*+")*)' % _KEYS
     + rb'(?>(?:[^"]*+"(%s)"[ \t\r\n]*+:[ \t\r\n]*+")?)' % _KEYS
