@@ -37,5 +37,10 @@ class SystemClock:
 
 
 def stamp(moment: datetime) -> str:
-    """A UTC time of day as its `isoformat` has it, which takes three times as long."""
+    """A time of day in UTC as its `isoformat` has it, which takes three times as long.
+
+    One without a zone, as another tool may have left it, is taken for UTC.
+    """
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     return _encode(moment)[1:-2].decode() + "+00:00"
