@@ -41,6 +41,7 @@ _TOO_MANY = 429
 _PROVIDER = frozenset({Phase.SUBMIT, Phase.POLL})  # a file host's reply says nothing of our key
 _FILE_HOST = frozenset({Phase.DOWNLOAD})
 _POLL = frozenset({Phase.POLL})
+_SUBMIT = frozenset({Phase.SUBMIT})
 
 # A gateway that gave up waiting for a generation that may well have been made and billed.
 _TIMED_OUT_BEHIND = frozenset({504, 524})
@@ -75,6 +76,18 @@ BUILT_IN: tuple[Rule, ...] = (
     Rule(Verb.RETRY, "server", _SERVER | {408, 409, 425}, phases=_POLL),
     # 2xx without a result: `code` is the kind that the endpoint found.
     Rule(Verb.REFUSE, "content_policy", _OK, code="content_policy"),
+    # Gateways wrap the provider's refusals so. Of a job that was taken they tell nothing.
+    Rule(Verb.HALT, "auth", _OK, code="remote_failed", text=_BAD_KEY_WORDS, phases=_SUBMIT),
+    Rule(Verb.HALT, "quota", _OK, code="remote_failed", text=_SPENT_WORDS, phases=_SUBMIT),
+    Rule(
+        Verb.RETRY,
+        "rate_limited",
+        _OK,
+        code="remote_failed",
+        text=_PACE_WORDS,
+        phases=_SUBMIT,
+        hold=True,
+    ),
     Rule(Verb.FAIL, "remote_failed", _OK, code="remote_failed"),
     Rule(Verb.RETRY, "bad_response", _OK, phases=_POLL),
     Rule(Verb.RETRY, "bad_response", _OK, attempts=3),

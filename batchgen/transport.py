@@ -6,6 +6,7 @@ redirect, that for downloads never has it and asks the guard before every hop.
 
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -243,6 +244,9 @@ class AiohttpTransport:
                 headers = _lower(response.headers)
                 if response.status in _REDIRECTS and "location" in headers:
                     return HttpResponse(response.status, headers, b""), headers["location"]
+                if response.status == HTTPStatus.PARTIAL_CONTENT:  # nobody asked for a part
+                    part = "only a part of the file came (HTTP 206)"
+                    return NetworkFault(FaultKind.BAD_RESPONSE, part, sent=True), None
                 if not _is_good(response):
                     said = await _error_body(body)
                     return HttpResponse(response.status, headers, said), None

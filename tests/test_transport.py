@@ -218,6 +218,19 @@ async def test_redirects_of_a_file_are_followed_but_not_forever(store: LocalStor
     assert far.kind is FaultKind.UNSAFE_URL
 
 
+async def test_a_part_of_a_file_is_no_file(store: LocalStore) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(
+            status=206, body=PICTURE[:40], headers={"Content-Range": f"bytes 0-39/{len(PICTURE)}"}
+        )
+
+    async with serving(answer) as base, transport(base, store) as client:
+        reply = await client.fetch(base + "/file")
+
+    assert isinstance(reply, NetworkFault)
+    assert (reply.kind, reply.sent) == (FaultKind.BAD_RESPONSE, True)
+
+
 @pytest.mark.parametrize(
     "place", ["http://[bad", "http://a..b/x", f"http://{'a' * 64}/x", "http://:0:0/", "//[", "x://"]
 )

@@ -107,6 +107,8 @@ def read_json(body: bytes) -> Json:
         pass  # such as a byte order mark, NaN, halves of surrogate pairs: these are read below
     try:
         value: Json = json.loads(body)
+    except UnicodeDecodeError:  # some text beside the picture, in the encoding of another age
+        value = json.loads(body.decode("utf-8", "replace"))
     except RecursionError as error:
         raise ValueError("JSON nested too deeply") from error
     return value

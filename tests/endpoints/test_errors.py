@@ -123,3 +123,9 @@ def as_read(body: bytes, reader: Callable[[bytes], object]) -> str:
 )
 def test_json_is_read_as_the_standard_library_reads_it(body: bytes) -> None:
     assert as_read(body, read_json) == as_read(body, json.loads)
+
+
+def test_text_of_another_encoding_beside_a_picture_loses_its_odd_letters_and_no_more() -> None:
+    body = b'{"data":[{"b64_json":"batchgen-payload:0","revised_prompt":"a caf\xe9"}]}'
+    item = {"b64_json": "batchgen-payload:0", "revised_prompt": "a caf\ufffd"}
+    assert read_json(body) == {"data": [item]}
