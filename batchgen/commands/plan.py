@@ -68,9 +68,9 @@ def _check(manifest: Manifest, selection: Selection, standing: Standing | None) 
 
 @contextmanager
 def _standing(manifest: Manifest, selection: Selection) -> Iterator[Standing | None]:
-    """What the output directory has already; None where no run has been yet."""
+    """What the output directory has already; None where no run has been yet, or none can be."""
     path = ledger_path(manifest.job.output_dir)
-    if not path.is_file():
+    if manifest.problems or not path.is_file():
         yield None
         return
     with Ledger(path) as ledger:

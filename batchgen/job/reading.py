@@ -25,6 +25,8 @@ from batchgen.settings import Place, Reading
 from batchgen.text import one_line
 from batchgen.types import Json, Problem, RetrySettings
 
+_MOST_PART_BYTES = 255  # of a name, on all file systems
+
 
 def read_job(
     values: Mapping[str, Json], lines: Mapping[Place, int], label: str, flags: Flags
@@ -40,7 +42,7 @@ def read_job(
         provider=read_provider(
             found, Wish(flags.provider, flags.base_url, flags.api_key_env), reading
         ),
-        output_dir=_dated(_output_dir(output.get("dir"), name, flags), flags.today),
+        output_dir=_output_dir(output.get("dir"), name, flags, reading),
         filename=_filename(output.get("filename"), reading),
         defaults=found.get("defaults") or {},
         overrides=_overrides(flags, reading),
@@ -57,8 +59,16 @@ def read_job(
     return job, reading.problems
 
 
-def _output_dir(given: str | None, name: str, flags: Flags) -> Path:
-    return flags.output or (Path(given) if given else default_output(name))
+def _output_dir(given: str | None, name: str, flags: Flags, reading: Reading) -> Path:
+    directory = flags.output or (Path(given) if given else default_output(name))
+    for part in directory.parts:
+        if len(part.encode("utf-8", "surrogatepass")) > _MOST_PART_BYTES:
+            told = f"the output directory's name {one_line(part, 60)!r} is over 255 bytes long"
+            if flags.output:
+                reading.refuse_flag("-o", told)
+            else:
+                reading.complain(("output", "dir") if given else ("name",), told)
+    return _dated(directory, flags.today)
 
 
 def _dated(directory: Path, today: date | None) -> Path:
@@ -139,9 +149,15 @@ def _matrix(
             reading.complain(place, f"axis `{name}` is not a list of values such as [a, b]")
         elif (twice := _repeated(values)) is not None:
             reading.complain(place, f"axis `{name}` has {shown(values[twice])} twice")
+        elif name == "model" and (wrong := [one for one in values if not _is_text(one)]):
+            reading.complain(place, f"axis `model` has {shown(wrong[0])}, which is no model's id")
         else:
             axes.append(Axis(name, tuple(values), lines.get(place, 1)))
     return tuple(axes)
+
+
+def _is_text(value: Json) -> bool:
+    return isinstance(value, str) and value.strip() != ""
 
 
 def _repeated(values: Sequence[Json]) -> int | None:

@@ -62,7 +62,7 @@ class Expander:
         self._drafts = Drafts(job, referenced)
         catalogue = job.provider.catalog if job.provider.name in PROVIDERS else None
         self._checks = Checks(on=check and job.check, catalogue=catalogue)
-        self._names = Names(identify=identify)
+        self._names = Names(job.output_dir, identify=identify)
         self._moulds = Moulds(identify=identify)
         self._batch: list[Member] = []  # rows that go into one request, as many as it takes
         self._most = job.limits.max_tasks

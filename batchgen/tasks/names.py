@@ -1,6 +1,8 @@
 """Ids, keys and file names of the tasks of one manifest: no two tasks share any of them."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
 
@@ -14,6 +16,8 @@ from batchgen.text import one_line
 from batchgen.types import Input, Json, Row, Task
 
 _AFTER_ID = DEFAULT_FILENAME.removeprefix("{id}")
+_USUAL_PATH_BYTES = 4096
+_SPARE_BYTES = 128  # for what is added to a file's name, and its temporary one
 _HASH = 8
 _LONG_HASH = 16  # among a million ids with one slug, a hundred pairs agree in 8 digits
 
@@ -31,9 +35,13 @@ class Resolved(msgspec.Struct, frozen=True):
 
 
 class Names:
-    """Names the tasks of a manifest, in their order; identify: see Expander."""
+    """Names the tasks of a manifest, in their order.
 
-    def __init__(self, *, identify: bool = True) -> None:
+    root: what the file names are below. identify: see Expander.
+    """
+
+    def __init__(self, root: Path = Path(), *, identify: bool = True) -> None:
+        self._room = _path_bytes() - len(os.fsencode(root.absolute())) - _SPARE_BYTES
         self._identify = identify
         self._usual = Occurrences()  # ids whose file names are made of nothing else
         self._identities = Occurrences()  # other ids, and requests without one
@@ -53,7 +61,7 @@ class Names:
             key, task_id, filename = self._as_usual(given), given, given + _AFTER_ID
         else:
             key, task_id = self._key_of(given), given
-            filename = _filename(resolved, pattern, given, key, ordinal)
+            filename = self._filename(resolved, pattern, given, key, ordinal)
             if self._is_taken(filename):
                 raise RowError(_taken(filename))
         return Task(
@@ -75,7 +83,7 @@ class Names:
         filename = ""
         for task_id in (given, f"{given}-{resolved.digest[:_HASH]}"):  # where two hashes agree
             key = key_of_id(task_id)
-            filename = _filename(resolved, pattern, task_id, key, ordinal)
+            filename = self._filename(resolved, pattern, task_id, key, ordinal)
             if not self._is_taken(filename):
                 return Task(
                     key, resolved.digest, task_id, ordinal, row.file, row.line, resolved.endpoint,
@@ -93,7 +101,7 @@ class Names:
             if pattern == DEFAULT_FILENAME:
                 filename = task_id + _AFTER_ID  # of a slug and a hash: safe and short
             else:
-                filename = _filename(resolved, pattern, task_id, key, ordinal)
+                filename = self._filename(resolved, pattern, task_id, key, ordinal)
             if not self._is_taken(filename):
                 return key, task_id, filename
         raise RowError(_taken(filename))
@@ -117,11 +125,28 @@ class Names:
             raise RowError(_taken(task_id + _AFTER_ID))
         return key
 
+    def _filename(
+        self, resolved: Resolved, pattern: str, task_id: str, key: str, ordinal: int
+    ) -> str:
+        filename = _rendered(resolved, pattern, task_id, key, ordinal)
+        if len(filename.encode("utf-8", "surrogatepass")) > self._room:
+            raise naming.NamingError(
+                f"file name {one_line(filename, 80)!r} is too long for a path below the output"
+                " directory: write fewer folders in `filename`"
+            )
+        return filename
+
     def _is_taken(self, filename: str) -> bool:
         """Whether a file name, no usual one, is another task's; it is taken from now on."""
         stem = filename.removesuffix(_AFTER_ID)
         taken = stem != filename and self._usual.has(stem)
         return self._filenames.add(filename) > 0 or taken
+
+
+def _path_bytes() -> int:
+    """How long a path may be here."""
+    told = os.pathconf("/", "PC_PATH_MAX") if hasattr(os, "pathconf") else 0
+    return told if told > 0 else _USUAL_PATH_BYTES
 
 
 def _duplicate(task_id: str) -> str:
@@ -135,7 +160,7 @@ def _taken(filename: str) -> str:
     )
 
 
-def _filename(resolved: Resolved, pattern: str, task_id: str, key: str, ordinal: int) -> str:
+def _rendered(resolved: Resolved, pattern: str, task_id: str, key: str, ordinal: int) -> str:
     def values() -> dict[str, str]:
         given = {**resolved.params, **resolved.variables}
         return {

@@ -161,3 +161,9 @@ def test_long_names_are_cut_to_255_bytes_a_part_and_stay_apart(text: str) -> Non
     for one in made:
         opened = one.filename.format(n=12, ext="v2.jpeg")
         assert len(opened.encode()) <= 255
+
+
+def test_a_file_name_that_no_path_can_have_is_told_before_anything_is_sent() -> None:
+    (told,) = problems(files("d/" * 3000 + "x"), {"prompt": "A fox"})
+    assert "is too long for a path below the output directory" in told
+    assert problems(files("d/" * 300 + "x"), {"prompt": "A fox"}) == []
