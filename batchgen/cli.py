@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from batchgen import __version__
-from batchgen.errors import BatchgenError, Exit, of_system
+from batchgen.errors import BatchgenError, Exit, StorageError, of_system
 from batchgen.examples import examples_of
 from batchgen.faults import fault_lines
 from batchgen.parsing import Parser
@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         drop_stdout()
         return _told(of_system(error))
+    except MemoryError:
+        return _told(StorageError("there is not enough memory: allow more (`ulimit -v`)"))
     return code
 
 

@@ -58,6 +58,8 @@ def is_held(directory: Path) -> bool:
     except filelock.Timeout:
         return True
     except OSError as error:
+        if error.errno == errno.EROFS:
+            return False
         raise StorageError(f"cannot read {directory} ({error.strerror or error})") from error
     lock.release()
     return False

@@ -71,7 +71,9 @@ def remedy(error: OSError) -> str:
 
 def of_system(error: OSError) -> StorageError:
     """What a person reads where the system refused something that nothing else explains."""
-    return StorageError(f"{error.filename or 'standard output'}: {error.strerror or error}")
+    what = f"{error.filename or 'standard output'}: {error.strerror or error}"
+    known = _REMEDIES.get(error.errno or 0)
+    return StorageError(f"{what}: {known}" if known else what)
 
 
 def unwritable(path: Path | str, error: OSError) -> StorageError:

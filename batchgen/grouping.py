@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
+from batchgen.errors import StorageError
+
 T = TypeVar("T")
 R = TypeVar("R")
 R_contra = TypeVar("R_contra", contravariant=True)
@@ -57,7 +59,13 @@ class Grouped(Generic[T, R]):
             for number in range(threads)
         ]
         for thread in self._threads:
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise StorageError(
+                    f"the thread {thread.name} cannot be started ({error}): allow more memory"
+                    " (`ulimit -v`) or processes (`ulimit -u`)"
+                ) from error
 
     async def result_of(self, order: T) -> R:
         """Have an order carried out. Whoever is cancelled here does not undo it."""

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -19,4 +20,5 @@ def prepare_streams() -> None:
 
 def drop_stdout() -> None:
     """Nothing more is written there, not at the interpreter's end either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError):  # as where no more files may be open
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from batchgen.errors import StorageError
 from batchgen.grouping import Grouped
 
 
@@ -96,3 +97,12 @@ def test_a_loop_that_ended_in_mid_turn_keeps_no_later_one_waiting() -> None:
     grouped.close()
     with pytest.raises(RuntimeError, match="any more"):
         asyncio.run(grouped.result_of(6))
+
+
+def test_a_thread_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with pytest.raises(StorageError, match="allow more memory"):
+        Grouped(list, name="test", most=1)

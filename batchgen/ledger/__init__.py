@@ -143,7 +143,16 @@ class Ledger:
             db.execute(sql.UNKNOWN_TO_FAILED)
 
     def end_run(self, *, reason: str, now: datetime, settled: int = 0, resent: int = 0) -> None:
-        """Note why the run ended, and what became of the unknown tasks that it found."""
+        """Note why the run ended, and what became of the unknown tasks that it found.
+
+        Raises StorageError where somebody removed the file meanwhile: the next run would know
+        nothing of this one.
+        """
+        if not self.path.exists():
+            raise StorageError(
+                f"the ledger {self.path} was removed during the run: have `batchgen verify"
+                f" {self.path.parent.parent} --rebuild` make a new one before you run again"
+            )
         with self._changing() as db:
             db.execute(sql.END_RUN, (now.isoformat(), reason, settled, resent, self.run))
 

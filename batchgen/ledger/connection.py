@@ -1,17 +1,22 @@
 """Connections to the ledger file, and transactions whose errors a person can read."""
 
+import errno
+import os
+import shutil
 import sqlite3
 from pathlib import Path
 from types import TracebackType
 
 from batchgen.errors import StorageError
-from batchgen.ledger.schema import migrate, refuse_other
+from batchgen.ledger.schema import is_current, migrate, refuse_other
 
 _LEAST_BYTES = 512
 _PRIMARY = 0xFF  # extended codes hold more: https://sqlite.org/rescode.html
 _DAMAGED = "put it back from a copy, or have {rebuild} make a new one"
+_MORE_FILES = "allow more open files (`ulimit -n`)"
+_FREE_SPACE = "free space, then run the same command again to go on"
 _REMEDIES = {
-    sqlite3.SQLITE_FULL: "free space, then run the same command again to go on",
+    sqlite3.SQLITE_FULL: _FREE_SPACE,
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
 }
@@ -61,10 +66,14 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    still = _stands_still(path)
+    name = f"{path.absolute().as_uri()}?immutable=1" if still else path
+    db = sqlite3.connect(name, isolation_level=None, check_same_thread=False, timeout=30, uri=still)
     try:
         db.row_factory = sqlite3.Row
         refuse_other(db, str(path))  # before the journal's mode is written into somebody's file
+        if still and is_current(db):
+            return db
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA temp_store = FILE")
@@ -75,13 +84,35 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _stands_still(path: Path) -> bool:
+    """Whether a ledger that was closed is on a file system that nobody can write to: a backup's."""
+    try:
+        is_read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except (AttributeError, OSError):  # Windows has no statvfs; a new ledger is not there yet
+        return False
+    return is_read_only and not path.with_name(f"{path.name}-wal").exists()
+
+
 def unusable(path: Path, error: sqlite3.Error) -> StorageError:
     """What a person reads when SQLite refuses."""
-    remedy = _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & _PRIMARY, _ANY_REMEDY)
+    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
+    remedy = _cause_of(code, path) or _REMEDIES.get(code, _ANY_REMEDY)
     rebuild = f"`batchgen verify {path.parent.parent} --rebuild`"
     return StorageError(
         f"the ledger {path} cannot be used ({error}): {remedy.format(rebuild=rebuild)}"
     )
+
+
+def _cause_of(code: int, path: Path) -> str | None:
+    """What to do about a cause that SQLite does not tell apart from others."""
+    try:
+        if code == sqlite3.SQLITE_CANTOPEN:
+            os.close(os.open(path.parent, os.O_RDONLY))
+        elif code == sqlite3.SQLITE_IOERR and not shutil.disk_usage(path.parent).free:
+            return _FREE_SPACE
+    except OSError as found:
+        return _MORE_FILES if found.errno in (errno.EMFILE, errno.ENFILE) else None
+    return None
 
 
 def refuse_lost(path: Path) -> None:

@@ -8,7 +8,7 @@ import os
 import uuid
 from pathlib import Path
 
-from batchgen.errors import StorageError, unwritable
+from batchgen.errors import StorageError, remedy, unwritable
 from batchgen.ledger import Ledger
 
 FILE_NAME = "identity"
@@ -33,10 +33,14 @@ def read_identity(private: Path) -> str | None:
         return path.read_text(encoding="ascii").strip() or None
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise StorageError(
-            f"cannot read {path} ({error}): mend the permissions; if the file is damaged, remove"
-            " it (tasks in flight may then be paid for twice)"
+            f"cannot read {path} ({error.strerror or error}): {remedy(error)}"
+        ) from error
+    except ValueError as error:
+        raise StorageError(
+            f"{path} is damaged ({error}): put it back from a copy, or remove it (tasks in flight"
+            " may then be paid for twice)"
         ) from error
 
 

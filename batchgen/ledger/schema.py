@@ -122,6 +122,11 @@ def refuse_other(db: sqlite3.Connection, path: str) -> None:
         raise StorageError(f"{path} is not a ledger of batchgen: choose another output directory")
 
 
+def is_current(db: sqlite3.Connection) -> bool:
+    """Whether the file is of this version already."""
+    return _number(db, "user_version") == len(MIGRATIONS)
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Bring the file up to this version, one transaction a migration."""
     version = _number(db, "user_version")

@@ -234,6 +234,12 @@ def test_runs_are_remembered_with_their_reason(ledger: Ledger) -> None:
     assert (after.reason, after.finished_at) == ("deadline", NOW)
 
 
+def test_a_run_whose_ledger_was_removed_does_not_end_well(ledger: Ledger) -> None:
+    ledger.path.unlink()
+    with pytest.raises(StorageError, match=r"was removed during the run: .* --rebuild"):
+        ledger.end_run(reason="complete", now=NOW)
+
+
 def test_facts_about_the_job_are_remembered(ledger: Ledger) -> None:
     assert ledger.meta("identity") is None
     ledger.set_meta("identity", "one")

@@ -1,7 +1,10 @@
 """Files that are opened as a ledger: old ones, newer ones, and what is none."""
 
+import os
+import resource
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -123,3 +126,36 @@ def test_a_folder_in_the_place_of_the_ledger_is_told(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite3").mkdir()
     with pytest.raises(StorageError, match="unable to open"):
         Ledger(tmp_path / "ledger.sqlite3")
+
+
+def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a backup's file system tells of itself: tests may mount none."""
+    told = os.statvfs("/")
+    names = [name for name in dir(told) if name.startswith("f_")]
+    kept = {name: getattr(told, name) for name in names} | {"f_flag": os.ST_RDONLY}
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(**kept))
+
+
+async def test_where_nothing_can_be_written_a_closed_ledger_is_read_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_ledger(tmp_path) as ledger:
+        await ledger.leave_pending([a_task()])
+        path = ledger.path
+    read_only(monkeypatch)
+    with Ledger(path) as ledger:
+        assert [record.task.id for record in ledger.records()] == [a_task().id]
+        assert [file.name for file in path.parent.iterdir()] == [path.name]
+        with pytest.raises(StorageError, match="readonly database"):
+            ledger.set_meta("name", "value")
+
+
+def test_too_many_open_files_are_told_as_such(tmp_path: Path) -> None:
+    path = write(tmp_path / "ledger.sqlite3", "")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) - 1, hard))
+    try:
+        with pytest.raises(StorageError, match="ulimit -n"):
+            Ledger(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
