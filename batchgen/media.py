@@ -115,6 +115,8 @@ _SVG_LENGTH = re.compile(r"\s*\+?([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]{1,2})?)(px|pt
 # CSS Values and Units, "absolute lengths": an inch is 96 pixels.
 _PIXELS = {"px": 1.0, "in": 96.0, "pt": 96 / 72, "pc": 16.0, "cm": 96 / 2.54, "mm": 9.6 / 2.54}
 _LENGTH_CHARACTERS = 40
+_RIFF_HEADER = 8
+TAIL_BYTES = 4096
 
 
 def sniff(head: bytes) -> MediaType | None:
@@ -125,6 +127,17 @@ def sniff(head: bytes) -> MediaType | None:
     if head[4:8] == b"ftyp":
         return _by_brand(head)
     return SVG if _SVG_ROOT.match(_markup(head)) else None
+
+
+def breaks_off(head: bytes, tail: bytes, size_bytes: int) -> bool:
+    """Whether a file ends before its own end, as far as its type tells: PNG and WebP.
+
+    tail: the last bytes, TAIL_BYTES at most; some programs put a little behind the end.
+    """
+    media = sniff(head)
+    if media == PNG:
+        return b"IEND" not in tail
+    return media == WEBP and size_bytes < _RIFF_HEADER + int.from_bytes(head[4:8], "little")
 
 
 def tell(head: bytes, said: str) -> MediaType | None:

@@ -22,6 +22,7 @@ from batchgen.encoding import body_of
 from batchgen.errors import UsageError
 from batchgen.exchange import Client, Exchange, Incoming, UnaskedError
 from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url
+from batchgen.media import TAIL_BYTES, breaks_off
 from batchgen.patience import Patience, Watch
 from batchgen.pieces import HELPERS, Body, Helpers
 from batchgen.proxy import proxy_for
@@ -41,6 +42,7 @@ _MOST_REDIRECTS = 5
 _MOST_WAITING = 64
 _LONGEST_WAIT_S = 40  # Luma's servers wait for 30 s at most
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LENGTHS = frozenset({"content-length", "transfer-encoding"})  # either tells where a body ends
 _ACCEPT = {"Accept": "application/json, audio/*;q=0.9"}
 _AS_IT_IS = {"Accept-Encoding": "identity"}
 _AGENT = {"User-Agent": f"batchgen/{__version__}"}
@@ -266,23 +268,30 @@ class AiohttpTransport:
 
     async def _file(self, status: int, headers: Mapping[str, str], body: Body) -> Reply:
         """A reply that is itself the payload."""
-        payload = await self._spool(body)
+        payload = await self._spool(body, has_length=not _LENGTHS.isdisjoint(headers))
         if isinstance(payload, NetworkFault):
             return payload
         told = replace(payload, media_type=headers.get("content-type", ""))
         return HttpResponse(status, headers, b"", (told,))
 
-    async def _spool(self, body: Body) -> Spooled | NetworkFault:
+    async def _spool(self, body: Body, *, has_length: bool) -> Spooled | NetworkFault:
+        """has_length: a body that is cut short is told as such; else only the file itself tells."""
         sink = self._open_sink()
         finished = False
         size = 0
+        head = tail = b""
         try:
             while piece := await body.piece():
                 size += len(piece)
                 if size > MOST_PAYLOAD_BYTES:
                     limit = f"the file is over {MOST_PAYLOAD_BYTES // 1024**2} MB"
                     return NetworkFault(FaultKind.BAD_RESPONSE, limit, sent=True)
+                if not has_length:
+                    head = head or piece[:TAIL_BYTES]
+                    tail = (tail + piece)[-TAIL_BYTES:]
                 await self._helpers.work(sink.write, piece)
+            if not has_length and breaks_off(head, tail, size):
+                return NetworkFault(FaultKind.BAD_RESPONSE, "the file breaks off", sent=True)
             finished = True
         finally:
             if not finished:

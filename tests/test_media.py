@@ -26,17 +26,20 @@ from batchgen.media import (
     PNG,
     QUICKTIME,
     SVG,
+    TAIL_BYTES,
     TIFF,
     WAV,
     WEBM,
     WEBP,
     MediaType,
+    breaks_off,
     dimensions,
     sniff,
     tell,
 )
 
 HEAD_BYTES = 4096
+HEAD_LEAST = 12  # bytes that tell every type
 SIZES = [(1, 1), (3, 2), (17, 300), (640, 256)]
 WAYS: list[tuple[str, str, MediaType, dict[str, Any]]] = [
     ("png", "RGBA", PNG, {}),
@@ -285,3 +288,21 @@ def test_a_webm_whose_header_has_long_sizes_is_told() -> None:
     fields = numbers + b"\x42\x82" + long + b"\4webm"
     head = b"\x1a\x45\xdf\xa3" + long + bytes([len(fields)]) + fields
     assert sniff(head) is WEBM
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "JPEG", "GIF"])
+@given(data=st.data())
+def test_a_png_or_webp_that_is_cut_breaks_off_and_no_whole_file_does(
+    form: str, data: st.DataObject
+) -> None:
+    size = data.draw(st.sampled_from(SIZES))
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize(size).convert("RGB").save(buffer, form)
+    whole = buffer.getvalue()
+    cut = whole[: data.draw(st.integers(HEAD_LEAST, len(whole) - 9))]
+
+    def ends_early(content: bytes) -> bool:
+        return breaks_off(content[:HEAD_BYTES], content[-TAIL_BYTES:], len(content))
+
+    assert not ends_early(whole)
+    assert ends_early(cut) == (form in ("PNG", "WEBP"))

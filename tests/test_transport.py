@@ -24,6 +24,7 @@ from batchgen.types import FaultKind, HttpRequest, HttpResponse, LocalFile, Netw
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REQUEST = HttpRequest("POST", "/v1/images/generations", {"model": "m", "prompt": "ü"})
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 5000
+ENDED = PICTURE[:1000] + b"\0\0\0\0IEND\xaeB`\x82"
 CANARY = "sk-canary-5309"
 
 
@@ -229,6 +230,28 @@ async def test_a_part_of_a_file_is_no_file(store: LocalStore) -> None:
 
     assert isinstance(reply, NetworkFault)
     assert (reply.kind, reply.sent) == (FaultKind.BAD_RESPONSE, True)
+
+
+@pytest.mark.parametrize(("sent", "breaks_off"), [(ENDED, False), (ENDED[:-20], True)])
+async def test_where_no_length_is_told_the_picture_itself_tells_whether_it_is_whole(
+    sent: bytes, *, breaks_off: bool, store: LocalStore
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: image/png\r\n\r\n" + sent)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with transport(base, store) as client:
+            reply = await client.fetch(base + "/a.png")
+
+    if breaks_off:
+        assert reply == NetworkFault(FaultKind.BAD_RESPONSE, "the file breaks off", sent=True)
+    else:
+        assert isinstance(reply, HttpResponse)
+        assert reply.payloads[0].data == ENDED
 
 
 @pytest.mark.parametrize(
