@@ -361,6 +361,8 @@ def test_a_provider_may_name_headers_paths_and_certificates(tmp_path: Path) -> N
         ("headers: {X-Api-Key: sk-1}", "holds a secret: name its variable, as in X-Api-Key:"),
         ("headers: {Host: x}", "`headers.Host` is set by the connection itself"),
         ("headers: {'a b': x}", "`headers.a b` is no header's name"),
+        ('headers: {X-N: "a\\nb"}', "`headers.X-N`: its value has characters that no header has"),
+        ("headers: {X-N: café}", "`headers.X-N`: its value has characters that no header has"),
         ("headers: {X-N: 7}", "its value is not a text; put it in quotes"),
         ("paths: {imgs: /v1/img}", "`paths.imgs` is no endpoint; they are images"),
         ("paths: {images: 'http://h/x'}", "is not a path below the host, such as /v1/img"),

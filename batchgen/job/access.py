@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from batchgen.errors import UsageError
-from batchgen.job.providers import Provider
+from batchgen.job.providers import Provider, is_sendable
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LEAST_SECRET = 6  # characters; cutting out shorter ones would tear words apart
@@ -54,7 +54,7 @@ def _key(provider: Provider, environment: Mapping[str, str]) -> str | None:
             f"no key for {provider.name}: set {first}{either} in the environment, or try it"
             " without one: --provider simulator"
         )
-    if key is not None and not _is_sendable(key):
+    if key is not None and not is_sendable(key):
         raise UsageError(f"the key for {provider.name} has characters that no key has")
     return key
 
@@ -65,7 +65,7 @@ def _header(provider: Provider, name: str, value: str, environment: Mapping[str,
         if not environment.get(variable, "").strip():
             raise UsageError(f"{where} needs ${{{variable}}}: set {variable} in the environment")
     filled = VARIABLE.sub(lambda found: environment[found[1]].strip(), value)
-    if not _is_sendable(filled):
+    if not is_sendable(filled):
         raise UsageError(f"{where}: its value has characters that no header has")
     return filled
 
@@ -83,7 +83,3 @@ def _proxies(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             if urlsplit(value).scheme not in ("http", "https"):
                 raise UsageError(f"{variable.upper()} is no http or https proxy; others cannot be")
         yield name, value
-
-
-def _is_sendable(value: str) -> bool:
-    return value.isascii() and value.isprintable()

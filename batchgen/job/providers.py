@@ -156,6 +156,11 @@ def _faults(name: str, found: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
         yield ("api_key_env",), f"`api_key_env`: {_NAME_IT}"
 
 
+def is_sendable(value: str) -> bool:
+    """Whether a text can be a header's value."""
+    return value.isascii() and value.isprintable()
+
+
 def _header_faults(found: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
     for name, value in (found.get("headers") or {}).items():
         place: Place = ("headers", name)
@@ -166,6 +171,8 @@ def _header_faults(found: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
             yield place, f"{shown} is set by the connection itself; leave it out"
         elif not isinstance(value, str):
             yield place, f"{shown}: its value is not a text; put it in quotes"
+        elif not is_sendable(value):
+            yield place, f"{shown}: its value has characters that no header has"
         elif _SECRET.search(name) and "${" not in value:
             yield place, f"{shown} holds a secret: name its variable, as in {name}: ${{LAB_KEY}}"
 
