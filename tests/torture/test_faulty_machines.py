@@ -42,7 +42,7 @@ def small(folder: Path, launcher: Launcher, provider: Provider) -> Job:
         (Machine(most_bytes=0), ""),  # a log file has no room either
         (Machine(most_bytes=20_000), "check the disk"),
         (Machine(most_bytes=80_000), "free space"),
-        (Machine(most_files=12), "check the disk"),
+        (Machine(most_files=12), "ulimit -n"),
         (Machine(most_files=14), "ulimit -n"),
     ],
     ids=repr,
@@ -174,7 +174,7 @@ async def test_a_file_where_a_folder_should_be_is_told_and_left_alone(
         ("summary.json", "move what is in its place away"),
         (_LEDGER, "check the disk and the permissions"),
         (".batchgen/lock", "move what is in its place away"),
-        (".batchgen/identity", "remove it"),
+        (".batchgen/identity", "move what is in its place away"),
     ],
 )
 async def test_a_folder_where_a_file_should_be_is_told(
