@@ -287,7 +287,7 @@ class AiohttpTransport:
                     limit = f"the file is over {MOST_PAYLOAD_BYTES // 1024**2} MB"
                     return NetworkFault(FaultKind.BAD_RESPONSE, limit, sent=True)
                 if not has_length:
-                    head = head or piece[:TAIL_BYTES]
+                    head += piece[: TAIL_BYTES - len(head)]
                     tail = (tail + piece)[-TAIL_BYTES:]
                 await self._helpers.work(sink.write, piece)
             if not has_length and breaks_off(head, tail, size):

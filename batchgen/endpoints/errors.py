@@ -106,11 +106,17 @@ def read_json(body: bytes) -> Json:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass  # such as a byte order mark, NaN, halves of surrogate pairs: these are read below
     try:
-        value: Json = json.loads(body)
-    except UnicodeDecodeError:  # some text beside the picture, in the encoding of another age
-        value = json.loads(body.decode("utf-8", "replace"))
+        return _loaded(body)
     except RecursionError as error:
         raise ValueError("JSON nested too deeply") from error
+
+
+def _loaded(body: bytes) -> Json:
+    value: Json
+    try:
+        value = json.loads(body)
+    except UnicodeDecodeError:  # some text beside the picture, in the encoding of another age
+        value = json.loads(body.decode("utf-8", "replace"))
     return value
 
 

@@ -129,3 +129,9 @@ def test_text_of_another_encoding_beside_a_picture_loses_its_odd_letters_and_no_
     body = b'{"data":[{"b64_json":"batchgen-payload:0","revised_prompt":"a caf\xe9"}]}'
     item = {"b64_json": "batchgen-payload:0", "revised_prompt": "a caf\ufffd"}
     assert read_json(body) == {"data": [item]}
+
+
+def test_what_is_nested_beyond_measure_is_no_json_in_any_encoding() -> None:
+    for letter in (b"e", b"\xe9"):
+        with pytest.raises(ValueError, match="nested too deeply"):
+            read_json(b"[" * 200_000 + b'"' + letter + b'"' + b"]" * 200_000)
