@@ -59,9 +59,23 @@ def is_held(directory: Path) -> bool:
         return True
     except OSError as error:
         if error.errno == errno.EROFS:
-            return False
+            return _is_locked(directory / PRIVATE / "lock")
         raise StorageError(f"cannot read {directory} ({error.strerror or error})") from error
     lock.release()
+    return False
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether somebody holds a lock on a file that may only be read here: a run beyond a mount."""
+    import fcntl  # noqa: PLC0415  # Windows has none, nor read-only file systems of this kind
+
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
     return False
 
 

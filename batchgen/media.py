@@ -116,7 +116,8 @@ _SVG_LENGTH = re.compile(r"\s*\+?([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]{1,2})?)(px|pt
 _PIXELS = {"px": 1.0, "in": 96.0, "pt": 96 / 72, "pc": 16.0, "cm": 96 / 2.54, "mm": 9.6 / 2.54}
 _LENGTH_CHARACTERS = 40
 _RIFF_HEADER = 8
-TAIL_BYTES = 4096
+_RIFF_UNTOLD = b"\xff" * 4  # as programs write that do not go back to the header
+TAIL_BYTES = 64 * 1024
 
 
 def sniff(head: bytes) -> MediaType | None:
@@ -132,12 +133,15 @@ def sniff(head: bytes) -> MediaType | None:
 def breaks_off(head: bytes, tail: bytes, size_bytes: int) -> bool:
     """Whether a file ends before its own end, as far as its type tells: PNG and WebP.
 
-    tail: the last bytes, TAIL_BYTES at most; some programs put a little behind the end.
+    tail: the last bytes, TAIL_BYTES at most: some programs put a little behind the end.
     """
     media = sniff(head)
     if media == PNG:
         return b"IEND" not in tail
-    return media == WEBP and size_bytes < _RIFF_HEADER + int.from_bytes(head[4:8], "little")
+    if media != WEBP or head[4:8] == _RIFF_UNTOLD:
+        return False
+    # Some writers count a byte of padding that they leave out.
+    return size_bytes + 1 < _RIFF_HEADER + int.from_bytes(head[4:8], "little")
 
 
 def tell(head: bytes, said: str) -> MediaType | None:

@@ -76,18 +76,10 @@ BUILT_IN: tuple[Rule, ...] = (
     Rule(Verb.RETRY, "server", _SERVER | {408, 409, 425}, phases=_POLL),
     # 2xx without a result: `code` is the kind that the endpoint found.
     Rule(Verb.REFUSE, "content_policy", _OK, code="content_policy"),
-    # Gateways wrap the provider's refusals so. Of a job that was taken they tell nothing.
-    Rule(Verb.HALT, "auth", _OK, code="remote_failed", text=_BAD_KEY_WORDS, phases=_SUBMIT),
-    Rule(Verb.HALT, "quota", _OK, code="remote_failed", text=_SPENT_WORDS, phases=_SUBMIT),
-    Rule(
-        Verb.RETRY,
-        "rate_limited",
-        _OK,
-        code="remote_failed",
-        text=_PACE_WORDS,
-        phases=_SUBMIT,
-        hold=True,
-    ),
+    # Gateways wrap the provider's refusals so. By code alone: messages quote prompts and units.
+    Rule(Verb.HALT, "auth", _OK, code="invalid_api_key", phases=_SUBMIT),
+    Rule(Verb.HALT, "quota", _OK, code="insufficient_*", phases=_SUBMIT),
+    Rule(Verb.RETRY, "rate_limited", _OK, code="rate_limit*", phases=_SUBMIT, hold=True),
     Rule(Verb.FAIL, "remote_failed", _OK, code="remote_failed"),
     Rule(Verb.RETRY, "bad_response", _OK, phases=_POLL),
     Rule(Verb.RETRY, "bad_response", _OK, attempts=3),

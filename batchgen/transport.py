@@ -4,6 +4,7 @@ Clients apart, so that the key can only go where it belongs: the provider's adds
 redirect, that for downloads never has it and asks the guard before every hop.
 """
 
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
@@ -27,6 +28,7 @@ from batchgen.patience import Patience, Watch
 from batchgen.pieces import HELPERS, Body, Helpers
 from batchgen.proxy import proxy_for
 from batchgen.service import Service
+from batchgen.spool import HEAD_BYTES
 from batchgen.stream import PayloadDecoder, PayloadError, PayloadSink
 from batchgen.types import FaultKind, HttpRequest, HttpResponse, NetworkFault, Reply, Spooled
 from batchgen.upload import Upload
@@ -42,6 +44,7 @@ _MOST_REDIRECTS = 5
 _MOST_WAITING = 64
 _LONGEST_WAIT_S = 40  # Luma's servers wait for 30 s at most
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_RANGE = re.compile(r"bytes 0-([0-9]{1,15})/([0-9]{1,15})")
 _LENGTHS = frozenset({"content-length", "transfer-encoding"})  # either tells where a body ends
 _ACCEPT = {"Accept": "application/json, audio/*;q=0.9"}
 _AS_IT_IS = {"Accept-Encoding": "identity"}
@@ -246,7 +249,7 @@ class AiohttpTransport:
                 headers = _lower(response.headers)
                 if response.status in _REDIRECTS and "location" in headers:
                     return HttpResponse(response.status, headers, b""), headers["location"]
-                if response.status == HTTPStatus.PARTIAL_CONTENT:  # nobody asked for a part
+                if response.status == HTTPStatus.PARTIAL_CONTENT and not _is_all(headers):
                     part = "only a part of the file came (HTTP 206)"
                     return NetworkFault(FaultKind.BAD_RESPONSE, part, sent=True), None
                 if not _is_good(response):
@@ -287,7 +290,7 @@ class AiohttpTransport:
                     limit = f"the file is over {MOST_PAYLOAD_BYTES // 1024**2} MB"
                     return NetworkFault(FaultKind.BAD_RESPONSE, limit, sent=True)
                 if not has_length:
-                    head += piece[: TAIL_BYTES - len(head)]
+                    head += piece[: HEAD_BYTES - len(head)]
                     tail = (tail + piece)[-TAIL_BYTES:]
                 await self._helpers.work(sink.write, piece)
             if not has_length and breaks_off(head, tail, size):
@@ -310,6 +313,12 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext | bool:
         why = "there is no such file" if isinstance(error, FileNotFoundError) else "no PEM file"
         raise UsageError(f"`ca_file` {ca_file}: {why} of certificates") from error
     return context
+
+
+def _is_all(headers: Mapping[str, str]) -> bool:
+    """Whether what is called a part is the whole file."""
+    told = _RANGE.fullmatch(headers.get("content-range", ""))
+    return told is not None and int(told[2]) == int(told[1]) + 1
 
 
 def _is_good(response: Incoming) -> bool:

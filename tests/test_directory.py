@@ -4,6 +4,7 @@ import errno
 import fcntl
 from pathlib import Path
 
+import filelock
 import pytest
 
 from batchgen.directory import is_held, locked
@@ -53,3 +54,15 @@ def test_a_lock_that_is_refused_for_another_reason_is_an_error(
     without_locks(monkeypatch, errno.EIO)
     with pytest.raises(StorageError, match="cannot lock"), locked(tmp_path):
         pass
+
+
+def test_a_run_beyond_a_mount_that_may_only_be_read_is_seen_by_its_lock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(_: filelock.FileLock) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    with locked(tmp_path):
+        monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+        assert is_held(tmp_path)
+    assert not is_held(tmp_path)

@@ -131,6 +131,7 @@ def test_flags_beat_the_job_file(tmp_path: Path) -> None:
         ("matrix: {a: [x, y, x]}", "axis `a` has 'x' twice"),
         ("matrix: {prompt: [x]}", "`prompt` cannot be an axis"),
         ("matrix: {model: [dall-e-2, 0]}", "axis `model` has 0, which is no model's id"),
+        ("matrix: {model: [null, dall-e-3]}", None),
         ("matrix: {model: [{}]}", "axis `model` has {}, which is no model's id"),
         (f"name: {'n' * 300}", "is over 255 bytes long"),
         (f"output: {{dir: a/{'é' * 128}/b}}", "is over 255 bytes long"),

@@ -95,6 +95,8 @@ TABLE = [
     (coded(200, "invalid_api_key"), Verb.HALT, "auth"),
     (coded(200, "insufficient_quota"), Verb.HALT, "quota"),
     (coded(200, "rate_limit_exceeded"), Verb.RETRY, "rate_limited"),
+    (coded(200, "x", "frames per second: 24 or 30"), Verb.FAIL, "remote_failed"),
+    (coded(200, "x", "'a letter of insufficient funds' is too long"), Verb.FAIL, "remote_failed"),
     (reply(200, '{"data": {"content_violation": true}}'), Verb.REFUSE, "content_policy"),
     (NetworkFault(FaultKind.TIMEOUT, "no reply in 300 s", sent=True), Verb.RETRY, "timeout"),
     (NetworkFault(FaultKind.CONNECTION, "refused", sent=False), Verb.RETRY, "connection"),

@@ -232,6 +232,19 @@ async def test_a_part_of_a_file_is_no_file(store: LocalStore) -> None:
     assert (reply.kind, reply.sent) == (FaultKind.BAD_RESPONSE, True)
 
 
+async def test_a_part_that_is_all_of_a_file_is_one(store: LocalStore) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        last = len(PICTURE) - 1
+        headers = {"Content-Range": f"bytes 0-{last}/{len(PICTURE)}"}
+        return web.Response(status=206, body=PICTURE, headers=headers)
+
+    async with serving(answer) as base, transport(base, store) as client:
+        reply = await client.fetch(base + "/file")
+
+    assert isinstance(reply, HttpResponse)
+    assert reply.payloads[0].size_bytes == len(PICTURE)
+
+
 @pytest.mark.parametrize(("sent", "breaks_off"), [(ENDED, False), (ENDED[:-20], True)])
 async def test_where_no_length_is_told_the_picture_itself_tells_whether_it_is_whole(
     sent: bytes, *, breaks_off: bool, store: LocalStore

@@ -1,5 +1,6 @@
 """Reads a job: every bad key is told with its file and line."""
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -60,15 +61,17 @@ def read_job(
 
 
 def _output_dir(given: str | None, name: str, flags: Flags, reading: Reading) -> Path:
-    directory = flags.output or (Path(given) if given else default_output(name))
+    directory = _dated(
+        flags.output or (Path(given) if given else default_output(name)), flags.today
+    )
     for part in directory.parts:
-        if len(part.encode("utf-8", "surrogatepass")) > _MOST_PART_BYTES:
+        if len(os.fsencode(part)) > _MOST_PART_BYTES:
             told = f"the output directory's name {one_line(part, 60)!r} is over 255 bytes long"
             if flags.output:
                 reading.refuse_flag("-o", told)
             else:
                 reading.complain(("output", "dir") if given else ("name",), told)
-    return _dated(directory, flags.today)
+    return directory
 
 
 def _dated(directory: Path, today: date | None) -> Path:
@@ -149,15 +152,16 @@ def _matrix(
             reading.complain(place, f"axis `{name}` is not a list of values such as [a, b]")
         elif (twice := _repeated(values)) is not None:
             reading.complain(place, f"axis `{name}` has {shown(values[twice])} twice")
-        elif name == "model" and (wrong := [one for one in values if not _is_text(one)]):
+        elif name == "model" and (wrong := [one for one in values if not _is_model(one)]):
             reading.complain(place, f"axis `model` has {shown(wrong[0])}, which is no model's id")
         else:
             axes.append(Axis(name, tuple(values), lines.get(place, 1)))
     return tuple(axes)
 
 
-def _is_text(value: Json) -> bool:
-    return isinstance(value, str) and value.strip() != ""
+def _is_model(value: Json) -> bool:
+    """Whether an axis may have it: an id, or null for the model that the row has anyway."""
+    return value is None or (isinstance(value, str) and value.strip() != "")
 
 
 def _repeated(values: Sequence[Json]) -> int | None:

@@ -62,18 +62,17 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         return _open(path)
     except sqlite3.Error as error:
-        raise unusable(path, error) from error
+        still = _as_it_stands(path) if _stands_still(path) else None
+        if still is None:
+            raise unusable(path, error) from error
+        return still
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    still = _stands_still(path)
-    name = f"{path.absolute().as_uri()}?immutable=1" if still else path
-    db = sqlite3.connect(name, isolation_level=None, check_same_thread=False, timeout=30, uri=still)
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
     try:
         db.row_factory = sqlite3.Row
         refuse_other(db, str(path))  # before the journal's mode is written into somebody's file
-        if still and is_current(db):
-            return db
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA temp_store = FILE")
@@ -84,13 +83,28 @@ def _open(path: Path) -> sqlite3.Connection:
     return db
 
 
+def _as_it_stands(path: Path) -> sqlite3.Connection | None:
+    """Open a file without the others that SQLite makes beside it; None where that will not do."""
+    name = f"{path.absolute().as_uri()}?immutable=1"
+    try:
+        db = sqlite3.connect(name, isolation_level=None, check_same_thread=False, uri=True)
+        db.row_factory = sqlite3.Row
+        if is_current(db):
+            return db
+        db.close()
+    except sqlite3.Error:
+        pass
+    return None
+
+
 def _stands_still(path: Path) -> bool:
-    """Whether a ledger that was closed is on a file system that nobody can write to: a backup's."""
+    """Whether a ledger was closed, on a file system that cannot be written to: a backup's."""
     try:
         is_read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
     except (AttributeError, OSError):  # Windows has no statvfs; a new ledger is not there yet
         return False
-    return is_read_only and not path.with_name(f"{path.name}-wal").exists()
+    found = path.resolve()
+    return is_read_only and not found.with_name(f"{found.name}-wal").exists()
 
 
 def unusable(path: Path, error: sqlite3.Error) -> StorageError:

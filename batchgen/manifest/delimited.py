@@ -24,7 +24,7 @@ from batchgen.types import Problem, Row
 
 _BUILT_IN = frozenset({"prompt", "id", "filename", "model"})
 _CSV_QUOTED = re.compile(r'"[^"]*+(?>(?:""[^"]*+)*)"')
-_TSV_CELL = re.compile(r'"((?>(?:[^"]|"")*))"(?=\t|\Z)|([^\t]*+)')
+_TSV_CELL = re.compile(r'"([^"]*+(?>(?:""[^"]*+)*))"(?=\t|\Z)|([^\t]*+)')
 
 # The line of a record's first character, and its cells.
 _Record: TypeAlias = tuple[int, list[str]]

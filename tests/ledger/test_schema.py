@@ -5,11 +5,12 @@ import resource
 import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 
 from batchgen.errors import StorageError
-from batchgen.ledger import Ledger, schema
+from batchgen.ledger import Ledger, connection, schema
 from tests.given import a_ledger, a_task
 
 # A file of version 1 as it was released, with one task in it: never edited, only added to.
@@ -143,6 +144,7 @@ async def test_where_nothing_can_be_written_a_closed_ledger_is_read_as_it_stands
         await ledger.leave_pending([a_task()])
         path = ledger.path
     read_only(monkeypatch)
+    monkeypatch.setattr(connection, "_open", mock.Mock(side_effect=sqlite3.OperationalError))
     with Ledger(path) as ledger:
         assert [record.task.id for record in ledger.records()] == [a_task().id]
         assert [file.name for file in path.parent.iterdir()] == [path.name]
