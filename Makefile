@@ -12,7 +12,7 @@ demo: $(USABLE)
 	@echo "The pictures are in out/demo; run 'make demo' again: nothing is left to do."
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2
 
 torture: $(READY)
 	$(BIN)/python -m pytest -n 2 -m torture tests/torture

@@ -9,9 +9,9 @@ HOURS = 3600.0
 UNKNOWN = {
     "a minute's worth at once": Trial(Bucket(((0, 1.0),), 60), 2 * HOURS),
     "one at a time": Trial(Bucket(((0, 1.0),), 1), 2 * HOURS),
-    "a second's worth at once": Trial(Bucket(((0, 5.0),), 5), 1 * HOURS),
-    "waits to the millisecond": Trial(Bucket(((0, 5.0),), 5, whole_seconds=False), 1 * HOURS),
-    "no Retry-After": Trial(Bucket(((0, 2.0),), 10, told=False), 2 * HOURS),
+    "a second's worth at once": Trial(Bucket(((0, 5.0),), 5), 0.5 * HOURS),
+    "waits to the millisecond": Trial(Bucket(((0, 5.0),), 5, whole_seconds=False), 0.5 * HOURS),
+    "no Retry-After": Trial(Bucket(((0, 2.0),), 10, told=False), 1 * HOURS),
     "twelve a minute": Trial(Bucket(((0, 0.2),), 1), 8 * HOURS),
     "quick replies": Trial(Bucket(((0, 20.0),), 20), 0.25 * HOURS, latency_s=1),
     "halved, then doubled": Trial(Bucket(((0, 4.0), (1200, 2.0), (2400, 4.0)), 4), 1 * HOURS),
@@ -19,7 +19,7 @@ UNKNOWN = {
     "forty in flight, then twenty": Trial(Crowd(((0, 40), (5400, 20))), 3 * HOURS),
 }
 GIVEN = {
-    "120 a minute": Trial(Bucket(((0, 2.0),), 2), 2 * HOURS, rpm=120),
+    "120 a minute": Trial(Bucket(((0, 2.0),), 2), 1 * HOURS, rpm=120),
     "1200 a minute": Trial(Bucket(((0, 20.0),), 20), 0.25 * HOURS, latency_s=1, rpm=1200),
     "600 a minute, woken late": Trial(
         Bucket(((0, 10.0),), 10), 0.25 * HOURS, latency_s=1, rpm=600, late_s=0.005
