@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -88,12 +89,13 @@ def _as_it_stands(path: Path) -> sqlite3.Connection | None:
     name = f"{path.absolute().as_uri()}?immutable=1"
     try:
         db = sqlite3.connect(name, isolation_level=None, check_same_thread=False, uri=True)
-        db.row_factory = sqlite3.Row
+    except sqlite3.Error:
+        return None
+    db.row_factory = sqlite3.Row
+    with suppress(sqlite3.Error):
         if is_current(db):
             return db
-        db.close()
-    except sqlite3.Error:
-        pass
+    db.close()
     return None
 
 
