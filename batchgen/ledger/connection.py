@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 import sqlite3
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -12,6 +12,7 @@ from batchgen.errors import StorageError
 from batchgen.ledger.schema import is_current, migrate, refuse_other
 
 _LEAST_BYTES = 512
+_FILES = 4  # that SQLite opens at a time: the ledger, the two beside it, their folder
 _PRIMARY = 0xFF  # extended codes hold more: https://sqlite.org/rescode.html
 _DAMAGED = "put it back from a copy, or have {rebuild} make a new one"
 _MORE_FILES = "allow more open files (`ulimit -n`)"
@@ -123,7 +124,9 @@ def _cause_of(code: int, path: Path) -> str | None:
     """What to do about a cause that SQLite does not tell apart from others."""
     try:
         if code == sqlite3.SQLITE_CANTOPEN:
-            os.close(os.open(path.parent, os.O_RDONLY))
+            with ExitStack() as opened:
+                for _ in range(_FILES):
+                    opened.callback(os.close, os.open(path.parent, os.O_RDONLY))
         elif code == sqlite3.SQLITE_IOERR and not shutil.disk_usage(path.parent).free:
             return _FREE_SPACE
     except OSError as found:

@@ -3,6 +3,7 @@
 import os
 import resource
 import sqlite3
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -152,12 +153,22 @@ async def test_where_nothing_can_be_written_a_closed_ledger_is_read_as_it_stands
             ledger.set_meta("name", "value")
 
 
-def test_too_many_open_files_are_told_as_such(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_too_many_open_files_are_told_as_such(left: int, tmp_path: Path) -> None:
     path = write(tmp_path / "ledger.sqlite3", "")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) - 1, hard))
-    try:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as cleanup:
+        cleanup.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        first = os.open(os.devnull, os.O_RDONLY)
+        cleanup.callback(os.close, first)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (first + 20, limits[1]))
+        held = []
+        with suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        for one in held[:left]:
+            os.close(one)
+        for one in held[left:]:
+            cleanup.callback(os.close, one)
         with pytest.raises(StorageError, match="ulimit -n"):
             Ledger(path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
