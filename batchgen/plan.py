@@ -14,19 +14,15 @@ from batchgen.job import Flags, Job, read_job
 from batchgen.manifest.rows import read_rows
 from batchgen.manifest.source import Format, Source, format_of
 from batchgen.manifest.values import shown
-from batchgen.prices import Prices, images_of
+from batchgen.prices import Prices
 from batchgen.problems import Alike, problem_lines
 from batchgen.references import References
+from batchgen.shares import Share, Tally
 from batchgen.tasks import Expander, Given
 from batchgen.text import did_you_mean
 from batchgen.types import HttpRequest, Json, Problem, Row, Severity, Task
 
-_FIRST_REQUESTS = 3
 _KEPT_PROBLEMS = 100_000
-_REMEMBERED_MODELS = 1000
-OTHER_MODELS = "other models"
-
-
 _MANY_IN_YAML = 20_000
 
 
@@ -138,53 +134,23 @@ def open_manifest(source: Source, flags: Flags) -> Manifest:
     return Manifest(source, job, settings.referenced, tuple(problems), files)
 
 
-class Share(msgspec.Struct):
-    """What one model's tasks come to; cost_usd: the sum of the prices that are known."""
-
-    tasks: int = 0
-    requests: int = 0
-    images: int = 0
-    cost_usd: float = 0.0
-    unpriced: int = 0
-
-    def add(self, kind: "_Kind", tasks: int) -> None:
-        """Count so many tasks of a kind."""
-        self.tasks += tasks
-        self.requests += tasks * kind.requests
-        self.images += tasks * kind.images
-        self.cost_usd += tasks * (kind.price_usd or 0.0)
-        self.unpriced += tasks if kind.price_usd is None else 0
-
-    def to_json(self) -> dict[str, Json]:
-        """An element of `by_model` in `plan --json`."""
-        return {
-            "tasks": self.tasks,
-            "requests": self.requests,
-            "images": self.images,
-            "cost_usd": round(self.cost_usd, 6) if self.unpriced < self.tasks else None,
-            "unpriced": self.unpriced,
-        }
-
-
 class Plan(msgspec.Struct):
     """What the check of a whole manifest came to.
 
-    tasks: those selected, of all that were read.
-    cost_usd: the sum of the prices that are known; unpriced: tasks without a known price.
+    whole, models: the tasks that were selected, of all that were `read`: in all, and of each model.
+    requests: the first ones.
     problems: every error, and of equal warnings the first.
     warned: the warnings of each text.
     references: what the tasks take from one another, selected or not.
     """
 
-    tasks: int = 0
+    whole: Share = msgspec.field(default_factory=Share)
+    models: dict[str, Share] = msgspec.field(default_factory=dict)
+    requests: list[HttpRequest] = msgspec.field(default_factory=list)
     read: int = 0
     problems: list[Problem] = msgspec.field(default_factory=list)
     errors: int = 0
     warnings: int = 0
-    cost_usd: float = 0.0
-    unpriced: int = 0
-    requests: list[HttpRequest] = msgspec.field(default_factory=list)
-    models: dict[str, Share] = msgspec.field(default_factory=dict)
     warned: dict[str, Alike] = msgspec.field(default_factory=dict)
     references: References = msgspec.field(default_factory=References)
 
@@ -225,7 +191,7 @@ class Plan(msgspec.Struct):
     def to_json(self) -> dict[str, Json]:
         """What `plan --json` prints."""
         return {
-            "tasks": self.tasks,
+            "tasks": self.whole.tasks,
             "problems": [
                 {
                     "file": problem.file,
@@ -235,8 +201,8 @@ class Plan(msgspec.Struct):
                 }
                 for problem in self.problems
             ],
-            "cost_usd": round(self.cost_usd, 6) if self.unpriced < self.tasks else None,
-            "unpriced": self.unpriced,
+            "cost_usd": self.whole.known_usd(),
+            "unpriced": self.whole.unpriced,
             "fed": self.references.takers,
             "models": {model: share.tasks for model, share in self.models.items()},
             "by_model": {model: share.to_json() for model, share in self.models.items()},
@@ -262,24 +228,24 @@ def check(
     select: narrows the tasks (`--only`, `--limit`, `--shard`). identify: whether it goes by their
     keys and digests.
     """
-    plan = Plan()
+    tally = Tally(Prices(manifest.job), Dialect(manifest.job))
+    plan = Plan(tally.whole, tally.models, tally.requests)
     told = set(manifest.problems)
     for problem in manifest.problems:
         plan.note(problem)
-    tally = _Tally(plan, Prices(manifest.job), Dialect(manifest.job))
     require_price = manifest.job.require_price
     for item in select(_counted(manifest.tasks(identify=identify), plan)):
         if isinstance(item, Problem):
             if item not in told:
                 plan.note(item)
-        elif tally.add(item) is None and require_price:
+        elif not tally.add(item) and require_price:
             plan.note(_unpriced(item))
     tally.close()
     if plan.references:
         _check_references(manifest, plan)
-    if not plan.tasks and not plan.errors:
+    if not plan.whole.tasks and not plan.errors:
         plan.note(_nothing(manifest.source.label, plan.read))
-    if plan.unpriced and not manifest.job.require_price and (bound := _bound(manifest.job)):
+    if plan.whole.unpriced and not manifest.job.require_price and (bound := _bound(manifest.job)):
         plan.note(_unbounded(manifest.source.label, plan, bound))
     return plan
 
@@ -320,8 +286,9 @@ def _bound(job: Job) -> str:
 
 
 def _unbounded(label: str, plan: Plan, bound: str) -> Problem:
+    whole = plan.whole
     message = (
-        f"{plan.unpriced:,} of {plan.tasks:,} tasks have no known price, so {bound} counts them"
+        f"{whole.unpriced:,} of {whole.tasks:,} tasks have no known price, so {bound} counts them"
         " only once the provider has told what they cost: name it in the job's `prices`, try"
         " --live-prices, or have them refused with --require-price"
     )
@@ -334,66 +301,6 @@ def _unpriced(task: Task) -> Problem:
         " name it in the job's `prices`, or try --live-prices"
     )
     return Problem(task.file, task.line, message)
-
-
-class _Kind(msgspec.Struct, frozen=True):
-    """What each task of a model with the same parameters comes to."""
-
-    model: str
-    params: Mapping[str, Json]
-    price_usd: float | None
-    requests: int
-    images: int
-
-
-class _Tally:
-    """Counts tasks into a plan; those of a kind that follow each other are added up together."""
-
-    def __init__(self, plan: Plan, prices: Prices, dialect: Dialect) -> None:
-        self._plan = plan
-        self._prices = prices
-        self._dialect = dialect
-        self._kind: _Kind | None = None
-        self._tasks = 0
-
-    def add(self, task: Task) -> float | None:
-        """Count a task; return its price, None where it is unknown."""
-        kind = self._kind
-        # Rows that are alike share their parameters.
-        if (
-            kind is None
-            or task.params is not kind.params
-            or task.model != kind.model
-            or task.inputs
-        ):
-            self.close()
-            kind = self._kind = self._kind_of(task)
-        self._tasks += 1
-        if len(self._plan.requests) < _FIRST_REQUESTS:
-            room = _FIRST_REQUESTS - len(self._plan.requests)
-            self._plan.requests += self._dialect.requests(task)[:room]
-        return kind.price_usd
-
-    def close(self) -> None:
-        """Have all that was counted in the plan."""
-        kind, plan, tasks = self._kind, self._plan, self._tasks
-        if kind is None or not tasks:
-            return
-        self._tasks = 0
-        plan.tasks += tasks
-        plan.cost_usd += tasks * (kind.price_usd or 0.0)
-        plan.unpriced += tasks if kind.price_usd is None else 0
-        share = plan.models.get(kind.model)
-        if share is None:
-            other = kind.model if len(plan.models) < _REMEMBERED_MODELS else OTHER_MODELS
-            share = plan.models.setdefault(other, Share())
-        share.add(kind, tasks)
-
-    def _kind_of(self, task: Task) -> _Kind:
-        images = images_of(task)
-        several = images > 1 or task.inputs
-        requests = len(self._dialect.requests(task)) if several else 1
-        return _Kind(task.model, task.params, self._prices.of(task), requests, images)
 
 
 def _slow(count: int) -> str:

@@ -68,7 +68,7 @@ class Session(Terms, frozen=True):
                 plan = self._check(positions, iter)
             remember_manifest(ledger, self.manifest.source)
             if not positions.is_all_done():
-                edge.prepare(plan.tasks)
+                edge.prepare(plan.whole.tasks)
             store = LocalStore(directory, is_taken=lambda path: ledger.owner(path) is not None)
             stack.callback(store.close)
             store.prepare()

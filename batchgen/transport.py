@@ -28,7 +28,6 @@ from batchgen.patience import Patience, Watch
 from batchgen.pieces import HELPERS, Body, Helpers
 from batchgen.proxy import proxy_for
 from batchgen.service import Service
-from batchgen.spool import HEAD_BYTES
 from batchgen.stream import PayloadDecoder, PayloadError, PayloadSink
 from batchgen.types import FaultKind, HttpRequest, HttpResponse, NetworkFault, Reply, Spooled
 from batchgen.upload import Upload
@@ -282,7 +281,7 @@ class AiohttpTransport:
         sink = self._open_sink()
         finished = False
         size = 0
-        head = tail = b""
+        tail = b""
         try:
             while piece := await body.piece():
                 size += len(piece)
@@ -290,16 +289,16 @@ class AiohttpTransport:
                     limit = f"the file is over {MOST_PAYLOAD_BYTES // 1024**2} MB"
                     return NetworkFault(FaultKind.BAD_RESPONSE, limit, sent=True)
                 if not has_length:
-                    head += piece[: HEAD_BYTES - len(head)]
                     tail = (tail + piece)[-TAIL_BYTES:]
                 await self._helpers.work(sink.write, piece)
-            if not has_length and breaks_off(head, tail, size):
+            payload = sink.close()
+            if not has_length and breaks_off(payload.head, tail, size):
                 return NetworkFault(FaultKind.BAD_RESPONSE, "the file breaks off", sent=True)
             finished = True
         finally:
             if not finished:
                 sink.discard()
-        return sink.close()
+        return payload
 
 
 def _trusting(ca_file: Path | None) -> ssl.SSLContext | bool:

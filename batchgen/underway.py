@@ -132,7 +132,7 @@ class Underway(msgspec.Struct):
         terms, references = self.terms, self.plan.references
         told = terms.progress.tasks_skipped
         if not references:
-            all_done = self.plan.tasks if self.positions.is_all_done() else 0
+            all_done = self.plan.whole.tasks if self.positions.is_all_done() else 0
             return Worklist(terms.manifest, self.ledger, terms.selection, told, all_done)
         sources = Sources(references, self.ledger, terms.manifest.job.output_dir)
         return Feeding(terms.manifest, self.ledger, terms.selection, sources, told)
@@ -149,7 +149,7 @@ class Underway(msgspec.Struct):
     ) -> None:
         job = self.terms.manifest.job
         progress = self.terms.progress
-        progress.start(name=job.name, total=self.plan.tasks)
+        progress.start(name=job.name, total=self.plan.whole.tasks)
         if isinstance(worklist, Worklist) and worklist.all_done and not tally.found_unknown:
             worklist.pass_all()
             return
@@ -161,9 +161,9 @@ class Underway(msgspec.Struct):
                 if tally.found_unknown:
                     await self._settle(hands.transport, provider, tally)
                 if self.terms.preflight:
-                    for warning in await preflight(hands.transport, self.plan.cost_usd):
+                    for warning in await preflight(hands.transport, self.plan.whole.cost_usd):
                         progress.say(warning)
-                workers = min(in_flight, max(1, self.plan.tasks))
+                workers = min(in_flight, max(1, self.plan.whole.tasks))
                 doubt = doubt_of(self.ledger.doubtful(), Prices(job))
                 identity = identity_of(self.ledger)
                 with open_purse(job, self.terms.clock, identity, doubt) as purse:
@@ -238,6 +238,6 @@ class Underway(msgspec.Struct):
     def _miss(self, stop: Stop, worklist: "Worklist | Feeding", tally: RunTally) -> None:
         """Halt where tasks that were checked never came: the manifest is another one now."""
         seen = worklist.passed.total() + sum(tally.ended().values()) + tally.pending
-        if seen < self.plan.tasks and not stop.is_set():
-            gone = f"{self.plan.tasks - seen:,} tasks are gone"
+        if seen < self.plan.whole.tasks and not stop.is_set():
+            gone = f"{self.plan.whole.tasks - seen:,} tasks are gone"
             stop.set(StopReason.MANIFEST, f"the manifest was changed in mid-run: {gone}")

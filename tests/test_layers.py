@@ -25,7 +25,7 @@ LAYERS = (
     {"upload", "exchange"},
     {"job", "retry"},
     {"tasks", "prices", "schema", "dialect", "notices"},
-    {"references"},
+    {"references", "shares"},
     {"plan"},
     {"transport", "throttle", "store", "ledger", "progress", "results", "openai_batch", "remake"},
     {"labels", "parquet"},

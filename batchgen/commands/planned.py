@@ -1,14 +1,15 @@
 """What `batchgen plan` tells a person: a table by model, what it costs and how long it takes."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from batchgen.encoding import shown as shown_body
 from batchgen.job import Limits
-from batchgen.plan import Manifest, Plan, Share
+from batchgen.plan import Manifest, Plan
 from batchgen.references import References
 from batchgen.retry import BUILT_IN, describe
+from batchgen.shares import Share
 from batchgen.standing import Standing
 from batchgen.text import show_count, show_duration, show_money
 from batchgen.types import Rule
@@ -25,10 +26,10 @@ def plan_lines(
     typical_s: how long a request of this job has taken so far, where that is known.
     """
     job = manifest.job
-    tasks = show_count(plan.tasks)
+    tasks = show_count(plan.whole.tasks)
     yield f"{job.name}: {tasks} tasks for {job.provider.name} into {job.output_dir}"
-    yield from _table(plan.models)
-    yield f"price     {_price(plan)}"
+    yield from _table(plan)
+    yield f"price     {_price(plan.whole)}"
     if plan.references:
         yield f"feeding   {_feeding(plan.references)}"
     left = {model: share.tasks for model, share in plan.models.items()}
@@ -57,11 +58,11 @@ def _decisions(rules: Sequence[Rule]) -> Iterator[str]:
         yield f"  {seen}: {then} {f'({kind})' if kind else ''}".rstrip()
 
 
-def _table(models: Mapping[str, Share]) -> Iterator[str]:
-    ranked = sorted(models.items(), key=lambda item: (-item[1].tasks, item[0]))
+def _table(plan: Plan) -> Iterator[str]:
+    ranked = sorted(plan.models.items(), key=lambda item: (-item[1].tasks, item[0]))
     rows = [_HEAD, *(_row(model, share) for model, share in ranked)]
     if len(ranked) > 1:
-        rows.append(_row("all", _sum(models.values())))
+        rows.append(_row("all", plan.whole))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     for first, *others in rows:
         cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
@@ -76,22 +77,11 @@ def _row(model: str, share: Share) -> tuple[str, ...]:
     return (model, *map(show_count, counts), price)
 
 
-def _sum(shares: Iterable[Share]) -> Share:
-    whole = Share()
-    for share in shares:
-        whole.tasks += share.tasks
-        whole.requests += share.requests
-        whole.images += share.images
-        whole.cost_usd += share.cost_usd
-        whole.unpriced += share.unpriced
-    return whole
-
-
-def _price(plan: Plan) -> str:
-    if plan.unpriced == plan.tasks:
+def _price(whole: Share) -> str:
+    if whole.unpriced == whole.tasks:
         return "unknown: no price is known for these models"
-    rest = f", and {show_count(plan.unpriced)} tasks of unknown price" if plan.unpriced else ""
-    return f"about {show_money(plan.cost_usd)}{rest}"
+    rest = f", and {show_count(whole.unpriced)} tasks of unknown price" if whole.unpriced else ""
+    return f"about {show_money(whole.cost_usd)}{rest}"
 
 
 def _done(standing: Standing) -> str:

@@ -21,12 +21,11 @@ from batchgen.job.values import (
     default_output,
 )
 from batchgen.manifest import template
+from batchgen.manifest.naming import PART_BYTES
 from batchgen.manifest.values import UnsoundError, canonical, shown
 from batchgen.settings import Place, Reading
 from batchgen.text import one_line
 from batchgen.types import Json, Problem, RetrySettings
-
-_MOST_PART_BYTES = 255  # of a name, on all file systems
 
 
 def read_job(
@@ -65,7 +64,7 @@ def _output_dir(given: str | None, name: str, flags: Flags, reading: Reading) ->
         flags.output or (Path(given) if given else default_output(name)), flags.today
     )
     for part in directory.parts:
-        if len(os.fsencode(part)) > _MOST_PART_BYTES:
+        if len(os.fsencode(part)) > PART_BYTES:
             told = f"the output directory's name {one_line(part, 60)!r} is over 255 bytes long"
             if flags.output:
                 reading.refuse_flag("-o", told)

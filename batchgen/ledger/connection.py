@@ -8,14 +8,13 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
-from batchgen.errors import StorageError
+from batchgen.errors import StorageError, remedy
 from batchgen.ledger.schema import is_current, migrate, refuse_other
 
 _LEAST_BYTES = 512
 _FILES = 4  # that SQLite opens at a time: the ledger, the two beside it, their folder
 _PRIMARY = 0xFF  # extended codes hold more: https://sqlite.org/rescode.html
 _DAMAGED = "put it back from a copy, or have {rebuild} make a new one"
-_MORE_FILES = "allow more open files (`ulimit -n`)"
 _FREE_SPACE = "free space, then run the same command again to go on"
 _REMEDIES = {
     sqlite3.SQLITE_FULL: _FREE_SPACE,
@@ -130,7 +129,7 @@ def _cause_of(code: int, path: Path) -> str | None:
         elif code == sqlite3.SQLITE_IOERR and not shutil.disk_usage(path.parent).free:
             return _FREE_SPACE
     except OSError as found:
-        return _MORE_FILES if found.errno in (errno.EMFILE, errno.ENFILE) else None
+        return remedy(found) if found.errno in (errno.EMFILE, errno.ENFILE) else None
     return None
 
 

@@ -12,8 +12,8 @@ MEDIA_EXTENSIONS = frozenset(
         *("mp4", "webm", "mp3", "wav", "glb"),
     )
 )
-_PART_BYTES = 255
-_ID_BYTES = 4 * _PART_BYTES
+PART_BYTES = 255  # of a name, on all file systems
+_ID_BYTES = 4 * PART_BYTES
 _SPARE_BYTES = 24  # for "-12", ".v2", "~2" and the extension
 _OPEN = re.compile(r"(\{n\}|\{ext\})")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"|?*\\{}/]+")
@@ -85,7 +85,7 @@ def _check_parts(path: str, what: str) -> None:
 
 def _cut(part: str) -> str:
     """Shorten a part to 255 bytes; what was cut leaves a hash, so that names stay apart."""
-    room = _PART_BYTES - _SPARE_BYTES
+    room = PART_BYTES - _SPARE_BYTES
     if len(part.encode("utf-8", "surrogatepass")) <= room:
         return part
     pieces = _OPEN.split(part)

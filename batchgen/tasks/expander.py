@@ -153,7 +153,7 @@ class Expander:
         shortest, longest = self._checks.lengths(draft)
         return Mould(
             endpoint, draft.model_id, checked.params, tuple(draft.variables), self._job.filename,
-            digests, max(1, shortest), longest,
+            digests, shortest, longest,
         )  # fmt: skip
 
     def _gather(self, member: Member, size: int) -> Iterator[Task | Problem]:

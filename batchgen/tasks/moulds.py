@@ -26,7 +26,7 @@ class Mould(msgspec.Struct, frozen=True):
     variables: the names among their fields that only templates see.
     pattern: of file names, where a row has none of its own.
     digest: gives the request's for a prompt.
-    shortest, longest: characters of a prompt about which there is no doubt; none has no text.
+    shortest, longest: characters of a prompt about which there is no doubt.
     """
 
     endpoint: str
@@ -98,8 +98,7 @@ class Moulds:
         if (
             type(prompt) is not str
             or not mould.shortest <= len(prompt) <= mould.longest
-            or "{" in prompt
-            or "}" in prompt
+            or not _is_literal(prompt)
             or prompt.isspace()
         ):
             return None
