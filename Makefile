@@ -21,6 +21,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.words
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench
@@ -29,7 +30,7 @@ $(USABLE): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "batchgen needs Python 3.11 or later; try: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
-	@# Where Python is told to keep no bytecode, each start would compile the modules.
+	@# If PYTHONDONTWRITEBYTECODE is set, each start would compile the modules.
 	$(BIN)/python -m compileall -q batchgen
 	@touch $@
 

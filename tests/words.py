@@ -1,0 +1,120 @@
+"""`python -m tests.words [PATH ...]`: report words that the project does not use.
+
+Reads docstrings, comments, strings, names and file names of the Python files, and the text of the
+other files in `PLACES`. Without a PATH it reads what `DONE` lists; `.` stands for everything.
+"""
+
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+_PLACES = (
+    "batchgen/**/*.py", "tests/**/*.py", "README.md", "CHANGELOG.md", "docs/*.md",
+    "jobs/**/*.yaml", "batchgen/**/*.html", "batchgen/**/*.css", "batchgen/**/*.js",
+    "batchgen/**/*.yaml", "Makefile", "pyproject.toml",
+)  # fmt: skip
+# Files and folders that are clean already; `make lint` reads no others yet.
+DONE = ("Makefile", "pyproject.toml")
+# Each entry says why the file may use the word. An empty word allows all words.
+ALLOWED = {
+    ("tests/words.py", ""): "it lists the words",
+    ("tests/test_word_list.py", ""): "its examples contain the words",
+}
+
+_GAP = r"(?:[\s#\"'\\>*]|f(?=[\"']))+"  # between the words of a phrase that goes on in a new line
+_HABITS = {
+    r"told": "write report, log, print or return; name a variable by what it holds",
+    r"tells?": "write report, log, print, return, show or distinguish",
+    r"bef(?:all|ell)\w*": "write happen to, or name the error",
+    r"whoever": "name the person or the program",
+    rf"bears{_GAP}it": "write supports or allows",
+    r"mend(?:s|ed|ing)?": "write fix or repair",
+    r"anew": "write again",
+    rf"came{_GAP}of": "write result",
+    rf"comes{_GAP}to": "write is, adds up to or results in",
+    r"nobody": "name the program or person, or use the passive: not started, not read",
+    rf"as{_GAP}it{_GAP}stands": "write as it is, or unchanged",
+}
+_REFUSED = [(re.compile(rf"\b{word}\b", re.IGNORECASE), hint) for word, hint in _HABITS.items()]
+_REFUSED_NAMES = [
+    *_REFUSED,
+    (re.compile(r"\bshown\b", re.IGNORECASE), "name a variable by what it holds"),
+]
+# snake_case and CamelCase fall apart into words, and so does an escaped end of line in a string.
+_EDGE = re.compile(r"_|\\[nrt]|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_IO_METHOD = re.compile(r"\. ?tell ?\( ?\)")
+_PROSE = {"STRING", "COMMENT", "FSTRING_START", "FSTRING_MIDDLE", "FSTRING_END"}
+_CODE = {"NAME", "OP", "NUMBER"}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A word that is refused, and what to write for it; `line` counts from 1."""
+
+    path: str
+    line: int
+    word: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.word}: {self.advice}"
+
+
+def findings(path: str, text: str) -> Iterator[Finding]:
+    """Yield what is refused in a file's name and its text; `path` is relative to the project."""
+    prose, names = _parts(text) if path.endswith(".py") else (text, "")
+    for part, refused in ((path, _REFUSED_NAMES), (prose, _REFUSED), (names, _REFUSED_NAMES)):
+        words = _EDGE.sub(" ", _IO_METHOD.sub("", part))
+        for pattern, advice in refused:
+            for found in pattern.finditer(words):
+                word = " ".join(re.split(_GAP, found[0].lower()))
+                if not {(path, ""), (path, word)} & ALLOWED.keys():
+                    yield Finding(path, words.count("\n", 0, found.start()) + 1, word, advice)
+
+
+def _parts(source: str) -> tuple[str, str]:
+    """Split Python source into its prose and its names, with every word in its own line."""
+    prose, code = [], []
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        kind, line = tokenize.tok_name[token.type], token.start[0]
+        if kind in _PROSE:
+            prose.append((line, token.string))
+        elif kind in _CODE:
+            prose.append((line, ";"))  # no phrase goes on beyond code
+            code.append((line, token.string))
+    return _in_place(prose), _in_place(code)
+
+
+def _in_place(words: Iterable[tuple[int, str]]) -> str:
+    joined, at = "", 1
+    for line, word in words:
+        joined += "\n" * (line - at) + " " + word
+        at = line + word.count("\n")
+    return joined
+
+
+def main(places: Iterable[str]) -> int:
+    """Print the findings below these files and folders; return 1 if there are any.
+
+    Exits with a message if one of them does not exist.
+    """
+    below = [Path(place) for place in places]
+    if missing := [place for place in below if not place.exists()]:
+        sys.exit(f"{missing[0]}: no such file or folder")
+    files = sorted({file for glob in _PLACES for file in Path().glob(glob)})
+    found = [
+        finding
+        for file in files
+        if any(file.is_relative_to(place) for place in below)
+        for finding in findings(file.as_posix(), file.read_text("utf-8"))
+    ]
+    sys.stdout.writelines(f"{finding}\n" for finding in found)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or DONE))
