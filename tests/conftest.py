@@ -1,7 +1,24 @@
 """What holds for every test."""
 
+from collections import Counter
+
+import pytest
 from hypothesis import settings
 
 # A busy machine is no failure: no test asserts how long an example takes.
 settings.register_profile("batchgen", deadline=None)
 settings.load_profile("batchgen")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many tests were skipped for each reason; pytest's `-rs` has a line per test."""
+    reports = terminalreporter.getreports("skipped")
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in reports
+        if isinstance(report, pytest.TestReport) and isinstance(report.longrepr, tuple)
+    )
+    if reasons:
+        terminalreporter.section("skipped tests")
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count:4}  {reason}")

@@ -1,4 +1,4 @@
-"""Where the tests find the facts and data that live beside the project."""
+"""Paths in `../shared`, the folder beside the project with the API's specifications and data."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,14 @@ _SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def shared_path(*parts: str) -> Path:
-    """A path in ../shared; without it the test is skipped, or fails where CI requires it."""
+    """Return a path in `../shared`; skip the test if it does not exist.
+
+    With `BATCHGEN_REQUIRE_SHARED=1` the test fails instead.
+    """
     path = _SHARED.joinpath(*parts)
     if path.exists():
         return path
+    reason = f"needs ../shared{''.join(f'/{part}' for part in parts if _SHARED.exists())}"
     if os.environ.get("BATCHGEN_REQUIRE_SHARED"):
-        pytest.fail(f"{Path(*parts)} is required here and is not beside the project")
-    pytest.skip(f"{Path(*parts)} is not beside this clone of the project")
+        pytest.fail(f"{reason}, which does not exist; BATCHGEN_REQUIRE_SHARED is set")
+    pytest.skip(f"{reason}: put it beside the project's folder")

@@ -112,7 +112,7 @@ def test_completion_is_a_script_that_its_shell_takes(shell: str, tmp_path: Path)
     assert "--retry-failed" in ended.out
     command = shutil.which(shell)
     if command is None:
-        pytest.skip(f"no {shell} is installed")
+        pytest.skip(f"needs {shell}: apt-get install {shell}")
     script = tmp_path / "script"
     script.write_text(ended.out)
     done = subprocess.run([command, "-n", script], capture_output=True, text=True, check=False)

@@ -90,7 +90,7 @@ def test_what_passes_through_a_spool_is_measured_hashed_and_remembered(
         assert found.sha256 == hashlib.sha256(whole).hexdigest()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="tells which file is behind a handle")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/self/fd: run on Linux")
 async def test_the_file_is_durable_before_its_name_and_the_name_before_it_counts(
     store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

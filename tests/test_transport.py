@@ -454,7 +454,7 @@ def certificate(tmp_path: Path) -> Path:
     """A certificate for 127.0.0.1 that nobody signed, with its key beside it."""
     openssl = shutil.which("openssl")
     if openssl is None:
-        pytest.skip("openssl makes the certificate, and is not installed")
+        pytest.skip("needs openssl for a certificate: apt-get install openssl")
     words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -keyout key.pem"
     subprocess.run(
         [openssl, *words.split(), "-out", "cert.pem", "-addext", "subjectAltName=IP:127.0.0.1"],

@@ -25,7 +25,10 @@ from tests.given import a_png
 LITELLM = os.environ.get("BATCHGEN_LITELLM", "")
 pytestmark = [
     pytest.mark.litellm,
-    pytest.mark.skipif(not LITELLM, reason="BATCHGEN_LITELLM names no litellm command"),
+    pytest.mark.skipif(
+        not LITELLM,
+        reason="needs a LiteLLM proxy: see the first lines of tests/e2e/test_litellm.py",
+    ),
     pytest.mark.timeout(300),
 ]
 _KEY = "sk-lab-canary"

@@ -200,7 +200,10 @@ def test_a_file_where_the_directory_should_be_is_told(slow: str, tmp_path: Path)
     assert "out" in ended.err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(
+    os.geteuid() == 0,
+    reason="needs a folder without write permission: run as another user than root",
+)
 @pytest.mark.usefixtures("manifest")
 def test_a_directory_that_cannot_be_written_is_told(slow: str, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir(mode=0o500)

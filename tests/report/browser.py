@@ -28,7 +28,7 @@ def chromium(profile: Path) -> Iterator[str]:
     """The address of a browser's DevTools; skips the test where no Chromium is installed."""
     command = shutil.which("chromium") or shutil.which("google-chrome")
     if command is None:
-        pytest.skip("no chromium is installed")
+        pytest.skip("needs Chromium: apt-get install chromium")
     process = subprocess.Popen(
         [command, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
         stderr=subprocess.PIPE,

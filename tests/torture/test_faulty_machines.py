@@ -66,7 +66,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
     if _mount("-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)):
-        pytest.skip("a file system may not be mounted here")
+        pytest.skip("needs a file system of its own: run as root where mount is allowed")
     yield disk
     subprocess.run(["umount", disk], check=True)
 
@@ -133,7 +133,7 @@ async def test_without_hard_links_an_orphan_stays_beside_the_artifact_and_is_tol
         assert "extra    t1-1.png" in job.told()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="nobody else may take on another user's rights")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user's rights: run as root")
 async def test_a_directory_that_may_not_be_written_is_told(
     folder: Path, launcher: Launcher
 ) -> None:
