@@ -64,6 +64,11 @@ _REMEDIES = {
 }
 
 
+def not_installed(feature: str, library: str) -> str:
+    """Return the message for a feature whose optional library cannot be imported."""
+    return f"{feature} needs {library}, which is not installed: pip install {library}"
+
+
 def remedy(error: OSError) -> str:
     """What a person can do about it."""
     return _REMEDIES.get(error.errno or 0, "mend the disk")

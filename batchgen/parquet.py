@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from batchgen.errors import UsageError
+from batchgen.errors import UsageError, not_installed
 from batchgen.results import line_of
 from batchgen.types import Record
 
@@ -39,10 +39,7 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow  # noqa: ICN001, PLC0415  # no abbreviations;  an extra, and heavy
         from pyarrow import parquet  # noqa: PLC0415  # as above
     except ImportError as error:
-        raise UsageError(
-            "--format parquet needs pyarrow, which is not installed: pip install"
-            " 'batchgen[parquet]'"
-        ) from error
+        raise UsageError(not_installed("--format parquet", "pyarrow")) from error
     return pyarrow, parquet
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from batchgen.errors import UsageError
+from batchgen.errors import UsageError, not_installed
 
 if TYPE_CHECKING:
     from array import array
@@ -68,8 +68,5 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow  # noqa: ICN001, PLC0415  # no abbreviations;  an extra, and heavy
         from pyarrow import parquet as writer  # noqa: PLC0415  # as above
     except ImportError as error:
-        raise UsageError(
-            "`vector_format: parquet` needs pyarrow, which is not installed: pip install"
-            " 'batchgen[parquet]'"
-        ) from error
+        raise UsageError(not_installed("`vector_format: parquet`", "pyarrow")) from error
     return pyarrow, writer

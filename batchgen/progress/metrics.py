@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchgen.errors import UsageError
+from batchgen.errors import UsageError, not_installed
 from batchgen.progress.events import Silent
 from batchgen.types import Decision, Json, Outcome, Task
 
@@ -52,10 +52,7 @@ class Metrics(Silent):
                 Histogram,
             )
         except ImportError as error:
-            raise UsageError(
-                "--metrics-file needs prometheus-client, which is not installed: pip install"
-                " 'batchgen[metrics]'"
-            ) from error
+            raise UsageError(not_installed("--metrics-file", "prometheus-client")) from error
         self._path = path
         self._clock = clock
         self._now = now

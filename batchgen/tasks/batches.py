@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import msgspec
 
+from batchgen.errors import not_installed
 from batchgen.manifest.identity import request_digest
 from batchgen.manifest.values import canonical
 from batchgen.tasks.fields import RowError
@@ -50,10 +51,7 @@ def size_of(params: Mapping[str, Json]) -> int:
 def check_format(params: Mapping[str, Json]) -> None:
     """Refuse Parquet where nothing here can write it, before anything is paid for."""
     if params.get(_FORMAT_KEY) == "parquet" and find_spec("pyarrow") is None:
-        raise RowError(
-            "`vector_format: parquet` needs pyarrow, which is not installed: pip install"
-            " 'batchgen[parquet]'"
-        )
+        raise RowError(not_installed("`vector_format: parquet`", "pyarrow"))
 
 
 def batch_id(members: Sequence[Member]) -> str:

@@ -72,13 +72,13 @@ def test_without_pyarrow_the_message_says_what_to_install(mixed: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "batchgen", "results", "out/mixed", "--format", "parquet"],
         cwd=mixed,
-        env=environment(PYTHONPATH=str(mixed)),
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
     )
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert "pip install 'batchgen[parquet]'" in ended.stderr
+    assert "pip install pyarrow" in ended.stderr
 
 
 def test_a_csv_file_opens_right_in_a_spreadsheet(mixed: Path) -> None:
