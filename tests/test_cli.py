@@ -132,6 +132,26 @@ def test_help_tells_the_defaults_that_hold() -> None:
         assert f"(default {default})" in (told[option] or "")
 
 
+_LOADED_BY_HELP = """
+import contextlib, io, runpy, sys
+
+sys.argv = ["batchgen", *sys.argv[1:]]
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+    runpy.run_module("batchgen", run_name="__main__")
+print(*sys.modules)
+"""
+_SLOW_TO_LOAD = {"aiohttp", "yaml", "batchgen.job", "batchgen.manifest", "batchgen.provider"}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["--version"]])
+def test_help_loads_nothing_that_is_slow_to_load(words: list[str]) -> None:
+    program = [sys.executable, "-c", _LOADED_BY_HELP, *words]
+    ended = subprocess.run(program, capture_output=True, check=True, text=True, timeout=60)
+    loaded = set(ended.stdout.split())
+    assert "batchgen.errors" in loaded
+    assert loaded & _SLOW_TO_LOAD == set()
+
+
 _INTERRUPTED_WHILE_LOADING = """
 import runpy, sys
 

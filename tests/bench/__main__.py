@@ -15,6 +15,7 @@ from tests.bench.rows import ledger, rows
 from tests.bench.scaling import scaling, waiting
 from tests.bench.scene import Scene, Settings, fsync_ms
 from tests.bench.served import described
+from tests.bench.start import start
 from tests.bench.usage import RunError
 from tests.bench.videos import videos
 
@@ -29,6 +30,7 @@ MEASUREMENTS: Mapping[str, Callable[[Scene], Iterator[str]]] = {
     "rows": rows,
     "scaling": scaling,
     "parti": parti,
+    "start": start,
 }
 
 

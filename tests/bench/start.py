@@ -1,0 +1,45 @@
+"""How long `batchgen --help` takes, against the import of aiohttp and yaml alone."""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+from tests.bench.scene import Scene, command, environment
+from tests.bench.table import markdown
+from tests.bench.usage import RunError
+
+_ROUNDS = 10
+_LIMIT = 0.5  # help must not wait for the libraries that only a run needs
+_HELP = "batchgen --help"
+_IMPORTS = "import aiohttp, yaml"
+
+
+def start(_: Scene) -> Iterator[str]:
+    """Yield the ratio and a table of medians."""
+    programs = {_HELP: command("--help"), _IMPORTS: [sys.executable, "-c", _IMPORTS]}
+    for words in programs.values():
+        _wall_s(words)  # the first run compiles the modules
+    rounds = [{name: _wall_s(words) for name, words in programs.items()} for _ in range(_ROUNDS)]
+    ratio = statistics.median(each[_HELP] / each[_IMPORTS] for each in rounds)
+    yield f"Medians of {_ROUNDS} alternating runs; ratio {ratio:.2f} (the limit is {_LIMIT})"
+    yield markdown(
+        ("whole process", "ms"),
+        [
+            (name, f"{1000 * statistics.median(each[name] for each in rounds):,.0f}")
+            for name in programs
+        ],
+    )
+
+
+def _wall_s(words: Sequence[str]) -> float:
+    """Run a command; return seconds from start to end (`usage.run` measures in steps of 50 ms)."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        words, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    took_s = time.perf_counter() - started
+    if done.returncode:
+        raise RunError(f"exit {done.returncode} of {' '.join(words)}\n{done.stderr.decode()}")
+    return took_s
