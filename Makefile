@@ -1,32 +1,32 @@
-# Needs Python 3.11+ and make. Everything else is set up in .venv by the first target you run.
+# Needs Python 3.11+ and make. The first target that you run installs everything else in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-USABLE := $(VENV)/.usable
-READY := $(VENV)/.ready
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: demo test torture lint bench screenshots clean
+.PHONY: demo test torture lint bench screenshots clean help
 
-demo: $(USABLE)
+demo: $(INSTALLED)  ## generate example pictures with the simulator, without a key
 	$(BIN)/batchgen run jobs/demo.yaml --provider simulator
-	@echo "The pictures are in out/demo; run 'make demo' again: nothing is left to do."
+	@echo "The pictures are in out/demo. Run 'make demo' again: it generates nothing that is already there."
 
-test: $(READY)
+test: $(INSTALLED_DEV)  ## run the tests and report what was skipped
 	$(BIN)/python -m pytest -n 2
 
-torture: $(READY)
+torture: $(INSTALLED_DEV)  ## kill hundreds of runs and check that nothing is lost
 	$(BIN)/python -m pytest -n 2 -m torture tests/torture
 
-lint: $(READY)
+lint: $(INSTALLED_DEV)  ## check code style, types and words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tests.words
 
-bench: $(READY)
+bench: $(INSTALLED_DEV)  ## measure speed and memory; takes a while
 	$(BIN)/python -m tests.bench
 
-$(USABLE): pyproject.toml
+$(INSTALLED): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "batchgen needs Python 3.11 or later; try: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
@@ -34,12 +34,15 @@ $(USABLE): pyproject.toml
 	$(BIN)/python -m compileall -q batchgen
 	@touch $@
 
-$(READY): $(USABLE)
+$(INSTALLED_DEV): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-screenshots: $(READY)
+screenshots: $(INSTALLED_DEV)  ## take the pictures of the report in docs/
 	$(BIN)/python -m tests.screenshots
 
-clean:
-	rm -rf $(VENV) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## delete .venv, out and all caches
+	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+help:  ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 14
