@@ -9,10 +9,10 @@ READY := $(VENV)/.ready
 
 demo: $(USABLE)
 	$(BIN)/batchgen run jobs/demo.yaml --provider simulator
-	@echo "The pictures are in out/demo; run 'make demo' again: nothing is left to do."
+	@echo "The images are in out/demo; run 'make demo' again: nothing is left to do."
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -rs
 
 torture: $(READY)
 	$(BIN)/python -m pytest -n 2 -m torture tests/torture
@@ -29,7 +29,7 @@ $(USABLE): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "batchgen needs Python 3.11 or later; try: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
-	@# Where Python is told to keep no bytecode, each start would compile the modules.
+	@# If Python may not keep bytecode, each start would compile the modules.
 	$(BIN)/python -m compileall -q batchgen
 	@touch $@
 
