@@ -1,4 +1,4 @@
-"""The page on speed names measurements that exist."""
+"""docs/speed.md names measurements that exist."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from tests.bench.__main__ import MEASUREMENTS
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "speed.md"
 
 
-def test_the_page_on_speed_names_every_measurement_and_no_other() -> None:
+def test_the_page_names_every_measurement_and_no_other() -> None:
     lines = re.findall(r"-m tests\.bench ([a-z].*)", PAGE.read_text())
     words = {word for line in lines for word in line.split()}
     assert {word for word in words if word[0].isalpha()} == set(MEASUREMENTS)
