@@ -9,7 +9,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 
 demo: $(INSTALLED)  ## generate example pictures with the simulator, without a key
 	$(BIN)/batchgen run jobs/demo.yaml --provider simulator
-	@echo "The pictures are in out/demo. Run 'make demo' again: it generates nothing that is already there."
+	@echo "The images are in out/demo. Run 'make demo' again: it generates nothing that is already there."
 
 test: $(INSTALLED_DEV)  ## run the tests and report what was skipped
 	$(BIN)/python -m pytest -n 2

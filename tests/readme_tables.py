@@ -1,4 +1,4 @@
-"""The tables of README and docs/ as the code has them; run as a module, it fills them in."""
+"""The tables of README and docs/, made from the code; run as a module to write them there."""
 
 import argparse
 import re
@@ -21,45 +21,53 @@ PAGES = (README, *sorted((ROOT / "docs").glob("*.md")))
 
 _EXITS = {
     Exit.OK: "all tasks succeeded",
-    Exit.SOME_FAILED: "finished; some tasks failed, were refused, skipped or are unknown",
+    Exit.SOME_FAILED: "finished; some tasks failed, were refused, skipped or are unknown"
+    " (`verify`: damage found)",
     Exit.USAGE: "wrong usage, job or manifest; nothing was sent",
-    Exit.HALTED: "halted: key, credit, budget, deadline, too many failures in a row; run again to"
-    " go on",
-    Exit.STORAGE: "the ledger or the store failed: disk full, permissions",
-    Exit.LOCKED: "another run holds this output directory",
-    Exit.INTERRUPTED: "interrupted by Ctrl-C; what was under way is finished and kept",
-    Exit.TERMINATED: "the same by SIGTERM or SIGHUP",
+    Exit.HALTED: "halted: key, credit, budget, deadline or too many failures in a row; run again"
+    " to continue",
+    Exit.STORAGE: "the ledger or the file storage failed: disk full, permissions",
+    Exit.LOCKED: "another run uses this output directory",
+    Exit.INTERRUPTED: "interrupted by Ctrl-C; requests in flight were finished and kept",
+    Exit.TERMINATED: "interrupted by SIGTERM or SIGHUP; requests in flight were finished and kept",
 }
 
 
 def tables() -> dict[str, str]:
-    """Each table by the name of its place in a page."""
+    """Return every table by the name of its marker comment."""
     return {
-        "commands": _table(("command", "does"), _commands()),
-        "run-options": _table(("option of `run`", "does"), _options("run")),
-        "simulate-options": _table(("option of `simulate`", "does"), _options("simulate")),
+        "commands": _table(("command", "what it does"), _commands()),
+        **_option_tables(),
         "faults": _table(("fault", "what happens"), _faults()),
         "job-keys": _table(("key", "default", "what it does"), _keys()),
-        "exit-codes": _table(("code", "means"), ((f"`{code}`", _EXITS[code]) for code in Exit)),
+        "exit-codes": _table(("code", "meaning"), ((f"`{code}`", _EXITS[code]) for code in Exit)),
         "events": _table(("event", "keys", "when"), _events()),
-        "metrics": _table(("metric", "is"), _metrics()),
+        "metrics": _table(("metric", "meaning"), _metrics()),
         "parquet-columns": _table(("column", "type"), _columns()),
-        "decisions": _table(("seen", "then", "kind"), _decisions()),
+        "decisions": _table(("reply", "decision", "kind"), _decisions()),
         "crashes": _table(
-            ("it broke off when", "the ledger says", "on disk", "the next run", "charged again"),
+            ("the run ended when", "ledger", "on disk", "the next run", "charged again"),
             _crashes(),
         ),
-        "models": _table(("maker", "models, with the price of an image where known"), _models()),
-        "other_models": _table(("family", "models, with a price where known"), _other_models()),
+        "models": _table(("maker", "models, with the price of one image if known"), _models()),
+        "other_models": _table(("family", "models, with the price if known"), _other_models()),
     }
 
 
 def filled(text: str) -> str:
-    """A page with every table as the code has it."""
+    """Return a page with every table made from the code."""
     for name, table in tables().items():
-        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        text = place.sub(rf"\g<1>{_escaped(table)}\g<2>", text)
+        text = _place(name).sub(rf"\g<1>{_escaped(table)}\g<2>", text)
     return text
+
+
+def without_tables(text: str) -> str:
+    """Return a page without the tables that are made from the code."""
+    return _place(r"[a-z_-]+").sub(r"\g<1>\g<2>", text)
+
+
+def _place(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def _escaped(table: str) -> str:
@@ -97,6 +105,15 @@ def _options(command: str) -> Iterator[tuple[str, str]]:
             yield f"`{names}{f' {value}' if value else ''}`".replace("\\|", "|"), str(action.help)
 
 
+def _option_tables() -> dict[str, str]:
+    """Return one table per command; `plan` has the options of `run`, and `--json`."""
+    return {
+        f"{name}-options": _table((f"option of `{name}`", "what it does"), options)
+        for name in _subparsers()
+        if name != "plan" and (options := [*_options(name)])
+    }
+
+
 def _keys() -> Iterator[tuple[str, str, str]]:
     for section, keys in settings.SECTIONS.items():
         for key, setting in keys.items():
@@ -111,7 +128,7 @@ def _events() -> Iterator[tuple[str, str, str]]:
 
 
 def _metrics() -> Iterator[tuple[str, str]]:
-    return ((f"`{name}`", told) for name, told in METRICS.items())
+    return ((f"`{name}`", meaning) for name, meaning in METRICS.items())
 
 
 def _columns() -> Iterator[tuple[str, str]]:
@@ -125,7 +142,7 @@ def _decisions() -> Iterator[tuple[str, str, str]]:
 
 def _crashes() -> Iterator[tuple[str, str, str, str, str]]:
     for instant in INSTANTS:
-        charged = "where keys are ignored" if instant.may_pay else "no"
+        charged = "if keys are ignored" if instant.may_pay else "no"
         yield instant.name, instant.stage, instant.left, instant.next_run, charged
 
 

@@ -104,7 +104,7 @@ def test_every_public_name_is_there_and_importing_it_all_is_not_paid_for_at_once
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_the_examples_of_the_documentation_run(tmp_path: Path) -> None:
+def test_the_examples_of_the_python_page_run(tmp_path: Path) -> None:
     page = (Path(__file__).parents[1] / "docs" / "python.md").read_text()
     awaited, at_once = [part.split("```")[0] for part in page.split("```python\n")[1:]]
     (tmp_path / "spring.yaml").write_text(

@@ -1,4 +1,4 @@
-"""The schema of the job file, held against what reads it."""
+"""The JSON Schema of the job file accepts what the reader accepts."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ _JUNK: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers() | st.text() | st.just([]) | st.just({})
 )
 _SOUND = st.characters(codec="utf-8", exclude_characters="\0")  # no text of a job has others
-# What more than types decides: a name that has to be known, a template, a URL.
+# Keys that are checked beyond their type: a known name, a template, a URL.
 _BEYOND_TYPES = {
     ("", "provider"): st.sampled_from(["aimlapi", "openai", "simulator"]),
     ("", "defaults"): st.just({"model": "flux/schnell"}),
@@ -30,7 +30,7 @@ _BEYOND_TYPES = {
     ("", "output"): st.just({"filename": "{sku}/{id}-{n}.{ext}", "sidecar": True}),
     ("output", "filename"): st.just("{sku}/{id}-{n}.{ext}"),
 }
-# A section with keys that are required is drawn as a whole.
+# A section with required keys is drawn as a whole.
 _SETTINGS = [
     (section, key)
     for section, keys in SECTIONS.items()
@@ -45,7 +45,7 @@ def _shape(section: str, key: str) -> dict[str, Any]:
     return found
 
 
-def _values(shape: Mapping[str, Any]) -> st.SearchStrategy[Any]:  # noqa: PLR0911  # one a kind
+def _values(shape: Mapping[str, Any]) -> st.SearchStrategy[Any]:  # noqa: PLR0911  # one return per kind
     """Values that a schema of the kinds used here accepts."""
     if "anyOf" in shape:
         return st.one_of(*map(_values, shape["anyOf"]))
@@ -90,7 +90,7 @@ def _job(section: str, key: str, value: Any) -> dict[str, Any]:
     return {"prompts": ["A fox"], **({section: {key: value}} if section else {key: value})}
 
 
-def test_the_schema_is_one() -> None:
+def test_the_schema_is_valid() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"] == DIALECT
 
@@ -100,12 +100,15 @@ def test_what_the_schema_accepts_is_read_without_problems(
     data: st.DataObject, setting: tuple[str, str]
 ) -> None:
     if setting in (("", "providers"), ("", "output")):
-        return  # beyond types: names, URLs, headers; a template, whose section is drawn by its keys
+        return  # names, URLs and headers; a template, whose section is drawn by its keys
     beyond = _BEYOND_TYPES.get(setting)
     value = data.draw(_values(_shape(*setting)) if beyond is None else beyond)
     assert _VALIDATOR.is_valid(_job(*setting, value))
     problems = _problems(*setting, value)
-    beyond_patterns = ("100 years", "`output.filename`")  # too long a time, half a template
+    beyond_patterns = (
+        "100 years",
+        "`output.filename`",
+    )  # a duration that is too long, an incomplete template
     assume(not any(words in problem for problem in problems for words in beyond_patterns))
     assert problems == []
 
@@ -116,7 +119,7 @@ def test_what_is_read_without_problems_the_schema_accepts(
 ) -> None:
     section, key = setting
     if value is None or setting == ("", "prompts") or _problems(section, key, value):
-        return  # a key without a value is as good as none, and an editor may still point at it
+        return  # a key without a value counts as not given; an editor may still mark it
     assert _VALIDATOR.is_valid(_job(section, key, value))
 
 

@@ -1,4 +1,4 @@
-"""The page on speed names measurements that exist."""
+"""docs/speed.md names measurements that exist."""
 
 import re
 from pathlib import Path

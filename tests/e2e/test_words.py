@@ -1,4 +1,4 @@
-"""Flags, streams and files that cannot be right, and what the command says to them."""
+"""Invalid options, streams and files, and the messages of the command."""
 
 import subprocess
 from pathlib import Path
@@ -26,7 +26,7 @@ from tests.e2e.command import COMMAND, batchgen, environment, results
         ["--no-such-flag"],
     ],
 )
-def test_a_flag_that_cannot_be_right_is_told_and_nothing_is_made(
+def test_an_invalid_option_is_reported_and_nothing_is_written(
     words: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "m.txt").write_text("a fox\n")
@@ -37,9 +37,7 @@ def test_a_flag_that_cannot_be_right_is_told_and_nothing_is_made(
 
 
 @pytest.mark.parametrize("redirect", [">&-", "2>&-", ">/dev/full"])
-def test_a_stream_that_takes_nothing_is_no_reason_for_a_traceback(
-    redirect: str, tmp_path: Path
-) -> None:
+def test_a_closed_or_full_output_stream_gives_no_traceback(redirect: str, tmp_path: Path) -> None:
     (tmp_path / "m.txt").write_text("a fox\n")
     ended = subprocess.run(
         ["sh", "-c", f"{COMMAND} plan m.txt --model dall-e-2 {redirect}"],
@@ -66,14 +64,14 @@ def test_prompts_in_any_script_are_shown_in_any_locale(tmp_path: Path) -> None:
     assert "山水画" in ended.out
 
 
-def test_a_directory_whose_name_no_file_system_takes_is_told(tmp_path: Path) -> None:
+def test_an_output_directory_with_a_name_that_is_too_long_is_reported(tmp_path: Path) -> None:
     (tmp_path / "m.txt").write_text("a fox\n")
     ended = batchgen("run", "m.txt", "--provider", "simulator", "-o", "x" * 300, cwd=tmp_path)
     assert ended.code == 2
     assert "-o: the output directory's name" in ended.err
 
 
-def test_a_manifest_that_can_be_read_only_once_is_kept(tmp_path: Path) -> None:
+def test_a_manifest_from_a_pipe_is_kept_and_read_twice(tmp_path: Path) -> None:
     words = "run <(printf 'a fox\\nan owl\\n') --format txt --provider simulator -o out"
     ended = subprocess.run(
         ["bash", "-c", f"{COMMAND} {words} --model dall-e-2"],
@@ -87,7 +85,7 @@ def test_a_manifest_that_can_be_read_only_once_is_kept(tmp_path: Path) -> None:
     assert len(results(tmp_path / "out")) == 2
 
 
-def test_a_link_in_the_place_of_the_results_is_not_followed(tmp_path: Path) -> None:
+def test_a_symbolic_link_at_results_jsonl_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "m.txt").write_text("a fox\n")
     (tmp_path / "mine").write_text("mine")
     typed = ("run", "m.txt", "--provider", "simulator", "--model", "dall-e-2", "-o", "out")
@@ -99,25 +97,27 @@ def test_a_link_in_the_place_of_the_results_is_not_followed(tmp_path: Path) -> N
     assert "is a symbolic link" in ended.err
 
 
-def test_a_shard_that_is_none_is_told_before_anything_else(tmp_path: Path) -> None:
+def test_an_invalid_shard_is_reported_before_anything_else(tmp_path: Path) -> None:
     ended = batchgen("run", "none.csv", "--shard", "1", cwd=tmp_path)
     assert ended.err == "batchgen: --shard '1' is not I/N, such as 1/4, 2/4, 3/4 and 4/4\n"
 
 
-def test_two_manifests_of_one_name_are_told_that_they_share_their_output(tmp_path: Path) -> None:
+def test_a_second_manifest_with_the_same_name_gets_a_warning_about_the_shared_output(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "cats.txt").write_text("a cat\n")
     (tmp_path / "b" / "cats.txt").write_text("another cat\n")
     flags = ("--provider", "simulator", "--model", "dall-e-2")
-    said = "b/cats.txt: warning: out/cats holds results of cats.txt"
+    warning = "b/cats.txt: warning: out/cats holds results of cats.txt"
 
     assert "warning" not in batchgen("run", "cats.txt", *flags, cwd=tmp_path).err
-    assert said in batchgen("plan", "b/cats.txt", *flags, cwd=tmp_path).err
-    assert said in batchgen("run", "b/cats.txt", *flags, cwd=tmp_path).err
+    assert warning in batchgen("plan", "b/cats.txt", *flags, cwd=tmp_path).err
+    assert warning in batchgen("run", "b/cats.txt", *flags, cwd=tmp_path).err
     assert "warning" not in batchgen("run", "b/cats.txt", *flags, cwd=tmp_path).err
 
 
-def test_results_are_not_written_over_the_ledger(tmp_path: Path) -> None:
+def test_results_are_never_written_over_the_ledger(tmp_path: Path) -> None:
     (tmp_path / "m.txt").write_text("a fox\n")
     typed = ("run", "m.txt", "--provider", "simulator", "--model", "dall-e-2", "-o", "out")
     assert batchgen(*typed, cwd=tmp_path).code == 0

@@ -98,7 +98,7 @@ _NOTHING = "does nothing for it"
 
 INSTANTS = (
     Instant(
-        "the lock is held", Stage.NOT_BEGUN, "the folder and the lock, which died with its holder",
+        "the lock is held", Stage.NOT_BEGUN, "the folder and the lock file, no longer locked",
         _SEND, "batchgen.ledger:Ledger.__init__", turn=1, after=False,
     ),
     Instant(
@@ -112,11 +112,11 @@ INSTANTS = (
     Instant(
         "the identity is written", Stage.NOT_BEGUN,
         "the file that idempotency keys derive from, not yet in the ledger",
-        "puts it into the ledger; sends the request",
+        "adds it to the ledger; sends the request",
         "batchgen.ledger.identity:_write", turn=1,
     ),
     Instant(
-        "the task's turn has come", Stage.NOT_BEGUN, "nothing of it", _SEND,
+        "the task's turn has come", Stage.NOT_BEGUN, "nothing", _SEND,
         "batchgen.ledger:Ledger.sent", after=False,
     ),
     Instant(
@@ -129,12 +129,12 @@ INSTANTS = (
     ),
     Instant(
         "the reply arrives", Stage.SENT, "the intent, perhaps a temporary file",
-        f"sweeps it; {_AGAIN}",
+        f"deletes it; {_AGAIN}",
         "batchgen.stream:PayloadDecoder.feed", in_json=True, may_pay=True, turn=1,
     ),
     Instant(
         "the reply is there", Stage.SENT, "the intent, perhaps a temporary file",
-        f"sweeps it; {_AGAIN}",
+        f"deletes it; {_AGAIN}",
         "batchgen.transport:AiohttpTransport.send", often=True, may_pay=True,
     ),
     Instant(
@@ -153,32 +153,32 @@ INSTANTS = (
     ),
     Instant(
         "a file arrives", Stage.RECEIVED, "the URL, a part of a temporary file",
-        f"sweeps it; {_FETCH}",
+        f"deletes it; {_FETCH}",
         "batchgen.spool:Spool.write", of=_WITH_URLS, turn=1,
     ),
     Instant(
         "the file is there", Stage.RECEIVED, "the URL, a temporary file",
-        f"sweeps it; {_FETCH}",
+        f"deletes it; {_FETCH}",
         "batchgen.transport:AiohttpTransport.fetch", of=_WITH_URLS, a_file=True,
     ),
     Instant(
         "the temporary file is written", Stage.REPLIED, "the temporary file",
-        f"sweeps it; {_EITHER}", "batchgen.store:_write", a_file=True,
+        f"deletes it; {_EITHER}", "batchgen.store:_write", a_file=True,
         may_pay=True,
     ),
     Instant(
         "the temporary file is on the disk", Stage.REPLIED, "the temporary file",
-        f"sweeps it; {_EITHER}", "batchgen.store:_make_durable", a_file=True,
+        f"deletes it; {_EITHER}", "batchgen.store:_make_durable", a_file=True,
         may_pay=True,
     ),
     Instant(
-        "the artifact has its name", Stage.REPLIED, "the artifact, with two names: an orphan",
-        f"{_EITHER}; takes the orphan's place", "batchgen.store:LocalStore._place",
+        "the artifact has its name", Stage.REPLIED, "the artifact with two names (an orphan)",
+        f"{_EITHER}; replaces the orphan", "batchgen.store:LocalStore._place",
         a_file=True, may_pay=True,
     ),
     Instant(
-        "its folder is on the disk", Stage.REPLIED, "the artifact, with two names: an orphan",
-        f"{_EITHER}; takes the orphan's place", "batchgen.store:LocalStore.publish",
+        "its folder is on the disk", Stage.REPLIED, "the artifact with two names (an orphan)",
+        f"{_EITHER}; replaces the orphan", "batchgen.store:LocalStore.publish",
         a_file=True, often=True, may_pay=True,
     ),
     Instant(
@@ -187,41 +187,41 @@ INSTANTS = (
     ),
     Instant(
         "the outcome is about to be committed", Stage.REPLIED,
-        "the artifact, with two names: an orphan", f"{_EITHER}; takes the orphan's place",
+        "the artifact with two names (an orphan)", f"{_EITHER}; replaces the orphan",
         "commit", after=False, often=True, may_pay=True,
     ),
     Instant(
-        "the outcome is committed", Stage.DONE, "all of it, the artifact with two names",
+        "the outcome is committed", Stage.DONE, "everything; the artifact has two names",
         _NOTHING, "commit", often=True,
     ),
     Instant(
-        "the worker knows of the commit", Stage.DONE, "all of it, the artifact with two names",
+        "the worker knows of the commit", Stage.DONE, "everything; the artifact has two names",
         _NOTHING, "batchgen.store:LocalStore.settle", after=False,
     ),
     Instant(
-        "its line of `results.jsonl` is next", Stage.DONE, "all but the line",
+        "its line of `results.jsonl` is next", Stage.DONE, "everything but the line",
         "writes the line when it ends",
         "batchgen.results:ResultsFile.append", after=False,
     ),
     Instant(
-        "its line is given to be written", Stage.DONE, "all of it, perhaps not the line",
+        "its line is given to be written", Stage.DONE, "everything, perhaps without the line",
         "writes the line when it ends",
         "batchgen.results:ResultsFile.append",
     ),
     Instant(
-        "its sidecar is next", Stage.DONE, "all but the sidecar", "makes it when it ends",
+        "its sidecar is next", Stage.DONE, "everything but the sidecar", "writes it when it ends",
         "batchgen.companions:Companions._make", after=False,
     ),
     Instant(
-        "`results.jsonl` is about to be put in order", Stage.DONE, "the lines as tasks ended",
+        "`results.jsonl` is about to be put in order", Stage.DONE, "the lines, unordered",
         "puts them in order", "batchgen.results:ResultsFile.rewrite", turn=1, after=False,
     ),
     Instant(
-        "the run's end is noted", Stage.DONE, "all but `summary.json`", "writes it",
+        "the run's end is noted", Stage.DONE, "everything but `summary.json`", "writes it",
         "batchgen.ledger:Ledger.end_run", turn=1,
     ),
     Instant(
-        "`summary.json` is written", Stage.DONE, "all of it, perhaps second names", "sweeps them",
+        "`summary.json` is written", Stage.DONE, "everything, perhaps second names", "deletes them",
         "batchgen.store:LocalStore.sweep", turn=1, after=False,
     ),
 )  # fmt: skip
