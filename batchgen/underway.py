@@ -3,10 +3,12 @@
 import asyncio
 import os
 import random
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from batchgen.account import preflight, service_of
 from batchgen.closing import Closing, put_in_order, write_summary
@@ -14,10 +16,9 @@ from batchgen.companions import Companions
 from batchgen.controls import Controls, doubt_of, make_budget, make_throttle, open_purse
 from batchgen.descriptors import affordable
 from batchgen.dialect import Dialect
-from batchgen.edge import Edge, reached
 from batchgen.feeding import Feeding
-from batchgen.hands import Hands, Transport
-from batchgen.job import Job, Provider
+from batchgen.hands import Transport
+from batchgen.job import SIMULATOR, Access, Job, Provider
 from batchgen.labels import Labeller, unlabelled
 from batchgen.ledger import Ledger
 from batchgen.ledger.identity import identity_of
@@ -27,6 +28,7 @@ from batchgen.plan import Plan
 from batchgen.prices import Prices
 from batchgen.results import ResultsFile
 from batchgen.runner import Runner
+from batchgen.service import Service
 from batchgen.signals import Signals
 from batchgen.sources import Sources
 from batchgen.stopping import Stop, StopReason, Streak
@@ -38,12 +40,29 @@ from batchgen.throttle.purse import Purse
 from batchgen.types import Outcome, Task
 from batchgen.worklist import OnUnknown, Positions, Worklist
 
+if TYPE_CHECKING:
+    from batchgen.transport import AiohttpTransport
+
+_LANES = "BATCHGEN_LANES"  # set the number of processes in earlier versions
+
 
 def companions_of(job: Job, say: Callable[[str], None]) -> Companions | None:
     """What makes the files that go along with artifacts; None where the job wants none."""
     if not (job.extras.sidecar or job.extras.convert):
         return None
     return Companions(job.output_dir, job.extras, say)
+
+
+@asynccontextmanager
+async def reached(provider: Provider, access: Access) -> AsyncIterator[tuple[Provider, Access]]:
+    """The provider as it is reached; the simulator is started for the time of the run."""
+    if provider.name != SIMULATOR:
+        yield provider, access
+        return
+    from batchgen.simulator import Simulator, SimulatorSettings  # noqa: PLC0415  # draws: heavy
+
+    async with Simulator(SimulatorSettings()) as simulator:
+        yield replace(provider, base_url=simulator.base_url), Access("simulator")
 
 
 class Underway(msgspec.Struct):
@@ -54,7 +73,6 @@ class Underway(msgspec.Struct):
     store: LocalStore
     plan: Plan
     positions: Positions
-    edge: Edge
     companions: Companions | None
 
     async def go(self, stop: Stop) -> Summary:
@@ -66,6 +84,8 @@ class Underway(msgspec.Struct):
         tally.found_unknown = self.ledger.begin_run(
             pid=os.getpid(), total=self.positions.count, now=started_at
         )
+        if os.environ.get(_LANES):
+            self.terms.progress.say(f"{_LANES} has no effect: a run uses one process")
         if tally.found_unknown:
             self.terms.progress.say(
                 f"{tally.found_unknown} tasks were sent by an earlier run, and their outcome is"
@@ -157,11 +177,11 @@ class Underway(msgspec.Struct):
         async with reached(job.provider, self.terms.access) as (provider, access):
             in_flight = affordable(job.limits.concurrency, progress.say)
             service = service_of(provider, access, job.limits)
-            async with self.edge.open(service, self.store, in_flight=in_flight) as hands:
+            async with self._transport(service, in_flight) as transport:
                 if tally.found_unknown:
-                    await self._settle(hands.transport, provider, tally)
+                    await self._settle(transport, provider, tally)
                 if self.terms.preflight:
-                    for warning in await preflight(hands.transport, self.plan.whole.cost_usd):
+                    for warning in await preflight(transport, self.plan.whole.cost_usd):
                         progress.say(warning)
                 workers = min(in_flight, max(1, self.plan.whole.tasks))
                 doubt = doubt_of(self.ledger.doubtful(), Prices(job))
@@ -169,12 +189,18 @@ class Underway(msgspec.Struct):
                 with open_purse(job, self.terms.clock, identity, doubt) as purse:
                     controls = self._controls(stop, purse, doubt, workers)
                     progress.explain_by(controls.holding)
-                    runner = self._runner(hands, results, controls, stop, tally)
+                    runner = self._runner(transport, results, controls, stop, tally)
                     listening = controls.listening if self.terms.heed_signals else nullcontext
                     with listening():
                         await runner.run(
                             worklist, workers=workers, deadline_s=job.limits.deadline_s
                         )
+
+    def _transport(self, service: Service, connections: int) -> "AiohttpTransport":
+        # aiohttp takes a quarter of a second to import: a run that sends nothing does without it
+        from batchgen.transport import AiohttpTransport  # noqa: PLC0415  # see above
+
+        return AiohttpTransport(service, connections=connections, open_sink=self.store.open_sink)
 
     async def _settle(self, transport: Transport, provider: Provider, tally: RunTally) -> None:
         """Learn from the provider what became of unknown tasks, where it keeps a log of them."""
@@ -202,7 +228,7 @@ class Underway(msgspec.Struct):
 
     def _runner(
         self,
-        hands: Hands,
+        transport: Transport,
         results: ResultsFile,
         controls: Controls,
         stop: Stop,
@@ -212,8 +238,8 @@ class Underway(msgspec.Struct):
         limits, budget = job.limits, controls.budget
         performer = Performer(
             dialect=Dialect(job),
-            transport=hands.transport,
-            store=hands.store,
+            transport=transport,
+            store=self.store,
             ledger=self.ledger,
             permits=Permits(controls.throttle, budget, stop, progress, tally),
             retry=job.retry,

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,9 +18,7 @@ from batchgen.job import access_of
 from batchgen.plan import check, open_manifest
 from batchgen.progress import Progress, make_progress
 from batchgen.session import Session
-
-if TYPE_CHECKING:
-    from batchgen.summary import Summary
+from batchgen.summary import Summary
 
 _INTERRUPTED = (Exit.INTERRUPTED, Exit.TERMINATED)  # who interrupts does not wait for a report
 
@@ -92,7 +89,7 @@ def _heard(arguments: argparse.Namespace) -> Iterator[Progress]:
         progress.close()
 
 
-def _run(arguments: argparse.Namespace, progress: Progress) -> "Summary":
+def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
     selection = selection_of(arguments)
     environment = _environment(arguments.env_file)
     if arguments.webhook is not None:
@@ -117,7 +114,7 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> "Summary":
         ).run()
 
 
-def _give_notice(arguments: argparse.Namespace, summary: "Summary") -> None:
+def _give_notice(arguments: argparse.Namespace, summary: Summary) -> None:
     """Tell others of the end; the run has ended as it has, whatever becomes of that."""
     if not (arguments.notify or arguments.webhook):
         return
