@@ -7,7 +7,6 @@ from typing import TypeAlias
 
 from batchgen.directory import ledger_path, locked
 from batchgen.errors import UsageError
-from batchgen.garbage import seldom_collected
 from batchgen.job import SIMULATOR, Provider
 from batchgen.ledger import Ledger
 from batchgen.origin import other_manifest, remember_manifest
@@ -65,7 +64,6 @@ class Session(Terms, frozen=True):
             store = LocalStore(directory, is_taken=lambda path: ledger.owner(path) is not None)
             stack.callback(store.close)
             store.prepare()
-            stack.enter_context(seldom_collected())
             companions = companions_of(self.manifest.job, self.progress.say)
             yield Underway(self, ledger, store, plan, positions, companions)
 
