@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TypeAlias
 
 from batchgen.directory import ledger_path, locked
@@ -12,11 +12,10 @@ from batchgen.ledger import Ledger
 from batchgen.origin import other_manifest, remember_manifest
 from batchgen.plan import Plan, check
 from batchgen.stopping import Stop
-from batchgen.store import LocalStore
 from batchgen.summary import Summary
 from batchgen.terms import Terms
 from batchgen.types import Problem, Severity, Task
-from batchgen.underway import Underway, companions_of
+from batchgen.underway import AssembledRun
 from batchgen.worklist import ANY_KIND, Positions, failed_kinds
 
 _Items: TypeAlias = Iterator[Task | Problem]
@@ -30,19 +29,19 @@ class Session(Terms, frozen=True):
 
         Raises BatchgenError for what a person has to mend first.
         """
-        with self._opened() as run:
-            return asyncio.run(run.go(Stop(self.clock)))
+        with self._assembled(Stop(self.clock)) as run:
+            return asyncio.run(run.go())
 
     async def go(self, stop: Stop) -> Summary:
         """The same within an event loop, which stands still while the manifest is checked.
 
         stop: ends the run early when it is set; what is under way is finished and kept.
         """
-        with self._opened() as run:
-            return await run.go(stop)
+        with self._assembled(stop) as run:
+            return await run.go()
 
     @contextmanager
-    def _opened(self) -> Iterator[Underway]:
+    def _assembled(self, stop: Stop) -> Iterator[AssembledRun]:
         directory = self.manifest.job.output_dir
         counts = self.selection.is_in_shard if self.selection.shard else None
         positions = Positions(counts=counts)
@@ -61,11 +60,8 @@ class Session(Terms, frozen=True):
                 positions = Positions(ledger, counts)
                 plan = self._check(positions)
             remember_manifest(ledger, self.manifest.source)
-            store = LocalStore(directory, is_taken=lambda path: ledger.owner(path) is not None)
-            stack.callback(store.close)
-            store.prepare()
-            companions = companions_of(self.manifest.job, self.progress.say)
-            yield Underway(self, ledger, store, plan, positions, companions)
+            run = AssembledRun(self, ledger, plan, positions, stop)
+            yield stack.enter_context(closing(run))
 
     def _check_kind(self, ledger: Ledger) -> None:
         """Tell of a --retry-failed that finds nothing; from cron that is a good day."""
