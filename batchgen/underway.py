@@ -13,6 +13,7 @@ from batchgen.account import preflight, service_of
 from batchgen.closing import Closing, put_in_order, write_summary
 from batchgen.companions import Companions
 from batchgen.controls import Controls, doubt_of, make_budget, make_throttle, open_purse
+from batchgen.counts import RunCounts
 from batchgen.descriptors import affordable
 from batchgen.dialect import Dialect
 from batchgen.feeding import Feeding
@@ -22,7 +23,7 @@ from batchgen.labels import Labeller, unlabelled
 from batchgen.ledger import Ledger
 from batchgen.ledger.identity import identity_of
 from batchgen.perform import Performer
-from batchgen.permits import Permits, RunTally
+from batchgen.permits import Permits
 from batchgen.plan import Plan
 from batchgen.prices import Prices
 from batchgen.results import ResultsFile
@@ -31,7 +32,7 @@ from batchgen.signals import Signals
 from batchgen.sources import Sources
 from batchgen.stopping import Stop, StopReason, Streak
 from batchgen.store import LocalStore
-from batchgen.summary import RunCounts, Spend, Summary
+from batchgen.summary import Summary
 from batchgen.terms import Terms
 from batchgen.types import Outcome, Task
 from batchgen.worklist import OnUnknown, Positions, Worklist
@@ -71,7 +72,8 @@ class AssembledRun:
         self._stop = stop
         self._job = job = terms.manifest.job
         self._say = terms.progress.say
-        self._counts = RunTally()
+        self._started_s = terms.clock.monotonic()
+        self._counts = RunCounts(now := terms.clock.now(), now)
         self._companions = _companions_of(job, self._say)
         self._signals = Signals(stop, terms.progress, patience_s=job.limits.drain_timeout_s)
         self._store = LocalStore(
@@ -94,10 +96,8 @@ class AssembledRun:
     def begin(self) -> tuple[_AnyWorklist, ResultsFile]:
         """Note the run in the ledger; return what is left to do and the open results manifest."""
         self._store.prepare()
-        clock = self._terms.clock
-        self._started_at, self._started_s = clock.now(), clock.monotonic()
         self._counts.found_unknown = self._ledger.begin_run(
-            pid=os.getpid(), total=self._positions.count, now=self._started_at
+            pid=os.getpid(), total=self._positions.count, now=self._counts.started_at
         )
         self._report_beginning()
         return self._worklist(), ResultsFile(self._job.output_dir)
@@ -282,23 +282,10 @@ class AssembledRun:
 
     def _summary(self, worklist: _AnyWorklist) -> Summary:
         clock, counts = self._terms.clock, self._counts
-        run = RunCounts(
-            started_at=self._started_at,
-            finished_at=clock.now(),
-            duration_s=clock.monotonic() - self._started_s,
-            succeeded=counts.succeeded,
-            failed=counts.failed,
-            refused=counts.refused,
-            unknown=counts.unknown,
-            skipped=counts.skipped,
-            found_unknown=counts.found_unknown,
-            settled=counts.settled,
-            resent=counts.resent,
-            requests=counts.requests,
-            spend=Spend(counts.cost_usd, counts.unpriced),
-        )
+        counts.finished_at = clock.now()
+        counts.duration_s = clock.monotonic() - self._started_s
         closing = Closing(self._terms, self._ledger, self._plan, self._positions)
-        return closing.summary(run, self._stop, counts, worklist.passed, self._signals)
+        return closing.summary(counts, self._stop, worklist.passed, self._signals)
 
     def _record_end(self, summary: Summary) -> None:
         """Note the end in the ledger, then in summary.json; remove temporary files."""
