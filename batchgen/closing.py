@@ -6,16 +6,16 @@ from pathlib import Path
 
 import msgspec
 
+from batchgen.counts import JobCounts, RunCounts, Spend
 from batchgen.ending import advice_of, ending_of
 from batchgen.job import SIMULATOR
 from batchgen.ledger import RESULTS, Ledger
-from batchgen.permits import RunTally
 from batchgen.plan import Plan
 from batchgen.results import ResultsFile, paid_for, shown_status, stored_line
 from batchgen.signals import Signals
 from batchgen.stopping import Stop, StopReason
 from batchgen.store import write_atomically
-from batchgen.summary import SUMMARY_NAME, FailureGroups, JobCounts, RunCounts, Spend, Summary
+from batchgen.summary import SUMMARY_NAME, FailureGroups, Summary
 from batchgen.terms import Terms
 from batchgen.types import Json, Status
 from batchgen.worklist import Positions
@@ -47,7 +47,7 @@ class Closing(msgspec.Struct, frozen=True):
     positions: Positions
 
     def summary(
-        self, run: RunCounts, stop: Stop, tally: RunTally, passed: Counter[Status], signals: Signals
+        self, run: RunCounts, stop: Stop, passed: Counter[Status], signals: Signals
     ) -> Summary:
         """How the run ended, and how the whole job stands.
 
@@ -57,13 +57,13 @@ class Closing(msgspec.Struct, frozen=True):
         counts: Counter[str] = Counter()
         for status, count in totals.counts.items():
             counts[shown_status(status)] += count
-        chosen = Counter[str](passed) + Counter(tally.ended())
+        chosen = Counter[str](passed) + Counter(run.ended())
         job = self.terms.manifest.job
         failures = FailureGroups()
         if totals.counts.keys() - {Status.SUCCEEDED}:  # the search reads the whole ledger
             for record in self.ledger.unsuccessful():
                 failures.add(record.task, record.outcome)
-        good = chosen.keys() <= {"succeeded"} and not tally.pending
+        good = chosen.keys() <= {"succeeded"} and not run.pending
         ending, exit_code = ending_of(stop, good=good)
         if stop.reason is StopReason.SIGNAL:
             exit_code = signals.exit_code

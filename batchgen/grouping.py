@@ -10,26 +10,14 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from batchgen.errors import StorageError
 
 T = TypeVar("T")
 R = TypeVar("R")
-R_contra = TypeVar("R_contra", contravariant=True)
 
-
-class Waiter(Protocol[R_contra]):
-    """Who hears in the event loop what came of an order: a Future is one."""
-
-    def done(self) -> bool: ...
-
-    def set_result(self, result: R_contra, /) -> None: ...
-
-    def set_exception(self, exception: BaseException, /) -> None: ...
-
-
-_Order: TypeAlias = tuple[T, Waiter[R], asyncio.AbstractEventLoop]
+_Order: TypeAlias = tuple[T, asyncio.Future[R], asyncio.AbstractEventLoop]
 
 
 class Grouped(Generic[T, R]):
@@ -69,20 +57,16 @@ class Grouped(Generic[T, R]):
 
     async def result_of(self, order: T) -> R:
         """Have an order carried out. Whoever is cancelled here does not undo it."""
-        result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self.order(order, result)
-        return await result
-
-    def order(self, what: T, waiter: Waiter[R]) -> None:
-        """Have an order carried out; the waiter hears of it in the running loop."""
-        loop = asyncio.get_running_loop()
         if not self._threads:
             raise RuntimeError("nobody carries out orders any more")
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[R] = loop.create_future()
         with self._gathering:
             # A loop that ended in mid-turn has handed over nothing.
             if not self._gathered or self._gathered[-1][2] is not loop:
                 loop.call_soon(self._hand_over)
-            self._gathered.append((what, waiter, loop))
+            self._gathered.append((order, result, loop))
+        return await result
 
     def _hand_over(self) -> None:
         with self._gathering:
@@ -134,10 +118,10 @@ def _tell(group: "list[_Order[T, R]]", results: Sequence[R | BaseException]) -> 
 
 
 def _wake(told: "list[tuple[_Order[T, R], R | BaseException]]") -> None:
-    for (_, waiter, _), result in told:
-        if waiter.done():  # its task was cancelled; what was done stands all the same
+    for (_, future, _), result in told:
+        if future.done():  # its task was cancelled; what was done stands all the same
             continue
         if isinstance(result, BaseException):
-            waiter.set_exception(result)
+            future.set_exception(result)
         else:
-            waiter.set_result(result)
+            future.set_result(result)

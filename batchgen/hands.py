@@ -1,9 +1,7 @@
-"""What a run reaches out with: towards the provider, and towards the disk."""
+"""The roles of the parts that send requests and that store artifacts."""
 
 from collections.abc import Coroutine, Iterable
 from typing import Protocol
-
-import msgspec
 
 from batchgen.types import Artifact, HttpRequest, Made, Reply, Spooled
 
@@ -24,10 +22,3 @@ class Store(Protocol):
     def settle(self, paths: Iterable[str]) -> None: ...
 
     def discard(self, spooled: Spooled) -> None: ...
-
-
-class Hands(msgspec.Struct, frozen=True):
-    """What sends requests, and what keeps the payloads that come of them."""
-
-    transport: Transport
-    store: Store

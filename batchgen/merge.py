@@ -17,12 +17,13 @@ from pathlib import Path
 import msgspec
 
 from batchgen.closing import write_summary
+from batchgen.counts import JobCounts, RunCounts, Spend
 from batchgen.errors import Exit, StorageError, UsageError
 from batchgen.ledger import Ledger
 from batchgen.ledger.union import Ours, TheirArtifact, Theirs, Union
 from batchgen.results import ResultsFile, paid_for, shown_status, stored_line
 from batchgen.store import fsync_folder, make_folder
-from batchgen.summary import Ending, FailureGroups, JobCounts, RunCounts, Spend, Summary
+from batchgen.summary import Ending, FailureGroups, Summary
 from batchgen.types import Status
 from batchgen.verify import sha256_of, stays_inside
 
@@ -191,7 +192,7 @@ def _summary(ledger: Ledger, out: Path, command: tuple[str, ...], now: datetime)
         name=out.absolute().name,
         ending=Ending.COMPLETE if tasks.succeeded == total else Ending.INCOMPLETE,
         tasks=tasks,
-        run=RunCounts(now, now, 0.0),
+        run=RunCounts(now, now),
         command=command,
         output=str(out),
         exit_code=Exit.OK,

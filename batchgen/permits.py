@@ -1,70 +1,25 @@
-"""What a request needs before it goes out, and what is counted of it."""
+"""What a request needs before it goes out."""
 
-import msgspec
-
+from batchgen.counts import RunCounts
 from batchgen.prices import images_of
 from batchgen.progress import Progress
 from batchgen.retry import CUT
 from batchgen.stopping import Stop, StopReason
 from batchgen.throttle import Budget, BudgetSpentError, Throttle, Ticket
-from batchgen.types import STOPPING, Decision, Outcome, Reply, Status, Task, Verb
-
-
-class RunTally(msgspec.Struct):
-    """What this run did: outcomes, requests, money."""
-
-    succeeded: int = 0
-    failed: int = 0
-    refused: int = 0
-    unknown: int = 0
-    skipped: int = 0
-    pending: int = 0
-    submitted: int = 0
-    requests: int = 0
-    artifacts: int = 0
-    size_bytes: int = 0
-    cost_usd: float = 0.0
-    unpriced: int = 0
-    found_unknown: int = 0  # tasks of which nobody knew what came of them when the run began
-    settled: int = 0  # those of them that the provider's usage log told of
-    resent: int = 0
-    left: int = 0  # tasks that nobody came to when the run stopped
-
-    def ended(self) -> dict[str, int]:
-        """Outcomes by status; those of tasks that are still pending are left out."""
-        return {
-            "succeeded": self.succeeded,
-            "failed": self.failed,
-            "refused": self.refused,
-            "unknown": self.unknown,
-            "skipped": self.skipped,
-        }
-
-    def add(self, outcome: Outcome) -> None:
-        """Count an outcome."""
-        name = str(outcome.status)
-        if name in self.ended():
-            setattr(self, name, getattr(self, name) + 1)
-        else:
-            self.pending += 1
-            self.submitted += outcome.status is Status.SUBMITTED
-        self.artifacts += len(outcome.artifacts)
-        self.size_bytes += sum(artifact.size_bytes for artifact in outcome.artifacts)
-        self.cost_usd += outcome.cost_usd or 0.0
-        self.unpriced += outcome.status is Status.SUCCEEDED and outcome.cost_usd is None
+from batchgen.types import STOPPING, Decision, Reply, Task, Verb
 
 
 class Permits:
     """What a request needs before it goes out: its turn, no stop, and room in the budget."""
 
     def __init__(
-        self, throttle: Throttle, budget: Budget, stop: Stop, progress: Progress, tally: RunTally
+        self, throttle: Throttle, budget: Budget, stop: Stop, progress: Progress, counts: RunCounts
     ) -> None:
         self._throttle = throttle
         self._budget = budget
         self._stop = stop
         self._progress = progress
-        self._tally = tally
+        self._counts = counts
         self._tickets: dict[str, Ticket] = {}  # of the requests in flight, by their tasks' keys
 
     async def admit(self, task: Task) -> Decision | None:
@@ -79,7 +34,7 @@ class Permits:
             self._throttle.leave(task.model)
             return Decision(Verb.HALT, STOPPING)
         self._tickets[task.key] = ticket
-        self._tally.requests += 1
+        self._counts.requests += 1
         return None
 
     def stopping(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from batchgen.patience import Patience
 
-HELPERS = 2
+_HELPERS = 2
 _WORTH_BYTES = 32 * 1024  # a change of threads costs as much as such a piece
 
 
@@ -48,11 +48,11 @@ class Body:
 
 
 class Helpers:
-    """A few threads that work on large pieces; none where other processes share the work."""
+    """A few threads that work on large pieces."""
 
-    def __init__(self, threads: int = HELPERS) -> None:
-        self._threads = ThreadPoolExecutor(max(1, threads), thread_name_prefix="piece")
-        self._free = threads
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_HELPERS, thread_name_prefix="piece")
+        self._free = _HELPERS
 
     async def work(self, on: Callable[[bytes], None], piece: bytes) -> None:
         """Have `on(piece)` done; returns, cancelled or not, only when nobody works on it."""

@@ -16,11 +16,11 @@ import msgspec
 from msgspec.structs import replace
 
 from batchgen.clock import Clock
+from batchgen.counts import RunCounts
 from batchgen.errors import BatchgenError
 from batchgen.ledger import Ledger
 from batchgen.outcomes import sent_before
 from batchgen.perform import Performer
-from batchgen.permits import RunTally
 from batchgen.prices import Prices
 from batchgen.progress import Progress
 from batchgen.results import ResultsFile
@@ -61,7 +61,7 @@ class Runner(msgspec.Struct, frozen=True):
     budget: Budget
     stop: Stop
     clock: Clock
-    tally: RunTally
+    counts: RunCounts
     streak: Streak
     room: asyncio.Semaphore  # for tasks that the provider works on
     accompany: Callable[[Task, Outcome], Awaitable[None]] = alone
@@ -187,7 +187,7 @@ class Runner(msgspec.Struct, frozen=True):
         spent = price or 0.0  # where a bug or a second interrupt cuts it short
         try:
             outcome = await self.performer.perform(work, idle)
-            self.tally.resent += _was_sent_again(work, outcome)
+            self.counts.resent += _was_sent_again(work, outcome)
             outcome = _priced(outcome, price)
             spent = outcome.cost_usd or 0.0
             if outcome.status in (Status.UNKNOWN, Status.SUBMITTED):
@@ -205,14 +205,14 @@ class Runner(msgspec.Struct, frozen=True):
         return outcome
 
     def _count(self, work: Work, outcome: Outcome) -> None:
-        self.tally.add(outcome)
+        self.counts.add(outcome)
         self.progress.task_finished(work.task, outcome)
         dead_end = self.streak.add(outcome)
         if dead_end is not None:
             self.stop.set(StopReason.HALT, dead_end)
 
     async def _leave_one(self, work: Work) -> None:
-        self.tally.left += 1
+        self.counts.left += 1
         if work.prior is None:
             await self.ledger.leave_pending([work.task])
 
@@ -230,7 +230,7 @@ class Runner(msgspec.Struct, frozen=True):
             if _is_submitted(work) and not self.stop.is_leaving():
                 await self._begin(work, line)
                 continue
-            self.tally.left += 1
+            self.counts.left += 1
             line.source.settle(work, None)
             if work.prior is None:
                 chunk.append(work.task)

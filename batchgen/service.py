@@ -1,4 +1,4 @@
-"""The provider as whoever sends requests to it sees it; a lane loads no more than this of a job."""
+"""Connection settings of a provider."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

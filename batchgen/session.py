@@ -1,27 +1,22 @@
 """One `run` from its manifest to its summary: checked, held, carried out, closed."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import TypeAlias
 
 from batchgen.directory import ledger_path, locked
-from batchgen.edge import Edge
 from batchgen.errors import UsageError
-from batchgen.garbage import seldom_collected
 from batchgen.job import SIMULATOR, Provider
 from batchgen.ledger import Ledger
 from batchgen.origin import other_manifest, remember_manifest
 from batchgen.plan import Plan, check
 from batchgen.stopping import Stop
-from batchgen.store import LocalStore
+from batchgen.summary import Summary
 from batchgen.terms import Terms
 from batchgen.types import Problem, Severity, Task
+from batchgen.underway import AssembledRun
 from batchgen.worklist import ANY_KIND, Positions, failed_kinds
-
-if TYPE_CHECKING:
-    from batchgen.summary import Summary
-    from batchgen.underway import Underway
 
 _Items: TypeAlias = Iterator[Task | Problem]
 
@@ -29,34 +24,32 @@ _Items: TypeAlias = Iterator[Task | Problem]
 class Session(Terms, frozen=True):
     """A run about to begin, in a directory of its own."""
 
-    def run(self) -> "Summary":
+    def run(self) -> Summary:
         """Check the manifest, do what is left of it, and write the results down.
 
         Raises BatchgenError for what a person has to mend first.
         """
-        with self._opened() as run:
-            return asyncio.run(run.go(Stop(self.clock)))
+        with self._assembled(Stop(self.clock)) as run:
+            return asyncio.run(run.go())
 
-    async def go(self, stop: Stop) -> "Summary":
+    async def go(self, stop: Stop) -> Summary:
         """The same within an event loop, which stands still while the manifest is checked.
 
         stop: ends the run early when it is set; what is under way is finished and kept.
         """
-        with self._opened() as run:
-            return await run.go(stop)
+        with self._assembled(stop) as run:
+            return await run.go()
 
     @contextmanager
-    def _opened(self) -> "Iterator[Underway]":
+    def _assembled(self, stop: Stop) -> Iterator[AssembledRun]:
         directory = self.manifest.job.output_dir
         counts = self.selection.is_in_shard if self.selection.shard else None
         positions = Positions(counts=counts)
         path = ledger_path(directory)
-        edge = Edge(self.manifest.job)
         with ExitStack() as stack:
-            stack.callback(edge.close)
             is_new = not path.exists()
             # Before anything is made on disk.
-            plan = self._check(positions, edge.foresee) if is_new else None
+            plan = self._check(positions) if is_new else None
             stack.enter_context(locked(directory, self.progress.say))
             ledger = stack.enter_context(Ledger(path))
             _check_provider(ledger, self.manifest.job.provider)
@@ -65,19 +58,10 @@ class Session(Terms, frozen=True):
                 self.progress.say(str(other))
             if plan is None:
                 positions = Positions(ledger, counts)
-                plan = self._check(positions, iter)
+                plan = self._check(positions)
             remember_manifest(ledger, self.manifest.source)
-            if not positions.is_all_done():
-                edge.prepare(plan.whole.tasks)
-            store = LocalStore(directory, is_taken=lambda path: ledger.owner(path) is not None)
-            stack.callback(store.close)
-            store.prepare()
-            # What carries tasks is loaded here, while lanes load what they need.
-            from batchgen.underway import Underway, companions_of  # noqa: PLC0415  # see above
-
-            stack.enter_context(seldom_collected())
-            companions = companions_of(self.manifest.job, self.progress.say)
-            yield Underway(self, ledger, store, plan, positions, edge, companions)
+            run = AssembledRun(self, ledger, plan, positions, stop)
+            yield stack.enter_context(closing(run))
 
     def _check_kind(self, ledger: Ledger) -> None:
         """Tell of a --retry-failed that finds nothing; from cron that is a good day."""
@@ -89,9 +73,9 @@ class Session(Terms, frozen=True):
             told = f"those that did: {', '.join(sorted(kinds))}" if kinds else "none has failed"
             self.progress.say(f"--retry-failed {wanted}: no task has failed for that; {told}")
 
-    def _check(self, positions: Positions, foresee: Callable[[_Items], _Items]) -> Plan:
+    def _check(self, positions: Positions) -> Plan:
         def select(items: _Items) -> _Items:
-            return foresee(self.selection.narrow(positions.watch(items), to_the_end=True))
+            return self.selection.narrow(positions.watch(items), to_the_end=True)
 
         plan = check(self.manifest, select=select)
         for line in plan.lines(Severity.WARNING):

@@ -24,13 +24,13 @@ from pathlib import Path
 import msgspec
 
 from batchgen.errors import StorageError, unwritable
-from batchgen.grouping import Grouped, Waiter
+from batchgen.grouping import Grouped
 from batchgen.media import MediaType, Size, dimensions, made, tell
 from batchgen.spool import HEAD_BYTES, Spool
 from batchgen.types import Artifact, Made, Spooled
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-FILE_THREADS = 4  # fsync waits on the disk: more than cores pays
+_FILE_THREADS = 4  # fsync waits on the disk: more than cores pays
 _MOST_AT_ONCE = 32
 _CAN_ADVISE = hasattr(os, "posix_fadvise")
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
@@ -39,30 +39,21 @@ _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
 class LocalStore:
     """Artifacts below `root`; temporary files in `root/.batchgen/tmp`.
 
-    is_taken: tells whether the ledger knows an artifact of another task or generation at a path.
-    orphans: device and number of files that crashed runs left at their paths, as `prepare` finds
-        them.
-    threads: that write and make durable.
-    token: what the names of this store's temporary files begin with.
+    is_taken: returns whether the ledger has an artifact of another task or generation at a path.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        *,
-        is_taken: Callable[[str], bool],
-        orphans: frozenset[tuple[int, int]] = frozenset(),
-        threads: int = FILE_THREADS,
-    ) -> None:
+    def __init__(self, root: Path, *, is_taken: Callable[[str], bool]) -> None:
         self._root = root
         self._temporary = root / ".batchgen" / "tmp"
         self._is_taken = is_taken
-        self.token = secrets.token_hex(4)  # names apart from those that earlier runs left
+        self._token = secrets.token_hex(4)  # names apart from those that earlier runs left
         self._numbers = count(1)
-        self._orphans = set(orphans)
+        self._orphans: set[tuple[int, int]] = set()  # device and number of files
         self._unsettled: dict[str, str] = {}
         self._settled: deque[str] = deque()
-        self._publishing = Grouped(self._publish, name="store", threads=threads, most=_MOST_AT_ONCE)
+        self._publishing = Grouped(
+            self._publish, name="store", threads=_FILE_THREADS, most=_MOST_AT_ONCE
+        )
 
     def prepare(self) -> int:
         """Make the folders and sweep temporary files; return how many were swept.
@@ -85,11 +76,6 @@ class LocalStore:
             raise unwritable(self._temporary, error) from error
         return swept
 
-    @property
-    def orphans(self) -> frozenset[tuple[int, int]]:
-        """Device and number of files that crashed runs left at their paths."""
-        return frozenset(self._orphans)
-
     def sweep(self) -> None:
         """Remove all temporary files, once a run has left nothing undone."""
         for leftover in self._temporary.iterdir():
@@ -103,7 +89,7 @@ class LocalStore:
 
     def open_sink(self) -> Spool:
         """What takes the bytes of a payload while they arrive."""
-        return Spool(f"{self._temporary}/{self.token}-{next(self._numbers)}.part")
+        return Spool(f"{self._temporary}/{self._token}-{next(self._numbers)}.part")
 
     def discard(self, spooled: Spooled) -> None:
         """Remove a payload that will not be published."""
@@ -119,12 +105,6 @@ class LocalStore:
         type are a ValueError.
         """
         return await self._publishing.result_of(self._publication(payload, filename, n))
-
-    def publish_for(
-        self, waiter: Waiter[Artifact], payload: Spooled | Made, filename: str, n: int
-    ) -> None:
-        """As `publish`, for a waiter in the running loop; raises what is wrong from the start."""
-        self._publishing.order(self._publication(payload, filename, n), waiter)
 
     def _publication(self, payload: Spooled | Made, filename: str, n: int) -> "_Publication":
         spooled = self._taken(payload) if isinstance(payload, Made) else payload

@@ -1,16 +1,15 @@
 """The closing summary of a run and its job: `summary.json` and what a person reads."""
 
 import shlex
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import PurePath
 from textwrap import wrap
-from typing import Self
 
 import msgspec
 
-from batchgen.text import one_line, show_bytes, show_count, show_duration, show_money
+from batchgen.counts import JobCounts, RunCounts, Spend
+from batchgen.text import one_line, show_bytes, show_count, show_duration
 from batchgen.types import Json, Outcome, Status, Task
 
 SUMMARY_NAME = "summary.json"
@@ -21,7 +20,6 @@ _LABEL_WIDTH = 10
 _GROUPS_SHOWN = 10
 _NARROWEST = 40
 _OTHER = "other"
-_ENDED = ("succeeded", "failed", "refused", "unknown", "skipped")
 _NOT_SUCCEEDED = ("failed", "refused", "unknown", "skipped", "pending")
 _USELESS_AS_THEY_ARE = frozenset({"invalid_request"})  # kinds whose rows have to be edited
 _GROUPED = frozenset({Status.FAILED, Status.REFUSED, Status.UNKNOWN, Status.SKIPPED})
@@ -34,109 +32,6 @@ class Ending(StrEnum):
     INCOMPLETE = "incomplete"  # all was tried; some failed, were refused, skipped or are unknown
     HALTED = "halted"  # a dead end: key, credit, budget, deadline, failures in a row
     INTERRUPTED = "interrupted"  # a signal
-
-
-class Spend(msgspec.Struct, frozen=True):
-    """What was spent, as far as it is known.
-
-    usd: the sum of the known prices.
-    unpriced: how many results had a price that nobody told.
-    """
-
-    usd: float = 0.0
-    unpriced: int = 0
-
-    def __str__(self) -> str:
-        if not self.unpriced:
-            return show_money(self.usd)
-        if not self.usd:
-            return show_money(None)
-        count = show_count(self.unpriced)
-        return f"at least {show_money(self.usd)}, {count} of unknown price"
-
-    def to_json(self) -> dict[str, Json]:
-        """`cost_usd` is null where no price at all is known."""
-        unknown = self.unpriced and not self.usd
-        return {"cost_usd": None if unknown else round(self.usd, 6), "unpriced": self.unpriced}
-
-
-class JobCounts(msgspec.Struct, frozen=True):
-    """Tasks of a job, over all runs, by status.
-
-    pending_paid: those of the pending that are paid for, which the next run only fetches.
-    """
-
-    total: int
-    succeeded: int = 0
-    failed: int = 0
-    refused: int = 0
-    unknown: int = 0
-    skipped: int = 0
-    pending: int = 0
-    pending_paid: int = 0
-
-    @classmethod
-    def of(cls, total: int, counts: Mapping[str, int], *, pending_paid: int = 0) -> Self:
-        """Counts by status; what has none of those that end a task is pending."""
-        ended = {name: counts.get(name, 0) for name in _ENDED}
-        pending = total - sum(ended.values())
-        return cls(total, **ended, pending=pending, pending_paid=pending_paid)
-
-    def to_json(self) -> dict[str, Json]:
-        """A count under each status's name."""
-        return {
-            "total": self.total,
-            "succeeded": self.succeeded,
-            "failed": self.failed,
-            "refused": self.refused,
-            "unknown": self.unknown,
-            "skipped": self.skipped,
-            "pending": self.pending,
-            "pending_paid": self.pending_paid,
-        }
-
-
-class RunCounts(msgspec.Struct, frozen=True):
-    """What this run alone did.
-
-    found_unknown: tasks of which nobody knew what had come of them when the run began.
-    settled: those of them that the provider's usage log told of.
-    resent: those of them that were sent again under the same key.
-    requests: sent to the provider, every attempt counted.
-    duration_s: by a monotonic clock; the two times are UTC.
-    """
-
-    started_at: datetime
-    finished_at: datetime
-    duration_s: float
-    succeeded: int = 0
-    failed: int = 0
-    refused: int = 0
-    unknown: int = 0
-    skipped: int = 0
-    found_unknown: int = 0
-    settled: int = 0
-    resent: int = 0
-    requests: int = 0
-    spend: Spend = Spend()
-
-    def to_json(self) -> dict[str, Json]:
-        """The `run` object of `summary.json`; times are ISO 8601 in UTC."""
-        return {
-            "succeeded": self.succeeded,
-            "failed": self.failed,
-            "refused": self.refused,
-            "unknown": self.unknown,
-            "skipped": self.skipped,
-            "found_unknown": self.found_unknown,
-            "settled": self.settled,
-            "resent": self.resent,
-            "requests": self.requests,
-            "started_at": self.started_at.astimezone(UTC).isoformat(),
-            "finished_at": self.finished_at.astimezone(UTC).isoformat(),
-            "duration_s": round(self.duration_s, 3),
-            **self.spend.to_json(),
-        }
 
 
 class Example(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""What a run is asked for, and of whom; light to load, since lanes load meanwhile."""
+"""What a run is asked for, and of whom."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias

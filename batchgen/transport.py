@@ -25,7 +25,7 @@ from batchgen.exchange import Client, Exchange, Incoming, UnaskedError
 from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url
 from batchgen.media import TAIL_BYTES, breaks_off
 from batchgen.patience import Patience, Watch
-from batchgen.pieces import HELPERS, Body, Helpers
+from batchgen.pieces import Body, Helpers
 from batchgen.proxy import proxy_for
 from batchgen.service import Service
 from batchgen.stream import PayloadDecoder, PayloadError, PayloadSink
@@ -54,7 +54,6 @@ class AiohttpTransport:
     """The network's edge; use it as an async context manager.
 
     open_sink: makes the temporary file that a payload is written to.
-    helpers: threads that decode and write large pieces while the event loop receives others.
     """
 
     def __init__(
@@ -63,19 +62,17 @@ class AiohttpTransport:
         *,
         connections: int,
         open_sink: Callable[[], PayloadSink],
-        helpers: int = HELPERS,
     ) -> None:
         self._service = service
         self._open_sink = open_sink
         self._connections = connections
-        self._threads = helpers
         self._guard = Guard(service.base_url)
         self._tls = _trusting(service.ca_file)
         self._addresses: dict[str, tuple[yarl.URL, str | None]] = {}
         self._waits = 0  # questions that the server lets wait
 
     async def __aenter__(self) -> Self:
-        self._helpers = Helpers(self._threads)
+        self._helpers = Helpers()
         self._watch = Watch(self._service.timeouts, self._service.timeout_s)
         own = CIMultiDict(_ACCEPT)
         if self._service.api_key:

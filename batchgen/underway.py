@@ -1,28 +1,29 @@
-"""A run under way: everything that carries tasks is put together here."""
+"""One run: everything that carries tasks is put together here."""
 
 import asyncio
 import os
 import random
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from typing import TypeAlias, TypeGuard
 
-import msgspec
+from msgspec.structs import replace
 
 from batchgen.account import preflight, service_of
 from batchgen.closing import Closing, put_in_order, write_summary
 from batchgen.companions import Companions
 from batchgen.controls import Controls, doubt_of, make_budget, make_throttle, open_purse
+from batchgen.counts import RunCounts
 from batchgen.descriptors import affordable
 from batchgen.dialect import Dialect
-from batchgen.edge import Edge, reached
 from batchgen.feeding import Feeding
-from batchgen.hands import Hands, Transport
-from batchgen.job import Job, Provider
+from batchgen.hands import Transport
+from batchgen.job import SIMULATOR, Access, Job, Provider
 from batchgen.labels import Labeller, unlabelled
 from batchgen.ledger import Ledger
 from batchgen.ledger.identity import identity_of
 from batchgen.perform import Performer
-from batchgen.permits import Permits, RunTally
+from batchgen.permits import Permits
 from batchgen.plan import Plan
 from batchgen.prices import Prices
 from batchgen.results import ResultsFile
@@ -31,213 +32,282 @@ from batchgen.signals import Signals
 from batchgen.sources import Sources
 from batchgen.stopping import Stop, StopReason, Streak
 from batchgen.store import LocalStore
-from batchgen.summary import RunCounts, Spend, Summary
+from batchgen.summary import Summary
 from batchgen.terms import Terms
-from batchgen.throttle import Doubt
-from batchgen.throttle.purse import Purse
 from batchgen.types import Outcome, Task
 from batchgen.worklist import OnUnknown, Positions, Worklist
 
+_AnyWorklist: TypeAlias = Worklist | Feeding
 
-def companions_of(job: Job, say: Callable[[str], None]) -> Companions | None:
-    """What makes the files that go along with artifacts; None where the job wants none."""
-    if not (job.extras.sidecar or job.extras.convert):
-        return None
-    return Companions(job.output_dir, job.extras, say)
+_LANES = "BATCHGEN_LANES"  # set the number of processes in earlier versions
 
 
-class Underway(msgspec.Struct):
-    """A run under way, in a directory that is held."""
+@asynccontextmanager
+async def reached(provider: Provider, access: Access) -> AsyncIterator[tuple[Provider, Access]]:
+    """Yield the provider as it is reached; start the simulator for that time if it is the one."""
+    if provider.name != SIMULATOR:
+        yield provider, access
+        return
+    from batchgen.simulator import Simulator, SimulatorSettings  # noqa: PLC0415  # draws: heavy
 
-    terms: Terms
-    ledger: Ledger
-    store: LocalStore
-    plan: Plan
-    positions: Positions
-    edge: Edge
-    companions: Companions | None
+    async with Simulator(SimulatorSettings()) as simulator:
+        yield replace(provider, base_url=simulator.base_url), Access("simulator")
 
-    async def go(self, stop: Stop) -> Summary:
-        """Carry out what is left; return how it ended."""
-        clock = self.terms.clock
-        tally = RunTally()
-        started_at, started = clock.now(), clock.monotonic()
-        selection = self.terms.selection
-        tally.found_unknown = self.ledger.begin_run(
-            pid=os.getpid(), total=self.positions.count, now=started_at
+
+class AssembledRun:
+    """One run with its parts, in an output directory that is locked; close it afterwards."""
+
+    def __init__(
+        self, terms: Terms, ledger: Ledger, plan: Plan, positions: Positions, stop: Stop
+    ) -> None:
+        """Open the store. Raises StorageError if that fails.
+
+        plan: the checked manifest. positions: how many tasks it has. stop: ends the run early if
+        it is set; requests in flight are finished.
+        """
+        self._terms = terms
+        self._ledger = ledger
+        self._plan = plan
+        self._positions = positions
+        self._stop = stop
+        self._job = job = terms.manifest.job
+        self._say = terms.progress.say
+        self._started_s = terms.clock.monotonic()
+        self._counts = RunCounts(now := terms.clock.now(), now)
+        self._companions = _companions_of(job, self._say)
+        self._signals = Signals(stop, terms.progress, patience_s=job.limits.drain_timeout_s)
+        self._store = LocalStore(
+            job.output_dir, is_taken=lambda path: ledger.owner(path) is not None
         )
-        if tally.found_unknown:
-            self.terms.progress.say(
-                f"{tally.found_unknown} tasks were sent by an earlier run, and their outcome is"
-                f" unknown (--on-unknown {selection.on_unknown})"
-            )
-        worklist = self._worklist()
-        job = self.terms.manifest.job
-        results = ResultsFile(job.output_dir)
-        signals = Signals(stop, self.terms.progress, patience_s=job.limits.drain_timeout_s)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    async def go(self) -> Summary:
+        """Do what is left of the job; return how the run ended. Raises BatchgenError."""
+        worklist, results = self.begin()
         try:
-            work = self._work(worklist, results, stop, tally)
-            await (signals.hear_during(work) if self.terms.heed_signals else work)
+            await self.work(worklist, results)
         finally:
             results.close()
-        if not stop.is_set():
-            self._tell_left(worklist)
-        self._miss(stop, worklist, tally)
-        if stop.reason is StopReason.SIGNAL and not (stop.cut or tally.left or tally.pending):
-            stop.withdraw()  # it came when all was done
-        if tally.submitted:
-            self.terms.progress.say(
-                f"the provider still works on {tally.submitted} tasks: run the same command again"
-                " to fetch what they come to, nothing is sent again for them"
-            )
-        if stop.error is None and not stop.cut:
-            all_done = isinstance(worklist, Worklist) and worklist.all_done > 0
-            is_same = all_done and not self.positions.has_changed
-            put_in_order(results, self.ledger, is_same=is_same)
-            if self.companions is not None:
-                self.companions.make_up(self.ledger.records())
-        run = RunCounts(
-            started_at=started_at,
-            finished_at=clock.now(),
-            duration_s=clock.monotonic() - started,
-            succeeded=tally.succeeded,
-            failed=tally.failed,
-            refused=tally.refused,
-            unknown=tally.unknown,
-            skipped=tally.skipped,
-            found_unknown=tally.found_unknown,
-            settled=tally.settled,
-            resent=tally.resent,
-            requests=tally.requests,
-            spend=Spend(tally.cost_usd, tally.unpriced),
+        return self.finish(worklist, results)
+
+    def begin(self) -> tuple[_AnyWorklist, ResultsFile]:
+        """Note the run in the ledger; return what is left to do and the open results manifest."""
+        self._store.prepare()
+        self._counts.found_unknown = self._ledger.begin_run(
+            pid=os.getpid(), total=self._positions.count, now=self._counts.started_at
         )
-        closing = Closing(self.terms, self.ledger, self.plan, self.positions)
-        summary = closing.summary(run, stop, tally, worklist.passed, signals)
-        if stop.error is not None:
-            raise stop.error
-        self.ledger.end_run(
-            reason=stop.reason or summary.ending,
-            now=clock.now(),
-            settled=tally.settled,
-            resent=tally.resent,
-        )
-        write_summary(summary.to_json(), self.terms.manifest.job.output_dir)
-        if stop.reason is None:
-            self.store.sweep()
-        self.terms.progress.finish(summary.to_json())
+        self._report_beginning()
+        return self._worklist(), ResultsFile(self._job.output_dir)
+
+    async def work(self, worklist: _AnyWorklist, results: ResultsFile) -> None:
+        """Do what is left, until all is done or the run stops; a second signal cuts it off."""
+        work = self._work(worklist, results)
+        await (self._signals.hear_during(work) if self._terms.heed_signals else work)
+
+    def finish(self, worklist: _AnyWorklist, results: ResultsFile) -> Summary:
+        """Put the results in order and write the summary. Raises the error that stopped the run."""
+        if not self._stop.is_set():
+            self._report_left(worklist)
+            self._halt_if_tasks_are_missing(worklist)
+        self._withdraw_late_signal()
+        self._report_submitted()
+        if self._stop.error is not None:
+            raise self._stop.error
+        if not self._stop.cut:
+            self._put_in_order(worklist, results)
+        summary = self._summary(worklist)
+        self._record_end(summary)
         return summary
 
-    def _worklist(self) -> "Worklist | Feeding":
-        """What is left to do; in an order of its own where tasks take files from one another."""
-        terms, references = self.terms, self.plan.references
-        told = terms.progress.tasks_skipped
-        if not references:
-            all_done = self.plan.whole.tasks if self.positions.is_all_done() else 0
-            return Worklist(terms.manifest, self.ledger, terms.selection, told, all_done)
-        sources = Sources(references, self.ledger, terms.manifest.job.output_dir)
-        return Feeding(terms.manifest, self.ledger, terms.selection, sources, told)
+    # begin
 
-    def _tell_left(self, worklist: "Worklist | Feeding") -> None:
-        if isinstance(worklist, Feeding) and worklist.left:
-            self.terms.progress.say(
-                f"{worklist.left:,} tasks are left pending: the rows that they take files from have"
-                " not succeeded, and nothing says that they will not"
+    def _report_beginning(self) -> None:
+        if os.environ.get(_LANES):
+            self._say(f"{_LANES} has no effect: a run uses one process")
+        if self._counts.found_unknown:
+            self._say(
+                f"{self._counts.found_unknown} tasks were sent by an earlier run, and their outcome"
+                f" is unknown (--on-unknown {self._terms.selection.on_unknown})"
             )
 
-    async def _work(
-        self, worklist: "Worklist | Feeding", results: ResultsFile, stop: Stop, tally: RunTally
-    ) -> None:
-        job = self.terms.manifest.job
-        progress = self.terms.progress
-        progress.start(name=job.name, total=self.plan.whole.tasks)
-        if isinstance(worklist, Worklist) and worklist.all_done and not tally.found_unknown:
+    def _worklist(self) -> _AnyWorklist:
+        """What is left to do; in an order of its own if tasks take files from one another."""
+        terms, references = self._terms, self._plan.references
+        skipped = terms.progress.tasks_skipped
+        if not references:
+            all_done = self._plan.whole.tasks if self._positions.is_all_done() else 0
+            return Worklist(terms.manifest, self._ledger, terms.selection, skipped, all_done)
+        sources = Sources(references, self._ledger, self._job.output_dir)
+        return Feeding(terms.manifest, self._ledger, terms.selection, sources, skipped)
+
+    # work
+
+    async def _work(self, worklist: _AnyWorklist, results: ResultsFile) -> None:
+        self._terms.progress.start(name=self._job.name, total=self._plan.whole.tasks)
+        if _all_done(worklist) and not self._counts.found_unknown:
             worklist.pass_all()
             return
-        self.ledger.forget_results()
-        async with reached(job.provider, self.terms.access) as (provider, access):
-            in_flight = affordable(job.limits.concurrency, progress.say)
-            service = service_of(provider, access, job.limits)
-            async with self.edge.open(service, self.store, in_flight=in_flight) as hands:
-                if tally.found_unknown:
-                    await self._settle(hands.transport, provider, tally)
-                if self.terms.preflight:
-                    for warning in await preflight(hands.transport, self.plan.whole.cost_usd):
-                        progress.say(warning)
-                workers = min(in_flight, max(1, self.plan.whole.tasks))
-                doubt = doubt_of(self.ledger.doubtful(), Prices(job))
-                identity = identity_of(self.ledger)
-                with open_purse(job, self.terms.clock, identity, doubt) as purse:
-                    controls = self._controls(stop, purse, doubt, workers)
-                    progress.explain_by(controls.holding)
-                    runner = self._runner(hands, results, controls, stop, tally)
-                    listening = controls.listening if self.terms.heed_signals else nullcontext
-                    with listening():
-                        await runner.run(
-                            worklist, workers=workers, deadline_s=job.limits.deadline_s
-                        )
+        self._ledger.forget_results()
+        async with self._connected() as (transport, in_flight):
+            await self._settle_unknown(transport)
+            await self._preflight(transport)
+            workers = min(in_flight, max(1, self._plan.whole.tasks))
+            with self._controls(workers) as controls:
+                await self._runner(transport, controls, results).run(
+                    worklist, workers=workers, deadline_s=self._job.limits.deadline_s
+                )
 
-    async def _settle(self, transport: Transport, provider: Provider, tally: RunTally) -> None:
-        """Learn from the provider what became of unknown tasks, where it keeps a log of them."""
-        from batchgen.settle import settle  # noqa: PLC0415  # few runs ask
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[tuple[Transport, int]]:
+        """Yield what sends requests, and how many may be in flight."""
+        # aiohttp takes a quarter of a second to import: a run that sends nothing does without it
+        from batchgen.transport import AiohttpTransport  # noqa: PLC0415  # see above
 
-        if provider.client_id_header:
-            now, say = self.terms.clock.now(), self.terms.progress.say
-            tally.settled, why_not = await settle(transport, self.ledger, now)
-            if tally.settled:
-                say(f"the provider's usage log settled {tally.settled} of them")
+        async with reached(self._job.provider, self._terms.access) as (provider, access):
+            in_flight = affordable(self._job.limits.concurrency, self._say)
+            service = service_of(provider, access, self._job.limits)
+            async with AiohttpTransport(
+                service, connections=in_flight, open_sink=self._store.open_sink
+            ) as transport:
+                yield transport, in_flight
+
+    async def _settle_unknown(self, transport: Transport) -> None:
+        """Look up unknown tasks in the provider's usage log, if it keeps one."""
+        if not self._counts.found_unknown:
+            return
+        if self._job.provider.client_id_header:
+            from batchgen.settle import settle  # noqa: PLC0415  # few runs ask
+
+            settled, why_not = await settle(transport, self._ledger, self._terms.clock.now())
+            self._counts.settled = settled
+            if settled:
+                self._say(f"the provider's usage log settled {settled} of them")
             if why_not:
-                say(f"the provider's usage log tells no more of them: {why_not}")
-        if self.terms.selection.on_unknown is OnUnknown.FAIL:
-            self.ledger.give_up_unknown()
+                self._say(f"the provider's usage log tells no more of them: {why_not}")
+        if self._terms.selection.on_unknown is OnUnknown.FAIL:
+            self._ledger.give_up_unknown()
 
-    def _controls(self, stop: Stop, purse: Purse | None, doubt: Doubt, workers: int) -> Controls:
-        terms, job = self.terms, self.terms.manifest.job
-        return Controls(
-            make_throttle(job, stop, terms.clock),
-            make_budget(job, spent_usd=self.ledger.spent_usd(), doubt=doubt, purse=purse),
-            terms.progress,
-            terms.reread or (lambda: terms.manifest),
-            workers,
-        )
+    async def _preflight(self, transport: Transport) -> None:
+        if self._terms.preflight:
+            for warning in await preflight(transport, self._plan.whole.cost_usd):
+                self._say(warning)
 
-    def _runner(
-        self,
-        hands: Hands,
-        results: ResultsFile,
-        controls: Controls,
-        stop: Stop,
-        tally: RunTally,
-    ) -> Runner:
-        job, clock, progress = self.terms.manifest.job, self.terms.clock, self.terms.progress
-        limits, budget = job.limits, controls.budget
-        performer = Performer(
-            dialect=Dialect(job),
-            transport=hands.transport,
-            store=hands.store,
-            ledger=self.ledger,
-            permits=Permits(controls.throttle, budget, stop, progress, tally),
-            retry=job.retry,
-            clock=clock,
-            identity=identity_of(self.ledger),
-            sleep=stop.sleep,
-            wait=stop.wait,
-            random=random.random,
-            label=Labeller(self.store) if job.extras.embed_metadata else unlabelled,
-        )
+    @contextmanager
+    def _controls(self, workers: int) -> Iterator[Controls]:
+        """Yield the throttle and the budget; SIGUSR1 changes their limits meanwhile."""
+        terms, job = self._terms, self._job
+        doubt = doubt_of(self._ledger.doubtful(), Prices(job))
+        with open_purse(job, terms.clock, identity_of(self._ledger), doubt) as purse:
+            controls = Controls(
+                make_throttle(job, self._stop, terms.clock),
+                make_budget(job, spent_usd=self._ledger.spent_usd(), doubt=doubt, purse=purse),
+                terms.progress,
+                terms.reread or (lambda: terms.manifest),
+                workers,
+            )
+            terms.progress.explain_by(controls.holding)
+            with controls.listening() if terms.heed_signals else nullcontext():
+                yield controls
+
+    def _runner(self, transport: Transport, controls: Controls, results: ResultsFile) -> Runner:
+        terms, limits, budget = self._terms, self._job.limits, controls.budget
         return Runner(
-            performer, self.ledger, results, progress, Prices(job), budget, stop, clock, tally,
+            self._performer(transport, controls), self._ledger, results, terms.progress,
+            Prices(self._job), budget, self._stop, terms.clock, self._counts,
             Streak(limits.halt_after, refusals=limits.halt_refusals),
             asyncio.Semaphore(limits.pending), self._accompany,
         )  # fmt: skip
 
-    async def _accompany(self, task: Task, outcome: Outcome) -> None:
-        if self.companions is not None:
-            await self.companions(task, outcome)
-        await self.terms.hear(task, outcome)
+    def _performer(self, transport: Transport, controls: Controls) -> Performer:
+        job, stop, progress = self._job, self._stop, self._terms.progress
+        return Performer(
+            dialect=Dialect(job),
+            transport=transport,
+            store=self._store,
+            ledger=self._ledger,
+            permits=Permits(controls.throttle, controls.budget, stop, progress, self._counts),
+            retry=job.retry,
+            clock=self._terms.clock,
+            identity=identity_of(self._ledger),
+            sleep=stop.sleep,
+            wait=stop.wait,
+            random=random.random,
+            label=Labeller(self._store) if job.extras.embed_metadata else unlabelled,
+        )
 
-    def _miss(self, stop: Stop, worklist: "Worklist | Feeding", tally: RunTally) -> None:
-        """Halt where tasks that were checked never came: the manifest is another one now."""
-        seen = worklist.passed.total() + sum(tally.ended().values()) + tally.pending
-        if seen < self.plan.whole.tasks and not stop.is_set():
-            gone = f"{self.plan.whole.tasks - seen:,} tasks are gone"
-            stop.set(StopReason.MANIFEST, f"the manifest was changed in mid-run: {gone}")
+    async def _accompany(self, task: Task, outcome: Outcome) -> None:
+        if self._companions is not None:
+            await self._companions(task, outcome)
+        await self._terms.hear(task, outcome)
+
+    # finish
+
+    def _report_left(self, worklist: _AnyWorklist) -> None:
+        if isinstance(worklist, Feeding) and worklist.left:
+            self._say(
+                f"{worklist.left:,} tasks are left pending: the rows that they take files from have"
+                " not succeeded, and nothing says that they will not"
+            )
+
+    def _halt_if_tasks_are_missing(self, worklist: _AnyWorklist) -> None:
+        """Halt if tasks that were checked never came: the manifest has changed since."""
+        counts = self._counts
+        seen = worklist.passed.total() + sum(counts.ended().values()) + counts.pending
+        missing = self._plan.whole.tasks - seen
+        if missing > 0:
+            message = f"the manifest was changed in mid-run: {missing:,} tasks are gone"
+            self._stop.set(StopReason.MANIFEST, message)
+
+    def _withdraw_late_signal(self) -> None:
+        """Ignore a signal that came when all was done."""
+        counts, stop = self._counts, self._stop
+        if stop.reason is StopReason.SIGNAL and not (stop.cut or counts.left or counts.pending):
+            stop.withdraw()
+
+    def _report_submitted(self) -> None:
+        if self._counts.submitted:
+            self._say(
+                f"the provider still works on {self._counts.submitted} tasks: run the same command"
+                " again to fetch what they come to, nothing is sent again for them"
+            )
+
+    def _put_in_order(self, worklist: _AnyWorklist, results: ResultsFile) -> None:
+        is_same = _all_done(worklist) and not self._positions.has_changed
+        put_in_order(results, self._ledger, is_same=is_same)
+        if self._companions is not None:
+            self._companions.make_up(self._ledger.records())
+
+    def _summary(self, worklist: _AnyWorklist) -> Summary:
+        clock, counts = self._terms.clock, self._counts
+        counts.finished_at = clock.now()
+        counts.duration_s = clock.monotonic() - self._started_s
+        closing = Closing(self._terms, self._ledger, self._plan, self._positions)
+        return closing.summary(counts, self._stop, worklist.passed, self._signals)
+
+    def _record_end(self, summary: Summary) -> None:
+        """Note the end in the ledger, then in summary.json; remove temporary files."""
+        self._ledger.end_run(
+            reason=self._stop.reason or summary.ending,
+            now=self._terms.clock.now(),
+            settled=self._counts.settled,
+            resent=self._counts.resent,
+        )
+        write_summary(summary.to_json(), self._job.output_dir)
+        if self._stop.reason is None:
+            self._store.sweep()
+        self._terms.progress.finish(summary.to_json())
+
+
+def _all_done(worklist: _AnyWorklist) -> TypeGuard[Worklist]:
+    """Return whether an earlier run has left nothing to do."""
+    return isinstance(worklist, Worklist) and worklist.all_done > 0
+
+
+def _companions_of(job: Job, say: Callable[[str], None]) -> Companions | None:
+    """What makes the files that go along with artifacts; None where the job wants none."""
+    if not (job.extras.sidecar or job.extras.convert):
+        return None
+    return Companions(job.output_dir, job.extras, say)

@@ -1,6 +1,7 @@
 """The Python interface, against the simulator."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,28 @@ def test_without_an_event_loop_a_function_hears_of_every_task(tmp_path: Path) ->
         each=lambda done: heard.append(done.task.id),
     )
     assert (summary.exit_code, heard) == (0, ["fox"])
+
+
+async def test_a_run_leaves_the_collector_of_its_program_alone(tmp_path: Path) -> None:
+    def collector() -> tuple[tuple[int, int, int], int]:
+        return gc.get_threshold(), gc.get_freeze_count()
+
+    before = collector()
+    during = [collector() async for _ in batchgen.run(a_job(tmp_path / "a"))]
+    after = collector()
+
+    assert [*during, after] == [before] * 4
+
+
+def test_a_run_without_an_event_loop_leaves_the_collector_alone_too(tmp_path: Path) -> None:
+    before = gc.get_threshold(), gc.get_freeze_count()
+    during: list[tuple[tuple[int, int, int], int]] = []
+    batchgen.run_sync(
+        a_job(tmp_path / "a"),
+        each=lambda _: during.append((gc.get_threshold(), gc.get_freeze_count())),
+    )
+
+    assert during == [before] * 3
 
 
 async def test_what_a_person_has_to_mend_is_an_exception(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """What is told of a request's reply."""
 
-from batchgen.permits import Permits, RunTally
+from batchgen.counts import RunCounts
+from batchgen.permits import Permits
 from batchgen.progress import Silent
 from batchgen.stopping import Stop
 from batchgen.throttle import Bounds, Budget, Throttle
 from batchgen.types import Decision, HttpResponse, Verb
-from tests.given import FakeClock, a_task
+from tests.given import NOW, FakeClock, a_task
 
 REFUSED = HttpResponse(429, {}, b"")
 AGAIN = Decision(Verb.RETRY, "rate_limited", http_status=429, hold=True)
@@ -30,7 +31,7 @@ async def test_that_a_provider_refuses_requests_is_said_once_with_the_pace() -> 
         stopping=stop.is_set,
     )
     permits = Permits(
-        throttle, Budget(max_cost_usd=None, max_requests=None), stop, heard, RunTally()
+        throttle, Budget(max_cost_usd=None, max_requests=None), stop, heard, RunCounts(NOW, NOW)
     )
     for _ in range(2):
         await permits.admit(task)

@@ -10,13 +10,14 @@ from typing import Any, cast
 
 import pytest
 
+from batchgen.counts import RunCounts
 from batchgen.dialect import Dialect
 from batchgen.errors import StorageError
 from batchgen.job import PROVIDERS
 from batchgen.job import Job as BareJob
 from batchgen.ledger import Ledger
 from batchgen.perform import Performer
-from batchgen.permits import Permits, RunTally
+from batchgen.permits import Permits
 from batchgen.plan import RejectedError
 from batchgen.progress import Silent
 from batchgen.results import ResultsFile
@@ -144,7 +145,7 @@ class Job:
 
     def __post_init__(self) -> None:
         self.stop = Stop(self.clock)
-        self.tally = RunTally()
+        self.counts = RunCounts(NOW, NOW)
         self.results = ResultsFile(self.ledger.path.parent.parent)
 
     def runner(self) -> Runner:
@@ -158,13 +159,13 @@ class Job:
         bare = BareJob("j", PROVIDERS["aimlapi"], Path("out"))
         performer = Performer(
             dialect=Dialect(bare), transport=self.provider, store=self.provider, ledger=self.ledger,
-            permits=Permits(throttle, budget, stop, progress, self.tally),
+            permits=Permits(throttle, budget, stop, progress, self.counts),
             retry=RetrySettings(attempts=2, jitter=False), clock=clock, identity="this-ledger",
             sleep=stop.sleep, wait=stop.wait, random=lambda: 0.5,
         )  # fmt: skip
         return Runner(
             performer, self.ledger, self.results, progress,
-            cast("Any", Priced(self.price_usd)), budget, stop, clock, self.tally,
+            cast("Any", Priced(self.price_usd)), budget, stop, clock, self.counts,
             Streak(self.streak), asyncio.Semaphore(self.pending),
         )  # fmt: skip
 
@@ -190,8 +191,8 @@ async def test_everything_is_carried_out_once(ledger: Ledger) -> None:
     statuses = await job.run(Rows(50))
 
     assert statuses == ["succeeded"] * 50
-    assert job.provider.seen == job.tally.requests == job.tally.succeeded == 50
-    assert job.tally.cost_usd == pytest.approx(1.0)
+    assert job.provider.seen == job.counts.requests == job.counts.succeeded == 50
+    assert job.counts.cost_usd == pytest.approx(1.0)
     assert sorted(job.lines()) == sorted(f"fox-{number}" for number in range(50))
     assert not job.stop.is_set()
 
@@ -489,7 +490,7 @@ async def test_what_was_sent_again_is_counted_and_not_what_a_stop_kept_back(
     job = Job(ledger, Provider(stop_at_once))
     await job.run(Unknown(5), workers=1)
 
-    assert (job.provider.seen, job.tally.resent) == (1, 1)
+    assert (job.provider.seen, job.counts.resent) == (1, 1)
 
 
 async def test_what_has_ended_already_is_put_down_and_nothing_is_sent(ledger: Ledger) -> None:
@@ -498,7 +499,7 @@ async def test_what_has_ended_already_is_put_down_and_nothing_is_sent(ledger: Le
     rows = Rows(3, ended=skipped)
 
     assert await job.run(rows) == ["skipped"] * 3
-    assert (job.provider.seen, job.tally.skipped, job.tally.cost_usd) == (0, 3, 0.0)
+    assert (job.provider.seen, job.counts.skipped, job.counts.cost_usd) == (0, 3, 0.0)
     assert len(job.lines()) == 3
     assert sorted(rows.settled) == [(f"fox-{n}", Status.SKIPPED) for n in range(3)]
     assert not job.stop.is_set()
@@ -508,7 +509,7 @@ async def test_what_waits_for_a_later_run_is_put_down_as_pending(ledger: Ledger)
     job = Job(ledger)
     rows = Rows(3, ended=Outcome(Status.PENDING))
     assert await job.run(rows) == ["pending"] * 3
-    assert (job.provider.seen, job.tally.pending, job.lines()) == (0, 3, [])
+    assert (job.provider.seen, job.counts.pending, job.lines()) == (0, 3, [])
 
 
 async def test_what_came_of_each_work_is_told_once_it_is_in_the_ledger(ledger: Ledger) -> None:

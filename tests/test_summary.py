@@ -10,15 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from batchgen.summary import (
-    MOST_GROUPS,
-    Ending,
-    FailureGroups,
-    JobCounts,
-    RunCounts,
-    Spend,
-    Summary,
-)
+from batchgen.counts import JobCounts, RunCounts, Spend
+from batchgen.summary import MOST_GROUPS, Ending, FailureGroups, Summary
 from batchgen.text import (
     Field,
     did_you_mean,
@@ -62,9 +55,11 @@ def failed(kind: str, code: str | None = None, http_status: int | None = None) -
 
 
 def make_run(*, succeeded: int = 0, resent: int = 0, spend: Spend | None = None) -> RunCounts:
+    spend = spend or Spend()
     return RunCounts(
-        BEGAN, ENDED, 725.0, succeeded, resent=resent, requests=1700, spend=spend or Spend()
-    )
+        BEGAN, ENDED, 725.0, succeeded, resent=resent, requests=1700,
+        cost_usd=spend.usd, unpriced=spend.unpriced,
+    )  # fmt: skip
 
 
 def mixed_summary() -> Summary:

@@ -141,7 +141,7 @@ async def test_a_signal_leaves_them_and_the_next_run_fetches_without_sending(job
     job.stop.set(StopReason.SIGNAL, "SIGINT was received")
 
     assert await running == ["submitted"] * 20
-    assert job.tally.submitted == 20
+    assert job.counts.submitted == 20
     assert job.lines() == []
 
     job.clock.seconds += WORK_S

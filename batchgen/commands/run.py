@@ -6,22 +6,20 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from batchgen.commands.arguments import flags_of, open_source, selection_of
 from batchgen.commands.quoting import quoted
 from batchgen.errors import BatchgenError, Exit, UsageError, of_system
+from batchgen.garbage import seldom_collected
 from batchgen.job import access_of
 from batchgen.plan import check, open_manifest
 from batchgen.progress import Progress, make_progress
 from batchgen.session import Session
-
-if TYPE_CHECKING:
-    from batchgen.summary import Summary
+from batchgen.summary import Summary
 
 _INTERRUPTED = (Exit.INTERRUPTED, Exit.TERMINATED)  # who interrupts does not wait for a report
 
@@ -33,7 +31,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         from batchgen.commands.plan import plan_command  # noqa: PLC0415  # see above
 
         return plan_command(arguments)
-    with _long_turns(), _heard(arguments) as progress:
+    with seldom_collected(), _heard(arguments) as progress:
         summary = _run(arguments, progress)
     if arguments.log_format == "text":
         if not arguments.quiet:
@@ -44,26 +42,6 @@ def run_command(arguments: argparse.Namespace) -> int:
         _report(Path(summary.output), quiet=arguments.quiet or arguments.log_format == "json")
     _give_notice(arguments, summary)
     return summary.exit_code
-
-
-@contextmanager
-def _long_turns() -> Iterator[None]:
-    """Have Linux schedule this process, and those it makes, as the batch work it is (sched(7)).
-
-    None of them breaks off another one whenever a message or a reply wakes it, so that each does
-    more at a turn: a run takes up to a tenth less CPU. Other programs get no less of it for that.
-    """
-    taken = False
-    with suppress(OSError, AttributeError):  # where a sandbox forbids it, or the system has none
-        if os.sched_getscheduler(0) == os.SCHED_OTHER:
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-            taken = True
-    try:
-        yield
-    finally:
-        if taken:  # what --notify starts is somebody else's
-            with suppress(OSError):
-                os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 @contextmanager
@@ -92,7 +70,7 @@ def _heard(arguments: argparse.Namespace) -> Iterator[Progress]:
         progress.close()
 
 
-def _run(arguments: argparse.Namespace, progress: Progress) -> "Summary":
+def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
     selection = selection_of(arguments)
     environment = _environment(arguments.env_file)
     if arguments.webhook is not None:
@@ -117,7 +95,7 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> "Summary":
         ).run()
 
 
-def _give_notice(arguments: argparse.Namespace, summary: "Summary") -> None:
+def _give_notice(arguments: argparse.Namespace, summary: Summary) -> None:
     """Tell others of the end; the run has ended as it has, whatever becomes of that."""
     if not (arguments.notify or arguments.webhook):
         return

@@ -43,9 +43,7 @@ def batchgen(*words: str | Path, cwd: Path, stdin: str = "", **extra: str) -> En
     return ended
 
 
-def begun(
-    *words: str, cwd: Path, extra: dict[str, str], process_group: int | None = None
-) -> "subprocess.Popen[str]":
+def begun(*words: str, cwd: Path, extra: dict[str, str]) -> "subprocess.Popen[str]":
     """A run whose first results are on their way; `--log-format json` has to be among its words."""
     process = subprocess.Popen(
         [COMMAND, *words],
@@ -53,7 +51,6 @@ def begun(
         env=environment(**extra),
         stderr=subprocess.PIPE,
         text=True,
-        process_group=process_group,
     )
     assert process.stderr is not None
     for line in process.stderr:

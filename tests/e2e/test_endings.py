@@ -98,8 +98,8 @@ sys.exit(cli.main(sys.argv[2:]))
     ("rows", "dies_at"),
     [
         (["pot,a pot", "cup,a cup"], "batchgen.results:ResultsFile.append"),
-        (["pot,a pot"], "batchgen.session:LocalStore.prepare"),
-        (["cup,a cup", "pot,a pot"], "batchgen.session:LocalStore.prepare"),
+        (["pot,a pot"], "batchgen.store:LocalStore.prepare"),
+        (["cup,a cup", "pot,a pot"], "batchgen.store:LocalStore.prepare"),
     ],
 )
 def test_a_run_that_finds_all_done_writes_down_what_a_killed_one_did_not(

@@ -3,12 +3,14 @@
 import csv
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from tests.e2e.command import batchgen, results
+from tests.e2e.command import batchgen, environment, results
 from tests.shared import shared_path
 
 JOB = """\
@@ -62,6 +64,33 @@ def test_a_second_run_does_only_what_is_left(job: Path, tmp_path: Path) -> None:
     assert summary["run"]["requests"] == 1
     assert [line["key"] for line in after[1:]] == [line["key"] for line in before]
     assert [line["artifacts"] for line in after[1:]] == [line["artifacts"] for line in before]
+
+
+def test_a_run_that_finds_everything_done_does_not_import_aiohttp(
+    job: Path, tmp_path: Path
+) -> None:
+    program = (
+        "import sys; from batchgen import cli;"
+        " code = cli.main(sys.argv[1:]); print(code, 'aiohttp' in sys.modules)"
+    )
+    words = [sys.executable, "-c", program, "run", str(job), "--provider", "simulator", "--quiet"]
+    printed = [
+        subprocess.run(
+            words, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+
+    assert printed == ["0 True\n", "0 False\n"]
+
+
+def test_a_variable_of_earlier_versions_is_reported_once_as_without_effect(
+    job: Path, tmp_path: Path
+) -> None:
+    ended = batchgen("run", job, "--provider", "simulator", cwd=tmp_path, BATCHGEN_LANES="2")
+
+    assert ended.code == 0
+    assert ended.err.count("BATCHGEN_LANES has no effect") == 1
 
 
 def test_an_edited_row_is_made_anew_and_the_old_artifact_stays(job: Path, tmp_path: Path) -> None:

@@ -40,13 +40,12 @@ def arm(fault: Fault) -> None:
 
 
 def _striker(turn: int) -> Callable[[], None]:
-    """Kill the run: this process, whichever of its own the step is taken in."""
+    """Return what kills this process when it is called for that turn."""
     turns: Iterator[int] = count(1)
-    run = os.getpid()
 
     def strike() -> None:
         if next(turns) == turn:
-            os.kill(run, signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     return strike
 
