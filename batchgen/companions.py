@@ -6,10 +6,8 @@ them; when a run ends, what is missing or older than its artifact is made up for
 """
 
 import asyncio
-import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
@@ -19,7 +17,7 @@ from batchgen.errors import unwritable
 from batchgen.job import Conversion, Extras
 from batchgen.labels import story_of
 from batchgen.media import dimensions, sniff
-from batchgen.store import make_folder
+from batchgen.store import make_folder, write_atomically
 from batchgen.types import Artifact, Outcome, Record, Task
 
 FOLDER = "converted"
@@ -96,15 +94,9 @@ class Companions(msgspec.Struct):
         temporary = self.root / ".batchgen" / "tmp" / f"{secrets.token_hex(8)}.companion"
         try:
             make_folder(target.parent)
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
         except OSError as error:
-            with suppress(OSError):  # on a full disk every block counts
-                temporary.unlink()
             raise unwritable(target, error) from error
+        write_atomically(target, data, temporary)
 
 
 def sidecar_of(path: str) -> str:

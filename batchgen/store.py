@@ -311,14 +311,22 @@ def fsync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file of an output directory. Raises StorageError."""
-    temporary = path.parent / ".batchgen" / f"{path.name}.part"
+def write_atomically(
+    path: Path, data: bytes | Iterable[bytes], temporary: Path | None = None
+) -> None:
+    """Replace a file: a crash leaves the old one or the new one, and perhaps the temporary file.
+
+    data: the content, or its parts in order. temporary: a path on the same file system;
+    `.batchgen/NAME.part` beside the file unless given. Raises StorageError.
+    """
+    temporary = temporary or path.parent / ".batchgen" / f"{path.name}.part"
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            file.writelines((data,) if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.rename(path)
+        temporary.replace(path)
     except OSError as error:
+        with suppress(OSError):  # on a full disk every block counts
+            temporary.unlink()
         raise unwritable(path, error) from error
