@@ -19,13 +19,13 @@ the group-commit writer (`writer.py`).
 """
 
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -36,7 +36,8 @@ from batchgen.ledger.writer import Statement, Writer
 from batchgen.types import Decision, Finished, Outcome, Prior, Record, Status, Task
 
 RESULTS = "results"  # the fact that tells which results manifest shows what is here
-_RECORDS_AT_ONCE = 500
+
+T = TypeVar("T")
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -214,6 +215,18 @@ class Ledger(LedgerFile):
         found = self._read(sql.PRIORS, wanted)
         return {row["key"]: rows.prior(row, parts.get(row["key"], ())) for row in found}
 
+    def with_priors(
+        self, items: Iterable[T], key: Callable[[T], str]
+    ) -> Iterator[list[tuple[T, Prior | None]]]:
+        """Return items with what is known of their tasks, in chunks of one query each.
+
+        key: returns the key of an item's task.
+        """
+        items = iter(items)
+        while chunk := list(islice(items, sql.TASKS_AT_ONCE)):
+            priors = self.priors([key(item) for item in chunk])
+            yield [(item, priors.get(key(item))) for item in chunk]
+
     def places(self) -> Generator[rows.Place, None, None]:
         """Where all tasks stand, in the order in which they were begun: much like a manifest's.
 
@@ -337,7 +350,7 @@ class Ledger(LedgerFile):
         """Numbers of tasks in manifest order, some hundred at a time, as JSON."""
         # Only the numbers are sorted: whole rows would fill temporary files.
         ordered = (row["task"] for row in self._read(sql.IN_ORDER, listed))
-        while wanted := list(islice(ordered, _RECORDS_AT_ONCE)):
+        while wanted := list(islice(ordered, sql.TASKS_AT_ONCE)):
             yield rows.text(wanted)
 
     def _first(self, statement: str, *values: object) -> sqlite3.Row | None:

@@ -11,10 +11,9 @@ import msgspec
 from batchgen.errors import StorageError
 from batchgen.ledger import rows
 from batchgen.ledger.connection import LedgerFile, refuse_lost, unusable
+from batchgen.ledger.sql import TASKS_AT_ONCE
 from batchgen.text import one_line
 from batchgen.types import Status
-
-_TASKS_AT_ONCE = 500
 
 _PAGE = """
 WITH page AS (SELECT DISTINCT task FROM artifacts WHERE task > ? ORDER BY task LIMIT ?)
@@ -78,7 +77,7 @@ class Inventory(LedgerFile):
         No transaction stays open between two pages: a run may go on, and pages may be mended.
         """
         after = 0
-        while page := [_stored(row) for row in self._execute(_PAGE, after, _TASKS_AT_ONCE)]:
+        while page := [_stored(row) for row in self._execute(_PAGE, after, TASKS_AT_ONCE)]:
             yield page
             after = page[-1].task
 

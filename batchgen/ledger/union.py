@@ -13,9 +13,8 @@ import msgspec
 
 from batchgen.ledger import rows
 from batchgen.ledger.connection import LedgerFile, connect
+from batchgen.ledger.sql import TASKS_AT_ONCE
 from batchgen.types import Status
-
-_TASKS_AT_ONCE = 500
 
 # `part` is the ledger whose tasks are taken over, `main` the one that they are taken into.
 _TASKS = """
@@ -136,7 +135,7 @@ class Union(LedgerFile):
     def pages(self) -> Iterator[list[Theirs]]:
         """Their tasks, page by page, with what is there of each."""
         after = 0
-        while page := [_theirs(row) for row in self._execute(_TASKS, after, _TASKS_AT_ONCE)]:
+        while page := [_theirs(row) for row in self._execute(_TASKS, after, TASKS_AT_ONCE)]:
             yield page
             after = page[-1].task
 
