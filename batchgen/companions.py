@@ -16,7 +16,7 @@ import msgspec
 from batchgen.errors import unwritable
 from batchgen.job import Conversion, Extras
 from batchgen.labels import story_of
-from batchgen.media import dimensions, sniff
+from batchgen.media import pixels_of
 from batchgen.store import make_folder, write_atomically
 from batchgen.types import Artifact, Outcome, Record, Task
 
@@ -133,7 +133,7 @@ def converted(path: Path, convert: Conversion) -> bytes | None:
     from PIL import Image, ImageOps  # noqa: PLC0415  # draws: heavy
 
     try:
-        if not _is_bearable(path):
+        if not 0 < pixels_of(path) <= _MOST_PIXELS:
             return None
         with Image.open(path) as picture:
             if convert.max_side is not None:
@@ -150,10 +150,3 @@ def converted(path: Path, convert: Conversion) -> bytes | None:
             return out.getvalue()
     except (OSError, ValueError, SyntaxError):  # Pillow: damaged files, unknown types
         return None
-
-
-def _is_bearable(path: Path) -> bool:
-    with path.open("rb") as file:
-        media = sniff(file.read(4096))
-        width, height = (media and dimensions(file, media)) or (0, 0)
-    return 0 < width * height <= _MOST_PIXELS

@@ -157,7 +157,7 @@ class LocalStore:
 
     def _place(self, one: "_Publication") -> None:
         """Give a file its name below the root: the wanted one, or the next that is free."""
-        for path in _names(self._with_folder(one.wanted)):
+        for path in free_names(self._with_folder(one.wanted)):
             target = f"{self._root}/{path}"
             if self._is_orphan(target, path):
                 os.unlink(target)
@@ -281,7 +281,8 @@ def _media_of(payload: Spooled | Made) -> MediaType | None:
     return tell(payload.head, payload.media_type)
 
 
-def _names(path: str) -> Iterator[str]:
+def free_names(path: str) -> Iterator[str]:
+    """Return names for an artifact to try in turn: `a.png`, `a~2.png`, `a~3.png`, without end."""
     stem, dot, extension = path.rpartition(".")
     yield path
     for number in count(2):
