@@ -6,10 +6,8 @@ them; when a run ends, what is missing or older than its artifact is made up for
 """
 
 import asyncio
-import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
@@ -18,8 +16,8 @@ import msgspec
 from batchgen.errors import unwritable
 from batchgen.job import Conversion, Extras
 from batchgen.labels import story_of
-from batchgen.media import dimensions, sniff
-from batchgen.store import make_folder
+from batchgen.media import pixels_of
+from batchgen.store import make_folder, write_atomically
 from batchgen.types import Artifact, Outcome, Record, Task
 
 FOLDER = "converted"
@@ -96,15 +94,9 @@ class Companions(msgspec.Struct):
         temporary = self.root / ".batchgen" / "tmp" / f"{secrets.token_hex(8)}.companion"
         try:
             make_folder(target.parent)
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
         except OSError as error:
-            with suppress(OSError):  # on a full disk every block counts
-                temporary.unlink()
             raise unwritable(target, error) from error
+        write_atomically(target, data, temporary)
 
 
 def sidecar_of(path: str) -> str:
@@ -141,7 +133,7 @@ def converted(path: Path, convert: Conversion) -> bytes | None:
     from PIL import Image, ImageOps  # noqa: PLC0415  # draws: heavy
 
     try:
-        if not _is_bearable(path):
+        if not 0 < pixels_of(path) <= _MOST_PIXELS:
             return None
         with Image.open(path) as picture:
             if convert.max_side is not None:
@@ -158,10 +150,3 @@ def converted(path: Path, convert: Conversion) -> bytes | None:
             return out.getvalue()
     except (OSError, ValueError, SyntaxError):  # Pillow: damaged files, unknown types
         return None
-
-
-def _is_bearable(path: Path) -> bool:
-    with path.open("rb") as file:
-        media = sniff(file.read(4096))
-        width, height = (media and dimensions(file, media)) or (0, 0)
-    return 0 < width * height <= _MOST_PIXELS

@@ -13,7 +13,6 @@ import asyncio
 from array import array
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Iterator
-from itertools import islice
 from typing import TypeAlias
 
 import msgspec
@@ -27,7 +26,6 @@ from batchgen.types import Outcome, Prior, Status, Task, Work
 from batchgen.worklist import Selection, without_problems
 
 MOST_HELD = 4096
-_AT_ONCE = 500  # tasks looked up in the ledger with one query
 _ENDED = (Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.SKIPPED)
 
 _Marks: TypeAlias = "array[int]"
@@ -114,12 +112,11 @@ class Feeding(msgspec.Struct):
         put_off: _Marks = array("Q")
         self._freed = 0
         tasks = self._tasks() if wanted is None else _those(self._tasks(), wanted)
-        while chunk := list(islice(tasks, _AT_ONCE)):
-            priors = self.ledger.priors([task.key for task, _ in chunk])
-            self.sources.look_up(task for task, _ in chunk)
+        for chunk in self.ledger.with_priors(tasks, lambda one: one[0].key):
+            self.sources.look_up(task for (task, _), _ in chunk)
             before = self.passed.total()
-            for task, selected in chunk:
-                one = _Candidate(task, priors.get(task.key), selected)
+            for (task, selected), prior in chunk:
+                one = _Candidate(task, prior, selected)
                 awaited = self.sources.open_of(task) if task.inputs else ()
                 if not awaited:
                     yield from self._decided(one)

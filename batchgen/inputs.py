@@ -7,7 +7,7 @@ of the task's identity, and whoever sends the file holds its bytes against the s
 import os
 import stat
 from collections.abc import Iterable
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -17,7 +17,6 @@ from batchgen.types import LocalFile
 
 MOST_FILE_BYTES = 50 * 1024**2  # OpenAI's bound for a picture to edit; the vendor tells none
 _HEAD_BYTES = 4096
-_CHUNK_BYTES = 1024**2
 _MOST_REMEMBERED = 20_000
 _SCHEME = "file:"
 _KINDS: dict[Family, str] = {
@@ -104,10 +103,7 @@ def _path(name: str) -> str:
 
 def _read(path: Path) -> tuple[str, MediaType | None]:
     """The hash of a file's bytes, and the type that the first of them tell."""
-    digest = sha256()
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-        digest.update(head)
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest(), sniff(head)
+        file.seek(0)
+        return file_digest(file, "sha256").hexdigest(), sniff(head)

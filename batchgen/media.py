@@ -3,6 +3,7 @@
 import re
 import struct
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
 import msgspec
@@ -179,6 +180,14 @@ def dimensions(file: BinaryIO, media: MediaType) -> Size | None:
     except (struct.error, ValueError, LookupError, OverflowError):
         return None
     return (width, height) if 0 < width <= _LARGEST and 0 < height <= _LARGEST else None
+
+
+def pixels_of(path: Path) -> int:
+    """How many pixels a picture's header says it has; 0 if it says nothing. Raises OSError."""
+    with path.open("rb") as file:
+        media = sniff(file.read(4096))
+        width, height = (media and dimensions(file, media)) or (0, 0)
+    return width * height
 
 
 def _by_brand(head: bytes) -> MediaType:

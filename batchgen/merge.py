@@ -8,21 +8,21 @@ not know; merging again takes them over.
 import errno
 import os
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 
 import msgspec
 
 from batchgen.closing import write_summary
 from batchgen.counts import JobCounts, RunCounts, Spend
+from batchgen.directory import ledger_path
 from batchgen.errors import Exit, StorageError, UsageError
 from batchgen.ledger import Ledger
 from batchgen.ledger.union import Ours, TheirArtifact, Theirs, Union
 from batchgen.results import ResultsFile, paid_for, shown_status, stored_line
-from batchgen.store import fsync_folder, make_folder
+from batchgen.store import free_names, fsync_folder, make_folder
 from batchgen.summary import Ending, FailureGroups, Summary
 from batchgen.types import Status
 from batchgen.verify import sha256_of, stays_inside
@@ -62,11 +62,11 @@ class Merge(msgspec.Struct):
         All of them and `out` have to be locked by the caller.
         """
         _refuse_mixture(self.out, directories)
-        with Ledger(_ledger(self.out)) as ledger:
+        with Ledger(ledger_path(self.out)) as ledger:
             ledger.forget_results()
-        with Union(_ledger(self.out)) as union:
+        with Union(ledger_path(self.out)) as union:
             for directory in directories:
-                with union.beside(_ledger(directory)):
+                with union.beside(ledger_path(directory)):
                     for page in union.pages():
                         self._take_page(union, directory, page)
 
@@ -145,9 +145,7 @@ class Merge(msgspec.Struct):
         return path
 
     def _free_path(self, union: Union, one: TheirArtifact) -> str:
-        stem, dot, extension = one.path.rpartition(".")
-        for number in count(1):
-            path = one.path if number == 1 else f"{stem}~{number}{dot}{extension}"
+        for path in free_names(one.path):
             target = self.out / path
             if union.is_known(path):
                 continue
@@ -165,7 +163,7 @@ def is_better(theirs: Theirs, ours: Ours) -> bool:
 
 def write_results(out: Path, command: tuple[str, ...], *, now: datetime, exit_code: Exit) -> None:
     """Write results.jsonl and summary.json of the merged directory, and note the merge."""
-    with Ledger(_ledger(out)) as ledger:
+    with Ledger(ledger_path(out)) as ledger:
         total = sum(ledger.totals().counts.values())
         ledger.begin_run(pid=os.getpid(), total=total, now=now)
         ResultsFile(out).rewrite(map(stored_line, ledger.stored()))
@@ -176,15 +174,11 @@ def write_results(out: Path, command: tuple[str, ...], *, now: datetime, exit_co
 
 def _summary(ledger: Ledger, out: Path, command: tuple[str, ...], now: datetime) -> Summary:
     totals = ledger.totals()
-    counts = dict.fromkeys(Status, 0)
+    counts = Counter[str]()
     for status, number in totals.counts.items():
         counts[shown_status(status)] += number
-    total = sum(counts.values())
-    tasks = JobCounts(
-        total, counts[Status.SUCCEEDED], counts[Status.FAILED], counts[Status.REFUSED],
-        counts[Status.UNKNOWN], counts[Status.SKIPPED], counts[Status.PENDING],
-        paid_for(totals.counts),
-    )  # fmt: skip
+    total = counts.total()
+    tasks = JobCounts.of(total, counts, pending_paid=paid_for(totals.counts))
     failures = FailureGroups()
     for record in ledger.unsuccessful():
         failures.add(record.task, record.outcome)
@@ -203,16 +197,12 @@ def _summary(ledger: Ledger, out: Path, command: tuple[str, ...], now: datetime)
     )
 
 
-def _ledger(directory: Path) -> Path:
-    return directory / ".batchgen" / "ledger.sqlite3"
-
-
 def _refuse_mixture(out: Path, directories: Sequence[Path]) -> None:
     """Keep simulated pictures apart from paid ones, as a run does; give `out` the one kind."""
-    with Ledger(_ledger(out)) as ledger:
+    with Ledger(ledger_path(out)) as ledger:
         known = ledger.meta(_FACT)
         for directory in directories:
-            with Ledger(_ledger(directory), create=False) as other:
+            with Ledger(ledger_path(directory), create=False) as other:
                 kind = other.meta(_FACT)
             if known is not None and kind not in (None, known):
                 raise UsageError(

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from batchgen import catalog
+from batchgen.directory import ledger_path
 from batchgen.endpoints import USUAL_ENDPOINT
 from batchgen.errors import StorageError
 from batchgen.ledger.identity import FILE_NAME as IDENTITY
@@ -102,7 +103,7 @@ def rebuild(directory: Path, *, now: datetime) -> Rebuilt:
     StorageError where there is no results.jsonl, or the disk refuses.
     """
     rebuilt = Rebuilt()
-    ledger = directory / ".batchgen" / "ledger.sqlite3"
+    ledger = ledger_path(directory)
     new = ledger.with_name(f"{ledger.name}.part")
     try:
         for part in _PARTS:

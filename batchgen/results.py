@@ -15,6 +15,7 @@ from msgspec import structs
 
 from batchgen.clock import stamp
 from batchgen.errors import StorageError, unwritable
+from batchgen.store import write_atomically
 from batchgen.types import Artifact, Json, Outcome, Record, Status, Task
 
 SCHEMA = 1
@@ -82,17 +83,7 @@ class ResultsFile:
     def rewrite(self, lines: Iterable[bytes]) -> None:
         """Put all lines in order, atomically."""
         self.close()
-        temporary = self._path.parent / ".batchgen" / f"{FILE_NAME}.part"
-        try:
-            with temporary.open("wb") as file:
-                file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(self._path)
-        except OSError as error:
-            with suppress(OSError):  # on a full disk every block counts
-                temporary.unlink()
-            raise unwritable(self._path, error) from error
+        write_atomically(self._path, lines)
 
     def close(self) -> None:
         """Let go of the file; harmless when repeated."""

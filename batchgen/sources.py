@@ -83,10 +83,6 @@ class Sources:
         """Those that it has to wait for."""
         return {number for number in self.of(task) if self._stands[number] == Stand.OPEN}
 
-    def is_open(self, number: int) -> bool:
-        """Whether tasks have to wait for this source."""
-        return self._stands[number] == Stand.OPEN
-
     def put(self, number: int, stand: Stand) -> None:
         """Say how a source stands now."""
         self._stands[number] = stand

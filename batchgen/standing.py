@@ -9,9 +9,7 @@ from batchgen.feeding import Feeding
 from batchgen.ledger import Ledger
 from batchgen.prices import Prices
 from batchgen.types import Problem, Status, Task
-from batchgen.worklist import Selection
-
-_AT_ONCE = 500  # tasks looked up in the ledger with one query
+from batchgen.worklist import Selection, watch_tasks
 
 
 class Standing(msgspec.Struct):
@@ -45,22 +43,14 @@ class Standing(msgspec.Struct):
 
     def watch(self, items: Iterable[Task | Problem]) -> Iterator[Task | Problem]:
         """Pass the selected tasks through and look each up."""
-        chunk: list[Task] = []
-        for item in items:
-            if isinstance(item, Task):
-                chunk.append(item)
-            if len(chunk) >= _AT_ONCE:
-                self._look_up(chunk)
-            yield item
-        self._look_up(chunk)
+        return watch_tasks(items, self._look_up)
 
-    def _look_up(self, chunk: list[Task]) -> None:
-        priors = self.ledger.priors([task.key for task in chunk])
-        for task in chunk:
+    def _look_up(self, tasks: list[Task]) -> None:
+        priors = self.ledger.priors([task.key for task in tasks])
+        for task in tasks:
             self.tasks += 1
             if self.selection.decide(task, priors.get(task.key)) is not None:
                 self._count(task)
-        chunk.clear()
 
     def _count(self, task: Task) -> None:
         self.left[task.model] += 1

@@ -137,7 +137,7 @@ class LocalStore:
 
     def _place(self, one: "_Publication") -> None:
         """Give a file its name below the root: the wanted one, or the next that is free."""
-        for path in _names(self._with_folder(one.wanted)):
+        for path in free_names(self._with_folder(one.wanted)):
             target = f"{self._root}/{path}"
             if self._is_orphan(target, path):
                 os.unlink(target)
@@ -261,7 +261,8 @@ def _media_of(payload: Spooled | Made) -> MediaType | None:
     return tell(payload.head, payload.media_type)
 
 
-def _names(path: str) -> Iterator[str]:
+def free_names(path: str) -> Iterator[str]:
+    """Return names for an artifact to try in turn: `a.png`, `a~2.png`, `a~3.png`, without end."""
     stem, dot, extension = path.rpartition(".")
     yield path
     for number in count(2):
@@ -291,14 +292,22 @@ def fsync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file of an output directory. Raises StorageError."""
-    temporary = path.parent / ".batchgen" / f"{path.name}.part"
+def write_atomically(
+    path: Path, data: bytes | Iterable[bytes], temporary: Path | None = None
+) -> None:
+    """Replace a file: a crash leaves the old one or the new one, and perhaps the temporary file.
+
+    data: the content, or its parts in order. temporary: a path on the same file system;
+    `.batchgen/NAME.part` beside the file unless given. Raises StorageError.
+    """
+    temporary = temporary or path.parent / ".batchgen" / f"{path.name}.part"
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            file.writelines((data,) if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.rename(path)
+        temporary.replace(path)
     except OSError as error:
+        with suppress(OSError):  # on a full disk every block counts
+            temporary.unlink()
         raise unwritable(path, error) from error

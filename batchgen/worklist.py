@@ -13,11 +13,11 @@ import msgspec
 from batchgen.errors import UsageError
 from batchgen.ledger import Ledger
 from batchgen.ledger.rows import Place
+from batchgen.ledger.sql import TASKS_AT_ONCE
 from batchgen.plan import Manifest, RejectedError
 from batchgen.results import shown_status
 from batchgen.types import Outcome, Prior, Problem, Severity, Status, Task, Work
 
-_AT_ONCE = 500  # tasks looked up in the ledger with one query
 _MOVED_AT_ONCE = 20_000  # moves committed together: a row put in at the top moves all the others
 _AHEAD = 2000  # how far the ledger may run ahead of the manifest, or fall behind it
 _MOST_NEAR = 4 * _AHEAD
@@ -159,11 +159,9 @@ class Worklist(msgspec.Struct):
             return
         tasks = self.selection.narrow(self.manifest.tasks(check=False), to_the_end=False)
         sound = without_problems(tasks)
-        while chunk := list(islice(sound, _AT_ONCE)):
-            priors = self.ledger.priors([task.key for task in chunk])
+        for chunk in self.ledger.with_priors(sound, _key):
             before = self.passed.total()
-            for task in chunk:
-                prior = priors.get(task.key)
+            for task, prior in chunk:
                 work = self.selection.decide(task, prior)
                 if work is not None:
                     yield work
@@ -185,6 +183,10 @@ class Worklist(msgspec.Struct):
         await asyncio.sleep(0)
 
 
+def _key(task: Task) -> str:
+    return task.key
+
+
 def without_problems(items: Iterable[Task | Problem]) -> Iterator[Task]:
     """The tasks; raises RejectedError for what is wrong."""
     for item in items:
@@ -192,6 +194,21 @@ def without_problems(items: Iterable[Task | Problem]) -> Iterator[Task]:
             yield item
         elif item.severity is Severity.ERROR:
             raise RejectedError([item])
+
+
+def watch_tasks(
+    items: Iterable[Task | Problem], look_up: Callable[[list[Task]], None]
+) -> Iterator[Task | Problem]:
+    """Pass items on as they are; call `look_up` with the tasks among them, a chunk at a time."""
+    chunk: list[Task] = []
+    for item in items:
+        if isinstance(item, Task):
+            chunk.append(item)
+            if len(chunk) >= TASKS_AT_ONCE:
+                look_up(chunk)
+                chunk = []
+        yield item
+    look_up(chunk)
 
 
 class Positions:
@@ -220,15 +237,7 @@ class Positions:
 
     def watch(self, items: Iterable[Task | Problem]) -> Iterator[Task | Problem]:
         """Pass items through and note where each task stands."""
-        chunk: list[Task] = []
-        for item in items:
-            if isinstance(item, Task):
-                chunk.append(item)
-                if len(chunk) >= _AT_ONCE:
-                    self._note(chunk)
-                    chunk.clear()
-            yield item
-        self._note(chunk)
+        return watch_tasks(items, self._note)
 
     def close(self) -> None:
         """The whole manifest was seen: what it does not have is unlisted."""

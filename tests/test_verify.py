@@ -163,7 +163,7 @@ async def test_fix_does_not_make_again_what_had_failed(tmp_path: Path) -> None:
 async def test_more_tasks_than_a_page_are_all_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchgen.ledger.inventory._TASKS_AT_ONCE", 2)
+    monkeypatch.setattr("batchgen.ledger.inventory.TASKS_AT_ONCE", 2)
     monkeypatch.setattr(verify, "_AHEAD", 2)
     monkeypatch.setattr(verify, "_PATHS_AT_ONCE", 2)
     await an_output(tmp_path, *range(7), each=2)

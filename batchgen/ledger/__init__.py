@@ -19,25 +19,25 @@ the group-commit writer (`writer.py`).
 """
 
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import msgspec
 
 from batchgen.errors import StorageError
 from batchgen.ledger import rows, sql
-from batchgen.ledger.connection import Transaction, connect, refuse_lost, unusable
+from batchgen.ledger.connection import LedgerFile, connect, refuse_lost, unusable
 from batchgen.ledger.writer import Statement, Writer
 from batchgen.types import Decision, Finished, Outcome, Prior, Record, Status, Task
 
 RESULTS = "results"  # the fact that tells which results manifest shows what is here
-_RECORDS_AT_ONCE = 500
+
+T = TypeVar("T")
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -81,36 +81,24 @@ class Settlement(msgspec.Struct, frozen=True):
     cost_usd: float | None = None
 
 
-class Ledger:
+class Ledger(LedgerFile):
     """The open ledger file; use it as a context manager."""
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
         """Open and migrate the file; raise StorageError where it is missing or not a ledger."""
-        self.path = path
         self.run = 0
         if not create and not path.exists():
             raise StorageError(f"{path.parent.parent} is not an output directory: no {path}")
         refuse_lost(path)
-        self._db = connect(path)
+        super().__init__(path)
         self._writer: Writer | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Commit what waits, fold the write-ahead log into the file and close it."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-        self._db.close()
+        super().close()
 
     # What a run writes.
 
@@ -119,7 +107,7 @@ class Ledger:
 
         What an earlier run had sent when it broke off is among them.
         """
-        with self._changing() as db:
+        with self.changing() as db:
             db.execute(sql.SENT_TO_UNKNOWN)
             unknown = int(db.execute(sql.COUNT_UNKNOWN).fetchone()["count"])
             cursor = db.execute(sql.INSERT_RUN, (pid, now.isoformat(), total, unknown))
@@ -129,7 +117,7 @@ class Ledger:
 
     def settle(self, settlements: Iterable[Settlement]) -> None:
         """Put down what the provider's usage log told of unknown tasks."""
-        with self._changing() as db:
+        with self.changing() as db:
             for one in settlements:
                 if one.charged:
                     values = (one.request_id, one.cost_usd, one.idempotency_key)
@@ -139,7 +127,7 @@ class Ledger:
 
     def give_up_unknown(self) -> None:
         """What is unknown becomes failed."""
-        with self._changing() as db:
+        with self.changing() as db:
             db.execute(sql.UNKNOWN_TO_FAILED)
 
     def end_run(self, *, reason: str, now: datetime, settled: int = 0, resent: int = 0) -> None:
@@ -153,7 +141,7 @@ class Ledger:
                 f"the ledger {self.path} was removed during the run: have `batchgen verify"
                 f" {self.path.parent.parent} --rebuild` make a new one before you run again"
             )
-        with self._changing() as db:
+        with self.changing() as db:
             db.execute(sql.END_RUN, (now.isoformat(), reason, settled, resent, self.run))
 
     async def sent(
@@ -211,7 +199,7 @@ class Ledger:
 
         It comes before the first change, so that a crash leaves no mark of what is out of date.
         """
-        with self._changing() as db:
+        with self.changing() as db:
             db.execute(sql.FORGET, (RESULTS,))
 
     # What is read.
@@ -226,6 +214,18 @@ class Ledger:
         parts = rows.parts_of(self._read(sql.PARTS, wanted))
         found = self._read(sql.PRIORS, wanted)
         return {row["key"]: rows.prior(row, parts.get(row["key"], ())) for row in found}
+
+    def with_priors(
+        self, items: Iterable[T], key: Callable[[T], str]
+    ) -> Iterator[list[tuple[T, Prior | None]]]:
+        """Return items with what is known of their tasks, in chunks of one query each.
+
+        key: returns the key of an item's task.
+        """
+        items = iter(items)
+        while chunk := list(islice(items, sql.TASKS_AT_ONCE)):
+            priors = self.priors([key(item) for item in chunk])
+            yield [(item, priors.get(key(item))) for item in chunk]
 
     def places(self) -> Generator[rows.Place, None, None]:
         """Where all tasks stand, in the order in which they were begun: much like a manifest's.
@@ -243,7 +243,7 @@ class Ledger:
         self, moved: Iterable[tuple[int, str, int, int]], dropped: Iterable[int]
     ) -> None:
         """Give tasks their new (ordinal, file, line); unlist those the manifest no longer has."""
-        with self._changing() as db:
+        with self.changing() as db:
             db.executemany(sql.MOVE, moved)
             db.executemany(sql.UNLIST, ((task,) for task in dropped))
             db.execute(sql.FORGET, (RESULTS,))
@@ -337,7 +337,7 @@ class Ledger:
 
     def set_meta(self, name: str, value: str) -> None:
         """Remember a fact about the job."""
-        with self._changing() as db:
+        with self.changing() as db:
             db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
 
     def stored(self) -> Iterator[list[rows.Stored]]:
@@ -350,24 +350,15 @@ class Ledger:
         """Numbers of tasks in manifest order, some hundred at a time, as JSON."""
         # Only the numbers are sorted: whole rows would fill temporary files.
         ordered = (row["task"] for row in self._read(sql.IN_ORDER, listed))
-        while wanted := list(islice(ordered, _RECORDS_AT_ONCE)):
+        while wanted := list(islice(ordered, sql.TASKS_AT_ONCE)):
             yield rows.text(wanted)
 
-    def _read(self, statement: str, *values: object) -> Iterator[sqlite3.Row]:
-        try:
-            yield from self._db.execute(statement, values)
-        except sqlite3.Error as error:
-            raise unusable(self.path, error) from error
-
     def _first(self, statement: str, *values: object) -> sqlite3.Row | None:
-        return next(iter(list(self._read(statement, *values))), None)
+        return next(iter(self._execute(statement, *values)), None)
 
     def _one(self, statement: str, *values: object) -> sqlite3.Row:
-        (row,) = self._read(statement, *values)
+        (row,) = self._execute(statement, *values)
         return row
-
-    def _changing(self) -> Transaction:
-        return Transaction(self._db, self.path)
 
 
 def _tuples(

@@ -1,12 +1,14 @@
-"""Connections to the ledger file, and transactions whose errors a person can read."""
+"""Connections to the ledger file, and the context manager that holds one open."""
 
 import errno
 import os
 import shutil
 import sqlite3
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from batchgen.errors import StorageError, remedy
 from batchgen.ledger.schema import is_current, migrate, refuse_other
@@ -26,19 +28,19 @@ _ANY_REMEDY = (
 )
 
 
-class Transaction:
-    """BEGIN IMMEDIATE to COMMIT; SQLite's errors come out as StorageError."""
+class LedgerFile:
+    """A ledger file that is open until the context ends; SQLite's errors become StorageError.
 
-    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
-        self._db = db
-        self._path = path
+    path: of the file.
+    """
 
-    def __enter__(self) -> sqlite3.Connection:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise unusable(self._path, error) from error
-        return self._db
+    def __init__(self, path: Path) -> None:
+        """Open and migrate the file, which is made if it is missing. Raises StorageError."""
+        self.path = path
+        self._db = connect(path)
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self,
@@ -46,16 +48,41 @@ class Transaction:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        failure = error
-        if failure is None:
-            try:
-                self._db.execute("COMMIT")
-            except sqlite3.Error as found:
-                failure = found
-        if self._db.in_transaction:  # a full disk may have rolled it back already
-            self._db.execute("ROLLBACK")
-        if isinstance(failure, sqlite3.Error):
-            raise unusable(self._path, failure) from failure
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """Hold a transaction, which is committed unless an error ends it."""
+        try:
+            with transaction(self._db):
+                yield self._db
+        except sqlite3.Error as error:
+            raise unusable(self.path, error) from error
+
+    def _read(self, statement: str, *values: object) -> Iterator[sqlite3.Row]:
+        try:
+            yield from self._db.execute(statement, values)
+        except sqlite3.Error as error:
+            raise unusable(self.path, error) from error
+
+    def _execute(self, statement: str, *values: object) -> list[sqlite3.Row]:
+        return list(self._read(statement, *values))
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Hold a transaction from BEGIN IMMEDIATE to COMMIT, or to ROLLBACK after an error."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:  # a full disk may have rolled it back already
+            db.execute("ROLLBACK")
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -4,12 +4,12 @@ DIR/.batchgen/identity is written before the ledger learns its identity. A crash
 a file that the next run reads, so that no key is ever derived from an identity that is forgotten.
 """
 
-import os
 import uuid
 from pathlib import Path
 
-from batchgen.errors import StorageError, remedy, unwritable
+from batchgen.errors import StorageError, remedy
 from batchgen.ledger import Ledger
+from batchgen.store import write_atomically
 
 FILE_NAME = "identity"
 
@@ -20,7 +20,7 @@ def identity_of(ledger: Ledger) -> str:
     kept = read_identity(path.parent)
     identity = ledger.meta(FILE_NAME) or kept or uuid.uuid4().hex
     if kept != identity:
-        _write(path, identity)
+        write_atomically(path, f"{identity}\n".encode(), path.with_suffix(".part"))
     if ledger.meta(FILE_NAME) is None:
         ledger.set_meta(FILE_NAME, identity)
     return identity
@@ -42,15 +42,3 @@ def read_identity(private: Path) -> str | None:
             f"{path} is damaged ({error}): put it back from a copy, or remove it (tasks in flight"
             " may then be paid for twice)"
         ) from error
-
-
-def _write(path: Path, identity: str) -> None:
-    temporary = path.with_name(f"{FILE_NAME}.part")
-    try:
-        with temporary.open("w", encoding="ascii") as file:
-            file.write(f"{identity}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-    except OSError as error:
-        raise unwritable(path, error) from error

@@ -5,18 +5,15 @@ damaged.
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
 from batchgen.errors import StorageError
 from batchgen.ledger import rows
-from batchgen.ledger.connection import Transaction, connect, refuse_lost, unusable
+from batchgen.ledger.connection import LedgerFile, refuse_lost, unusable
+from batchgen.ledger.sql import TASKS_AT_ONCE
 from batchgen.text import one_line
 from batchgen.types import Status
-
-_TASKS_AT_ONCE = 500
 
 _PAGE = """
 WITH page AS (SELECT DISTINCT task FROM artifacts WHERE task > ? ORDER BY task LIMIT ?)
@@ -61,30 +58,18 @@ class Stored(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Inventory:
+class Inventory(LedgerFile):
     """The ledger file, opened for going through its artifacts; a context manager."""
 
     def __init__(self, path: Path) -> None:
         """Open and migrate an existing file; raise StorageError where it is no sound ledger."""
-        self._path = path
         refuse_lost(path)
-        self._db = connect(path)
+        super().__init__(path)
         try:
             self._refuse_damaged()
         except BaseException:
-            self._db.close()
+            self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._db.close()
 
     def pages(self) -> Iterator[list[Stored]]:
         """All artifacts, page by page; those of one task are never parted.
@@ -92,7 +77,7 @@ class Inventory:
         No transaction stays open between two pages: a run may go on, and pages may be mended.
         """
         after = 0
-        while page := [_stored(row) for row in self._read(_PAGE, after, _TASKS_AT_ONCE)]:
+        while page := [_stored(row) for row in self._execute(_PAGE, after, TASKS_AT_ONCE)]:
             yield page
             after = page[-1].task
 
@@ -101,7 +86,7 @@ class Inventory:
         try:
             self._db.executescript(_KNOW_PATHS)
         except sqlite3.Error as error:
-            raise unusable(self._path, error) from error
+            raise unusable(self.path, error) from error
 
     def known(self, paths: list[str]) -> set[str]:
         """Those of the paths that were artifacts when `learn_paths` was called."""
@@ -112,7 +97,7 @@ class Inventory:
 
         The generation stays, and with it the idempotency key.
         """
-        with Transaction(self._db, self._path) as db:
+        with self.changing() as db:
             for one in artifacts:
                 db.execute(_FORGET, (one.task, one.generation, one.n))
                 db.execute(_AGAIN, (one.task,))
@@ -121,15 +106,9 @@ class Inventory:
         told = [str(row[0]) for row in self._read("PRAGMA quick_check(1)")]
         if told != ["ok"]:
             raise StorageError(
-                f"the ledger {self._path} is damaged ({one_line(' '.join(told), 200)}): `batchgen"
-                f" verify {self._path.parent.parent} --rebuild` makes a new one"
+                f"the ledger {self.path} is damaged ({one_line(' '.join(told), 200)}): `batchgen"
+                f" verify {self.path.parent.parent} --rebuild` makes a new one"
             )
-
-    def _read(self, statement: str, *values: object) -> list[sqlite3.Row]:
-        try:
-            return list(self._db.execute(statement, values))
-        except sqlite3.Error as error:
-            raise unusable(self._path, error) from error
 
 
 def _stored(row: sqlite3.Row) -> Stored:

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 from msgspec import structs
 
 from batchgen.ledger import rows, sql
-from batchgen.ledger.connection import Transaction, connect
+from batchgen.ledger.connection import LedgerFile
 from batchgen.types import Record, Task
 
 _ORDINAL = "SELECT ordinal FROM tasks WHERE key = ?"
@@ -37,35 +35,23 @@ class Restored(msgspec.Struct, frozen=True):
     generation: int
 
 
-class Restoring:
+class Restoring(LedgerFile):
     """A ledger that is being made; a context manager."""
 
     def __init__(self, path: Path, now: datetime) -> None:
         """Make the file. Raises StorageError."""
-        self._path = path
+        super().__init__(path)
         self._now = now
-        self._db = connect(path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._db.close()
 
     def add(self, tasks: Iterable[Restored]) -> None:
         """Put tasks in, in one transaction; a later one of the same key stands for it."""
-        with Transaction(self._db, self._path) as db:
+        with self.changing() as db:
             for restored in tasks:
                 self._put(db, restored)
 
     def finish(self, facts: Mapping[str, str]) -> int:
         """Note what is remembered of the job, and the rebuilding as a run; count the tasks."""
-        with Transaction(self._db, self._path) as db:
+        with self.changing() as db:
             total = int(db.execute(_COUNT).fetchone()["count"])
             db.executemany(_REMEMBER, facts.items())
             moment = self._now.isoformat()

@@ -1,5 +1,7 @@
 """The ledger's statements: explicit columns, parameters only."""
 
+TASKS_AT_ONCE = 500  # tasks that one query reads
+
 FORGET = "DELETE FROM meta WHERE name = ?"
 
 SENT_TO_UNKNOWN = "UPDATE tasks SET status = 'unknown' WHERE status = 'sent'"

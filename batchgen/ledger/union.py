@@ -8,16 +8,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
 from batchgen.ledger import rows
-from batchgen.ledger.connection import Transaction, connect, unusable
+from batchgen.ledger.connection import LedgerFile, connect
+from batchgen.ledger.sql import TASKS_AT_ONCE
 from batchgen.types import Status
-
-_TASKS_AT_ONCE = 500
 
 # `part` is the ledger whose tasks are taken over, `main` the one that they are taken into.
 _TASKS = """
@@ -112,30 +109,18 @@ class TheirArtifact(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Union:
+class Union(LedgerFile):
     """The ledger that others are merged into; a context manager."""
 
     def __init__(self, path: Path) -> None:
         """Open or make it. Raises StorageError."""
-        self._path = path
-        self._db = connect(path)
+        super().__init__(path)
         self._db.executescript(_LEARN_PATHS)
         self._keep_ours = self._filled(_KEEP_OURS, "versions", set())
         self._take_task = self._filled(_TAKE_TASK, "tasks", {"task", "generation"})
         self._take_versions = self._filled(_TAKE_VERSIONS, "versions", {"task"})
         chosen = {"task", "generation", "path"}
         self._take_artifact = self._filled(_TAKE_ARTIFACT, "artifacts", chosen)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._db.close()
 
     @contextmanager
     def beside(self, path: Path) -> Iterator[None]:
@@ -150,7 +135,7 @@ class Union:
     def pages(self) -> Iterator[list[Theirs]]:
         """Their tasks, page by page, with what is there of each."""
         after = 0
-        while page := [_theirs(row) for row in self._execute(_TASKS, after, _TASKS_AT_ONCE)]:
+        while page := [_theirs(row) for row in self._execute(_TASKS, after, TASKS_AT_ONCE)]:
             yield page
             after = page[-1].task
 
@@ -161,10 +146,6 @@ class Union:
     def is_known(self, path: str) -> bool:
         """Whether an artifact of any task stands at this path."""
         return bool(self._execute(_IS_KNOWN, path))
-
-    def changing(self) -> Transaction:
-        """The transaction that tasks are taken over in."""
-        return Transaction(self._db, self._path)
 
     def take(self, theirs: Theirs, generation: int) -> int:
         """Take a task over, its newest generation under this number; return its row number."""
@@ -187,12 +168,6 @@ class Union:
         """A statement with all columns that the table has beside those that are chosen."""
         columns = [row["name"] for row in self._execute(f"PRAGMA main.table_info({table})")]
         return statement.format(columns=", ".join(c for c in columns if c not in chosen))
-
-    def _execute(self, statement: str, *values: object) -> list[sqlite3.Row]:
-        try:
-            return list(self._db.execute(statement, values))
-        except sqlite3.Error as error:
-            raise unusable(self._path, error) from error
 
 
 def _theirs(row: sqlite3.Row) -> Theirs:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from batchgen.errors import StorageError
 from batchgen.grouping import Grouped
+from batchgen.ledger.connection import transaction
 
 Statement: TypeAlias = tuple[str, Sequence[object]]
 _Write: TypeAlias = tuple[Statement, ...]
@@ -52,15 +53,9 @@ class Writer:
         return [self._broken] * len(writes)
 
     def _execute(self, writes: Sequence[_Write]) -> None:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+        with transaction(self._db):
             for sql, rows in _together(writes):
                 self._db.executemany(sql, rows)
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
 
 
 def _together(writes: Sequence[_Write]) -> Iterator[tuple[str, list[Sequence[object]]]]:

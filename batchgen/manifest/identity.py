@@ -46,13 +46,13 @@ def key_of_request(digest: str, occurrence: int) -> str:
     return sha256(f"request\0{digest}\0{occurrence}".encode()).hexdigest()[:32]
 
 
-def slug(text: str, most: int = _SLUG_CHARACTERS) -> str:
+def slug(text: str) -> str:
     """Lower-case words joined by hyphens, cut at a word's end: `a-fox-ink-front`."""
-    whole = "-".join(_WORDS.findall(text[: 4 * most].lower())).strip("-_")
-    if len(whole) <= most:
+    whole = "-".join(_WORDS.findall(text[: 4 * _SLUG_CHARACTERS].lower())).strip("-_")
+    if len(whole) <= _SLUG_CHARACTERS:
         return whole
-    cut = whole[: most + 1].rpartition("-")[0]
-    return cut or whole[:most]
+    cut = whole[: _SLUG_CHARACTERS + 1].rpartition("-")[0]
+    return cut or whole[:_SLUG_CHARACTERS]
 
 
 class Occurrences:

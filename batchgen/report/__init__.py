@@ -18,6 +18,7 @@ from batchgen.report.data import MOST_SHOWN, Collector, Heading
 from batchgen.report.excerpts import Excerpts
 from batchgen.report.page import render
 from batchgen.report.thumbnails import FOLDER, with_previews
+from batchgen.store import write_atomically
 from batchgen.types import Record
 
 FILE_NAME = "report.html"
@@ -49,6 +50,8 @@ class Report(msgspec.Struct, frozen=True):
 
         Raises StorageError.
         """
+        if not self.target.parent.is_dir():
+            raise StorageError(f"cannot write {self.target}: {self.target.parent} is no folder")
         collector = Collector(running=self.running)
         excerpts = Excerpts(self.directory)
         records = self.watch(ledger.records())
@@ -56,7 +59,7 @@ class Report(msgspec.Struct, frozen=True):
             texts = excerpts.of(record.outcome.artifacts) if previews else ()
             collector.add(record, previews, texts)
         page = render(self._heading(ledger), collector)
-        _replace(self.target, page)
+        write_atomically(self.target, page, self.target.with_name(f".{self.target.name}.part"))
         return Made(collector.count, collector.shown, sum(map(len, page)))
 
     def _heading(self, ledger: Ledger) -> Heading:
@@ -77,14 +80,3 @@ def _root(directory: Path, target: Path) -> str:
     relative = os.path.relpath(directory.resolve(), target.resolve().parent)
     path = Path(relative).as_posix()
     return "" if path == "." else quote(path) + "/"
-
-
-def _replace(target: Path, parts: Iterable[bytes]) -> None:
-    temporary = target.with_name(f".{target.name}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.writelines(parts)
-        temporary.replace(target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {target} ({error.strerror or error})") from error

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from PIL import Image, ImageOps
 
 from batchgen.errors import StorageError
-from batchgen.media import dimensions, sniff
+from batchgen.media import pixels_of
 from batchgen.types import Artifact, Record
 
 # A thumbnail's name below FOLDER; "" where the artifact is small itself; None where none is made.
@@ -26,9 +26,7 @@ _AT_ONCE = 256
 _OWN_PREVIEW = frozenset({"image/svg+xml", "image/avif"})  # browsers show them; Pillow may not
 
 
-def with_previews(
-    records: Iterable[Record], directory: Path, *, most: int | None = None
-) -> Iterator[Shown]:
+def with_previews(records: Iterable[Record], directory: Path, *, most: int) -> Iterator[Shown]:
     """The records, each with the previews of its artifacts; files that are missing are made.
 
     most: how many records may have previews; the others get none. Raises StorageError where a
@@ -42,10 +40,10 @@ def with_previews(
 
         left = most
         while chunk := list(islice(records, _AT_ONCE)):
-            drawn = chunk if left is None else chunk[: max(left, 0)]
+            drawn = chunk[: max(left, 0)]
             yield from zip(drawn, pool.map(previews, drawn), strict=True)
             yield from ((record, ()) for record in chunk[len(drawn) :])
-            left = None if left is None else left - len(chunk)
+            left -= len(chunk)
 
 
 def preview(artifact: Artifact, directory: Path) -> Preview:
@@ -68,7 +66,7 @@ def preview(artifact: Artifact, directory: Path) -> Preview:
 def thumbnail(path: Path, side: int = SIDE) -> Image.Image | None:
     """A picture that fits a square of `side` pixels; None for what cannot be read."""
     try:
-        if not _is_bearable(path):
+        if not 0 < pixels_of(path) <= _MOST_PIXELS:
             return None
         with Image.open(path) as picture:
             picture.draft("RGB", (side, side))
@@ -79,13 +77,6 @@ def thumbnail(path: Path, side: int = SIDE) -> Image.Image | None:
             return small
     except (OSError, ValueError, SyntaxError):  # Pillow: damaged files, unknown types
         return None
-
-
-def _is_bearable(path: Path) -> bool:
-    with path.open("rb") as file:
-        media = sniff(file.read(4096))
-        width, height = (media and dimensions(file, media)) or (0, 0)
-    return 0 < width * height <= _MOST_PIXELS
 
 
 def _save(picture: Image.Image, path: Path) -> None:

@@ -6,14 +6,14 @@ that job runs again: its ledger knows then what was in flight, and that counts a
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from types import MappingProxyType
 from typing import Self, TypeVar
 
 from batchgen.errors import StorageError
 from batchgen.job import Period, SharedBudget
+from batchgen.ledger.connection import transaction
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spending (day TEXT PRIMARY KEY, usd REAL NOT NULL) WITHOUT ROWID;
@@ -82,13 +82,13 @@ class Purse:
         return float(row[0])
 
     def _take_over(self, doubtful_usd: float) -> None:
-        with _immediate(self._db):
+        with transaction(self._db):
             (left,) = self._db.execute(_HELD_BY, (self._job,)).fetchone()
             self._db.execute(_RELEASE_ALL, (self._job,))
             self._db.execute(_SPEND, (self._day(), min(left, doubtful_usd)))
 
     def _reserve(self, usd: float) -> bool:
-        with _immediate(self._db):
+        with transaction(self._db):
             (spent,) = self._db.execute(_SPENT, (self._period(),)).fetchone()
             (held,) = self._db.execute(_HELD, (self._period(),)).fetchone()
             over = spent + held + usd > self.budget.usd + _ROUNDING
@@ -98,7 +98,7 @@ class Purse:
             return True
 
     def _settle(self, reserved_usd: float, actual_usd: float) -> None:
-        with _immediate(self._db):
+        with transaction(self._db):
             self._db.execute(_RELEASE, (reserved_usd, self._job))
             self._db.execute(_SPEND, (self._day(), actual_usd))
 
@@ -131,15 +131,3 @@ class Purse:
                 f"the budget's ledger {self.budget.path} cannot be used ({error}): mend it, or"
                 " name another file in `budget.ledger`"
             ) from error
-
-
-@contextmanager
-def _immediate(db: sqlite3.Connection) -> Iterator[None]:
-    """BEGIN IMMEDIATE to COMMIT, or ROLLBACK."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    finally:
-        if db.in_transaction:
-            db.execute("ROLLBACK")

@@ -113,7 +113,7 @@ INSTANTS = (
         "the identity is written", Stage.NOT_BEGUN,
         "the file that idempotency keys derive from, not yet in the ledger",
         "adds it to the ledger; sends the request",
-        "batchgen.ledger.identity:_write", turn=1,
+        "batchgen.ledger.identity:write_atomically", turn=1,
     ),
     Instant(
         "the task's turn has come", Stage.NOT_BEGUN, "nothing", _SEND,
