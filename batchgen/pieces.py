@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from batchgen.patience import Patience
+from batchgen.deadlines import Deadline
 
 _HELPERS = 2
 _WORTH_BYTES = 32 * 1024  # a change of threads costs as much as such a piece
@@ -29,19 +29,19 @@ class Content(Protocol):
 
 
 class Body:
-    """A body as it arrives; the patience with its sender begins anew with every piece."""
+    """A body as it arrives; each piece renews the deadline of its request."""
 
-    __slots__ = ("_content", "_patience")
+    __slots__ = ("_content", "_deadline")
 
-    def __init__(self, content: Content, patience: Patience) -> None:
+    def __init__(self, content: Content, deadline: Deadline) -> None:
         self._content = content
-        self._patience = patience
+        self._deadline = deadline
 
     async def piece(self) -> bytes:
         """The next bytes; none at the end."""
         content = self._content
         if not content.is_eof():  # else all of it is here already
-            self._patience.renew()
+            self._deadline.renew()
         elif content.at_eof() and content.exception() is None:
             return b""
         return await content.readany()

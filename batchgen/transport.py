@@ -19,12 +19,12 @@ from msgspec.structs import replace
 from multidict import CIMultiDict
 
 from batchgen import __version__
+from batchgen.client import Client, UnsendableError
+from batchgen.deadlines import Deadline, Deadlines
 from batchgen.encoding import body_of
 from batchgen.errors import UsageError
-from batchgen.exchange import Client, Exchange, Incoming, UnaskedError
 from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url
 from batchgen.media import TAIL_BYTES, breaks_off
-from batchgen.patience import Patience, Watch
 from batchgen.pieces import Body, Helpers
 from batchgen.proxy import proxy_for
 from batchgen.service import Service
@@ -32,7 +32,6 @@ from batchgen.stream import PayloadDecoder, PayloadError, PayloadSink
 from batchgen.types import FaultKind, HttpRequest, HttpResponse, NetworkFault, Reply, Spooled
 from batchgen.upload import Upload
 
-CHUNK_BYTES = 256 * 1024
 MOST_PAYLOAD_BYTES = 512 * 1024 * 1024
 # Of the JSON that is left without its payloads, and of those.
 _USUAL: Mapping[str, int] = {}
@@ -73,7 +72,7 @@ class AiohttpTransport:
 
     async def __aenter__(self) -> Self:
         self._helpers = Helpers()
-        self._watch = Watch(self._service.timeouts, self._service.timeout_s)
+        self._deadlines = Deadlines(self._service.timeouts, self._service.timeout_s)
         own = CIMultiDict(_ACCEPT)
         if self._service.api_key:
             own["Authorization"] = f"Bearer {self._service.api_key}"
@@ -93,6 +92,7 @@ class AiohttpTransport:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._deadlines.close()
         await self._api.close()
         await self._waiting.close()
         await self._files.close()
@@ -107,17 +107,9 @@ class AiohttpTransport:
         *,
         limit: int = 0,
     ) -> Client:
-        connector = aiohttp.TCPConnector(
-            limit=limit or self._connections, resolver=resolver, ssl=self._tls
-        )
         own = CIMultiDict(_AGENT)
         own.update(headers)
-        return Client(
-            connector,
-            headers=own,
-            connect_s=self._service.timeouts.connect_s,
-            piece_bytes=CHUNK_BYTES,
-        )
+        return Client(limit or self._connections, own, tls=self._tls, resolver=resolver)
 
     async def send(self, request: HttpRequest, idempotency_key: str) -> Reply:
         """Send a request once; an empty key is not sent.
@@ -150,18 +142,21 @@ class AiohttpTransport:
             if not isinstance(data, bytes):
                 headers["Content-Length"] = str(body.size_bytes)
         url, proxy = self._address(request.path)
-        exchange = client.request(request.method, url, headers=headers, data=data, proxy=proxy)
+        deadline = Deadline(self._deadlines)
         try:
-            with Patience(self._watch) as patience:
-                async with exchange as response:
-                    content = Body(response.content, patience)
-                    return await self._read(response, content, is_long=request.is_long)
+            async with (
+                deadline,
+                client.places,
+                await client.open(
+                    request.method, url, headers=headers, data=data, proxy=proxy
+                ) as response,
+            ):
+                content = Body(response.content, deadline)
+                return await self._read(response, content, is_long=request.is_long)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if upload is not None and upload.fault is not None:
                 return upload.fault
-            fault = _fault(error)
-            left = not isinstance(exchange, Exchange) or exchange.is_sent
-            return fault if left else replace(fault, sent=False)
+            return _fault(error, deadline)
 
     def _address(self, path: str) -> tuple[yarl.URL, str | None]:
         """The URL of a path below the provider's host, and the proxy that leads there."""
@@ -171,7 +166,9 @@ class AiohttpTransport:
             found = self._addresses[path] = url, proxy_for(url, self._service.proxies)
         return found
 
-    async def _read(self, response: Incoming, body: Body, *, is_long: bool = False) -> Reply:
+    async def _read(
+        self, response: aiohttp.ClientResponse, body: Body, *, is_long: bool = False
+    ) -> Reply:
         headers = self._shown(response.headers)
         if not _is_good(response):
             return HttpResponse(
@@ -217,14 +214,15 @@ class AiohttpTransport:
             refusal = self._guard.check_url(url)
             if refusal is not None:
                 return NetworkFault(FaultKind.UNSAFE_URL, refusal, sent=False)
+            deadline = Deadline(self._deadlines)
             try:
-                reply, target = await self._get(url)
+                reply, target = await self._get(url, deadline)
                 if target is None:
                     return reply
                 url = urljoin(url, target)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 refused = _guarded(error)
-                return _fault(error) if refused is None else refused
+                return _fault(error, deadline) if refused is None else refused
             except ValueError as error:  # a host or redirect that no URL can have
                 reason = f"not a URL that can be fetched ({error})"
                 return NetworkFault(FaultKind.UNSAFE_URL, reason, sent=False)
@@ -232,26 +230,28 @@ class AiohttpTransport:
             FaultKind.UNSAFE_URL, f"more than {_MOST_REDIRECTS} redirects", sent=False
         )
 
-    async def _get(self, url: str) -> tuple[Reply, str | None]:
+    async def _get(self, url: str, deadline: Deadline) -> tuple[Reply, str | None]:
         target = exact_url(url)
         proxy = proxy_for(target, self._service.proxies)
         if proxy is not None:
             await self._refuse_private(target)
         client = self._files if proxy is None else self._proxied_files
-        request = client.request("GET", target, headers={}, data=None, proxy=proxy)
-        with Patience(self._watch) as patience:
-            async with request as response:
-                body = Body(response.content, patience)
-                headers = _lower(response.headers)
-                if response.status in _REDIRECTS and "location" in headers:
-                    return HttpResponse(response.status, headers, b""), headers["location"]
-                if response.status == HTTPStatus.PARTIAL_CONTENT and not _is_all(headers):
-                    part = "only a part of the file came (HTTP 206)"
-                    return NetworkFault(FaultKind.BAD_RESPONSE, part, sent=True), None
-                if not _is_good(response):
-                    said = await _error_body(body)
-                    return HttpResponse(response.status, headers, said), None
-                return await self._file(response.status, headers, body), None
+        async with (
+            deadline,
+            client.places,
+            await client.open("GET", target, headers={}, data=None, proxy=proxy) as response,
+        ):
+            body = Body(response.content, deadline)
+            headers = _lower(response.headers)
+            if response.status in _REDIRECTS and "location" in headers:
+                return HttpResponse(response.status, headers, b""), headers["location"]
+            if response.status == HTTPStatus.PARTIAL_CONTENT and not _is_all(headers):
+                part = "only a part of the file came (HTTP 206)"
+                return NetworkFault(FaultKind.BAD_RESPONSE, part, sent=True), None
+            if not _is_good(response):
+                said = await _error_body(body)
+                return HttpResponse(response.status, headers, said), None
+            return await self._file(response.status, headers, body), None
 
     async def _refuse_private(self, url: yarl.URL) -> None:
         """Raise GuardError for a name that leads to where no reply may; the proxy resolves it.
@@ -317,7 +317,7 @@ def _is_all(headers: Mapping[str, str]) -> bool:
     return told is not None and int(told[2]) == int(told[1]) + 1
 
 
-def _is_good(response: Incoming) -> bool:
+def _is_good(response: aiohttp.ClientResponse) -> bool:
     return response.status // 100 == 2  # noqa: PLR2004  # a class of statuses
 
 
@@ -347,23 +347,22 @@ def _guarded(error: BaseException | None) -> NetworkFault | None:
     return None
 
 
-def _fault(error: Exception) -> NetworkFault:
-    """Why no reply came, and whether the request may have left."""
-    for kinds, fault, message, sent in _FAULTS:
-        if isinstance(error, kinds):
-            return NetworkFault(fault, message.format(error), sent=sent)
-    return NetworkFault(FaultKind.CONNECTION, str(error) or type(error).__name__, sent=True)
+def _fault(error: Exception, deadline: Deadline) -> NetworkFault:
+    """Return why there is no reply, and whether the request may have been sent."""
+    sent = deadline.is_sent and not isinstance(error, UnsendableError)
+    if isinstance(error, TimeoutError) and not sent:
+        return NetworkFault(FaultKind.TIMEOUT, "no connection in time", sent=False)
+    for kind, fault, message in _FAULTS:
+        if isinstance(error, kind):
+            return NetworkFault(fault, message, sent=sent)
+    return NetworkFault(FaultKind.CONNECTION, str(error) or type(error).__name__, sent=sent)
 
 
-# The first that fits; `{}` is the error's own text.
-_FAULTS: tuple[tuple[tuple[type[Exception], ...], FaultKind, str, bool], ...] = (
-    ((UnaskedError,), FaultKind.CONNECTION, "{}", False),
-    ((aiohttp.ConnectionTimeoutError,), FaultKind.TIMEOUT, "no connection in time", False),
-    ((TimeoutError,), FaultKind.TIMEOUT, "no complete reply in time", True),
-    ((aiohttp.ClientConnectorCertificateError, ssl.SSLError), FaultKind.CONNECTION, "{}", False),
-    ((aiohttp.ClientConnectorError,), FaultKind.CONNECTION, "{}", False),
-    ((aiohttp.ClientPayloadError,), FaultKind.CONNECTION, "the reply was cut short", True),
-    ((aiohttp.ServerDisconnectedError,), FaultKind.CONNECTION, "closed without a reply", True),
-    ((aiohttp.ClientResponseError,), FaultKind.BAD_RESPONSE, "the reply is broken HTTP", True),
-    ((aiohttp.InvalidURL,), FaultKind.BAD_RESPONSE, "not a URL that can be fetched", False),
+# The first that fits; of others, the error's own text.
+_FAULTS: tuple[tuple[type[Exception], FaultKind, str], ...] = (
+    (TimeoutError, FaultKind.TIMEOUT, "no complete reply in time"),
+    (aiohttp.ClientPayloadError, FaultKind.CONNECTION, "the reply was cut short"),
+    (aiohttp.ServerDisconnectedError, FaultKind.CONNECTION, "closed without a reply"),
+    (aiohttp.ClientResponseError, FaultKind.BAD_RESPONSE, "the reply is broken HTTP"),
+    (aiohttp.InvalidURL, FaultKind.BAD_RESPONSE, "not a URL that can be fetched"),
 )

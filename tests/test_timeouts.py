@@ -1,4 +1,4 @@
-"""Servers that let a client wait, each cut by the timeout that is meant for it."""
+"""Slow servers, each given up by the timeout that is meant for it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,7 +22,7 @@ Act = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def serving(act: Act) -> AsyncIterator[str]:
-    """A server that does with every connection what the test says, until the block ends."""
+    """A server that treats every connection as the test says, until the block ends."""
     connections: set[asyncio.Task[None]] = set()
 
     async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -102,7 +102,7 @@ async def _send(base_url: str, store: LocalStore, timeout_s: float, timeouts: Ti
         (drips, SHORT_S, Timeouts()),
     ],
 )
-async def test_a_server_that_lets_wait_is_cut_and_the_request_counts_as_sent(
+async def test_a_slow_server_is_given_up_and_the_request_counts_as_sent(
     act: Act, timeout_s: float, timeouts: Timeouts, store: LocalStore, tmp_path: Path
 ) -> None:
     async with serving(act) as base_url:
@@ -113,7 +113,7 @@ async def test_a_server_that_lets_wait_is_cut_and_the_request_counts_as_sent(
     assert list((tmp_path / ".batchgen" / "tmp").iterdir()) == []
 
 
-async def test_a_request_whose_turn_for_a_connection_never_came_was_not_sent(
+async def test_a_request_that_got_no_connection_in_time_was_not_sent(
     store: LocalStore,
 ) -> None:
     async with serving(never_answers) as base_url:
@@ -131,6 +131,35 @@ async def test_a_request_whose_turn_for_a_connection_never_came_was_not_sent(
     ]
 
 
+async def test_waiting_for_a_place_is_not_connecting(store: LocalStore) -> None:
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readuntil(b"{"):
+            await asyncio.sleep(3 * SHORT_S)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    async with serving(answers) as base_url:
+        service = Service(base_url, None, timeouts=Timeouts(connect_s=SHORT_S))
+        async with (
+            asyncio.timeout(LONG_S / 2),
+            AiohttpTransport(service, connections=1, open_sink=store.open_sink) as transport,
+        ):
+            replies = await asyncio.gather(*(transport.send(REQUEST, "k") for _ in range(3)))
+
+    assert not any(isinstance(reply, NetworkFault) for reply in replies)
+
+
+async def test_a_connection_that_is_not_made_in_time_was_not_sent_to(store: LocalStore) -> None:
+    def never_shakes_hands() -> asyncio.Protocol:
+        return asyncio.Protocol()
+
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(never_shakes_hands, "127.0.0.1", 0) as server:
+        base_url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        reply = await _send(base_url, store, LONG_S, Timeouts(connect_s=SHORT_S))
+
+    assert reply == NetworkFault(FaultKind.TIMEOUT, "no connection in time", sent=False)
+
+
 async def test_a_reply_may_take_longer_than_the_stall_to_begin(store: LocalStore) -> None:
     async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -143,7 +172,7 @@ async def test_a_reply_may_take_longer_than_the_stall_to_begin(store: LocalStore
     assert not isinstance(reply, NetworkFault)
 
 
-async def test_a_file_that_stalls_is_cut_too(store: LocalStore) -> None:
+async def test_a_download_that_stalls_is_given_up(store: LocalStore) -> None:
     async with serving(stops_half_way) as base_url:
         service = Service(base_url, None, timeout_s=LONG_S, timeouts=Timeouts(stall_s=SHORT_S))
         async with AiohttpTransport(service, connections=1, open_sink=store.open_sink) as client:

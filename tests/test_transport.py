@@ -337,6 +337,54 @@ async def test_a_header_of_the_job_takes_the_place_of_the_usual_one_and_of_no_ke
     assert told["idempotency-key"] == ["bg-1"]
 
 
+async def test_a_header_that_cannot_be_sent_is_a_fault_and_nothing_is_sent(
+    store: LocalStore,
+) -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.json_response({})
+
+    async with serving(answer) as base:
+        service = Service(base, CANARY, headers={"X-Team": "a\r\nX-Other: canary-2"})
+        async with AiohttpTransport(service, connections=1, open_sink=store.open_sink) as client:
+            reply = await client.send(REQUEST, "bg-1")
+
+    assert isinstance(reply, NetworkFault)
+    assert (reply.kind, reply.sent, asked) == (FaultKind.CONNECTION, False, [])
+    assert "control character" in reply.message
+    assert "canary" not in reply.message
+
+
+async def test_cookies_are_not_kept(store: LocalStore) -> None:
+    cookies: list[str | None] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        cookies.append(request.headers.get("Cookie"))
+        return web.json_response({}, headers={"Set-Cookie": "session=1; Path=/"})
+
+    async with serving(answer) as base, transport(base, store) as client:
+        await client.send(REQUEST, "bg-1")
+        await client.send(REQUEST, "bg-2")
+
+    assert cookies == [None, None]
+
+
+async def test_the_fault_of_a_broken_download_names_no_signature(store: LocalStore) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"no HTTP\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with transport(base, store) as client:
+            reply = await client.fetch(base + "/a.png?signature=canary")
+
+    assert reply == NetworkFault(FaultKind.BAD_RESPONSE, "the reply is broken HTTP", sent=True)
+
+
 @pytest.mark.parametrize("multipart", [False, True])
 async def test_a_file_streams_out_with_a_known_length_and_again_for_a_second_attempt(
     store: LocalStore, tmp_path: Path, *, multipart: bool

@@ -30,6 +30,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._skipping.now
 
+    def skip(self, seconds: float) -> None:
+        """Let time pass without a turn of the loop."""
+        self._skipping.now += seconds
+
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
     """Run to the end without waiting."""

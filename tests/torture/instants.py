@@ -125,7 +125,7 @@ INSTANTS = (
     ),
     Instant(
         "the request has left", Stage.SENT, "the intent", _AGAIN,
-        "batchgen.exchange:Exchange._send", of=_EVERY - {Delivery.URLS}, may_pay=True,
+        "aiohttp.client_reqrep:ClientRequest.write_bytes", may_pay=True,
     ),
     Instant(
         "the reply arrives", Stage.SENT, "the intent, perhaps a temporary file",

@@ -1,0 +1,116 @@
+"""A run that is stopped for longer than its timeout, as by SIGSTOP or a frozen container."""
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tests.e2e.command import COMMAND, environment, results
+from tests.given import a_png
+
+ROWS = 8  # the half of them get their image by URL
+TIMEOUT_S = 2.0
+STOPPED_S = 2.5
+IMAGE = a_png() + bytes(2_000_000)  # more than the socket's buffers hold
+BUFFER_BYTES = 64 * 1024
+
+
+class Provider:
+    """Counts requests, and answers those that bring an image only when the test says so."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.all_wait = threading.Event()
+        self.answer = threading.Event()
+        self.url = ""
+        self._lock = threading.Lock()
+
+    def reply(self, name: str, body: dict[str, str]) -> bytes:
+        with self._lock:
+            self.requests[name] += 1
+            asked = self.requests.total()
+        if body.get("response_format") == "url":
+            return json.dumps({"data": [{"url": f"{self.url}/{body['prompt']}.png"}]}).encode()
+        if asked == ROWS + ROWS // 2:
+            self.all_wait.set()
+        self.answer.wait(60)
+        if not body:
+            return IMAGE
+        return json.dumps({"data": [{"b64_json": base64.b64encode(IMAGE).decode()}]}).encode()
+
+
+@contextmanager
+def serving(provider: Provider) -> Iterator[None]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer(self.path, {})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self._answer(body["prompt"], body)
+
+        def _answer(self, name: str, body: dict[str, str]) -> None:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+            reply = provider.reply(name, body)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(reply)))
+            self.end_headers()
+            self.wfile.write(reply)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    provider.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield
+    finally:
+        provider.answer.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_replies_that_arrived_while_the_run_was_stopped_are_read_and_not_paid_again(
+    tmp_path: Path,
+) -> None:
+    formats = ("url", "b64_json")
+    rows = [f"picture-{number},{formats[number % 2]}\n" for number in range(ROWS)]
+    (tmp_path / "m.csv").write_text("prompt,response_format\n" + "".join(rows))
+    provider = Provider()
+    with serving(provider):
+        run = subprocess.Popen(
+            [
+                *(COMMAND, "run", "m.csv", "--base-url", provider.url, "--model", "dall-e-2"),
+                *("--concurrency", str(ROWS), "--timeout", f"{TIMEOUT_S:g}", "-o", "out"),
+            ],
+            cwd=tmp_path,
+            env=environment(AIMLAPI_API_KEY="sk-canary-7731"),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert provider.all_wait.wait(60)
+        run.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, run.pid, os.WSTOPPED)
+        provider.answer.set()
+        time.sleep(STOPPED_S)  # only the time of a process that is really stopped shows it
+        run.send_signal(signal.SIGCONT)
+        _, err = run.communicate(timeout=60)
+
+    assert run.returncode == 0, err
+    assert provider.requests.total() == ROWS + ROWS // 2
+    assert set(provider.requests.values()) == {1}
+    assert {line["attempts"] for line in results(tmp_path / "out")} == {1}
