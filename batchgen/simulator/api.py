@@ -17,7 +17,7 @@ from batchgen.simulator.family_specs import family_specs, model_types
 from batchgen.simulator.generations import Generations
 from batchgen.simulator.links import Links
 from batchgen.simulator.orders import Delivery, Order, read_edit, read_order
-from batchgen.simulator.pictures import easel
+from batchgen.simulator.pictures import draw
 from batchgen.simulator.prices import price_usd
 from batchgen.simulator.rejection import Rejection
 from batchgen.simulator.schema import Json
@@ -104,7 +104,7 @@ class Api:
         order = generation.order
         items: list[Item] = []
         for picture in pictures(generation):
-            data = b"" if order.delivery is Delivery.URL else easel().draw(picture)
+            data = b"" if order.delivery is Delivery.URL else draw(picture)
             url = self._links.url_of(picture, expired=expired)
             items.append(delivered(order, url, data))
         return json.dumps(answer(generation, items)).encode()

@@ -8,7 +8,7 @@ import struct
 
 import msgspec
 
-from batchgen.simulator.pictures import Picture, easel
+from batchgen.simulator.pictures import Picture, draw
 
 FRAMES_PER_SECOND = 2
 _MOST_FRAMES = 20
@@ -60,7 +60,7 @@ def _frame(clip: Clip, index: int) -> bytes:
     """One VP8 key frame, taken from its WebP envelope."""
     caption = f"{clip.caption}  {index / FRAMES_PER_SECOND:.1f} s"
     picture = Picture(clip.width, clip.height, "webp", clip.look, clip.text, caption)
-    data = easel().draw(picture)
+    data = draw(picture)
     at = data.index(b"VP8 ")
     (length,) = struct.unpack_from("<I", data, at + 4)
     return data[at + 8 : at + 8 + length]

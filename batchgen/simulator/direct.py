@@ -17,7 +17,7 @@ from batchgen.simulator import sounds
 from batchgen.simulator.door import Asked, Door, Made, accounting
 from batchgen.simulator.links import Links
 from batchgen.simulator.meshes import Mesh
-from batchgen.simulator.pictures import Picture, easel
+from batchgen.simulator.pictures import Picture, draw
 from batchgen.simulator.prices import CREDITS_PER_USD, credits_for
 from batchgen.simulator.schema import Json
 from batchgen.simulator.settings import SimulatorSettings
@@ -144,7 +144,7 @@ def read_pages(want: Want) -> Body:
 
 def _figure(look: int, index: int) -> Json:
     """A picture of a page, as Mistral's model has it."""
-    drawn = easel().draw(Picture(160, 120, "png", look, "Figure", f"page {index + 1}"))
+    drawn = draw(Picture(160, 120, "png", look, "Figure", f"page {index + 1}"))
     encoded = base64.b64encode(drawn).decode()
     return {"id": "img-0.png", "image_base64": f"data:image/png;base64,{encoded}"}
 

@@ -10,7 +10,7 @@ def drawn(thing: Thing) -> bytes:
     """The file's bytes; they follow from its description alone."""
     match thing:
         case pictures.Picture():
-            return pictures.easel().draw(thing)
+            return pictures.draw(thing)
         case clips.Clip():
             return clips.film(thing)
         case sounds.Sound():
