@@ -50,7 +50,7 @@ class Api:
         self._settings = settings
         self._generations = generations
         self._direct = direct
-        self._door = direct.door
+        self._middleware = direct.middleware
         self._links = links
         self._executor = executor
 
@@ -68,10 +68,10 @@ class Api:
         return app
 
     async def _images(self, request: web.Request) -> web.StreamResponse:
-        return await self._door.serve(request, self._generate)
+        return await self._middleware.serve(request, self._generate)
 
     async def _edits(self, request: web.Request) -> web.StreamResponse:
-        return await self._door.serve(request, self._edit)
+        return await self._middleware.serve(request, self._edit)
 
     async def _generate(self, asked: Asked) -> Made:
         if _of_3d().search(asked.raw):
@@ -122,11 +122,11 @@ class Api:
         return web.json_response({"object": "list", "data": listed})
 
     async def _logs(self, request: web.Request) -> web.Response:
-        self._door.authorise(request)
+        self._middleware.authorise(request)
         return self._generations.log.answer(request)
 
     async def _show_stats(self, _: web.Request) -> web.Response:
-        return web.json_response(self._door.stats.as_json())
+        return web.json_response(self._middleware.stats.as_json())
 
 
 @functools.cache

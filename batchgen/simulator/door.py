@@ -13,7 +13,7 @@ from batchgen.simulator.prices import CREDITS_PER_USD
 from batchgen.simulator.rejection import Rejection
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.stats import Stats
-from batchgen.simulator.strikes import Reply, Strikes
+from batchgen.simulator.strikes import FaultInjector, Reply
 
 _BEARER = re.compile(r"Bearer (\S+)", re.IGNORECASE)
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
@@ -46,12 +46,14 @@ class Made(msgspec.Struct, frozen=True):
 Make: TypeAlias = Callable[[Asked], Awaitable[Made]]
 
 
-class Door:
+class Middleware:
     """Lets requests in, and their replies out. elsewhere: another host than the API's."""
 
-    def __init__(self, settings: SimulatorSettings, *, strikes: Strikes, stats: Stats) -> None:
+    def __init__(
+        self, settings: SimulatorSettings, *, injector: FaultInjector, stats: Stats
+    ) -> None:
         self._settings = settings
-        self.strikes = strikes
+        self.injector = injector
         self.stats = stats
         self._gate = Gate(settings, time.monotonic)
         self.elsewhere = ""
@@ -83,15 +85,15 @@ class Door:
         limits = self._gate.enter(self.stats.in_flight)
         raw = await request.read()
         key = request.headers.get("Idempotency-Key")
-        draw = self.strikes.draws.generation(key or raw.decode("utf-8", "replace"))
-        early = await self.strikes.early(request, draw.fault, self.elsewhere)
+        draw = self.injector.draws.generation(key or raw.decode("utf-8", "replace"))
+        early = await self.injector.early(request, draw.fault, self.elsewhere)
         if early is not None:
             return early
         content_type = request.headers.get("Content-Type", "application/json")
         expired = draw.fault == "expired"
         asked = Asked(raw, content_type, key, draw.share, _client_request_id(request), expired)
         made = await make(asked)
-        late = await self.strikes.late(request, draw.fault, made.body)
+        late = await self.injector.late(request, draw.fault, made.body)
         if late is not None:
             return late
         headers = {**limits, **made.headers, **_echo(request)}

@@ -31,7 +31,7 @@ class Draws:
         others = (*FILE_FAULTS, *POLL_FAULTS, *WORK_FAULTS)
         self._generation = {n: share for n, share in faults.items() if n not in others}
         self._poll = {n: share for n, share in faults.items() if n in POLL_FAULTS}
-        self._work = {n: share for n, share in faults.items() if n in WORK_FAULTS}
+        self._job = {n: share for n, share in faults.items() if n in WORK_FAULTS}
         self._file = {n: share for n, share in faults.items() if n in FILE_FAULTS}
         self._times: OrderedDict[bytes, int] = OrderedDict()
 
@@ -47,9 +47,9 @@ class Draws:
         """What becomes of a question for a remote job; its identity is that of its submission."""
         return self._draw(f"poll\n{identity}", self._poll)
 
-    def work(self, identity: str) -> Draw:
+    def job(self, identity: str) -> Draw:
         """What becomes of a remote job; its identity is that of its submission."""
-        return self._draw(f"work\n{identity}", self._work)
+        return self._draw(f"work\n{identity}", self._job)
 
     def _draw(self, identity: str, faults: Mapping[str, float]) -> Draw:
         name = hashlib.blake2b(identity.encode("utf-8", "replace"), digest_size=16).digest()

@@ -14,7 +14,7 @@ from batchgen.errors import UsageError
 from batchgen.simulator.account import Account
 from batchgen.simulator.api import Api
 from batchgen.simulator.direct import Direct
-from batchgen.simulator.door import Door
+from batchgen.simulator.door import Middleware
 from batchgen.simulator.faults import Draws
 from batchgen.simulator.files import Files
 from batchgen.simulator.generations import Generations, Sleep
@@ -22,9 +22,9 @@ from batchgen.simulator.links import Links
 from batchgen.simulator.remote import Remote
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.stats import Stats, StatsJson
-from batchgen.simulator.strikes import Strikes
-from batchgen.simulator.till import Till
-from batchgen.simulator.works import Works
+from batchgen.simulator.strikes import FaultInjector
+from batchgen.simulator.till import Billing
+from batchgen.simulator.works import Jobs
 
 HOST = "127.0.0.1"
 _BACKLOG = 4096
@@ -64,11 +64,11 @@ class Simulator:
         account = Account(settings, stats)
         self._generations = Generations(settings, account, stats, self._sleep)
         self._stopping = asyncio.Event()
-        strikes = Strikes(draws, self._stopping, self._sleep, settings.tell_limits)
-        door = Door(settings, strikes=strikes, stats=stats)
+        injector = FaultInjector(draws, self._stopping, self._sleep, settings.tell_limits)
+        middleware = Middleware(settings, injector=injector, stats=stats)
         links = Links(settings.seed, settings.url_lifetime_s)
-        till = Till(settings, account, stats)
-        direct = Direct(settings, till, door=door, links=links)
+        billing = Billing(settings, account, stats)
+        direct = Direct(settings, billing, middleware=middleware, links=links)
         api = Api(
             settings,
             self._generations,
@@ -76,20 +76,20 @@ class Simulator:
             links=links,
             executor=self._executor,
         )
-        works = Works(settings, till, draws, self._monotonic)
+        jobs = Jobs(settings, billing, draws, self._monotonic)
         remote = Remote(
             settings,
-            works,
-            door=door,
+            jobs,
+            middleware=middleware,
             links=links,
             sleep=self._sleep,
         )
-        files = Files(links, strikes=strikes, stats=stats, executor=self._executor)
+        files = Files(links, injector=injector, stats=stats, executor=self._executor)
         app = api.application()
         for family in (remote, direct, account):
             family.add_to(app)
         try:
-            links.origin = door.elsewhere = await self._serve(files.application(), 0)
+            links.origin = middleware.elsewhere = await self._serve(files.application(), 0)
             self.base_url = f"{await self._serve(app, settings.port)}/v1"
         except BaseException:
             await self._close()

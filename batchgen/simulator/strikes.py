@@ -28,7 +28,7 @@ class Reply(msgspec.Struct, frozen=True):
     became: str
 
 
-class Strikes(msgspec.Struct, frozen=True):
+class FaultInjector(msgspec.Struct, frozen=True):
     """Draws a fault and lets it strike.
 
     stopping: lets go of the requests that stall. sleep: between the bits of a slow reply.

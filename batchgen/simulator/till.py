@@ -23,7 +23,7 @@ class Receipt(msgspec.Struct, frozen=True):
     again: bool
 
 
-class Till:
+class Billing:
     """Counts what is paid for, and knows what a key has paid for already."""
 
     def __init__(self, settings: SimulatorSettings, account: Account, stats: Stats) -> None:

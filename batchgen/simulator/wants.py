@@ -31,7 +31,7 @@ _DEEPEST = 6
 _LEAST_FILE_BYTES = 12
 
 
-class Want(msgspec.Struct, frozen=True):
+class FamilyRequest(msgspec.Struct, frozen=True):
     """What a good request asks for; `params` are its fields with the spec's defaults.
 
     file: the hash of the file that came with it, if any.
@@ -44,9 +44,9 @@ class Want(msgspec.Struct, frozen=True):
     file: str = ""
 
 
-def read_want(
+def read_family_request(
     path: str, asked: Asked, *, links: Links, refuse_words: frozenset[str] = frozenset()
-) -> Want:
+) -> FamilyRequest:
     """Understand a request. Raises Rejection (400), whose message tells what is wrong."""
     body, file = _body(asked)
     model = body.pop("model", "")
@@ -69,7 +69,7 @@ def read_want(
         raise Rejection(400, REFUSED, code="content_policy_violation")
     params: dict[str, Json] = {name: _json(value) for name, value in defaults.items()}
     digest = hashlib.blake2b(file, digest_size=8).hexdigest() if file else ""
-    return Want(path, model, text, {**params, **given}, digest)
+    return FamilyRequest(path, model, text, {**params, **given}, digest)
 
 
 def _missing(path: str, body: Mapping[str, Json], file: bytes) -> str:
