@@ -26,7 +26,7 @@ from batchgen.simulator.specs import specs
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-MOST_BODY_BYTES = 64 << 20  # images to be edited may come inline
+MOST_BODY_BYTES = 64 << 20  # images to edit may be inline
 _ROUTES = (
     "/v1/images/generations",
     "/images/generations",
@@ -100,7 +100,7 @@ class Api:
         return await loop.run_in_executor(self._executor, self._written, generation)
 
     def _written(self, generation: Generation, *, expired: bool = False) -> bytes:
-        """The JSON of a reply, with the pictures drawn where they go into it."""
+        """Return the JSON of a reply; pictures that are part of it are drawn."""
         order = generation.order
         items: list[Item] = []
         for picture in pictures(generation):
@@ -131,14 +131,14 @@ class Api:
 
 @functools.cache
 def _of_3d() -> re.Pattern[bytes]:
-    """Finds the model in a body, which may be megabytes, where it makes meshes."""
+    """Match a 3D model's id in a request body, without parsing megabytes of JSON."""
     ids = "|".join(map(re.escape, family_specs()[GENERATIONS]))
     return re.compile(rf'"model"\s*:\s*"(?:{ids})"'.encode())
 
 
 @web.middleware
 async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give every error the vendor's shape, those of unknown paths included."""
+    """Give every error the vendor's shape, including those of unknown paths."""
     try:
         return await handler(request)
     except web.HTTPException as error:

@@ -1,7 +1,7 @@
-"""Short videos that play: WebM (Matroska), a VP8 key frame for each picture.
+"""Short videos that play: WebM (Matroska) with one VP8 key frame per picture.
 
-A lossy WebP file is a VP8 key frame in an envelope (RFC 9649, 2.5), so that Pillow's encoder is
-all that it takes. Elements of the container: https://www.matroska.org/technical/elements.html
+A lossy WebP file is a VP8 key frame in a container (RFC 9649, 2.5), so Pillow's encoder is
+enough. Elements of the container: https://www.matroska.org/technical/elements.html
 """
 
 import struct
@@ -20,7 +20,7 @@ _FRAME_MS = 1000 // FRAMES_PER_SECOND
 
 
 class Clip(msgspec.Struct, frozen=True):
-    """Everything that a video's bytes follow from; see `Picture`."""
+    """Everything that determines the bytes of a video; see `Picture`."""
 
     width: int
     height: int
@@ -32,7 +32,7 @@ class Clip(msgspec.Struct, frozen=True):
 
 
 def film(clip: Clip) -> bytes:
-    """The whole file, two pictures a second, ten seconds at the most."""
+    """Return the whole file: two pictures per second, at most ten seconds."""
     count = max(2, min(_MOST_FRAMES, clip.seconds * FRAMES_PER_SECOND))
     blocks = [_block(index, _frame(clip, index)) for index in range(count)]
     info = _element(
@@ -57,7 +57,7 @@ def film(clip: Clip) -> bytes:
 
 
 def _frame(clip: Clip, index: int) -> bytes:
-    """One VP8 key frame, taken from its WebP envelope."""
+    """Return one VP8 key frame, taken from its WebP container."""
     caption = f"{clip.caption}  {index / FRAMES_PER_SECOND:.1f} s"
     picture = Picture(clip.width, clip.height, "webp", clip.look, clip.text, caption)
     data = draw(picture)

@@ -1,6 +1,6 @@
 """The synchronous families: speech, 3D, OCR, embeddings, chat and moderation, music-01.
 
-Shapes are those of the vendor's sample replies (https://docs.aimlapi.com, a page a model).
+Shapes are those of the vendor's sample replies (https://docs.aimlapi.com, one page per model).
 """
 
 import array
@@ -42,7 +42,7 @@ _FOUND_UNSAFE = ("weapon", "poison")
 
 
 class Direct:
-    """The handlers of the synchronous families besides images."""
+    """The handlers of the synchronous families other than images."""
 
     def __init__(
         self, settings: SimulatorSettings, billing: Billing, *, middleware: Middleware, links: Links
@@ -61,7 +61,7 @@ class Direct:
         }
 
     def add_to(self, app: web.Application) -> None:
-        """Add the routes; that of 3D is the images', which hand their requests over."""
+        """Add the routes, except that of 3D: `Api` serves it with images."""
         for path in (TTS, *self._answers):
             if path != GENERATIONS:
                 app.router.add_post(path, self._handle)
@@ -73,7 +73,7 @@ class Direct:
         return await self.middleware.serve(request, make)
 
     def answer(self, path: str, asked: Asked) -> Made:
-        """The reply to a request at a path. Raises Rejection."""
+        """Return the reply to a request at a path. Raise Rejection if it is wrong."""
         refused = frozenset[str]() if path == CHAT else self._settings.refuse_words
         request = read_family_request(path, asked, links=self._links, refuse_words=refused)
         receipt = self._billing.pay(asked, request.model)
@@ -121,7 +121,7 @@ class Direct:
 
 
 def read_pages(request: FamilyRequest) -> Body:
-    """Two pages of markdown, whatever the document; a picture in each where that is asked for."""
+    """Return two pages of Markdown for any document, with pictures if the request asks for them."""
     look = _look(request)
     drawn = request.params.get("include_image_base64") is True
     pages: list[Json] = [
@@ -143,14 +143,14 @@ def read_pages(request: FamilyRequest) -> Body:
 
 
 def _figure(look: int, index: int) -> Json:
-    """A picture of a page, as Mistral's model has it."""
+    """Return a picture of a page in the shape of Mistral's model."""
     drawn = draw(Picture(160, 120, "png", look, "Figure", f"page {index + 1}"))
     encoded = base64.b64encode(drawn).decode()
     return {"id": "img-0.png", "image_base64": f"data:image/png;base64,{encoded}"}
 
 
 def embed(request: FamilyRequest) -> Body:
-    """A vector of length 1 for each input, in their order."""
+    """Return a vector of length 1 for each input, in their order."""
     given = request.params["input"]
     texts = given if isinstance(given, list) else [given]
     floats = request.params.get("dimensions")
@@ -171,7 +171,7 @@ def embed(request: FamilyRequest) -> Body:
 
 
 def chat(request: FamilyRequest) -> Body:
-    """A reply that tells what was asked; of a guard model, its verdict."""
+    """Return a reply that quotes the request, or a guard model's verdict."""
     pictures = sum(1 for _ in _pictures(request.params.get("messages")))
     content = _verdict(request) if "guard" in request.model.lower() else _reply(request, pictures)
     asked, said = _tokens(request.text) + _IMAGE_TOKENS * pictures, _tokens(content)

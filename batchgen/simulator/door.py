@@ -1,4 +1,4 @@
-"""What every paid request passes on its way in and out: key, pace, faults, statistics."""
+"""What every paid request passes: API key, rate limit, faults, statistics."""
 
 import re
 import time
@@ -20,10 +20,10 @@ _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A request that was let in: its body, its keys, and the draw of its latency.
+    """An admitted request: its body, its keys, and the draw of its latency.
 
-    key: `Idempotency-Key`. client_id: `X-Client-Request-Id`, which the usage log tells.
-    expired: the URLs that it gets are over.
+    key: `Idempotency-Key`. client_id: `X-Client-Request-Id`, for the usage log.
+    expired: the URLs of its reply have expired.
     """
 
     raw: bytes
@@ -35,7 +35,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Made(msgspec.Struct, frozen=True):
-    """What a paid request made, before the faults that strike after it."""
+    """The reply to a paid request, before faults are applied to it."""
 
     body: bytes
     status: int = 200
@@ -47,7 +47,10 @@ Make: TypeAlias = Callable[[Asked], Awaitable[Made]]
 
 
 class Middleware:
-    """Lets requests in, and their replies out. elsewhere: another host than the API's."""
+    """Checks requests and applies faults to their replies.
+
+    elsewhere: URL of a host other than the API's.
+    """
 
     def __init__(
         self, settings: SimulatorSettings, *, injector: FaultInjector, stats: Stats
@@ -59,7 +62,7 @@ class Middleware:
         self.elsewhere = ""
 
     async def serve(self, request: web.Request, make: Make) -> web.StreamResponse:
-        """The reply to a paid request, counted."""
+        """Return the reply to a paid request, and count it."""
         became = "abandoned"
         self.stats.begin()
         try:
@@ -73,14 +76,14 @@ class Middleware:
         return reply.response
 
     def authorise(self, request: web.Request) -> None:
-        """Raise Rejection (401) unless the request has a good key."""
+        """Raise Rejection (401) unless the request has a valid key."""
         found = _BEARER.fullmatch(request.headers.get("Authorization", ""))
         good = self._settings.api_keys
         if found is None or (good is not None and found[1] not in good):
             raise Rejection(401)
 
     async def _through(self, request: web.Request, make: Make) -> Reply:
-        """The path of a paid request, from its key to its reply."""
+        """Check the key and the rate limit, then build the reply, with a fault if one is drawn."""
         self.authorise(request)
         limits = self._gate.enter(self.stats.in_flight)
         raw = await request.read()
@@ -104,7 +107,7 @@ class Middleware:
 
 
 def accounting(inference_id: str, credits_used: int, *, again: bool) -> dict[str, str]:
-    """The headers that tell what a request cost, and whether it was answered before."""
+    """Return the headers with the cost of a request; `again` marks a repeated answer."""
     headers = {
         "x-inference-id": inference_id,
         "x-aimlapi-credits-used": str(credits_used),

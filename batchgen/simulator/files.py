@@ -1,4 +1,4 @@
-"""The files' origin: another host than the API's, as far as a client can tell."""
+"""The origin of the files: to a client, a host other than the API's."""
 
 import asyncio
 from concurrent.futures import Executor
@@ -14,7 +14,7 @@ from batchgen.simulator.strikes import FaultInjector
 
 
 class Files:
-    """Makes a file whenever its URL is asked for."""
+    """Builds a file each time its URL is requested."""
 
     def __init__(
         self, links: Links, *, injector: FaultInjector, stats: Stats, executor: Executor
@@ -25,7 +25,7 @@ class Files:
         self._executor = executor
 
     def application(self) -> web.Application:
-        """The aiohttp application with its one route."""
+        """Return the aiohttp application with its one route."""
         app = web.Application(middlewares=[vendor_errors])
         app.router.add_get(f"{PREFIX}{{name}}", self._counted)
         return app

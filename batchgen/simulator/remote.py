@@ -1,4 +1,4 @@
-"""The asynchronous families: video, music, speech to text; a POST that submits, a GET that asks.
+"""The asynchronous families: video, music, speech to text; POST submits, GET polls.
 
 Shapes and words are those of the vendor's specs and sample replies (https://docs.aimlapi.com,
 "Video models", "Music models", "Speech-to-text").
@@ -39,7 +39,7 @@ _LISTED = ("bytedance/", "pixverse/", "magic/")  # whose `video` is a list of ob
 
 
 class Words(msgspec.Struct, frozen=True):
-    """What an endpoint calls the ways in which a job can stand, and the key of the word."""
+    """The status words of an endpoint, and the JSON key that holds them."""
 
     queued: str = "queued"
     working: str = "generating"
@@ -116,7 +116,7 @@ class Remote:
         return response
 
     async def _wait_for(self, request: web.Request) -> None:
-        """Luma's endpoint answers when a job stands as asked for, or 30 s later."""
+        """Wait at Luma's endpoint until a job has the requested state, at most 30 s."""
         wanted = request.query.get("state") or request.query.get("status")
         job = self._jobs.find(request.query.get("generation_id", ""), _LUMA)
         if request.path == _LUMA and wanted == _WORDS[_LUMA].done and job is not None:
@@ -175,12 +175,12 @@ class Remote:
         return web.json_response(self._jobs.polls_by_id())
 
 
-# Where jobs take no time nobody needs to wait for the first question; the vendor says nothing.
+# Jobs that take no time can be polled at once. The vendor sends no such header.
 _AT_ONCE = {"retry-after-ms": "1"}
 
 
 def _ticket(job: Job) -> dict[str, Json]:
-    """The reply to a submission."""
+    """Return the reply to a submission."""
     if job.path in (_MINIMAX, SPEECH):
         return {"generation_id": job.id}
     words = _WORDS[job.path]

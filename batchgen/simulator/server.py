@@ -1,4 +1,4 @@
-"""The simulator as a whole: two origins on loopback, from entering to leaving a `with` block."""
+"""The simulator: two origins on loopback, open during a `with` block."""
 
 import asyncio
 import os
@@ -32,11 +32,11 @@ _DRAIN_S = 2.0
 
 
 class Simulator:
-    """A loopback server that behaves like the AI/ML API, faults included.
+    """A loopback server that behaves like the AI/ML API, with faults.
 
     `async with Simulator(settings) as simulator:` serves at `simulator.base_url`.
-    sleep: how a generation passes its latency; monotonic: the clock of remote jobs. Both are for
-    tests that do not want to wait.
+    sleep: waits for the latency of a generation; monotonic: the clock of remote jobs. Tests pass
+    their own in order not to wait.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Simulator:
         self.base_url = ""
 
     def stats(self) -> StatsJson:
-        """What was seen so far, as `GET /_simulator/stats` tells it; see `stats.Stats`."""
+        """Return the counters of `GET /_simulator/stats`; see `stats.Stats`."""
         return self._stats.as_json()
 
     async def __aenter__(self) -> Self:
@@ -105,8 +105,8 @@ class Simulator:
         await self._close()
 
     async def _serve(self, app: web.Application, port: int) -> str:
-        """Start an origin and tell its URL."""
-        # A stalled handler learns by its cancellation that the client has gone.
+        """Start an origin and return its URL."""
+        # A stalled handler is cancelled when its client disconnects.
         runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=_DRAIN_S
         )

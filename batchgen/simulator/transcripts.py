@@ -1,4 +1,4 @@
-"""What the simulator hears in a recording: words that follow from the request alone."""
+"""Transcripts of recordings: words that the request alone determines."""
 
 from batchgen.simulator.schema import Json
 from batchgen.simulator.works import Job
@@ -9,12 +9,12 @@ _WORDS = (
 )  # fmt: skip
 _COUNT = 24
 _WORD_S = 0.4
-_FLAT = ("aai/", "slam-1", "openai/")  # whose result is a text with words in milliseconds
-_NEWER = ("nova-3", "microsoft/")  # whose result stands under `output`
+_FLAT = ("aai/", "slam-1", "openai/")  # the result is a text with words in milliseconds
+_NEWER = ("nova-3", "microsoft/")  # the result is under `output`
 
 
 def transcript(job: Job) -> dict[str, Json]:
-    """The result under the key, and in the shape, that the model's samples have."""
+    """Return the result under the key and in the shape of the model's samples."""
     spoken = [_WORDS[(job.look >> (2 * index)) % len(_WORDS)] for index in range(_COUNT)]
     text = " ".join(spoken).capitalize() + "."
     if job.model.startswith(_FLAT):

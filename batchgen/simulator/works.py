@@ -1,4 +1,4 @@
-"""Jobs that take a while: submitted once, asked for until they are done."""
+"""Remote jobs: submitted once, polled until they are done."""
 
 import hashlib
 import time
@@ -13,17 +13,17 @@ from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.till import Billing
 from batchgen.simulator.wants import FamilyRequest
 
-_KEPT = 100_000  # jobs that can be asked for; older ones are forgotten
+_KEPT = 100_000  # jobs that can be polled; older ones are dropped
 _TEXT_CHARS = 100
-_QUEUED_SHARE = 0.2  # of the time that a job takes
+_QUEUED_SHARE = 0.2  # of the duration of a job
 _DEFAULT_SECONDS = 5
 
 
 class Job(msgspec.Struct):
-    """A remote job: small, for thousands of them wait at once.
+    """A remote job; small, because thousands wait at once.
 
-    identity: of its submission. ready_at: on the monotonic clock. fails: its end is an error.
-    gone: it is not known any more once it is ready. polls: how often it was asked for.
+    identity: of its submission. ready_at: on the monotonic clock. fails: it ends in an error.
+    gone: it is unknown once it is ready. polls: how often it was polled.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Job(msgspec.Struct):
 
 
 class Jobs:
-    """Begins jobs and remembers the last 100,000."""
+    """Starts jobs and keeps the last 100,000."""
 
     def __init__(
         self,
@@ -57,7 +57,10 @@ class Jobs:
         self._jobs: OrderedDict[str, Job] = OrderedDict()
 
     def submit(self, request: FamilyRequest, asked: Asked) -> tuple[Job, bool]:
-        """Begin a job, or find that of the same key, and tell which. Raises Rejection."""
+        """Start a job, or find that of the same key.
+
+        Return the job and whether it was found. Raise Rejection if it cannot be charged.
+        """
         receipt = self._billing.pay(asked, request.model)
         job_id = _id_for(request, receipt.id)
         if receipt.again and job_id in self._jobs:
@@ -86,37 +89,37 @@ class Jobs:
         return job, False
 
     def find(self, job_id: str, path: str) -> Job | None:
-        """The job of an id that was submitted at a path."""
+        """Return the job of an id that was submitted at a path, or None."""
         job = self._jobs.get(job_id)
         if job is None or job.path != path or (job.gone and self.share_done(job) >= 1):
             return None
         return job
 
     def share_done(self, job: Job) -> float:
-        """How far a job is: below 0.2 it is queued, from 1 on it is done."""
+        """Return the progress of a job: queued below 0.2, done from 1."""
         span = job.ready_at - job.began_at
         return 1.0 if span <= 0 else (self._monotonic() - job.began_at) / span
 
     def left_s(self, job: Job) -> float:
-        """Seconds until a job is done."""
+        """Return the seconds until a job is done."""
         return max(0.0, job.ready_at - self._monotonic())
 
     def is_queued(self, job: Job) -> bool:
-        """Whether a job waits for its turn."""
+        """Return whether a job is still queued."""
         return self.share_done(job) < _QUEUED_SHARE
 
     def polls_by_id(self) -> dict[str, int]:
-        """How often each job was asked for."""
+        """Return the number of polls per job."""
         return {job.id: job.polls for job in self._jobs.values()}
 
 
 def _identity(asked: Asked) -> str:
-    """A short name of it, for thousands are remembered."""
+    """Return a short identity, because thousands are kept."""
     return asked.key or hashlib.blake2b(asked.raw, digest_size=16).hexdigest()
 
 
 def _id_for(request: FamilyRequest, receipt_id: str) -> str:
-    """Ids as the vendor's samples have them: bare, numbers, or with the model behind a colon."""
+    """Return an id like the vendor's: plain, a number, or followed by `:` and the model."""
     if "/minimax/" in request.path:
         return str(int(receipt_id.replace("-", "")[:12], 16))
     if request.path == "/v2/video/generations":
@@ -134,7 +137,7 @@ def _seconds(request: FamilyRequest) -> int:
 
 
 def _look(request: FamilyRequest, seed: int) -> int:
-    """The look that follows from a request; pictures that came along change it."""
+    """Return a number that the request determines, with its inline images."""
     name = f"{seed}\n{request.model}\n{request.text}".encode("utf-8", "replace")
     look = hashlib.blake2b(name, digest_size=6)
     for value in request.params.values():

@@ -1,4 +1,4 @@
-"""The pictures: of the right size and format, the same for the same request, never a blank."""
+"""Pictures have the right size and format, repeat for the same request, and are never blank."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ def test_a_picture_follows_from_its_description_alone() -> None:
     assert _drawn(caption="seed 7") != _drawn(caption="seed 8")
 
 
-def test_all_backgrounds_differ_and_none_is_a_blank() -> None:
+def test_all_backgrounds_differ_and_none_is_blank() -> None:
     looks = range(pictures.SHAPES * len(pictures.PALETTES))
     images = [opened(_drawn(width=48, height=48, look=look, text="")) for look in looks]
     assert len({image.convert("RGB").tobytes() for image in images}) == len(looks)
@@ -93,7 +93,7 @@ def test_a_link_says_everything_about_its_picture(text: str, look: int, seed: in
     assert Links(seed).thing_at(path) == picture
 
 
-def test_a_link_with_any_character_changed_leads_nowhere() -> None:
+def test_a_link_with_any_character_changed_finds_no_file() -> None:
     path = Links(0).path_of(FOX)
     changed = [path[:i] + chr(ord(path[i]) ^ 1) + path[i + 1 :] for i in range(len(path))]
     assert not any(Links(0).thing_at(wrong) for wrong in changed)
