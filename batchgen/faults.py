@@ -1,34 +1,34 @@
-"""What can be made to go wrong at the simulator, by name; `simulate --help` and docs/ show it."""
+"""The simulator's faults by name, as `simulate --help` and docs/ show them."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 GENERATION_FAULTS: Mapping[str, str] = MappingProxyType(
     {
-        "reset": "the connection breaks before anything is made",
-        "lost": "the connection breaks after the images were made and charged",
+        "reset": "the connection breaks before the generation",
+        "lost": "the connection breaks after the images were generated and charged",
         "stall": "the request is taken and never answered",
         "html": "an HTML page with status 200",
         "empty": "a reply without images, with status 200",
-        "badb64": "base64 that is none",
+        "badb64": "invalid base64",
         "text": "base64 of a text instead of an image",
         "truncated": "half of the reply, then the connection closes",
         "lying": "a Content-Length that is less than the reply",
-        "slow": "a reply that comes bit by bit over two seconds",
+        "slow": "a reply in small pieces over two seconds",
         "hang": "half of the reply, then nothing more",
-        "mislabelled": "a good reply that calls itself text/html",
+        "mislabelled": "a good reply labelled text/html",
         "redirect": "a redirect (307) to another host",
-        "expired": "good URLs that have expired already",
+        "expired": "URLs that have already expired",
     }
 )
 FILE_FAULTS: Mapping[str, str] = MappingProxyType(
     {
-        "file404": "the file is not there",
-        "file500": "the host of the files fails",
+        "file404": "404 for the file",
+        "file500": "500 for the file",
         "filehtml": "an HTML page with status 200 instead of the file",
         "fileempty": "an empty file",
         "filetruncated": "half of the file, then the connection closes",
-        "fileslow": "the file comes bit by bit over two seconds",
+        "fileslow": "the file in small pieces over two seconds",
         "filehang": "half of the file, then nothing more",
         "fileredirect": "a redirect to the same file, on loopback too",
         "fileloop": "a redirect without end",
@@ -37,21 +37,21 @@ FILE_FAULTS: Mapping[str, str] = MappingProxyType(
 )
 POLL_FAULTS: Mapping[str, str] = MappingProxyType(
     {
-        "poll404": "the first question for a remote job does not find it",
-        "poll500": "a question for a remote job fails",
-        "pollreset": "the connection breaks at a question for a remote job",
+        "poll404": "404 for the first poll of a remote job",
+        "poll500": "500 for a poll of a remote job",
+        "pollreset": "the connection breaks during a poll",
     }
 )
 WORK_FAULTS: Mapping[str, str] = MappingProxyType(
     {
         "jobfailed": "a remote job ends in an error",
-        "jobgone": "a remote job is not known any more once its time is over",
+        "jobgone": "a remote job is unknown once it is done",
     }
 )
 
 
 def fault_lines() -> str:
-    """The faults as `simulate --help` shows them."""
+    """Return the faults as `simulate --help` shows them."""
     faults = {
         "429, 500, ...": "that status, for any from 200 to 599",
         **GENERATION_FAULTS,

@@ -1,7 +1,7 @@
-"""A loopback server that behaves like the AI/ML API, faults included.
+"""A loopback server that behaves like the AI/ML API, with faults.
 
-It knows the API from the vendor's specs and pages by its own reading and shares nothing with the
-endpoints and the catalogue, so that a wrong one of those is not checked against itself.
+It reads the vendor's specs and pages itself and shares nothing with the endpoints and the
+catalogue, so that an error in those is not checked against itself.
 """
 
 from batchgen.simulator.server import Simulator

@@ -1,4 +1,4 @@
-"""The key and the account behind it: what it may do, what is left of its money.
+"""The API key and its account: scopes and balance.
 
 `GET /v1/key` and `GET /v2/billing` (https://docs.aimlapi.com, "Keys" and "Billing").
 """
@@ -23,7 +23,7 @@ class Account:
         self._stats = stats
 
     def charge(self, usd: float) -> None:
-        """Pay for a generation. Raises Rejection (403) where that is no longer possible."""
+        """Charge for a generation. Raise Rejection (403) if the credit or the balance is spent."""
         credit = self._settings.credit
         spent = credit is not None and self._stats.generations >= credit
         if spent or self._left_usd() + 1e-9 < usd:
@@ -32,7 +32,7 @@ class Account:
         self._stats.usd_spent += usd
 
     def add_to(self, app: web.Application) -> None:
-        """Answer what is asked about the account."""
+        """Add the routes of the account."""
         app.router.add_get("/v1/key", self._key)
         app.router.add_get("/v2/billing", self._billing)
 

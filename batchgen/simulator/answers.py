@@ -1,7 +1,7 @@
-"""Replies in the shapes that the vendor's documented samples have, a function a shape.
+"""Replies in the shapes of the vendor's documented samples, one function per shape.
 
-The specs declare one shape for all models; the sample replies of https://docs.aimlapi.com (a page
-a model) show the ones here.
+The specs declare one shape for all models; the sample replies of https://docs.aimlapi.com (one
+page per model) show the ones here.
 """
 
 import base64
@@ -23,7 +23,7 @@ Item: TypeAlias = dict[str, Json]
 
 
 class Generation(msgspec.Struct, frozen=True):
-    """A paid piece of work; its reply can be made again from it at any time."""
+    """A paid generation, from which its reply can be built at any time."""
 
     order: Order
     seed: int
@@ -40,9 +40,9 @@ class Generation(msgspec.Struct, frozen=True):
 
 
 def seed_of(order: Order, salt: int) -> int:
-    """The seed that a generation reports: the order's, or one that follows from the order.
+    """Return the seed that a generation reports: the order's, or one derived from the order.
 
-    Every fourth of those is beyond 2**53, as the vendor's are now and then.
+    One in four derived seeds is above 2**53, as the vendor's sometimes are.
     """
     if order.seed is not None:
         return order.seed
@@ -51,7 +51,7 @@ def seed_of(order: Order, salt: int) -> int:
 
 
 def pictures(generation: Generation) -> tuple[Picture, ...]:
-    """The pictures of a generation."""
+    """Return the pictures of a generation."""
     order = generation.order
     what = f"{order.model}  {order.width}x{order.height}  seed {generation.seed}"
     return tuple(
@@ -68,7 +68,7 @@ def pictures(generation: Generation) -> tuple[Picture, ...]:
 
 
 def delivered(order: Order, url: str, data: bytes) -> Item:
-    """The keys that carry a picture: `data` is empty where the URL is enough."""
+    """Return the keys that carry a picture; `data` is empty if the URL is enough."""
     if order.delivery is Delivery.URL:
         return {"url": url}
     encoded = base64.b64encode(data).decode()
@@ -78,7 +78,7 @@ def delivered(order: Order, url: str, data: bytes) -> Item:
 
 
 def answer(generation: Generation, items: Sequence[Item]) -> dict[str, Json]:
-    """The body of the reply for a generation whose pictures are delivered by `items`."""
+    """Return the reply body of a generation whose pictures are in `items`."""
     model = generation.order.model
     shape = next((SHAPES[prefix] for prefix in SHAPES if model.startswith(prefix)), _plain)
     body = shape(generation, items)
@@ -181,7 +181,7 @@ def _plain(generation: Generation, items: Sequence[Item]) -> Item:
 
 Shape: TypeAlias = Callable[[Generation, Sequence[Item]], Item]
 
-# The first prefix that fits counts.
+# The first prefix that matches decides.
 SHAPES: Mapping[str, Shape] = {
     "dall-e-": _openai,
     "any/": _openai,

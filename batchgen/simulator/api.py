@@ -17,7 +17,7 @@ from batchgen.simulator.family_specs import family_specs, model_types
 from batchgen.simulator.generations import Generations
 from batchgen.simulator.links import Links
 from batchgen.simulator.orders import Delivery, Order, read_edit, read_order
-from batchgen.simulator.pictures import easel
+from batchgen.simulator.pictures import draw
 from batchgen.simulator.prices import price_usd
 from batchgen.simulator.rejection import Rejection
 from batchgen.simulator.schema import Json
@@ -26,7 +26,7 @@ from batchgen.simulator.specs import specs
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-MOST_BODY_BYTES = 64 << 20  # images to be edited may come inline
+MOST_BODY_BYTES = 64 << 20  # images to edit may be inline
 _ROUTES = (
     "/v1/images/generations",
     "/images/generations",
@@ -50,7 +50,7 @@ class Api:
         self._settings = settings
         self._generations = generations
         self._direct = direct
-        self._door = direct.door
+        self._middleware = direct.middleware
         self._links = links
         self._executor = executor
 
@@ -68,10 +68,10 @@ class Api:
         return app
 
     async def _images(self, request: web.Request) -> web.StreamResponse:
-        return await self._door.serve(request, self._generate)
+        return await self._middleware.serve(request, self._generate)
 
     async def _edits(self, request: web.Request) -> web.StreamResponse:
-        return await self._door.serve(request, self._edit)
+        return await self._middleware.serve(request, self._edit)
 
     async def _generate(self, asked: Asked) -> Made:
         if _of_3d().search(asked.raw):
@@ -100,11 +100,11 @@ class Api:
         return await loop.run_in_executor(self._executor, self._written, generation)
 
     def _written(self, generation: Generation, *, expired: bool = False) -> bytes:
-        """The JSON of a reply, with the pictures drawn where they go into it."""
+        """Return the JSON of a reply; pictures that are part of it are drawn."""
         order = generation.order
         items: list[Item] = []
         for picture in pictures(generation):
-            data = b"" if order.delivery is Delivery.URL else easel().draw(picture)
+            data = b"" if order.delivery is Delivery.URL else draw(picture)
             url = self._links.url_of(picture, expired=expired)
             items.append(delivered(order, url, data))
         return json.dumps(answer(generation, items)).encode()
@@ -122,23 +122,23 @@ class Api:
         return web.json_response({"object": "list", "data": listed})
 
     async def _logs(self, request: web.Request) -> web.Response:
-        self._door.authorise(request)
+        self._middleware.authorise(request)
         return self._generations.log.answer(request)
 
     async def _show_stats(self, _: web.Request) -> web.Response:
-        return web.json_response(self._door.stats.as_json())
+        return web.json_response(self._middleware.stats.as_json())
 
 
 @functools.cache
 def _of_3d() -> re.Pattern[bytes]:
-    """Finds the model in a body, which may be megabytes, where it makes meshes."""
+    """Match a 3D model's id in a request body, without parsing megabytes of JSON."""
     ids = "|".join(map(re.escape, family_specs()[GENERATIONS]))
     return re.compile(rf'"model"\s*:\s*"(?:{ids})"'.encode())
 
 
 @web.middleware
 async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give every error the vendor's shape, those of unknown paths included."""
+    """Give every error the vendor's shape, including those of unknown paths."""
     try:
         return await handler(request)
     except web.HTTPException as error:

@@ -1,11 +1,11 @@
-"""The rate limit that the simulator keeps: a token bucket."""
+"""The simulator's rate limit: a token bucket."""
 
 import math
 from collections.abc import Callable, Mapping
 
 
 class Bucket:
-    """Lets `rpm` requests a minute through; saves up `burst` of them, or a second's worth."""
+    """A token bucket: `rpm` requests per minute, bursts of `burst` (default: one second's)."""
 
     def __init__(
         self, rpm: float, monotonic: Callable[[], float], *, burst: float | None = None
@@ -17,7 +17,7 @@ class Bucket:
         self._filled_at = monotonic()
 
     def take(self) -> float:
-        """Take a token: 0, or else the seconds until there is one, without taking any."""
+        """Take a token and return 0, or return the seconds until there is one and take none."""
         now = self._monotonic()
         self._tokens += (now - self._filled_at) * self._per_second
         self._tokens = min(self._tokens, self._most)
@@ -27,8 +27,8 @@ class Bucket:
             return 0.0
         return (1 - self._tokens) / self._per_second
 
-    def told(self) -> Mapping[str, str]:
-        """The limit as OpenAI's headers tell it: the reset is the time until all is there again."""
+    def headers(self) -> Mapping[str, str]:
+        """Return OpenAI's rate limit headers; the reset is the time until the bucket is full."""
         reset_s = (self._most - self._tokens) / self._per_second
         return {
             "x-ratelimit-limit-requests": f"{self._most:.0f}",
@@ -38,5 +38,5 @@ class Bucket:
 
 
 def retry_after(wait_s: float) -> dict[str, str]:
-    """The header that tells a wait; whole seconds, as HTTP has it (RFC 9110, 10.2.3)."""
+    """Return the `Retry-After` header; in whole seconds (RFC 9110, 10.2.3)."""
     return {"Retry-After": str(max(1, math.ceil(wait_s)))}

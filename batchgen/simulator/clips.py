@@ -1,14 +1,14 @@
-"""Short videos that play: WebM (Matroska), a VP8 key frame for each picture.
+"""Short videos that play: WebM (Matroska) with one VP8 key frame per picture.
 
-A lossy WebP file is a VP8 key frame in an envelope (RFC 9649, 2.5), so that Pillow's encoder is
-all that it takes. Elements of the container: https://www.matroska.org/technical/elements.html
+A lossy WebP file is a VP8 key frame in a container (RFC 9649, 2.5), so Pillow's encoder is
+enough. Elements of the container: https://www.matroska.org/technical/elements.html
 """
 
 import struct
 
 import msgspec
 
-from batchgen.simulator.pictures import Picture, easel
+from batchgen.simulator.pictures import Picture, draw
 
 FRAMES_PER_SECOND = 2
 _MOST_FRAMES = 20
@@ -20,7 +20,7 @@ _FRAME_MS = 1000 // FRAMES_PER_SECOND
 
 
 class Clip(msgspec.Struct, frozen=True):
-    """Everything that a video's bytes follow from; see `Picture`."""
+    """Everything that determines the bytes of a video; see `Picture`."""
 
     width: int
     height: int
@@ -32,7 +32,7 @@ class Clip(msgspec.Struct, frozen=True):
 
 
 def film(clip: Clip) -> bytes:
-    """The whole file, two pictures a second, ten seconds at the most."""
+    """Return the whole file: two pictures per second, at most ten seconds."""
     count = max(2, min(_MOST_FRAMES, clip.seconds * FRAMES_PER_SECOND))
     blocks = [_block(index, _frame(clip, index)) for index in range(count)]
     info = _element(
@@ -57,10 +57,10 @@ def film(clip: Clip) -> bytes:
 
 
 def _frame(clip: Clip, index: int) -> bytes:
-    """One VP8 key frame, taken from its WebP envelope."""
+    """Return one VP8 key frame, taken from its WebP container."""
     caption = f"{clip.caption}  {index / FRAMES_PER_SECOND:.1f} s"
     picture = Picture(clip.width, clip.height, "webp", clip.look, clip.text, caption)
-    data = easel().draw(picture)
+    data = draw(picture)
     at = data.index(b"VP8 ")
     (length,) = struct.unpack_from("<I", data, at + 4)
     return data[at + 8 : at + 8 + length]

@@ -1,4 +1,4 @@
-"""Replies that are wrong at the level of the connection."""
+"""Replies that break at the level of the connection."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ _SLOW_S = 2.0
 
 
 def hang_up(request: web.Request) -> web.StreamResponse:
-    """Reset the connection; the response stands for none, which cannot be sent any more."""
+    """Reset the connection. The returned response is a placeholder that is never sent."""
     if request.transport is not None:
         connection = request.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
@@ -43,7 +43,7 @@ async def send_and_hang(
 async def send_slowly(
     request: web.Request, body: bytes, kind: str, *, sleep: Callable[[float], Awaitable[None]]
 ) -> web.StreamResponse:
-    """Send the body bit by bit."""
+    """Send the body in small pieces over two seconds."""
     response = await _begun(request, body, kind)
     size = len(body) // _BITS + 1
     for start in range(0, len(body), size):
@@ -53,8 +53,8 @@ async def send_slowly(
     return response
 
 
-def send_more_than_told(request: web.Request, body: bytes) -> web.StreamResponse:
-    """Announce half of a JSON body, send all of it, and close; aiohttp would not let us."""
+def send_more_than_announced(request: web.Request, body: bytes) -> web.StreamResponse:
+    """Announce half of a JSON body, send all of it, and close. aiohttp refuses to do that."""
     head = (
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body) // 2}\r\n\r\n"
@@ -66,7 +66,7 @@ def send_more_than_told(request: web.Request, body: bytes) -> web.StreamResponse
 
 
 def page(title: str) -> web.Response:
-    """An HTML page with status 200, as a gateway shows it."""
+    """Return an HTML page with status 200, as a gateway sends it."""
     text = f"<!doctype html><html><head><title>{title}</title></head><body>{title}</body></html>"
     return web.Response(text=text, content_type="text/html")
 

@@ -1,6 +1,6 @@
 """The synchronous families: speech, 3D, OCR, embeddings, chat and moderation, music-01.
 
-Shapes are those of the vendor's sample replies (https://docs.aimlapi.com, a page a model).
+Shapes are those of the vendor's sample replies (https://docs.aimlapi.com, one page per model).
 """
 
 import array
@@ -14,16 +14,16 @@ from typing import TypeAlias
 from aiohttp import web
 
 from batchgen.simulator import sounds
-from batchgen.simulator.door import Asked, Door, Made, accounting
+from batchgen.simulator.door import Asked, Made, Middleware, accounting
 from batchgen.simulator.links import Links
 from batchgen.simulator.meshes import Mesh
-from batchgen.simulator.pictures import Picture, easel
+from batchgen.simulator.pictures import Picture, draw
 from batchgen.simulator.prices import CREDITS_PER_USD, credits_for
 from batchgen.simulator.schema import Json
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.sounds import Sound
-from batchgen.simulator.till import Till
-from batchgen.simulator.wants import Want, read_want
+from batchgen.simulator.till import Billing
+from batchgen.simulator.wants import FamilyRequest, read_family_request
 
 Body: TypeAlias = dict[str, Json]
 
@@ -42,16 +42,16 @@ _FOUND_UNSAFE = ("weapon", "poison")
 
 
 class Direct:
-    """The handlers of the synchronous families besides images."""
+    """The handlers of the synchronous families other than images."""
 
     def __init__(
-        self, settings: SimulatorSettings, till: Till, *, door: Door, links: Links
+        self, settings: SimulatorSettings, billing: Billing, *, middleware: Middleware, links: Links
     ) -> None:
         self._settings = settings
-        self._till = till
-        self.door = door
+        self._billing = billing
+        self.middleware = middleware
         self._links = links
-        self._answers: Mapping[str, Callable[[Want], Body]] = {
+        self._answers: Mapping[str, Callable[[FamilyRequest], Body]] = {
             OCR: read_pages,
             EMBEDDINGS: embed,
             CHAT: chat,
@@ -61,7 +61,7 @@ class Direct:
         }
 
     def add_to(self, app: web.Application) -> None:
-        """Add the routes; that of 3D is the images', which hand their requests over."""
+        """Add the routes, except that of 3D: `Api` serves it with images."""
         for path in (TTS, *self._answers):
             if path != GENERATIONS:
                 app.router.add_post(path, self._handle)
@@ -70,60 +70,60 @@ class Direct:
         async def make(asked: Asked) -> Made:
             return self.answer(request.path, asked)
 
-        return await self.door.serve(request, make)
+        return await self.middleware.serve(request, make)
 
     def answer(self, path: str, asked: Asked) -> Made:
-        """The reply to a request at a path. Raises Rejection."""
+        """Return the reply to a request at a path. Raise Rejection if it is wrong."""
         refused = frozenset[str]() if path == CHAT else self._settings.refuse_words
-        want = read_want(path, asked, links=self._links, refuse_words=refused)
-        receipt = self._till.pay(asked, want.model)
-        spent = credits_for(want.model, 1)
+        request = read_family_request(path, asked, links=self._links, refuse_words=refused)
+        receipt = self._billing.pay(asked, request.model)
+        spent = credits_for(request.model, 1)
         headers = accounting(receipt.id, spent, again=receipt.again)
         if path == TTS:
-            return self._speak(want, headers)
+            return self._speak(request, headers)
         usage: Json = {"usage": {"credits_used": spent, "usd_spent": spent / CREDITS_PER_USD}}
-        body = {**self._answers[path](want), "meta": usage}
+        body = {**self._answers[path](request), "meta": usage}
         return Made(json.dumps(body).encode(), 200, headers=headers)
 
-    def _speak(self, want: Want, headers: Mapping[str, str]) -> Made:
-        sound = Sound(1 + len(want.text) // _CHARS_A_SECOND, _look(want))
-        if want.params.get("stream") is True or want.model.startswith("#g1_"):
+    def _speak(self, request: FamilyRequest, headers: Mapping[str, str]) -> Made:
+        sound = Sound(1 + len(request.text) // _CHARS_A_SECOND, _look(request))
+        if request.params.get("stream") is True or request.model.startswith("#g1_"):
             return Made(sounds.play(sound), 200, "audio/wav", headers)
         url = self._links.url_of(sound)
         body: Body = {
             "audio": {"url": url, "file_name": "audio.wav"},
-            "usage": {"characters": len(want.text)},
+            "usage": {"characters": len(request.text)},
             "duration": sound.seconds,
         }
         return Made(json.dumps(body).encode(), 200, headers=headers)
 
-    def _sing(self, want: Want) -> Body:
-        data = sounds.play(Sound(3, _look(want)))
+    def _sing(self, request: FamilyRequest) -> Body:
+        data = sounds.play(Sound(3, _look(request)))
         return {
             "data": {"audio": data.hex(), "status": 2},
             "extra_info": {"audio_size": len(data), "audio_sample_rate": 8000},
             "base_resp": {"status_code": 0, "status_msg": "success"},
         }
 
-    def _build(self, want: Want) -> Body:
-        if want.model == "magic/image-to-3d":
-            return {"data": [{"url": self._links.url_of(Mesh(_look(want)))}]}
-        names = _PARTS if want.model == "tencent/hunyuan-part" else ("model_mesh",)
-        return {name: self._mesh_file(name, want, index) for index, name in enumerate(names)}
+    def _build(self, request: FamilyRequest) -> Body:
+        if request.model == "magic/image-to-3d":
+            return {"data": [{"url": self._links.url_of(Mesh(_look(request)))}]}
+        names = _PARTS if request.model == "tencent/hunyuan-part" else ("model_mesh",)
+        return {name: self._mesh_file(name, request, index) for index, name in enumerate(names)}
 
-    def _mesh_file(self, name: str, want: Want, index: int) -> Json:
+    def _mesh_file(self, name: str, request: FamilyRequest, index: int) -> Json:
         return {
-            "url": self._links.url_of(Mesh(_look(want) + index)),
+            "url": self._links.url_of(Mesh(_look(request) + index)),
             "content_type": "model/gltf-binary",
             "file_name": f"{name}.glb",
             "file_size": None,
         }
 
 
-def read_pages(want: Want) -> Body:
-    """Two pages of markdown, whatever the document; a picture in each where that is asked for."""
-    look = _look(want)
-    drawn = want.params.get("include_image_base64") is True
+def read_pages(request: FamilyRequest) -> Body:
+    """Return two pages of Markdown for any document, with pictures if the request asks for them."""
+    look = _look(request)
+    drawn = request.params.get("include_image_base64") is True
     pages: list[Json] = [
         {
             "index": index,
@@ -137,26 +137,26 @@ def read_pages(want: Want) -> Body:
     ]
     return {
         "pages": pages,
-        "model": want.model,
+        "model": request.model,
         "usage_info": {"pages_processed": len(pages), "doc_size_bytes": 1024},
     }
 
 
 def _figure(look: int, index: int) -> Json:
-    """A picture of a page, as Mistral's model has it."""
-    drawn = easel().draw(Picture(160, 120, "png", look, "Figure", f"page {index + 1}"))
+    """Return a picture of a page in the shape of Mistral's model."""
+    drawn = draw(Picture(160, 120, "png", look, "Figure", f"page {index + 1}"))
     encoded = base64.b64encode(drawn).decode()
     return {"id": "img-0.png", "image_base64": f"data:image/png;base64,{encoded}"}
 
 
-def embed(want: Want) -> Body:
-    """A vector of length 1 for each input, in their order."""
-    given = want.params["input"]
+def embed(request: FamilyRequest) -> Body:
+    """Return a vector of length 1 for each input, in their order."""
+    given = request.params["input"]
     texts = given if isinstance(given, list) else [given]
-    floats = want.params.get("dimensions")
+    floats = request.params.get("dimensions")
     size = int(floats) if isinstance(floats, int | float) else _VECTOR_FLOATS
-    vectors = (_vector(f"{want.model}\n{text}", min(size, _LARGEST_VECTOR)) for text in texts)
-    as_base64 = want.params.get("encoding_format") == "base64"
+    vectors = (_vector(f"{request.model}\n{text}", min(size, _LARGEST_VECTOR)) for text in texts)
+    as_base64 = request.params.get("encoding_format") == "base64"
     data: list[Json] = [
         {
             "object": "embedding",
@@ -167,14 +167,14 @@ def embed(want: Want) -> Body:
     ]
     used = sum(_tokens(str(text)) for text in texts)
     usage: Json = {"prompt_tokens": used, "total_tokens": used}
-    return {"object": "list", "data": data, "model": want.model, "usage": usage}
+    return {"object": "list", "data": data, "model": request.model, "usage": usage}
 
 
-def chat(want: Want) -> Body:
-    """A reply that tells what was asked; of a guard model, its verdict."""
-    pictures = sum(1 for _ in _pictures(want.params.get("messages")))
-    content = _verdict(want) if "guard" in want.model.lower() else _reply(want, pictures)
-    asked, said = _tokens(want.text) + _IMAGE_TOKENS * pictures, _tokens(content)
+def chat(request: FamilyRequest) -> Body:
+    """Return a reply that quotes the request, or a guard model's verdict."""
+    pictures = sum(1 for _ in _pictures(request.params.get("messages")))
+    content = _verdict(request) if "guard" in request.model.lower() else _reply(request, pictures)
+    asked, said = _tokens(request.text) + _IMAGE_TOKENS * pictures, _tokens(content)
     usage: Json = {
         "prompt_tokens": asked,
         "completion_tokens": said,
@@ -183,27 +183,29 @@ def chat(want: Want) -> Body:
     message: Json = {"role": "assistant", "content": content}
     choice: Json = {"index": 0, "message": message, "finish_reason": "stop"}
     return {
-        "id": f"chatcmpl-{_look(want):012x}",
+        "id": f"chatcmpl-{_look(request):012x}",
         "object": "chat.completion",
         "created": 1_750_000_000,
-        "model": want.model,
+        "model": request.model,
         "choices": [choice],
         "usage": usage,
     }
 
 
-def _reply(want: Want, pictures: int) -> str:
-    excerpt = want.text[:200]
-    match want.params.get("response_format"):
+def _reply(request: FamilyRequest, pictures: int) -> str:
+    excerpt = request.text[:200]
+    match request.params.get("response_format"):
         case {"type": "json_object" | "json_schema"}:
             return json.dumps({"answer": excerpt, "images": pictures})
         case _:
             seen = f" I see {pictures} image(s)." if pictures else ""
-            return f"You asked: {excerpt}{seen} Here is **one** answer, number {_look(want) % 97}."
+            return (
+                f"You asked: {excerpt}{seen} Here is **one** answer, number {_look(request) % 97}."
+            )
 
 
-def _verdict(want: Want) -> str:
-    return "unsafe\nS9" if any(word in want.text.lower() for word in _FOUND_UNSAFE) else "safe"
+def _verdict(request: FamilyRequest) -> str:
+    return "unsafe\nS9" if any(word in request.text.lower() for word in _FOUND_UNSAFE) else "safe"
 
 
 def _pictures(value: Json) -> Iterator[Json]:
@@ -219,10 +221,10 @@ def _pictures(value: Json) -> Iterator[Json]:
             return
 
 
-def _voices(want: Want) -> Body:
-    look = int.from_bytes(hashlib.blake2b(want.file.encode(), digest_size=6).digest())
+def _voices(request: FamilyRequest) -> Body:
+    look = int.from_bytes(hashlib.blake2b(request.file.encode(), digest_size=6).digest())
     ids: Body = {"voice_id": f"vocal-{look:012x}", "instrumental_id": f"instrumental-{look:012x}"}
-    purpose = want.params.get("purpose")
+    purpose = request.params.get("purpose")
     unwanted = {"voice": "instrumental_id", "instrumental": "voice_id"}.get(str(purpose))
     base: Json = {"status_code": 0, "status_msg": "success"}
     return {**{name: value for name, value in ids.items() if name != unwanted}, "base_resp": base}
@@ -239,6 +241,6 @@ def _tokens(text: str) -> int:
     return len(text) // _CHARS_A_TOKEN + 1
 
 
-def _look(want: Want) -> int:
-    name = f"{want.model}\n{want.text}\n{sorted(want.params)}".encode("utf-8", "replace")
+def _look(request: FamilyRequest) -> int:
+    name = f"{request.model}\n{request.text}\n{sorted(request.params)}".encode("utf-8", "replace")
     return int.from_bytes(hashlib.blake2b(name, digest_size=6).digest())

@@ -1,4 +1,4 @@
-"""What every paid request passes on its way in and out: key, pace, faults, statistics."""
+"""What every paid request passes: API key, rate limit, faults, statistics."""
 
 import re
 import time
@@ -13,17 +13,17 @@ from batchgen.simulator.prices import CREDITS_PER_USD
 from batchgen.simulator.rejection import Rejection
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.stats import Stats
-from batchgen.simulator.strikes import Reply, Strikes
+from batchgen.simulator.strikes import FaultInjector, Reply
 
 _BEARER = re.compile(r"Bearer (\S+)", re.IGNORECASE)
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A request that was let in: its body, its keys, and the draw of its latency.
+    """An admitted request: its body, its keys, and the draw of its latency.
 
-    key: `Idempotency-Key`. client_id: `X-Client-Request-Id`, which the usage log tells.
-    expired: the URLs that it gets are over.
+    key: `Idempotency-Key`. client_id: `X-Client-Request-Id`, for the usage log.
+    expired: the URLs of its reply have expired.
     """
 
     raw: bytes
@@ -35,7 +35,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Made(msgspec.Struct, frozen=True):
-    """What a paid request made, before the faults that strike after it."""
+    """The reply to a paid request, before faults are applied to it."""
 
     body: bytes
     status: int = 200
@@ -46,18 +46,23 @@ class Made(msgspec.Struct, frozen=True):
 Make: TypeAlias = Callable[[Asked], Awaitable[Made]]
 
 
-class Door:
-    """Lets requests in, and their replies out. elsewhere: another host than the API's."""
+class Middleware:
+    """Checks requests and applies faults to their replies.
 
-    def __init__(self, settings: SimulatorSettings, *, strikes: Strikes, stats: Stats) -> None:
+    elsewhere: URL of a host other than the API's.
+    """
+
+    def __init__(
+        self, settings: SimulatorSettings, *, injector: FaultInjector, stats: Stats
+    ) -> None:
         self._settings = settings
-        self.strikes = strikes
+        self.injector = injector
         self.stats = stats
         self._gate = Gate(settings, time.monotonic)
         self.elsewhere = ""
 
     async def serve(self, request: web.Request, make: Make) -> web.StreamResponse:
-        """The reply to a paid request, counted."""
+        """Return the reply to a paid request, and count it."""
         became = "abandoned"
         self.stats.begin()
         try:
@@ -71,27 +76,27 @@ class Door:
         return reply.response
 
     def authorise(self, request: web.Request) -> None:
-        """Raise Rejection (401) unless the request has a good key."""
+        """Raise Rejection (401) unless the request has a valid key."""
         found = _BEARER.fullmatch(request.headers.get("Authorization", ""))
         good = self._settings.api_keys
         if found is None or (good is not None and found[1] not in good):
             raise Rejection(401)
 
     async def _through(self, request: web.Request, make: Make) -> Reply:
-        """The path of a paid request, from its key to its reply."""
+        """Check the key and the rate limit, then build the reply, with a fault if one is drawn."""
         self.authorise(request)
         limits = self._gate.enter(self.stats.in_flight)
         raw = await request.read()
         key = request.headers.get("Idempotency-Key")
-        draw = self.strikes.draws.generation(key or raw.decode("utf-8", "replace"))
-        early = await self.strikes.early(request, draw.fault, self.elsewhere)
+        draw = self.injector.draws.generation(key or raw.decode("utf-8", "replace"))
+        early = await self.injector.early(request, draw.fault, self.elsewhere)
         if early is not None:
             return early
         content_type = request.headers.get("Content-Type", "application/json")
         expired = draw.fault == "expired"
         asked = Asked(raw, content_type, key, draw.share, _client_request_id(request), expired)
         made = await make(asked)
-        late = await self.strikes.late(request, draw.fault, made.body)
+        late = await self.injector.late(request, draw.fault, made.body)
         if late is not None:
             return late
         headers = {**limits, **made.headers, **_echo(request)}
@@ -102,7 +107,7 @@ class Door:
 
 
 def accounting(inference_id: str, credits_used: int, *, again: bool) -> dict[str, str]:
-    """The headers that tell what a request cost, and whether it was answered before."""
+    """Return the headers with the cost of a request; `again` marks a repeated answer."""
     headers = {
         "x-inference-id": inference_id,
         "x-aimlapi-credits-used": str(credits_used),

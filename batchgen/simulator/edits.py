@@ -1,6 +1,6 @@
-"""A form with pictures to be edited, read as the JSON body that the vendor's spec describes.
+"""A form with images to edit, read as the JSON body that the vendor's spec describes.
 
-The rules for the files are those of the spec's descriptions (`POST /v1/images/edits`).
+The rules for files are from the spec's descriptions (`POST /v1/images/edits`).
 """
 
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ _MOST_MASK_BYTES = 4 * 1024**2
 
 
 def read_form(raw: bytes, content_type: str) -> dict[str, Json]:
-    """The fields of a form by name; a file is an object that tells its size.
+    """Return the fields of a form by name; a file becomes an object with its size.
 
-    Raises Rejection (400).
+    Raise Rejection (400) if the form or a file in it is wrong.
     """
     head = f"Content-Type: {content_type}\r\n\r\n".encode("utf-8", "replace")
     form = message_from_bytes(head + raw, policy=policy.HTTP)
@@ -36,7 +36,7 @@ def read_form(raw: bytes, content_type: str) -> dict[str, Json]:
 
 
 def typed(fields: dict[str, Json], schema: Schema) -> dict[str, Json]:
-    """The same fields with numbers where the schema has numbers: a form has texts alone."""
+    """Return the fields with numbers if the schema has numbers: forms have only text."""
     return {name: _typed(value, schema.properties.get(name)) for name, value in fields.items()}
 
 

@@ -1,7 +1,7 @@
-"""The request schemas of the families besides images, as data, and the script that writes them.
+"""The request schemas of the families other than images, and the script that writes them.
 
 `python -m batchgen.simulator.family_specs FOLDER` reads the OpenAPI files of the vendor's
-documentation, a folder a family, and prints what `families.json` holds: the models by their path.
+documentation, one folder per family, and prints `families.json`: the models by path.
 """
 
 import functools
@@ -46,12 +46,12 @@ _DECODER = msgspec.json.Decoder(dict[str, dict[str, Schema]])
 
 @functools.cache
 def family_specs() -> Mapping[str, Mapping[str, Schema]]:
-    """The schemas by path and model id; `model` itself is not in them."""
+    """Return the schemas by path and model id, without the property `model`."""
     return _DECODER.decode(resources.files(__package__).joinpath("families.json").read_bytes())
 
 
 def model_types() -> Mapping[str, str]:
-    """The type of every model by its id, as the list of models tells it."""
+    """Return the type of every model by its id, as in the list of models."""
     return {
         model: next(kind for begin, kind in _TYPES if path.startswith(begin))
         for path, models in family_specs().items()
@@ -61,7 +61,7 @@ def model_types() -> Mapping[str, str]:
 
 
 def written(folder: Path) -> str:
-    """What families.json holds for a folder of OpenAPI files: a line a model."""
+    """Return families.json for a folder of OpenAPI files: one line per model."""
     paths: dict[str, dict[str, Raw]] = {}
     for path, model, schema in _schemas(folder):
         known = paths.setdefault(path, {})
@@ -77,7 +77,7 @@ def written(folder: Path) -> str:
 
 
 def _schemas(folder: Path) -> Iterator[tuple[str, str, Raw]]:
-    """Every path and model with its schema, the current ones first."""
+    """Yield every path and model with its schema, the current ones first."""
     files = [file for name in _FOLDERS for file in (folder / name).glob("*.json")]
     for file in sorted(files, key=lambda file: (_OLD in file.name, file)):
         for path, operations in json.loads(file.read_bytes())["paths"].items():
@@ -92,7 +92,7 @@ def _schemas(folder: Path) -> Iterator[tuple[str, str, Raw]]:
 
 
 def _compact(schema: Raw) -> Raw:
-    """The schema without its prose; a file in it may be anything, for it comes as a part."""
+    """Return the schema without its prose; a file may be any value: it is a part of the form."""
     if schema.get("format") == "binary":
         return {}
     if "allOf" in schema:

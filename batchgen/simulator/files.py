@@ -1,4 +1,4 @@
-"""The files' origin: another host than the API's, as far as a client can tell."""
+"""The origin of the files: to a client, a host other than the API's."""
 
 import asyncio
 from concurrent.futures import Executor
@@ -10,20 +10,22 @@ from batchgen.simulator.links import PREFIX, REDIRECTED, Links
 from batchgen.simulator.media import drawn, media_type
 from batchgen.simulator.rejection import Rejection
 from batchgen.simulator.stats import Stats
-from batchgen.simulator.strikes import Strikes
+from batchgen.simulator.strikes import FaultInjector
 
 
 class Files:
-    """Makes a file whenever its URL is asked for."""
+    """Builds a file each time its URL is requested."""
 
-    def __init__(self, links: Links, *, strikes: Strikes, stats: Stats, executor: Executor) -> None:
+    def __init__(
+        self, links: Links, *, injector: FaultInjector, stats: Stats, executor: Executor
+    ) -> None:
         self._links = links
-        self._strikes = strikes
+        self._injector = injector
         self._stats = stats
         self._executor = executor
 
     def application(self) -> web.Application:
-        """The aiohttp application with its one route."""
+        """Return the aiohttp application with its one route."""
         app = web.Application(middlewares=[vendor_errors])
         app.router.add_get(f"{PREFIX}{{name}}", self._counted)
         return app
@@ -45,10 +47,10 @@ class Files:
         thing = self._links.thing_at(path)
         if thing is None:
             raise Rejection(404, "No such file, or the signature in the query does not match")
-        fault = self._strikes.draws.file(path).fault if path == request.raw_path else None
-        instead = self._strikes.instead_of_file(request, fault)
+        fault = self._injector.draws.file(path).fault if path == request.raw_path else None
+        instead = self._injector.instead_of_file(request, fault)
         if instead is not None:
             return instead
         loop = asyncio.get_running_loop()
         data = await loop.run_in_executor(self._executor, drawn, thing)
-        return await self._strikes.with_file(request, fault, data, media_type(thing))
+        return await self._injector.with_file(request, fault, data, media_type(thing))

@@ -1,4 +1,4 @@
-"""Which requests are let in at all: so many a minute, and so many at one time."""
+"""Rate and concurrency limits of the API."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,28 +10,28 @@ _CROWDED_S = 1.0
 
 
 class Gate:
-    """Keeps to the limits that the settings give."""
+    """Enforces the limits of the settings."""
 
     def __init__(self, settings: SimulatorSettings, monotonic: Callable[[], float]) -> None:
-        self._tells = settings.tell_limits
+        self._sends_limits = settings.tell_limits
         self._most = settings.most_in_flight
         self._bucket = (
             None if settings.rpm is None else Bucket(settings.rpm, monotonic, burst=settings.burst)
         )
 
     def enter(self, in_flight: int) -> Mapping[str, str]:
-        """Let a request in, `in_flight` with it; the headers that tell what is left.
+        """Admit a request and return the rate limit headers.
 
-        Raises Rejection (429).
+        in_flight: requests in flight, this one included. Raise Rejection (429) above a limit.
         """
         if self._most is not None and in_flight > self._most:
-            self._turn_away(_CROWDED_S)
+            self._reject(_CROWDED_S)
         if self._bucket is None:
             return {}
         wait_s = self._bucket.take()
         if wait_s:
-            self._turn_away(wait_s)
-        return self._bucket.told() if self._tells else {}
+            self._reject(wait_s)
+        return self._bucket.headers() if self._sends_limits else {}
 
-    def _turn_away(self, wait_s: float) -> None:
-        raise Rejection(429, headers=retry_after(wait_s) if self._tells else {})
+    def _reject(self, wait_s: float) -> None:
+        raise Rejection(429, headers=retry_after(wait_s) if self._sends_limits else {})

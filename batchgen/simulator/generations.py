@@ -1,4 +1,4 @@
-"""The paid part: begins generations, at most one under an idempotency key."""
+"""Paid image generations: at most one per idempotency key."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ from batchgen.simulator.stats import Stats
 
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 
-_KEPT = 20_000  # generations that can be answered again; older ones are forgotten
+_KEPT = 20_000  # generations that can be returned again; older ones are dropped
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -29,9 +29,9 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class Generations:
-    """Begins generations and remembers the last 20,000 that came with a key.
+    """Starts generations and keeps the last 20,000 that have a key.
 
-    A generation goes on, and is charged, when its client goes away: as at the vendor's.
+    As at the vendor, a generation continues and is charged if its client disconnects.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class Generations:
     async def get(
         self, order: Order, key: str | None, *, share: float, client_id: str | None = None
     ) -> tuple[Generation, bool]:
-        """The generation for an order, and whether it is an earlier one of the same key.
+        """Return the generation for an order, and whether it is an earlier one of the same key.
 
         share: between 0 and 1, decides the latency of a new one. client_id: for the usage log.
-        Raises Rejection: credit spent (403), key of another order (400).
+        Raise Rejection: credit spent (403), key of another order (400).
         """
         kept = self._kept.get(key) if key and self._settings.honour_idempotency else None
         if kept is None:
@@ -65,7 +65,7 @@ class Generations:
         return await asyncio.shield(kept.task), True
 
     async def close(self) -> None:
-        """Give up what is still being generated."""
+        """Cancel the running generations."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -76,7 +76,7 @@ class Generations:
         self._account.charge(price_usd(order.model) * order.count)
         self._stats.images += order.count
         task = asyncio.create_task(self._generate(order, latency_s, client_id))
-        # Not in a TaskGroup: a fixture may leave the simulator from another task than it entered.
+        # Not in a TaskGroup: a fixture may enter and leave the simulator in different tasks.
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task

@@ -1,215 +1,175 @@
-"""Text as coverage (0 paper, 255 ink), wrapped to a box, in any script.
+"""Prompts as lines that fit a box, legible in any script.
 
-Pillow's bundled font is used alone, so that pictures are the same on every machine. It has ASCII
-and little more: accented letters get their accents drawn, and a character without a glyph becomes
-its code point in a small box.
+Pillow's bundled font has ASCII and little more. If a text needs more, the well-known system font
+that has most of its characters is used; no system font is required. Characters that the font does
+not have are spelled: é as e, 🦊 as [fox face], 中 as U+4E2D.
 """
 
+import contextlib
 import functools
+import math
+import textwrap
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 from PIL import Image, ImageDraw, ImageFont
 
-_LEADING = 1.3
-_LEAST_FONT = 8
-_SHRINK = 0.88
+_LINE_HEIGHT = 1.3  # in font sizes
+_MIN_FONT_PX = 8
+_SHRINK = 0.9
+_PROBE_PX = 16
 _NO_GLYPH = "\U0010ffff"
-_LOOKALIKES = str.maketrans("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-------")
-_DIAERESIS, _BELOW = "\u0308", "\u0327"
-_STROKES = {  # accents as lines in a square, (-1, -1) being its upper left corner
-    "\u0300": ((-1, -1), (1, 1)),
-    "\u0301": ((1, -1), (-1, 1)),
-    "\u0302": ((-1, 1), (0, -1), (1, 1)),
-    "\u0303": ((-1.2, 0.5), (-0.4, -0.5), (0.4, 0.5), (1.2, -0.5)),
-    "\u0304": ((-1, 0), (1, 0)),
-    _DIAERESIS: ((-1, 0), (-0.7, 0), (0.7, 0), (1, 0)),
-    "\u030a": ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, 0)),
-    "\u030c": ((-1, -1), (0, 1), (1, -1)),
-    _BELOW: ((0, -1), (0.5, 0), (-0.3, 0.8)),
-}
-
-
-class Letter(msgspec.Struct, frozen=True):
-    """What is drawn in one place: a glyph with accents, or a code point in a box."""
-
-    glyph: str
-    accents: tuple[str, ...] = ()
-    boxed: bool = False
-
-
-_ELLIPSIS = Letter("…")
-
-
-class Stamp(msgspec.Struct, frozen=True):
-    """The ink of a letter, and where it goes from the letter's place."""
-
-    ink: Image.Image
-    left: int
-    top: int
+_FONT_FILES = (
+    "DejaVuSans.ttf", "NotoSans-Regular.ttf", "arial.ttf", "segoeui.ttf", "Arial Unicode.ttf",
+    "NotoSansCJK-Regular.ttc", "wqy-microhei.ttc", "msyh.ttc", "YuGothM.ttc", "malgun.ttf",
+    "NotoSansArabic-Regular.ttf", "NotoSansDevanagari-Regular.ttf", "Nirmala.ttf",
+)  # fmt: skip
 
 
 class Block(msgspec.Struct, frozen=True):
-    """Lines that fit a box at a font size."""
+    """Lines and the font in which they fit."""
 
-    lines: tuple[tuple[Letter, ...], ...]
-    font_px: int
+    lines: list[str]
+    font: ImageFont.FreeTypeFont
 
     @property
     def line_px(self) -> int:
-        return round(self.font_px * _LEADING)
-
-    @property
-    def width(self) -> float:
-        return max((_width(line, self.font_px) for line in self.lines), default=0.0)
+        return round(self.font.size * _LINE_HEIGHT)
 
     @property
     def height(self) -> int:
         return self.line_px * len(self.lines)
 
+    @property
+    def width(self) -> float:
+        """Pixels of the longest line; joined and kerned characters may take fewer."""
+        return max((_width(line, self.font) for line in self.lines), default=0.0)
+
+    def draw(self, image: Image.Image, at: tuple[int, int], ink: int) -> None:
+        """Draw the lines on an `L` image, with the upper left corner at a place."""
+        left, top = at
+        for line in self.lines:
+            x = float(left)
+            for run in _runs(line):
+                image.paste(ink, (round(x), top), _mask(run, self.font))
+                x += self.font.getlength(" ") + _advance(run, self.font)
+            top += self.line_px
+
 
 def fit(text: str, width: int, height: int, *, largest_px: int) -> Block:
-    """Set a text as large as it fits; what does not fit at the least size is cut, and shows it."""
-    words = [tuple(letters(word)) for word in text.split()]
-    font_px = max(_LEAST_FONT, largest_px)
+    """Return the text at the largest font size that fits a box; cut it if no size does."""
+    text, face = _legible(text)
+    roomy_px = math.isqrt(2 * width * height // max(1, len(text)))
+    font_px = max(_MIN_FONT_PX, min(largest_px, roomy_px))
+    while font_px > _MIN_FONT_PX:
+        block = _wrapped(text, _sized(face, font_px), width)
+        if block.height <= height and block.width <= width:
+            return block
+        font_px = max(_MIN_FONT_PX, int(font_px * _SHRINK))
+    font = _sized(face, _MIN_FONT_PX)
+    return _wrapped(text, font, width, max(1, height // Block([], font).line_px))
+
+
+def _wrapped(
+    text: str, font: ImageFont.FreeTypeFont, width: int, max_lines: int | None = None
+) -> Block:
+    """Wrap at a number of characters that is lowered until no line is too wide."""
+    columns = max(1, int(width * len(text) / max(1.0, _width(text, font))))
     while True:
-        block = Block(tuple(_wrap(words, width, font_px)), font_px)
-        fits = block.height <= height and block.width <= width
-        if fits or font_px == _LEAST_FONT:
-            return _cut(block, width, height)
-        font_px = max(_LEAST_FONT, int(font_px * _SHRINK))
+        lines = textwrap.wrap(text, columns, max_lines=max_lines, placeholder="…")
+        block = Block(lines, font)
+        if block.width <= width or columns == 1:
+            return block
+        columns = max(1, min(columns - 1, int(columns * width / block.width)))
 
 
-def draw(block: Block, size: tuple[int, int], at: tuple[int, int] = (0, 0)) -> Image.Image:
-    """An `L` image of a size with the block's upper left corner at a place."""
-    image = Image.new("L", size)
-    left, top = at
-    for line in block.lines:
-        x = float(left)
-        for letter in line:
-            stamp = _stamp(letter, block.font_px)
-            image.paste(255, (round(x) + stamp.left, top + stamp.top), stamp.ink)
-            x += advance(letter, block.font_px)
-        top += block.line_px
-    return image
+def _legible(text: str) -> tuple[str, ImageFont.FreeTypeFont]:
+    """Return a text as words that a font has, and the font."""
+    face = _bundled()
+    text = " ".join(text.split())
+    if text.isascii() and text.isprintable():
+        return text, face
+    characters = [c for c in unicodedata.normalize("NFC", text) if not _is_invisible(c)]
+    if not all(_has_glyph(c, face) for c in characters):
+        faces = (face, *system_fonts())
+        face = max(faces, key=lambda face: sum(_has_glyph(c, face) for c in characters))
+    return " ".join("".join(_spelled(c, face) for c in characters).split()), face
 
 
-def letters(word: str) -> Iterator[Letter]:
-    """The letters of a word without white space; controls and joiners leave nothing."""
-    for character in unicodedata.normalize("NFC", word).translate(_LOOKALIKES):
-        if unicodedata.category(character) in ("Cc", "Cf") or "\ufe00" <= character <= "\ufe0f":
-            continue
-        parts = unicodedata.normalize("NFD", character)
-        if has_glyph(parts[0]) and all(mark in _STROKES for mark in parts[1:]):
-            yield Letter(parts[0], tuple(parts[1:]))
-        else:
-            yield Letter(f"{ord(character):04X}", boxed=True)
+def _is_invisible(character: str) -> bool:
+    """Report controls, joiners and variation selectors."""
+    return unicodedata.category(character) in ("Cc", "Cf") or "\ufe00" <= character <= "\ufe0f"
 
 
-@functools.lru_cache(maxsize=4096)
-def has_glyph(character: str) -> bool:
-    """Whether the font draws a character otherwise than what it cannot draw."""
-    return bytes(_font(16).getmask(character)) != bytes(_font(16).getmask(_NO_GLYPH))
+def _spelled(character: str, face: ImageFont.FreeTypeFont) -> str:
+    """Return a character, or if the font does not have it, something legible in its place."""
+    spellings = _spellings(character)
+    return next(s for s in spellings if all(_has_glyph(c, face) for c in s) or s[:3] == " U+")
 
 
-def advance(letter: Letter, font_px: int) -> float:
-    """Pixels from this letter to the next."""
-    if letter.boxed:
-        return _box_px(letter.glyph, font_px) + 2
-    return _length(letter.glyph, font_px)
-
-
-def _width(line: Iterable[Letter], font_px: int) -> float:
-    return sum(advance(letter, font_px) for letter in line)
+def _spellings(character: str) -> Iterator[str]:
+    yield character
+    category = unicodedata.category(character)
+    if category == "Pd":
+        yield "-"
+    if category.startswith("S"):
+        yield f" [{unicodedata.name(character).lower()}] "
+    for plain in (unicodedata.normalize("NFKD", character), character.casefold()):
+        yield "".join(c for c in plain if not unicodedata.combining(c))
+    yield f" U+{ord(character):04X} "
 
 
 @functools.lru_cache(maxsize=16384)
-def _length(glyphs: str, font_px: int) -> float:
-    return _font(font_px).getlength(glyphs)
+def _has_glyph(character: str, face: ImageFont.FreeTypeFont) -> bool:
+    return bytes(face.getmask(character)) != bytes(face.getmask(_NO_GLYPH))
+
+
+def _width(line: str, font: ImageFont.FreeTypeFont) -> float:
+    return sum(_advance(character, font) for character in line)
+
+
+@functools.lru_cache(maxsize=16384)
+def _advance(run: str, font: ImageFont.FreeTypeFont) -> float:
+    return font.getlength(run)
+
+
+def _runs(line: str) -> list[str]:
+    """Return the words; a line with words that run to the left stays whole for its order."""
+    leftwards = any(unicodedata.bidirectional(character) in ("R", "AL") for character in line)
+    return [line] if leftwards else line.split(" ")
+
+
+@functools.lru_cache(maxsize=1024)
+def _mask(run: str, font: ImageFont.FreeTypeFont) -> Image.Image:
+    """Draw a word once: that takes much longer than pasting it."""
+    _, _, right, bottom = font.getbbox(run)
+    mask = Image.new("L", (max(1, math.ceil(right)), max(1, math.ceil(bottom))))
+    ImageDraw.Draw(mask).text((0, 0), run, fill=255, font=font)
+    return mask
 
 
 @functools.lru_cache(maxsize=256)
-def _font(size_px: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size_px)
+def _sized(face: ImageFont.FreeTypeFont, size_px: int) -> ImageFont.FreeTypeFont:
+    """Return the font that draws lines: Raqm joins Arabic letters, where Pillow has it."""
+    engine = ImageFont.Layout.BASIC if face is _bundled() else ImageFont.Layout.RAQM
+    return face.font_variant(size=size_px, layout_engine=engine)
+
+
+@functools.cache
+def _bundled() -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(_PROBE_PX)
     if isinstance(font, ImageFont.FreeTypeFont):
-        return font.font_variant(layout_engine=ImageFont.Layout.BASIC)  # Raqm is not everywhere
+        return font.font_variant(layout_engine=ImageFont.Layout.BASIC)
     raise RuntimeError("Pillow was built without FreeType; install its wheel from PyPI")
 
 
-def _wrap(
-    words: list[tuple[Letter, ...]], width: int, font_px: int
-) -> Iterator[tuple[Letter, ...]]:
-    """Greedy lines; a word that is wider than a line, as of a script without spaces, is broken."""
-    line: list[Letter] = []
-    used = 0.0
-    for word in words:
-        word_px = _width(word, font_px)
-        space = [Letter(" ")] if line else []
-        if line and used + word_px + advance(Letter(" "), font_px) > width:
-            yield tuple(line)
-            line, used, space = [], 0.0, []
-        for letter in (*space, *word):
-            letter_px = advance(letter, font_px)
-            if line and used + letter_px > width:
-                yield tuple(line)
-                line, used = [], 0.0
-            line.append(letter)
-            used += letter_px
-    if line:
-        yield tuple(line)
-
-
-def _cut(block: Block, width: int, height: int) -> Block:
-    most = max(1, height // block.line_px)
-    if len(block.lines) <= most:
-        return block
-    last = [*block.lines[most - 1], _ELLIPSIS]
-    while len(last) > 1 and _width(last, block.font_px) > width:
-        del last[-2]
-    return Block((*block.lines[: most - 1], tuple(last)), block.font_px)
-
-
-@functools.lru_cache(maxsize=8192)
-def _stamp(letter: Letter, font_px: int) -> Stamp:
-    """Draw a letter once for all: FreeType takes ten times as long as pasting."""
-    pad = font_px // 2 + 2
-    image = Image.new("L", (round(advance(letter, font_px)) + 2 * pad, 2 * font_px + 2 * pad))
-    pen = ImageDraw.Draw(image)
-    if letter.boxed:
-        _draw_box(pen, letter.glyph, (pad, pad), font_px)
-    else:
-        pen.text((pad, pad), letter.glyph, fill=255, font=_font(font_px))
-        for mark in letter.accents:
-            _draw_accent(pen, letter.glyph, mark, at=(pad, pad), font_px=font_px)
-    left, top, right, bottom = image.getbbox() or (0, 0, 1, 1)
-    return Stamp(image.crop((left, top, right, bottom)), left - pad, top - pad)
-
-
-def _draw_accent(
-    pen: ImageDraw.ImageDraw, glyph: str, mark: str, *, at: tuple[int, int], font_px: int
-) -> None:
-    left, top, right, bottom = _font(font_px).getbbox(glyph)
-    reach = max(1.0, font_px * 0.1)
-    middle = at[0] + (left + right) / 2
-    level = at[1] + (bottom + reach if mark == _BELOW else top - 1.6 * reach)
-    points = [(middle + reach * x, level + reach * y) for x, y in _STROKES[mark]]
-    dots = mark == _DIAERESIS
-    for stroke in (points[:2], points[2:]) if dots else (points,):
-        pen.line(stroke, fill=255, width=max(1, font_px // (10 if dots else 16)))
-
-
-def _box_px(code: str, font_px: int) -> int:
-    """A box holds its code in two rows of two or three digits."""
-    return max(8, round(font_px * (0.75 if len(code) <= len("FFFF") else 1.0)))
-
-
-def _draw_box(pen: ImageDraw.ImageDraw, code: str, at: tuple[int, int], font_px: int) -> None:
-    x, y = at
-    wide, high = _box_px(code, font_px), round(font_px * 1.1)
-    pen.rectangle((x, y + 1, x + wide - 1, y + high), outline=150)
-    half = (len(code) + 1) // 2
-    small = _font(max(5, round(font_px * 0.42)))
-    for row, digits in enumerate((code[:-half], code[-half:])):
-        middle = (x + wide / 2, y + 1 + high * (0.27 + 0.46 * row))
-        pen.text(middle, digits, fill=255, font=small, anchor="mm")
+@functools.cache
+def system_fonts() -> tuple[ImageFont.FreeTypeFont, ...]:
+    """Return the well-known fonts that are installed; Pillow searches the system's directories."""
+    faces = []
+    for name in _FONT_FILES:
+        with contextlib.suppress(OSError):
+            basic = ImageFont.Layout.BASIC  # Raqm draws a circle below a lone mark
+            faces.append(ImageFont.truetype(name, _PROBE_PX, layout_engine=basic))
+    return tuple(faces)

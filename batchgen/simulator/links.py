@@ -1,8 +1,8 @@
-"""URLs of files that say everything themselves, so that a million of them need no memory.
+"""Self-contained URLs of files, so that a million of them need no memory.
 
 The path holds the file's description, the query a signature in percent-encoded base64, as blob
-stores have it: a client that changes a character of either gets no file. Where files expire, the
-query tells when.
+stores do: a client that changes a character of either gets no file. If files expire, the query
+says when.
 """
 
 import base64
@@ -34,9 +34,9 @@ _KINDS: dict[str, type[Thing]] = {
 
 
 class Links:
-    """Makes and reads the URLs below the file origin; the seed makes them one's own.
+    """Builds and reads the URLs of files; the seed is the key of their signatures.
 
-    lifetime_s: seconds until a URL expires; None is never. `origin` is set when it is known.
+    lifetime_s: seconds until a URL expires, None for never. `origin` is set when it is known.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class Links:
         self.origin = ""
 
     def url_of(self, thing: Thing, *, expired: bool = False) -> str:
-        """The URL of a file, good from now on, or over already."""
+        """Return the URL of a file, valid from now on or already expired."""
         return self.origin + self.path_of(thing, _OVER_S if expired else self._lifetime_s)
 
     def path_of(self, thing: Thing, lifetime_s: float | None = None) -> str:
-        """The path and query of a file."""
+        """Return the path and query of a file."""
         fields = [type(thing).__name__.lower(), *astuple(thing)]
         packed = zlib.compress(json.dumps(fields).encode(), 1)
         name = base64.urlsafe_b64encode(packed).decode().rstrip("=")
@@ -60,9 +60,9 @@ class Links:
         return self._signed(f"{PREFIX}{name}.{thing.format}?{ends}sv=2025-05-05")
 
     def thing_at(self, raw_path: str) -> Thing | None:
-        """The file of a path and query exactly as they were given out; None for any other.
+        """Return the file of a path and query exactly as issued, or None.
 
-        Raises Rejection (403) where it has expired.
+        Raise Rejection (403) if the URL has expired.
         """
         unsigned, _, _ = raw_path.partition("&sig=")
         if not unsigned.isascii() or not hmac.compare_digest(raw_path, self._signed(unsigned)):

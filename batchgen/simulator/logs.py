@@ -1,4 +1,4 @@
-"""The account's usage log: `GET /v2/logs`, as the vendor's API reference tells of it."""
+"""The account's usage log: `GET /v2/logs`, as in the vendor's API reference."""
 
 from collections import deque
 from datetime import UTC, datetime
@@ -14,13 +14,13 @@ _MOST_AT_ONCE = 100
 
 
 class UsageLog:
-    """The last 20,000 generations that were charged, the newest first."""
+    """The last 20,000 charged generations, newest first."""
 
     def __init__(self) -> None:
         self._entries: deque[tuple[datetime, dict[str, object]]] = deque(maxlen=_KEPT)
 
     def add(self, generation: Generation, client_request_id: str | None) -> None:
-        """Put a charged generation down."""
+        """Record a charged generation."""
         now = datetime.now(UTC)
         entry: dict[str, object] = {
             "created": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -39,7 +39,7 @@ class UsageLog:
         self._entries.appendleft((now, entry))
 
     def answer(self, request: web.Request) -> web.Response:
-        """A page of the log; raises Rejection (400) for a window or page that cannot be read."""
+        """Return a page of the log. Raise Rejection (400) if the time window or page is invalid."""
         query = request.query
         try:
             start, end = (datetime.fromisoformat(query[name]) for name in ("start", "end"))

@@ -1,4 +1,4 @@
-"""The files that the simulator makes, by what they are."""
+"""The files that the simulator builds, by their type."""
 
 from typing import assert_never
 
@@ -7,10 +7,10 @@ from batchgen.simulator.links import Thing
 
 
 def drawn(thing: Thing) -> bytes:
-    """The file's bytes; they follow from its description alone."""
+    """Return the file's bytes; its description alone determines them."""
     match thing:
         case pictures.Picture():
-            return pictures.easel().draw(thing)
+            return pictures.draw(thing)
         case clips.Clip():
             return clips.film(thing)
         case sounds.Sound():
@@ -22,7 +22,7 @@ def drawn(thing: Thing) -> bytes:
 
 
 def media_type(thing: Thing) -> str:
-    """The content type that the file origin serves it with."""
+    """Return the content type with which the file origin serves it."""
     match thing:
         case pictures.Picture():
             return pictures.MEDIA_TYPES[thing.format]

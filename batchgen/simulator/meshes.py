@@ -8,18 +8,18 @@ import msgspec
 
 _MAGIC, _VERSION = b"glTF", 2
 _FLOAT, _UNSIGNED_SHORT = 5126, 5123
-_VERTICES, _INDICES = 34962, 34963  # what a buffer view is for
+_VERTICES, _INDICES = 34962, 34963  # targets of a buffer view
 
 
 class Mesh(msgspec.Struct, frozen=True):
-    """Everything that a model's bytes follow from: `look` chooses the number of sides."""
+    """Everything that determines the bytes of a model; `look` decides the number of sides."""
 
     look: int
     format: str = "glb"
 
 
 def build(mesh: Mesh) -> bytes:
-    """The whole file (https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, 4.4)."""
+    """Return the whole file (https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, 4.4)."""
     sides = 3 + mesh.look % 6
     ring = [
         (math.cos(2 * math.pi * i / sides), 0.0, math.sin(2 * math.pi * i / sides))

@@ -1,4 +1,4 @@
-"""A request for images, checked against the vendor's specs and understood."""
+"""A request for images, checked against the vendor's specs and parsed."""
 
 import json
 from collections.abc import Mapping
@@ -37,9 +37,9 @@ class Delivery(StrEnum):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What a good request asks for; `params` are its parameters with the spec's defaults.
+    """A valid request; `params` are its parameters with the spec's defaults.
 
-    by_tokens: it named the model as OpenAI does, whose replies tell tokens and no price.
+    by_tokens: it names the model as OpenAI does, whose replies have tokens and no price.
     """
 
     model: str
@@ -55,12 +55,12 @@ class Order(msgspec.Struct, frozen=True):
 
 
 def read_order(raw: bytes, refuse_words: frozenset[str] = frozenset()) -> Order:
-    """Understand a request body. Raises Rejection (400), whose message tells all that is wrong."""
+    """Parse a request body. Raise Rejection (400), whose message lists all problems."""
     return _understood(_json_object(raw), specs(), refuse_words)
 
 
 def read_edit(raw: bytes, content_type: str, refuse_words: frozenset[str] = frozenset()) -> Order:
-    """Understand a form with pictures to be edited. Raises Rejection (400)."""
+    """Parse a form with images to edit. Raise Rejection (400) if it is wrong."""
     return _understood(read_form(raw, content_type), edit_specs(), refuse_words)
 
 
@@ -100,7 +100,7 @@ def _json_object(raw: bytes) -> dict[str, Json]:
 
 
 def _schema(model: str, known: Mapping[str, Schema]) -> Schema | None:
-    """The schema of a model; None where everything goes."""
+    """Return the schema of a model, or None if it takes any parameter."""
     if model.startswith(UNCHECKED_PREFIX):
         return None
     if model not in known:
@@ -109,7 +109,7 @@ def _schema(model: str, known: Mapping[str, Schema]) -> Schema | None:
 
 
 def _as_openai_has_it(schema: Schema) -> Schema:
-    """OpenAI's own API draws up to 10, takes `user`, and always answers these with base64."""
+    """Apply OpenAI's rules: up to 10 images, `user` allowed, always base64."""
     given = {name: one for name, one in schema.properties.items() if name != "response_format"}
     count = Schema(type="integer", minimum=1, maximum=10, default=1)
     own = {**given, "n": count, "user": Schema(type="string")}
@@ -138,7 +138,7 @@ def _order(model: str, params: dict[str, Json], schema: Schema | None) -> Order:
 
 
 def _count(params: Mapping[str, Json], schema: Schema | None) -> int:
-    """How many pictures; a part of one, or none, is no order, whatever the spec leaves open."""
+    """Return the number of images; reject fractions and 0, which some specs allow."""
     name = next((name for name in _COUNTS if params.get(name) is not None), "n")
     count = params.get(name, 1)
     if not isinstance(count, int | float) or count < 1 or count % 1:

@@ -1,18 +1,19 @@
-"""The pictures: a background, and on it a panel with the prompt.
+"""The pictures: layered hills under a sun or a moon, and on them a panel with the prompt.
 
-A picture is an image of palette indices until it is encoded: 239 colours of its background, an
-accent, and 16 shades from the panel's paper to its ink. That makes a PNG four times as cheap.
+A picture is an image of palette indices until it is encoded: 240 colours of its background from
+dark to light, and 16 shades from the panel's paper to its ink. That makes a PNG four times as
+cheap, and lets backgrounds share their shapes.
 """
 
 import functools
 import io
-import threading
-from collections import OrderedDict
+import math
+import random
 
 import msgspec
-from PIL import Image
+from PIL import Image, ImageDraw, ImageOps
 
-from batchgen.simulator import composers, lettering
+from batchgen.simulator import lettering
 
 EXCERPT_CHARS = 500  # of the prompt, that a picture shows
 MEDIA_TYPES = {
@@ -22,13 +23,22 @@ MEDIA_TYPES = {
     "tiff": "image/tiff",
 }
 
-_GROUND_COLOURS = 239
-_ACCENT = _GROUND_COLOURS
-_PAPER = _ACCENT + 1
-_SHADES = 256 - _PAPER
-_INKING = [_PAPER + level * (_SHADES - 1) // 255 for level in range(256)]
-_DRAWN_PX = 1600  # longest side at which a background is drawn; larger ones are scaled up
-_CACHE_BYTES = 64 << 20
+SHAPES = 16  # backgrounds; each is drawn in every palette
+PALETTES = (  # five colours from the darkest to the lightest
+    "1d2440 52396b c8506a f59a6e ffe3b8",
+    "0c2733 14566a 2f93a0 8fd3c1 f3f7e4",
+    "1f2a1c 40603a 7fa05a cfd58d fbf6df",
+    "2b1b22 6e2f35 c0563b eba851 fdf0cf",
+    "151b33 2f3f86 6a78d1 b7b4ee f6f0ff",
+    "232323 4e4a4d 8e8580 d3c6b5 f8f1e5",
+    "10222e 1f4e5f e06b4a f4b860 fbf3dc",
+    "2a1633 7a2c6d d6568a f7a8a0 fff0e2",
+    "0f2b26 1f6f5c 57b48a f2c462 fdf6dd",
+    "1a2233 3b5875 8fb0c6 d9e4ea ffffff",
+)
+_PAPER, _DIM_INK, _INK = 240, 249, 255
+_SKIES = ((135, 239), (135, 239), (10, 150))  # shades at top and bottom: day twice, night
+_LAYERS = 6
 _CAPTION_FROM_PX = 128
 _ENCODING: dict[str, dict[str, int]] = {
     "png": {"compress_level": 1},
@@ -39,7 +49,7 @@ _ENCODING: dict[str, dict[str, int]] = {
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """Everything that a picture's bytes follow from.
+    """Everything that determines the bytes of a picture.
 
     format: a key of `MEDIA_TYPES`.
     look: any number; decides the background.
@@ -54,91 +64,94 @@ class Picture(msgspec.Struct, frozen=True):
     caption: str
 
 
-class Ground(msgspec.Struct, frozen=True):
-    """A background as palette indices with the picture's whole palette."""
-
-    indices: Image.Image
-    palette: bytes
-
-
-class Easel:
-    """Draws pictures; keeps the backgrounds used last, 64 MiB of them. For use by threads."""
-
-    def __init__(self, cache_bytes: int = _CACHE_BYTES) -> None:
-        self._grounds: OrderedDict[tuple[int, int, int], Ground] = OrderedDict()
-        self._room = cache_bytes
-        self._lock = threading.Lock()
-
-    def draw(self, picture: Picture) -> bytes:
-        """The encoded picture, of exactly its size and format."""
-        ground = self._ground(picture.look % composers.COUNT, picture.width, picture.height)
-        image = ground.indices.copy()
-        if picture.look // composers.COUNT % 2:
-            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        _lay_panel(image, picture)
-        image.putpalette(ground.palette)
-        return _encoded(image, picture.format)
-
-    def _ground(self, number: int, width: int, height: int) -> Ground:
-        key = (number, width, height)
-        with self._lock:
-            if key in self._grounds:
-                self._grounds.move_to_end(key)
-                return self._grounds[key]
-        ground = paint(number, width, height)
-        with self._lock:
-            if key not in self._grounds:
-                self._grounds[key] = ground
-                self._room -= width * height
-            while self._room < 0:
-                (_, old_width, old_height), _ = self._grounds.popitem(last=False)
-                self._room += old_width * old_height
-        return ground
+def draw(picture: Picture) -> bytes:
+    """Return the encoded picture, of exactly its size and format."""
+    number, shape = divmod(picture.look, SHAPES)
+    image = background(shape, picture.width, picture.height).copy()
+    _draw_panel(image, picture)
+    image.putpalette(_colours(PALETTES[number % len(PALETTES)]))
+    return _encoded(image, picture.format)
 
 
-def paint(number: int, width: int, height: int) -> Ground:
-    """Paint the background of a number; smooth where it is small, soft where it is large."""
-    scale = min(2.0, _DRAWN_PX / max(width, height))
-    size = (max(16, round(width * scale)), max(16, round(height * scale)))
-    image = composers.compose(number, size).resize((width, height), Image.Resampling.BICUBIC)
-    thumbnail = image.copy()
-    thumbnail.thumbnail((512, 512))
-    colours = thumbnail.quantize(_GROUND_COLOURS, Image.Quantize.MEDIANCUT)
-    indexed = image.quantize(palette=colours, dither=Image.Dither.NONE)
-    ground = bytes(colours.getpalette() or ())[: 3 * _GROUND_COLOURS].ljust(3 * _GROUND_COLOURS)
-    panel = _panel_palette(composers.palette_of(number))
-    return Ground(Image.frombytes("L", image.size, indexed.tobytes()), ground + panel)
+@functools.lru_cache(maxsize=SHAPES)
+def background(shape: int, width: int, height: int) -> Image.Image:
+    """Return an `L` image of a size: 0 is the darkest colour, 239 the lightest.
+
+    It is drawn at twice the size, so that edges are smooth.
+    """
+    dice = random.Random(shape)  # noqa: S311 - a picture, not a secret
+    size = (2 * width, 2 * height)
+    image = _sky(size, *dice.choice(_SKIES))
+    _draw_sun(image, (dice.uniform(0.2, 0.8), dice.uniform(0.2, 0.35)))
+    humps, swing = dice.uniform(0.5, 2), dice.uniform(0.02, 0.06)
+    pen = ImageDraw.Draw(image)
+    for layer in range(_LAYERS):
+        crest = 0.38 + 0.1 * layer
+        line = _rolling(size[0], humps, dice.uniform(0, math.tau))
+        points = [(x, size[1] * (crest + swing * y)) for x, y in line]
+        shade = round(150 * (1 - layer / (_LAYERS - 1)))
+        pen.polygon([(0, size[1]), *points, (size[0], size[1])], fill=shade)
+    return image.reduce(2)
 
 
-def _panel_palette(palette: composers.Palette) -> bytes:
-    shades = [
-        composers.blend(palette.dark, palette.light, shade / (_SHADES - 1))
-        for shade in range(_SHADES)
+def _sky(size: tuple[int, int], top: int, bottom: int) -> Image.Image:
+    shades = [top + (bottom - top) * level // 255 for level in range(256)]
+    column = Image.linear_gradient("L").resize((1, size[1])).point(shades)
+    return column.resize(size, Image.Resampling.NEAREST)
+
+
+def _draw_sun(image: Image.Image, place: tuple[float, float]) -> None:
+    """Draw a disc in its glow; the place is in shares of the image."""
+    reach = min(image.size) // 2
+    x, y = int(image.width * place[0]), int(image.height * place[1])
+    glow = ImageOps.invert(Image.radial_gradient("L")).resize((2 * reach, 2 * reach))
+    glow = glow.point([max(0, level - 75) * 4 // 5 for level in range(256)])
+    image.paste(_PAPER - 1, (x - reach, y - reach, x + reach, y + reach), glow)
+    ImageDraw.Draw(image).circle((x, y), reach * 0.22, fill=_PAPER - 1)
+
+
+def _rolling(width: int, humps: float, phase: float) -> list[tuple[float, float]]:
+    """Return points of a rolling line around 0 from the left edge to the right one."""
+    turns = math.tau * humps / width
+    return [
+        (x, math.sin(x * turns + phase) + 0.5 * math.sin(x * turns * 2.3 + 2 * phase))
+        for x in range(0, width + 8, 8)
     ]
-    return bytes(level for colour in (palette.bright, *shades) for level in colour)
 
 
-def _lay_panel(image: Image.Image, picture: Picture) -> None:
-    """Paste the panel with the text at the lower edge; a small picture is mostly panel."""
+def _draw_panel(image: Image.Image, picture: Picture) -> None:
+    """Draw the panel with the text at the lower edge; a small picture is mostly panel."""
     width, height = image.size
     short = min(width, height)
     margin, padding = short // 20, max(2, short // 28)
-    captioned = short >= _CAPTION_FROM_PX
     inner = max(8, width - 2 * (margin + padding))
+    captioned = short >= _CAPTION_FROM_PX
     room = int(height * (0.5 if captioned else 0.94)) - 2 * padding
     text = lettering.fit(picture.text, inner, room, largest_px=min(64, short // 14))
-    small = max(8, text.font_px // 2)
-    caption = lettering.fit(picture.caption, inner, small * 2, largest_px=small)
-    total = text.height + (caption.height + padding // 2 if captioned else 0)
-    size = (width - 2 * margin, min(height, total + 2 * padding))
-    panel = lettering.draw(text, size, (padding, padding))
-    if captioned:
-        below = lettering.draw(caption, size, (padding, padding * 3 // 2 + text.height))
-        panel.paste(below.point([level * 3 // 5 for level in range(256)]), mask=below)
-    corner = (margin, max(0, height - margin - size[1]))
-    image.paste(panel.point(_INKING), corner)
-    stripe = max(1, short // 128)
-    image.paste(_ACCENT, (corner[0], corner[1], corner[0] + size[0], corner[1] + stripe))
+    small = max(8, short // 36)
+    words = picture.caption if captioned else ""
+    caption = lettering.fit(words, inner, 2 * small, largest_px=small)
+    gap = padding // 2 if text.lines and caption.lines else 0
+    bottom = height - margin
+    top = max(0, bottom - text.height - gap - caption.height - 2 * padding)
+    ImageDraw.Draw(image).rectangle((margin, top, width - margin - 1, bottom - 1), fill=_PAPER)
+    left, below = margin + padding, top + padding + text.height + gap
+    text.draw(image, (left, top + padding), _INK)
+    caption.draw(image, (left, below), _DIM_INK)
+
+
+@functools.cache
+def _colours(palette: str) -> bytes:
+    """Return 240 colours from dark to light, and 16 from the darkest to the lightest."""
+    stops = bytes.fromhex(palette)
+    return _ramp(stops, _PAPER) + _ramp(stops[:3] + stops[-3:], 256 - _PAPER)
+
+
+def _ramp(stops: bytes, count: int) -> bytes:
+    """Return colours that blend from each of the stops to the next."""
+    image = Image.frombytes("RGB", (len(stops) // 3, 1), stops)
+    box = (0.5, 0, image.width - 0.5, 1)
+    return image.resize((count, 1), Image.Resampling.BILINEAR, box).tobytes()
 
 
 def _encoded(image: Image.Image, format_name: str) -> bytes:
@@ -147,9 +160,3 @@ def _encoded(image: Image.Image, format_name: str) -> bytes:
         image = image.convert("RGB")
     image.save(out, format_name.upper(), **_ENCODING[format_name])
     return out.getvalue()
-
-
-@functools.cache
-def easel() -> Easel:
-    """The process's easel: simulators share their backgrounds."""
-    return Easel()

@@ -1,4 +1,4 @@
-"""What the API answers instead of a result."""
+"""Error replies of the API."""
 
 import uuid
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Rejection(Exception):  # noqa: N818 - a reply, not an error of the simulat
     """A reply that ends the handling of a request.
 
     code: None for the vendor's own shape; otherwise the shape is OpenAI's, which the vendor
-        passes on from upstream.
+        forwards.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Rejection(Exception):  # noqa: N818 - a reply, not an error of the simulat
         super().__init__(f"{status}: {self.message}")
 
     def body(self, path: str) -> Json:
-        """The JSON of the reply (https://docs.aimlapi.com, "Errors and messages")."""
+        """Return the JSON of the reply (https://docs.aimlapi.com, "Errors and messages")."""
         if self.code is not None:
             return {
                 "error": {
@@ -63,7 +63,7 @@ class Rejection(Exception):  # noqa: N818 - a reply, not an error of the simulat
 
 
 def standard_words(status: int) -> str:
-    """The message that goes with a status where nothing more is to be said."""
+    """Return the default message of a status."""
     if status in _WORDS:
         return _WORDS[status]
     return HTTPStatus(status).phrase if status in set(HTTPStatus) else f"Status {status}"

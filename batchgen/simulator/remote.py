@@ -1,4 +1,4 @@
-"""The asynchronous families: video, music, speech to text; a POST that submits, a GET that asks.
+"""The asynchronous families: video, music, speech to text; POST submits, GET polls.
 
 Shapes and words are those of the vendor's specs and sample replies (https://docs.aimlapi.com,
 "Video models", "Music models", "Speech-to-text").
@@ -14,7 +14,7 @@ from aiohttp import web
 
 from batchgen.simulator import connection
 from batchgen.simulator.clips import Clip
-from batchgen.simulator.door import Asked, Door, Made, accounting
+from batchgen.simulator.door import Asked, Made, Middleware, accounting
 from batchgen.simulator.links import Links
 from batchgen.simulator.prices import CREDITS_PER_USD, credits_for
 from batchgen.simulator.rejection import Rejection
@@ -22,8 +22,8 @@ from batchgen.simulator.schema import Json
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.sounds import Sound
 from batchgen.simulator.transcripts import transcript
-from batchgen.simulator.wants import read_want
-from batchgen.simulator.works import Work, Works
+from batchgen.simulator.wants import read_family_request
+from batchgen.simulator.works import Job, Jobs
 
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 
@@ -39,7 +39,7 @@ _LISTED = ("bytedance/", "pixverse/", "magic/")  # whose `video` is a list of ob
 
 
 class Words(msgspec.Struct, frozen=True):
-    """What an endpoint calls the ways in which a job can stand, and the key of the word."""
+    """The status words of an endpoint, and the JSON key that holds them."""
 
     queued: str = "queued"
     working: str = "generating"
@@ -67,15 +67,15 @@ class Remote:
     def __init__(
         self,
         settings: SimulatorSettings,
-        works: Works,
+        jobs: Jobs,
         *,
-        door: Door,
+        middleware: Middleware,
         links: Links,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._settings = settings
-        self._works = works
-        self._door = door
+        self._jobs = jobs
+        self._middleware = middleware
         self._links = links
         self._sleep = sleep
 
@@ -91,15 +91,17 @@ class Remote:
     async def _submit(self, request: web.Request) -> web.StreamResponse:
         async def make(asked: Asked) -> Made:
             words = self._settings.refuse_words
-            want = read_want(request.path, asked, links=self._links, refuse_words=words)
-            work, again = self._works.submit(want, asked)
+            family_request = read_family_request(
+                request.path, asked, links=self._links, refuse_words=words
+            )
+            job, again = self._jobs.submit(family_request, asked)
             await self._sleep(self._settings.latency.at(asked.share))
-            headers = accounting(work.id, credits_for(work.model, 1), again=again)
-            if self._works.share_done(work) >= 1:
+            headers = accounting(job.id, credits_for(job.model, 1), again=again)
+            if self._jobs.share_done(job) >= 1:
                 headers |= _AT_ONCE
-            return Made(json.dumps(_ticket(work)).encode(), 201, headers=headers)
+            return Made(json.dumps(_ticket(job)).encode(), 201, headers=headers)
 
-        return await self._door.serve(request, make)
+        return await self._middleware.serve(request, make)
 
     async def _ask(self, request: web.Request) -> web.StreamResponse:
         became = "reset"
@@ -110,82 +112,82 @@ class Remote:
             became = str(rejection.status)
             raise
         finally:
-            self._door.stats.polls[became] += 1
+            self._middleware.stats.polls[became] += 1
         return response
 
     async def _wait_for(self, request: web.Request) -> None:
-        """Luma's endpoint answers when a job stands as asked for, or 30 s later."""
+        """Wait at Luma's endpoint until a job has the requested state, at most 30 s."""
         wanted = request.query.get("state") or request.query.get("status")
-        work = self._works.find(request.query.get("generation_id", ""), _LUMA)
-        if request.path == _LUMA and wanted == _WORDS[_LUMA].done and work is not None:
-            await self._sleep(min(self._works.left_s(work), _LONGEST_WAIT_S))
+        job = self._jobs.find(request.query.get("generation_id", ""), _LUMA)
+        if request.path == _LUMA and wanted == _WORDS[_LUMA].done and job is not None:
+            await self._sleep(min(self._jobs.left_s(job), _LONGEST_WAIT_S))
 
     def _answered(self, request: web.Request) -> tuple[web.StreamResponse, str]:
-        self._door.authorise(request)
+        self._middleware.authorise(request)
         name = request.match_info.get("generation_id") or request.query.get("generation_id", "")
-        work = self._works.find(name, SPEECH if request.match_info else request.path)
-        if work is None:
+        job = self._jobs.find(name, SPEECH if request.match_info else request.path)
+        if job is None:
             raise Rejection(404, f"No generation with the id {name!r:.200}")
-        work.polls += 1
-        match self._door.strikes.draws.poll(work.identity).fault:
-            case "poll404" if work.polls == 1:
+        job.polls += 1
+        match self._middleware.injector.draws.poll(job.identity).fault:
+            case "poll404" if job.polls == 1:
                 raise Rejection(404, "Generation not found")
             case "poll500":
                 raise Rejection(500)
             case "pollreset":
                 return connection.hang_up(request), "reset"
             case _:
-                return web.json_response(self._standing(work)), "200"
+                return web.json_response(self._standing(job)), "200"
 
-    def _standing(self, work: Work) -> dict[str, Json]:
-        words = _WORDS[work.path]
-        name = "generation_id" if work.path in (_MINIMAX, SPEECH) else "id"
-        body: dict[str, Json] = {name: work.id}
-        if self._works.share_done(work) < 1:
-            word = words.queued if self._works.is_queued(work) else words.working
-            return {**body, words.key: word, **_nothing(work), "error": None}
-        if work.fails:
-            message = f"The generation failed: {work.text[:40]}"
+    def _standing(self, job: Job) -> dict[str, Json]:
+        words = _WORDS[job.path]
+        name = "generation_id" if job.path in (_MINIMAX, SPEECH) else "id"
+        body: dict[str, Json] = {name: job.id}
+        if self._jobs.share_done(job) < 1:
+            word = words.queued if self._jobs.is_queued(job) else words.working
+            return {**body, words.key: word, **_nothing(job), "error": None}
+        if job.fails:
+            message = f"The generation failed: {job.text[:40]}"
             error: Json = {"name": "Error", "message": message}
-            return {**body, words.key: words.failed, **_nothing(work), "error": error, "meta": None}
-        spent = credits_for(work.model, 1)
+            return {**body, words.key: words.failed, **_nothing(job), "error": error, "meta": None}
+        spent = credits_for(job.model, 1)
         usage: Json = {"credits_used": spent, "usd_spent": spent / CREDITS_PER_USD}
-        made = self._result(work)
+        made = self._result(job)
         return {**body, words.key: words.done, **made, "error": None, "meta": {"usage": usage}}
 
-    def _result(self, work: Work) -> dict[str, Json]:
-        if work.path == SPEECH:
-            return transcript(work)
-        if work.path == MUSIC:
-            sound = Sound(work.seconds, work.look)
+    def _result(self, job: Job) -> dict[str, Json]:
+        if job.path == SPEECH:
+            return transcript(job)
+        if job.path == MUSIC:
+            sound = Sound(job.seconds, job.look)
             url = self._links.url_of(sound)
             about: dict[str, Json] = {"content_type": "audio/wav", "file_name": "output.wav"}
             return {"audio_file": {"url": url, **about, "file_size": None}}
-        caption = f"{work.model}  {work.seconds} s"
-        clip = Clip(_WIDTH, _HEIGHT, work.seconds, work.look, work.text, caption)
+        caption = f"{job.model}  {job.seconds} s"
+        clip = Clip(_WIDTH, _HEIGHT, job.seconds, job.look, job.text, caption)
         url = self._links.url_of(clip)
-        if work.path == _RUNWAY:
+        if job.path == _RUNWAY:
             return {"video": [url]}
-        video: Json = {"url": url, "duration": work.seconds}
-        return {"video": [video] if work.model.startswith(_LISTED) else video}
+        video: Json = {"url": url, "duration": job.seconds}
+        return {"video": [video] if job.model.startswith(_LISTED) else video}
 
     async def _show_polls(self, _: web.Request) -> web.Response:
-        return web.json_response(self._works.polls_by_id())
+        return web.json_response(self._jobs.polls_by_id())
 
 
-# Where jobs take no time nobody needs to wait for the first question; the vendor says nothing.
+# Jobs that take no time can be polled at once. The vendor sends no such header.
 _AT_ONCE = {"retry-after-ms": "1"}
 
 
-def _ticket(work: Work) -> dict[str, Json]:
-    """The reply to a submission."""
-    if work.path in (_MINIMAX, SPEECH):
-        return {"generation_id": work.id}
-    words = _WORDS[work.path]
-    return {"id": work.id, words.key: words.queued}
+def _ticket(job: Job) -> dict[str, Json]:
+    """Return the reply to a submission."""
+    if job.path in (_MINIMAX, SPEECH):
+        return {"generation_id": job.id}
+    words = _WORDS[job.path]
+    return {"id": job.id, words.key: words.queued}
 
 
-def _nothing(work: Work) -> dict[str, Json]:
-    if work.path == SPEECH:
+def _nothing(job: Job) -> dict[str, Json]:
+    if job.path == SPEECH:
         return {"result": None}
-    return {"audio_file": None} if work.path == MUSIC else {"video": None}
+    return {"audio_file": None} if job.path == MUSIC else {"video": None}

@@ -1,6 +1,6 @@
-"""The part of JSON Schema that the vendor's specs use, and what is wrong with a value under it.
+"""The part of JSON Schema that the vendor's specs use, and its validation.
 
-The words are those of the vendor's validator (https://docs.aimlapi.com, "Errors and messages").
+The messages are those of the vendor's validator (https://docs.aimlapi.com, "Errors and messages").
 """
 
 import re
@@ -12,13 +12,13 @@ import msgspec
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Scalar: TypeAlias = bool | int | float | str
 
-# The specs say `uri`, their descriptions allow base64 as well.
+# The specs say `uri`; their descriptions also allow base64.
 _URI = re.compile(r"(?:https?://|data:)\S+|[A-Za-z0-9+/=_-]{16,}", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})", re.ASCII)
 
 
 class Schema(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """One schema; `sides` (least, most) is ours, for a size that only a description bounds."""
+    """One schema; `sides` (minimum, maximum) is ours, for a size that only a description limits."""
 
     type: str | None = None
     enum: tuple[Scalar, ...] = ()
@@ -40,7 +40,7 @@ class Schema(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
 
 
 def kind(value: Json) -> str:
-    """JSON's name for the type of a value; a whole number is an `integer`, however written."""
+    """Return the JSON type of a value; a whole number is an `integer`, `1.0` too."""
     match value:
         case None:
             return "null"
@@ -57,7 +57,7 @@ def kind(value: Json) -> str:
 
 
 def problems(value: Json, schema: Schema, where: str) -> Iterator[str]:
-    """Everything that is wrong with a value, each as `place: what, and what is expected`."""
+    """Yield every problem of a value as `path: problem, expectation`."""
     found = kind(value)
     if schema.any_of:
         yield from _nearest(value, schema, where)
@@ -73,18 +73,18 @@ def problems(value: Json, schema: Schema, where: str) -> Iterator[str]:
 
 
 def _nearest(value: Json, schema: Schema, where: str) -> Iterator[str]:
-    """Nothing if any of the forms fits, else what the last form of the same type says.
+    """Return no problems if any form fits, else those of the last form of the same type.
 
-    The last one is of the older spec, which is mostly the wider one.
+    The last form is from the older spec, which mostly allows more.
     """
-    told = [list(problems(value, form, where)) for form in schema.any_of]
-    if all(told):
+    found = [list(problems(value, form, where)) for form in schema.any_of]
+    if all(found):
         same_type = [
             words
-            for form, words in zip(schema.any_of, told, strict=True)
+            for form, words in zip(schema.any_of, found, strict=True)
             if form.type == kind(value)
         ]
-        yield from (same_type or told)[-1]
+        yield from (same_type or found)[-1]
 
 
 def _inside(value: Json, schema: Schema, where: str) -> Iterator[str]:

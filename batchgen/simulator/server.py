@@ -1,4 +1,4 @@
-"""The simulator as a whole: two origins on loopback, from entering to leaving a `with` block."""
+"""The simulator: two origins on loopback, open during a `with` block."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from batchgen.errors import UsageError
 from batchgen.simulator.account import Account
 from batchgen.simulator.api import Api
 from batchgen.simulator.direct import Direct
-from batchgen.simulator.door import Door
+from batchgen.simulator.door import Middleware
 from batchgen.simulator.faults import Draws
 from batchgen.simulator.files import Files
 from batchgen.simulator.generations import Generations, Sleep
@@ -22,9 +22,9 @@ from batchgen.simulator.links import Links
 from batchgen.simulator.remote import Remote
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.stats import Stats, StatsJson
-from batchgen.simulator.strikes import Strikes
-from batchgen.simulator.till import Till
-from batchgen.simulator.works import Works
+from batchgen.simulator.strikes import FaultInjector
+from batchgen.simulator.till import Billing
+from batchgen.simulator.works import Jobs
 
 HOST = "127.0.0.1"
 _BACKLOG = 4096
@@ -32,11 +32,11 @@ _DRAIN_S = 2.0
 
 
 class Simulator:
-    """A loopback server that behaves like the AI/ML API, faults included.
+    """A loopback server that behaves like the AI/ML API, with faults.
 
     `async with Simulator(settings) as simulator:` serves at `simulator.base_url`.
-    sleep: how a generation passes its latency; monotonic: the clock of remote jobs. Both are for
-    tests that do not want to wait.
+    sleep: waits for the latency of a generation; monotonic: the clock of remote jobs. Tests pass
+    their own in order not to wait.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Simulator:
         self.base_url = ""
 
     def stats(self) -> StatsJson:
-        """What was seen so far, as `GET /_simulator/stats` tells it; see `stats.Stats`."""
+        """Return the counters of `GET /_simulator/stats`; see `stats.Stats`."""
         return self._stats.as_json()
 
     async def __aenter__(self) -> Self:
@@ -64,11 +64,11 @@ class Simulator:
         account = Account(settings, stats)
         self._generations = Generations(settings, account, stats, self._sleep)
         self._stopping = asyncio.Event()
-        strikes = Strikes(draws, self._stopping, self._sleep, settings.tell_limits)
-        door = Door(settings, strikes=strikes, stats=stats)
+        injector = FaultInjector(draws, self._stopping, self._sleep, settings.tell_limits)
+        middleware = Middleware(settings, injector=injector, stats=stats)
         links = Links(settings.seed, settings.url_lifetime_s)
-        till = Till(settings, account, stats)
-        direct = Direct(settings, till, door=door, links=links)
+        billing = Billing(settings, account, stats)
+        direct = Direct(settings, billing, middleware=middleware, links=links)
         api = Api(
             settings,
             self._generations,
@@ -76,20 +76,20 @@ class Simulator:
             links=links,
             executor=self._executor,
         )
-        works = Works(settings, till, draws, self._monotonic)
+        jobs = Jobs(settings, billing, draws, self._monotonic)
         remote = Remote(
             settings,
-            works,
-            door=door,
+            jobs,
+            middleware=middleware,
             links=links,
             sleep=self._sleep,
         )
-        files = Files(links, strikes=strikes, stats=stats, executor=self._executor)
+        files = Files(links, injector=injector, stats=stats, executor=self._executor)
         app = api.application()
         for family in (remote, direct, account):
             family.add_to(app)
         try:
-            links.origin = door.elsewhere = await self._serve(files.application(), 0)
+            links.origin = middleware.elsewhere = await self._serve(files.application(), 0)
             self.base_url = f"{await self._serve(app, settings.port)}/v1"
         except BaseException:
             await self._close()
@@ -105,8 +105,8 @@ class Simulator:
         await self._close()
 
     async def _serve(self, app: web.Application, port: int) -> str:
-        """Start an origin and tell its URL."""
-        # A stalled handler learns by its cancellation that the client has gone.
+        """Start an origin and return its URL."""
+        # A stalled handler is cancelled when its client disconnects.
         runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=_DRAIN_S
         )

@@ -1,4 +1,4 @@
-"""What a simulator can be told: how slow, how faulty, how strict."""
+"""Settings of a simulator: latency, faults, limits."""
 
 import re
 from collections.abc import Mapping
@@ -21,37 +21,37 @@ _LATENCY = re.compile(
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _SPAN = re.compile(r"(?P<low>[0-9.]+(?:ms|s|m))\.\.(?P<high>[0-9.]+(?:ms|s|m))", re.ASCII)
 _LEAST_STATUS, _MOST_STATUS = 200, 599
-_ROUNDING = 1e-9  # ten faults of 0.1 come to a little more than 1
+_ROUNDING = 1e-9  # the sum of ten faults of 0.1 is slightly above 1
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """How long a generation takes: `mean_s` seconds, give or take up to `spread_s`."""
+    """Duration of a generation: `mean_s` seconds, plus or minus up to `spread_s`."""
 
     mean_s: float = 0.0
     spread_s: float = 0.0
 
     def at(self, share: float) -> float:
-        """Seconds for a draw between 0 (the shortest) and 1 (the longest)."""
+        """Return the seconds for a draw between 0 (shortest) and 1 (longest)."""
         return max(0.0, self.mean_s + self.spread_s * (2 * share - 1))
 
 
 class SimulatorSettings(msgspec.Struct, frozen=True):
-    """Everything that decides what the simulator answers.
+    """Everything that decides the simulator's answers.
 
-    faults: the share of requests that each fault strikes, as `parse_faults` reads it.
+    faults: the share of requests with each fault, as `parse_faults` returns it.
     work: how long a remote job takes: a video, music, a transcript.
-    rpm: requests a minute that a token bucket lets through; burst: how many it saves up, a
-        second's worth where it is None. most_in_flight: requests at one time; more get a 429.
+    rpm: requests per minute of the token bucket; burst: its capacity, one second's requests
+        if None. most_in_flight: concurrent requests; more get a 429.
     tell_limits: say in headers how long to wait and what is left.
     seed: of the draws of faults, latency and pictures.
     port: of the API; 0 takes a free one. The files have a free port of their own.
-    api_keys: the keys that are good; None takes any that is not empty.
-    credit: generations until the account is spent; balance_usd: what it has, in US dollars;
-        None is no end.
-    refuse_words: words in a prompt, in small letters, that the content rules refuse.
-    fail_words: words in a prompt, in small letters, that a remote job fails by.
-    url_lifetime_s: seconds until the URL of a file expires; None is never.
-    honour_idempotency: give the same answer again under the same `Idempotency-Key`.
+    api_keys: the valid keys; None accepts any key that is not empty.
+    credit: generations until the credit is spent; balance_usd: balance in US dollars; None is
+        unlimited.
+    refuse_words: lowercase words in a prompt that the content policy refuses.
+    fail_words: lowercase words in a prompt that make a remote job fail.
+    url_lifetime_s: seconds until the URL of a file expires, None for never.
+    honour_idempotency: repeat the answer for a repeated `Idempotency-Key`.
     """
 
     latency: Latency = Latency()
@@ -73,9 +73,9 @@ class SimulatorSettings(msgspec.Struct, frozen=True):
 
 
 def parse_latency(text: str) -> Latency:
-    """Read a latency such as `250ms`, `2s`, `2s±0.5` (`2s+-0.5`) or `30s..120s`.
+    """Parse a latency such as `250ms`, `2s`, `2s±0.5` (`2s+-0.5`) or `30s..120s`.
 
-    A bare spread has its unit. Raises UsageError.
+    A spread without a unit has that of the mean. Raise UsageError if it cannot be parsed.
     """
     if span := _SPAN.fullmatch(text.replace(" ", "")):
         low, high = (parse_latency(span[end]).mean_s for end in ("low", "high"))
@@ -96,9 +96,9 @@ def parse_latency(text: str) -> Latency:
 
 
 def parse_faults(text: str) -> dict[str, float]:
-    """Read faults such as `429=0.1,500=0.02,reset=0.01`: names, and shares between 0 and 1.
+    """Parse faults such as `429=0.1,500=0.02,reset=0.01`: names, and shares between 0 and 1.
 
-    Raises UsageError.
+    Raise UsageError if one is unknown or the shares exceed 1.
     """
     faults: dict[str, float] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):

@@ -1,4 +1,4 @@
-"""How large a picture a request asks for, in whichever of the vendor's ways it says so."""
+"""The image size of a request, in any of the vendor's notations."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ PRESETS = {
     "landscape_16_9": (1024, 576),
 }
 _FALLBACK = (1024, 1024)
-_BLANK_SIDES = (1024, 768)  # of an `image_size` object that leaves one out
+_BLANK_SIDES = (1024, 768)  # of an `image_size` object without one
 _GRID = 16
 _LEAST_PX, _MOST_PX = 16, 4096
 _PIXELS = re.compile(r"([0-9]{1,5})x([0-9]{1,5})", re.ASCII)
@@ -23,7 +23,7 @@ _SCALE = re.compile(r"([0-9](?:\.[0-9])?)k", re.ASCII | re.IGNORECASE)
 
 
 def size_of(params: Mapping[str, Json]) -> tuple[int, int]:
-    """Width and height for the parameters with their defaults; anything unreadable is 1024x1024."""
+    """Return width and height for parameters with their defaults; 1024x1024 if unreadable."""
     for name in ("image_size", "size"):
         if (size := _named(params.get(name))) is not None:
             return size
@@ -61,7 +61,7 @@ def _clamped(width: int, height: int) -> tuple[int, int]:
 
 
 def _area(resolution: Json) -> float:
-    """Pixels of a resolution such as `2K`: the square of so many thousands."""
+    """Return the pixels of a resolution such as `2K`: (2 * 1024) squared."""
     found = _SCALE.fullmatch(resolution) if isinstance(resolution, str) else None
     return (1024 * (float(found[1]) if found else 1)) ** 2
 
@@ -73,5 +73,5 @@ def _ratio(aspect: Json) -> tuple[float, float]:
 
 
 def _scaled(factor: float, width: float, height: float) -> tuple[int, int]:
-    """Both sides on the grid of 16 pixels that image models work on."""
+    """Return both sides rounded to the 16 pixel grid of image models."""
     return _clamped(round(width * factor / _GRID) * _GRID, round(height * factor / _GRID) * _GRID)

@@ -1,4 +1,4 @@
-"""Short sounds that can be heard: a melody of plain tones, as WAV."""
+"""Short audible sounds: a melody of plain tones, as WAV."""
 
 import io
 import math
@@ -9,13 +9,13 @@ import msgspec
 
 _RATE = 8000
 _NOTE_S = 0.25
-_SCALE_HZ = (262, 294, 330, 392, 440, 523, 587, 659)  # pentatonic: any order sounds well
+_SCALE_HZ = (262, 294, 330, 392, 440, 523, 587, 659)  # pentatonic: sounds good in any order
 _MOST_S = 10
 _LOUDNESS = 9000
 
 
 class Sound(msgspec.Struct, frozen=True):
-    """Everything that a sound's bytes follow from: `look` chooses the notes."""
+    """Everything that determines the bytes of a sound; `look` decides the notes."""
 
     seconds: int
     look: int
@@ -23,7 +23,7 @@ class Sound(msgspec.Struct, frozen=True):
 
 
 def play(sound: Sound) -> bytes:
-    """The whole file, ten seconds at the most; 16 bits, mono, 8 kHz."""
+    """Return the whole file: at most ten seconds; 16 bits, mono, 8 kHz."""
     samples = array("h")
     for index in range(round(max(1, min(_MOST_S, sound.seconds)) / _NOTE_S)):
         note = (sound.look >> (3 * (index % 16))) % len(_SCALE_HZ)

@@ -1,8 +1,8 @@
-"""The request schemas of the vendor's image models, as data, and the script that writes them.
+"""The request schemas of the vendor's image models, and the script that writes them.
 
 `python -m batchgen.simulator.specs FOLDER` reads the OpenAPI files of the vendor's documentation
-from FOLDER and prints what `specs.json` holds. Files that end in `@2025-05` are of that date, the
-others current; a property that they give differently may be either.
+from FOLDER and prints `specs.json`. Files that end in `@2025-05` are of that date, the others
+current; a property that differs between them may have either form.
 """
 
 import functools
@@ -32,12 +32,12 @@ _DECODER = msgspec.json.Decoder(dict[str, dict[str, Schema]])
 
 
 def specs() -> Mapping[str, Schema]:
-    """The schema of every known image model by its id; `model` itself is not in it."""
+    """Return the schema of every known image model by its id, without the property `model`."""
     return _read()["generations"]
 
 
 def edit_specs() -> Mapping[str, Schema]:
-    """The same for the models that edit uploaded pictures."""
+    """Return the same for models that edit uploaded images."""
     return _read()["edits"]
 
 
@@ -47,7 +47,7 @@ def _read() -> Mapping[str, Mapping[str, Schema]]:
 
 
 def written(folder: Path) -> str:
-    """What specs.json holds for a folder of OpenAPI files: a line a model."""
+    """Return specs.json for a folder of OpenAPI files: one line per model."""
     parts = {"generations": _merged(folder, _ROUTE), "edits": _merged(folder, _EDITS)}
     return (
         "{\n" + ",\n".join(f'"{name}":{{\n{lines}\n}}' for name, lines in parts.items()) + "\n}\n"
@@ -65,7 +65,7 @@ def _merged(folder: Path, route: str) -> str:
 
 
 def _schemas(folder: Path, route: str) -> Iterator[tuple[str, Raw]]:
-    """Every model with its schema, the current ones first."""
+    """Yield every model with its schema, the current ones first."""
     for file in sorted(folder.glob("*.json"), key=lambda file: (_OLD in file.name, file.name)):
         operation = json.loads(file.read_bytes())["paths"].get(route, {}).get("post")
         if operation is None:
@@ -78,7 +78,7 @@ def _schemas(folder: Path, route: str) -> Iterator[tuple[str, Raw]]:
 
 
 def _compact(schema: Raw) -> Raw:
-    """The schema without its prose, but with the two rules that only the prose has."""
+    """Return the schema without its prose, but with the two rules that only the prose states."""
     description = str(schema.get("description", ""))
     compact = {key: _compact_value(key, inner) for key, inner in schema.items()}
     compact = {key: inner for key, inner in compact.items() if key not in _NOTES}
@@ -105,7 +105,7 @@ def _compact_value(key: str, value: Any) -> Any:  # noqa: ANN401 - whatever stan
 
 
 def either(current: Raw, old: Raw) -> Raw:
-    """A schema under which a request is right whose every property is right in one of the two."""
+    """Return a schema that accepts each property in either of two forms."""
     properties = {**old["properties"], **current["properties"]}
     for name in current["properties"].keys() & old["properties"].keys():
         properties[name] = _either_form(name, current["properties"][name], old["properties"][name])
@@ -114,7 +114,7 @@ def either(current: Raw, old: Raw) -> Raw:
 
 
 def _either_form(name: str, current: Raw, old: Raw) -> Raw:
-    """A count that the old spec leaves unbounded is not a licence: the current one decides."""
+    """Return either form; the current spec decides a count that the old one does not limit."""
     if name in _COUNTS and "maximum" not in old and "enum" not in old:
         return current
     given = [form for schema in (current, old) for form in schema.get("anyOf", [schema])]

@@ -1,4 +1,4 @@
-"""What the simulator saw, so that a test can compare both sides."""
+"""Counters of the simulator, so that a test can compare them with the client's."""
 
 from collections import Counter, OrderedDict
 from typing import TypeAlias
@@ -11,13 +11,13 @@ StatsJson: TypeAlias = dict[str, int | float | dict[str, int]]
 class Stats:
     """Counters of one simulator.
 
-    requests: those for images, by status, or by what else became of them: `reset`, `lost`,
-        `truncated`, `stall`, `abandoned` (the client went away before the reply).
-    generations, images, usd_spent: what was charged for. replays: answers given again instead.
-    keys: idempotency keys that began a generation; double_generations: those that began several.
+    requests: those for images, by status or by another result: `reset`, `lost`,
+        `truncated`, `stall`, `abandoned` (the client disconnected before the reply).
+    generations, images, usd_spent: what was charged. replays: repeated answers, not charged.
+    keys: idempotency keys that started a generation; double_generations: those with several.
     file_requests: by status. leaked_keys: requests for files that carried an API key.
-    submits: remote jobs that were begun. polls: questions for them, by status.
-    in_flight_max: requests for images at one time.
+    submits: remote jobs that were submitted. polls: polls of them, by status.
+    in_flight_max: most requests for images in flight at once.
     """
 
     def __init__(self) -> None:
@@ -37,17 +37,17 @@ class Stats:
         self._times: OrderedDict[str, int] = OrderedDict()
 
     def begin(self) -> None:
-        """Count a request for images that has come in."""
+        """Count a request for images that arrived."""
         self.in_flight += 1
         self.in_flight_max = max(self.in_flight_max, self.in_flight)
 
     def end(self, became: str) -> None:
-        """Count what became of a request for images."""
+        """Count the result of a request for images."""
         self.in_flight -= 1
         self.requests[became] += 1
 
     def count_key(self, key: str) -> None:
-        """Count a generation that an idempotency key began."""
+        """Count a generation of an idempotency key."""
         times = self._times.pop(key, 0) + 1
         self._times[key] = times
         if len(self._times) > _COUNTED:
@@ -56,7 +56,7 @@ class Stats:
         self.double_generations += times == 2  # noqa: PLR2004 - the second makes it double
 
     def as_json(self) -> StatsJson:
-        """The counters as `GET /_simulator/stats` tells them."""
+        """Return the counters of `GET /_simulator/stats`."""
         return {
             "requests": dict(self.requests),
             "generations": self.generations,

@@ -1,4 +1,4 @@
-"""The faults as they strike a request: before anything is made, after it, or at its file."""
+"""Fault injection: before a generation, after it, or in a request for a file."""
 
 import asyncio
 import base64
@@ -22,16 +22,16 @@ _FILE_STATUSES = {"file404": 404, "file500": 500}
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A response, and how the statistics call what became of its request."""
+    """A response, and the name of its result in the statistics."""
 
     response: web.StreamResponse
     became: str
 
 
-class Strikes(msgspec.Struct, frozen=True):
-    """Draws a fault and lets it strike.
+class FaultInjector(msgspec.Struct, frozen=True):
+    """Draws faults and applies them.
 
-    stopping: lets go of the requests that stall. sleep: between the bits of a slow reply.
+    stopping: releases stalled requests. sleep: between the pieces of a slow reply.
     tell_limits: whether a 429 says how long to wait.
     """
 
@@ -41,9 +41,9 @@ class Strikes(msgspec.Struct, frozen=True):
     tell_limits: bool = True
 
     async def early(self, request: web.Request, fault: str | None, elsewhere: str) -> Reply | None:
-        """What strikes before anything is generated; None where nothing does.
+        """Return the reply of a fault before the generation, or None.
 
-        elsewhere: another host than this one. Raises Rejection for a status.
+        elsewhere: URL of another host. Raise Rejection for a status.
         """
         match fault:
             case "reset":
@@ -66,12 +66,12 @@ class Strikes(msgspec.Struct, frozen=True):
                 return None
 
     async def late(self, request: web.Request, fault: str | None, body: bytes) -> Reply | None:
-        """What strikes after a generation that was charged; `body` is the good reply."""
+        """Return the reply of a fault after the charge, or None; `body` is the good reply."""
         match fault:
             case "lost":
                 return Reply(connection.hang_up(request), fault)
             case "lying":
-                return Reply(connection.send_more_than_told(request, body), fault)
+                return Reply(connection.send_more_than_announced(request, body), fault)
             case "mislabelled":
                 return Reply(web.Response(body=body, content_type="text/html"), "200")
             case "badb64" | "text":
@@ -84,7 +84,7 @@ class Strikes(msgspec.Struct, frozen=True):
                 return None
 
     def instead_of_file(self, request: web.Request, fault: str | None) -> web.Response | None:
-        """What a request for a file gets that needs no file; Rejection where the host fails."""
+        """Return the reply of a fault that needs no file, or None. Raise Rejection for a status."""
         match fault:
             case "file404" | "file500":
                 raise Rejection(_FILE_STATUSES[fault])
@@ -104,7 +104,7 @@ class Strikes(msgspec.Struct, frozen=True):
     async def with_file(
         self, request: web.Request, fault: str | None, data: bytes, kind: str
     ) -> web.StreamResponse:
-        """The file as it is sent."""
+        """Return the file's response, with a fault or without."""
         return await self._send(request, (fault or "").removeprefix("file"), data, kind)
 
     async def _send(

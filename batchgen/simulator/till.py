@@ -1,4 +1,4 @@
-"""Where generations of the other families are paid: at most one under an idempotency key."""
+"""Billing of the families other than images: at most one charge per idempotency key."""
 
 import hashlib
 import uuid
@@ -13,18 +13,18 @@ from batchgen.simulator.rejection import Rejection
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.stats import Stats
 
-_KEPT = 100_000  # receipts that can be shown again; older ones are forgotten
+_KEPT = 100_000  # receipts that can be returned again; older ones are dropped
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """A paid generation. again: the key had paid for it before."""
+    """A charged generation. again: the key was charged for it before."""
 
     id: str
     again: bool
 
 
-class Till:
-    """Counts what is paid for, and knows what a key has paid for already."""
+class Billing:
+    """Charges for requests, at most once per idempotency key."""
 
     def __init__(self, settings: SimulatorSettings, account: Account, stats: Stats) -> None:
         self._settings = settings
@@ -33,9 +33,9 @@ class Till:
         self._kept: OrderedDict[str, tuple[bytes, str]] = OrderedDict()
 
     def pay(self, asked: Asked, model: str) -> Receipt:
-        """Pay for a request of a model, or show the receipt of its key.
+        """Charge for a request of a model, or return the earlier receipt of its key.
 
-        Raises Rejection: credit spent (403), key of another request (400).
+        Raise Rejection: credit spent (403), key of another request (400).
         """
         digest = hashlib.blake2b(asked.raw, digest_size=16).digest()
         key = asked.key

@@ -1,7 +1,7 @@
-"""What the simulator hears in a recording: words that follow from the request alone."""
+"""Transcripts of recordings: words that the request alone determines."""
 
 from batchgen.simulator.schema import Json
-from batchgen.simulator.works import Work
+from batchgen.simulator.works import Job
 
 _WORDS = (
     "the", "keeper", "lit", "lamp", "above", "quiet", "harbour", "and", "boats", "came", "home",
@@ -9,15 +9,15 @@ _WORDS = (
 )  # fmt: skip
 _COUNT = 24
 _WORD_S = 0.4
-_FLAT = ("aai/", "slam-1", "openai/")  # whose result is a text with words in milliseconds
-_NEWER = ("nova-3", "microsoft/")  # whose result stands under `output`
+_FLAT = ("aai/", "slam-1", "openai/")  # the result is a text with words in milliseconds
+_NEWER = ("nova-3", "microsoft/")  # the result is under `output`
 
 
-def transcript(work: Work) -> dict[str, Json]:
-    """The result under the key, and in the shape, that the model's samples have."""
-    spoken = [_WORDS[(work.look >> (2 * index)) % len(_WORDS)] for index in range(_COUNT)]
+def transcript(job: Job) -> dict[str, Json]:
+    """Return the result under the key and in the shape of the model's samples."""
+    spoken = [_WORDS[(job.look >> (2 * index)) % len(_WORDS)] for index in range(_COUNT)]
     text = " ".join(spoken).capitalize() + "."
-    if work.model.startswith(_FLAT):
+    if job.model.startswith(_FLAT):
         words: list[Json] = [
             {"text": word, "start": round(start * 1000), "end": round(end * 1000)}
             for word, start, end in _timed(spoken)
@@ -32,7 +32,7 @@ def transcript(work: Work) -> dict[str, Json]:
         "metadata": {"duration": _COUNT * _WORD_S, "channels": 1},
         "results": {"channels": [{"alternatives": [alternative]}]},
     }
-    return {"output" if work.model.startswith(_NEWER) else "result": result}
+    return {"output" if job.model.startswith(_NEWER) else "result": result}
 
 
 def _timed(spoken: list[str]) -> list[tuple[str, float, float]]:

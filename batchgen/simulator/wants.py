@@ -1,4 +1,4 @@
-"""A request to one of the other families, checked against the vendor's specs and understood."""
+"""A request to a family other than images, checked against the vendor's specs and parsed."""
 
 import base64
 import binascii
@@ -31,10 +31,10 @@ _DEEPEST = 6
 _LEAST_FILE_BYTES = 12
 
 
-class Want(msgspec.Struct, frozen=True):
-    """What a good request asks for; `params` are its fields with the spec's defaults.
+class FamilyRequest(msgspec.Struct, frozen=True):
+    """A valid request; `params` are its fields with the spec's defaults.
 
-    file: the hash of the file that came with it, if any.
+    file: hash of the uploaded file, or empty.
     """
 
     path: str
@@ -44,17 +44,17 @@ class Want(msgspec.Struct, frozen=True):
     file: str = ""
 
 
-def read_want(
+def read_family_request(
     path: str, asked: Asked, *, links: Links, refuse_words: frozenset[str] = frozenset()
-) -> Want:
-    """Understand a request. Raises Rejection (400), whose message tells what is wrong."""
+) -> FamilyRequest:
+    """Parse a request. Raise Rejection (400), whose message says what is wrong."""
     body, file = _body(asked)
     model = body.pop("model", "")
     known = family_specs().get(path, {})
     if not isinstance(model, str) or (known and model not in known):
         raise Rejection(400, f"Body validation error: model: Unknown model {model!r:.200}")
     schema = known.get(model, Schema())
-    # The pages of 2025-05 on transcription tell of `url` in prose, and leave it out of the schema.
+    # The pages of 2025-05 on transcription have `url` in their prose but not in the schema.
     in_prose = _IN_PROSE.get(path, frozenset()) - schema.properties.keys()
     worded = {name: value for name, value in body.items() if name not in in_prose}
     if wrong := list(problems(worded, schema, "")):
@@ -69,11 +69,11 @@ def read_want(
         raise Rejection(400, REFUSED, code="content_policy_violation")
     params: dict[str, Json] = {name: _json(value) for name, value in defaults.items()}
     digest = hashlib.blake2b(file, digest_size=8).hexdigest() if file else ""
-    return Want(path, model, text, {**params, **given}, digest)
+    return FamilyRequest(path, model, text, {**params, **given}, digest)
 
 
 def _missing(path: str, body: Mapping[str, Json], file: bytes) -> str:
-    """What the vendor's pages ask for beyond their schemas."""
+    """Return a problem with a rule that the vendor's pages add to the schemas, or an empty text."""
     match path:
         case "/v1/stt/create" if not (file or body.get("url")):
             return "url: Required, or a file as `audio`"
@@ -122,7 +122,7 @@ def _body(asked: Asked) -> tuple[dict[str, Json], bytes]:
 
 
 def _form(asked: Asked) -> tuple[dict[str, Json], bytes]:
-    """The fields and the file of a form; a field is JSON where it is, or else text."""
+    """Return the fields and the file of a form; a field that is not JSON is text."""
     head = f"Content-Type: {asked.content_type}\r\n\r\n".encode()
     message = message_from_bytes(head + asked.raw, policy=HTTP)
     fields: dict[str, Json] = {}
@@ -149,7 +149,7 @@ def _field(text: str) -> Json:
 
 
 def _check_files(value: Json, links: Links, depth: int = 0) -> None:
-    """Read every `data:` URL, and look up every URL of the simulator's own."""
+    """Decode every `data:` URL, and look up every URL of the simulator itself."""
     match value:
         case str() if value.startswith("data:"):
             head, comma, encoded = value.partition(",")

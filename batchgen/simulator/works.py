@@ -1,4 +1,4 @@
-"""Jobs that take a while: submitted once, asked for until they are done."""
+"""Remote jobs: submitted once, polled until they are done."""
 
 import hashlib
 import time
@@ -10,20 +10,20 @@ import msgspec
 from batchgen.simulator.door import Asked
 from batchgen.simulator.faults import Draws
 from batchgen.simulator.settings import SimulatorSettings
-from batchgen.simulator.till import Till
-from batchgen.simulator.wants import Want
+from batchgen.simulator.till import Billing
+from batchgen.simulator.wants import FamilyRequest
 
-_KEPT = 100_000  # jobs that can be asked for; older ones are forgotten
+_KEPT = 100_000  # jobs that can be polled; older ones are dropped
 _TEXT_CHARS = 100
-_QUEUED_SHARE = 0.2  # of the time that a job takes
+_QUEUED_SHARE = 0.2  # of the duration of a job
 _DEFAULT_SECONDS = 5
 
 
-class Work(msgspec.Struct):
-    """A remote job: small, for thousands of them wait at once.
+class Job(msgspec.Struct):
+    """A remote job; small, because thousands wait at once.
 
-    identity: of its submission. ready_at: on the monotonic clock. fails: its end is an error.
-    gone: it is not known any more once it is ready. polls: how often it was asked for.
+    identity: of its submission. ready_at: on the monotonic clock. fails: it ends in an error.
+    gone: it is unknown once it is ready. polls: how often it was polled.
     """
 
     id: str
@@ -40,104 +40,107 @@ class Work(msgspec.Struct):
     polls: int = 0
 
 
-class Works:
-    """Begins jobs and remembers the last 100,000."""
+class Jobs:
+    """Starts jobs and keeps the last 100,000."""
 
     def __init__(
         self,
         settings: SimulatorSettings,
-        till: Till,
+        billing: Billing,
         draws: Draws,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._till = till
+        self._billing = billing
         self._draws = draws
         self._monotonic = monotonic
-        self._works: OrderedDict[str, Work] = OrderedDict()
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
 
-    def submit(self, want: Want, asked: Asked) -> tuple[Work, bool]:
-        """Begin a job, or find that of the same key, and tell which. Raises Rejection."""
-        receipt = self._till.pay(asked, want.model)
-        work_id = _id_for(want, receipt.id)
-        if receipt.again and work_id in self._works:
-            return self._works[work_id], True
+    def submit(self, request: FamilyRequest, asked: Asked) -> tuple[Job, bool]:
+        """Start a job, or find that of the same key.
+
+        Return the job and whether it was found. Raise Rejection if it cannot be charged.
+        """
+        receipt = self._billing.pay(asked, request.model)
+        job_id = _id_for(request, receipt.id)
+        if receipt.again and job_id in self._jobs:
+            return self._jobs[job_id], True
         now = self._monotonic()
         identity = _identity(asked)
-        fate = self._draws.work(identity).fault
-        work = Work(
-            id=work_id,
-            path=want.path,
-            model=want.model,
-            text=want.text[:_TEXT_CHARS],
-            seconds=_seconds(want),
-            look=_look(want, self._settings.seed),
+        fate = self._draws.job(identity).fault
+        job = Job(
+            id=job_id,
+            path=request.path,
+            model=request.model,
+            text=request.text[:_TEXT_CHARS],
+            seconds=_seconds(request),
+            look=_look(request, self._settings.seed),
             began_at=now,
             ready_at=now + self._settings.work.at(asked.share),
             fails=fate == "jobfailed"
-            or any(word in want.text.lower() for word in self._settings.fail_words),
+            or any(word in request.text.lower() for word in self._settings.fail_words),
             gone=fate == "jobgone",
             identity=identity,
         )
-        self._works[work_id] = work
-        if len(self._works) > _KEPT:
-            self._works.popitem(last=False)
-        self._till.stats.submits += 1
-        return work, False
+        self._jobs[job_id] = job
+        if len(self._jobs) > _KEPT:
+            self._jobs.popitem(last=False)
+        self._billing.stats.submits += 1
+        return job, False
 
-    def find(self, work_id: str, path: str) -> Work | None:
-        """The job of an id that was submitted at a path."""
-        work = self._works.get(work_id)
-        if work is None or work.path != path or (work.gone and self.share_done(work) >= 1):
+    def find(self, job_id: str, path: str) -> Job | None:
+        """Return the job of an id that was submitted at a path, or None."""
+        job = self._jobs.get(job_id)
+        if job is None or job.path != path or (job.gone and self.share_done(job) >= 1):
             return None
-        return work
+        return job
 
-    def share_done(self, work: Work) -> float:
-        """How far a job is: below 0.2 it is queued, from 1 on it is done."""
-        span = work.ready_at - work.began_at
-        return 1.0 if span <= 0 else (self._monotonic() - work.began_at) / span
+    def share_done(self, job: Job) -> float:
+        """Return the progress of a job: queued below 0.2, done from 1."""
+        span = job.ready_at - job.began_at
+        return 1.0 if span <= 0 else (self._monotonic() - job.began_at) / span
 
-    def left_s(self, work: Work) -> float:
-        """Seconds until a job is done."""
-        return max(0.0, work.ready_at - self._monotonic())
+    def left_s(self, job: Job) -> float:
+        """Return the seconds until a job is done."""
+        return max(0.0, job.ready_at - self._monotonic())
 
-    def is_queued(self, work: Work) -> bool:
-        """Whether a job waits for its turn."""
-        return self.share_done(work) < _QUEUED_SHARE
+    def is_queued(self, job: Job) -> bool:
+        """Return whether a job is still queued."""
+        return self.share_done(job) < _QUEUED_SHARE
 
     def polls_by_id(self) -> dict[str, int]:
-        """How often each job was asked for."""
-        return {work.id: work.polls for work in self._works.values()}
+        """Return the number of polls per job."""
+        return {job.id: job.polls for job in self._jobs.values()}
 
 
 def _identity(asked: Asked) -> str:
-    """A short name of it, for thousands are remembered."""
+    """Return a short identity, because thousands are kept."""
     return asked.key or hashlib.blake2b(asked.raw, digest_size=16).hexdigest()
 
 
-def _id_for(want: Want, receipt_id: str) -> str:
-    """Ids as the vendor's samples have them: bare, numbers, or with the model behind a colon."""
-    if "/minimax/" in want.path:
+def _id_for(request: FamilyRequest, receipt_id: str) -> str:
+    """Return an id like the vendor's: plain, a number, or followed by `:` and the model."""
+    if "/minimax/" in request.path:
         return str(int(receipt_id.replace("-", "")[:12], 16))
-    if want.path == "/v2/video/generations":
-        return f"{receipt_id}:{want.model}"
+    if request.path == "/v2/video/generations":
+        return f"{receipt_id}:{request.model}"
     return receipt_id
 
 
-def _seconds(want: Want) -> int:
+def _seconds(request: FamilyRequest) -> int:
     names = ("duration", "seconds_total", "seconds")
-    given = next((want.params[name] for name in names if want.params.get(name)), None)
-    milliseconds = want.params.get("music_length_ms")
+    given = next((request.params[name] for name in names if request.params.get(name)), None)
+    milliseconds = request.params.get("music_length_ms")
     if isinstance(milliseconds, int):
         return milliseconds // 1000
     return int(given) if isinstance(given, int | float) else _DEFAULT_SECONDS
 
 
-def _look(want: Want, seed: int) -> int:
-    """The look that follows from a request; pictures that came along change it."""
-    name = f"{seed}\n{want.model}\n{want.text}".encode("utf-8", "replace")
+def _look(request: FamilyRequest, seed: int) -> int:
+    """Return a number that the request determines, with its inline images."""
+    name = f"{seed}\n{request.model}\n{request.text}".encode("utf-8", "replace")
     look = hashlib.blake2b(name, digest_size=6)
-    for value in want.params.values():
+    for value in request.params.values():
         if isinstance(value, str) and value.startswith("data:"):
             look.update(value.encode())
     return int.from_bytes(look.digest())

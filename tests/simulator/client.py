@@ -1,4 +1,4 @@
-"""The clients that the tests of the simulator use: the official SDK, and bare HTTP."""
+"""Clients for the tests of the simulator: the official SDK, and plain HTTP."""
 
 import asyncio
 import io
@@ -17,13 +17,13 @@ KEY = "a-key"
 
 
 def sdk(simulator: Simulator, api_key: str = KEY) -> AsyncOpenAI:
-    """The official SDK, which must not retry on its own."""
+    """Return the official SDK, without its own retries."""
     return AsyncOpenAI(base_url=simulator.base_url, api_key=api_key, max_retries=0)
 
 
 @asynccontextmanager
 async def session(key: str = KEY) -> AsyncIterator[aiohttp.ClientSession]:
-    """Bare HTTP with a key in every request."""
+    """Open a plain HTTP session with a key in every request."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with aiohttp.ClientSession(headers=headers) as http:
         yield http
@@ -36,27 +36,27 @@ async def post(
     headers: Mapping[str, str] | None = None,
     key: str = KEY,
 ) -> tuple[int, Any, Mapping[str, str]]:
-    """Ask for images: the status, the JSON, the headers."""
+    """Request images; return the status, the JSON and the headers."""
     url = f"{simulator.base_url}/images/generations"
     async with session(key) as http, http.post(url, json=body, headers=headers) as response:
         return response.status, await response.json(), response.headers
 
 
 async def fetch(url: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
-    """Get a file by its URL exactly as it was given, without a key."""
+    """Get a file by its URL exactly as given, without a key."""
     async with session("") as http, http.get(URL(url, encoded=True), headers=headers) as response:
         return response.status, await response.read()
 
 
 def opened(data: bytes) -> Image.Image:
-    """The decoded picture; the whole of it, so that a cut file is an error."""
+    """Return the fully decoded picture, so that a truncated file is an error."""
     image = Image.open(io.BytesIO(data))
     image.load()
     return image
 
 
 async def until_in_flight(simulator: Simulator, count: int) -> None:
-    """Return when so many requests are being handled."""
+    """Wait until a number of requests are in flight."""
     async with asyncio.timeout(30), session("") as http:
         while simulator.stats()["in_flight"] != count:
             async with http.get(simulator.base_url.replace("/v1", "/_simulator/stats")) as reply:

@@ -1,4 +1,4 @@
-"""How the tests of the simulator ask for the other families."""
+"""Requests to the other families, for the tests of the simulator."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def origin(simulator: Simulator) -> str:
 async def send(
     simulator: Simulator, path: str, body: Any, key: str | None = None
 ) -> tuple[int, Any]:
-    """POST JSON: the status and the JSON of the reply."""
+    """POST JSON; return the status and the JSON of the reply."""
     headers = {"Idempotency-Key": key} if key else {}
     async with session() as http:
         url = origin(simulator) + path
@@ -24,7 +24,7 @@ async def send(
 
 
 async def ask(simulator: Simulator, path: str, **query: str) -> tuple[int, Any]:
-    """GET: the status and the JSON of the reply."""
+    """GET; return the status and the JSON of the reply."""
     url = origin(simulator) + path
     async with session() as http, http.get(url, params=query) as response:
         return response.status, await response.json()

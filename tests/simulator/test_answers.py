@@ -1,4 +1,4 @@
-"""Every model answers its least request, in the shape that the vendor's samples show."""
+"""Every model answers a minimal request, in the shape of the vendor's samples."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ SOME_URL = "https://example.test/a.png"
 
 
 def _least(schema: Schema) -> Json:
-    """The least value that a schema allows."""
+    """Return the smallest value that a schema allows."""
     schema = schema.any_of[0] if schema.any_of else schema
     if schema.enum:
         return schema.enum[0]
@@ -30,7 +30,7 @@ async def _generate(model: str, **params: Json) -> Any:
 
 
 @pytest.mark.parametrize("model", sorted(specs()))
-async def test_a_models_least_request_is_answered_with_a_picture(model: str) -> None:
+async def test_a_minimal_request_of_every_model_returns_a_picture(model: str) -> None:
     schema = specs()[model]
     request = {name: _least(schema.properties[name]) for name in schema.required}
     async with Simulator() as simulator:
@@ -63,7 +63,7 @@ async def test_some_seeds_are_beyond_what_a_float_holds() -> None:
     assert 0 < len(beyond) < 20
 
 
-async def test_a_given_seed_is_told_back() -> None:
+async def test_a_given_seed_is_returned() -> None:
     assert (await _generate("flux/dev", seed=42))["seed"] == 42
 
 
@@ -79,7 +79,7 @@ async def test_sync_mode_answers_with_a_data_url() -> None:
     assert body["images"][0]["url"].startswith("data:image/jpeg;base64,")
 
 
-async def test_imagen_answers_in_base64_where_no_url_is_wished() -> None:
+async def test_imagen_answers_in_base64_if_no_url_is_requested() -> None:
     body = await _generate("imagen-3.0-generate-002", convert_base64_to_url=False)
     assert sorted(body["data"][0]) == ["b64_json", "mime_type", "prompt"]
 
@@ -92,18 +92,18 @@ async def test_recraft_answers_with_webp() -> None:
     assert opened(data).format == "WEBP"
 
 
-async def test_gpt_image_tells_its_tokens_and_settings() -> None:
+async def test_gpt_image_returns_its_tokens_and_settings() -> None:
     body = await _generate("openai/gpt-image-1", output_format="jpeg", quality="low")
     assert body["usage"]["total_tokens"] == body["usage"]["input_tokens"] + 1568
     assert (body["output_format"], body["quality"], body["size"]) == ("jpeg", "low", "1024x1024")
 
 
-async def test_seedream_tells_the_size_of_each_item() -> None:
+async def test_seedream_returns_the_size_of_each_item() -> None:
     body = await _generate("bytedance/seedream-4-5", image_size="4K")
     assert body["data"][0]["size"] == "4096x4096"
 
 
-async def test_a_request_id_of_the_client_is_echoed_if_it_is_a_good_one() -> None:
+async def test_a_valid_request_id_of_the_client_is_echoed() -> None:
     async with Simulator() as simulator:
         request = {"prompt": "A fox"}
         _, _, good = await post(simulator, request, headers={"X-Client-Request-Id": "row-1"})

@@ -17,7 +17,7 @@ def test_a_bucket_lets_a_seconds_worth_through_at_once() -> None:
     assert 0.09 < bucket.take() <= 0.1
 
 
-def test_whoever_waits_as_long_as_told_gets_through() -> None:
+def test_a_request_is_admitted_after_the_reported_wait() -> None:
     clock = Clock()
     bucket = Bucket(7, clock)
     assert bucket.take() == 0
@@ -38,6 +38,6 @@ def test_no_pattern_of_requests_gets_more_than_the_rate(rpm: float, pauses: list
     assert passed <= max(1, rpm / 60) + sum(pauses) * rpm / 60 + 1e-6
 
 
-def test_a_wait_is_told_in_whole_seconds() -> None:
+def test_retry_after_is_in_whole_seconds() -> None:
     assert retry_after(0.01) == {"Retry-After": "1"}
     assert retry_after(2.2) == {"Retry-After": "3"}

@@ -1,4 +1,4 @@
-"""The simulator's videos play, where a browser is installed that can tell."""
+"""Videos of the simulator play in a browser, if one is installed."""
 
 from pathlib import Path
 

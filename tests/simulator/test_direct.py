@@ -44,10 +44,10 @@ async def test_speech_comes_as_bytes_or_as_a_url() -> None:
         body = {"model": "deepgram/aura-2", "text": text}
         async with http.post(origin(simulator) + TTS, json=body) as response:
             streamed, kind = await response.read(), response.content_type
-        _, told = await send(simulator, TTS, {"model": "openai/tts-1", "text": text})
-        _, linked = await fetch(told["audio"]["url"])
+        _, reply = await send(simulator, TTS, {"model": "openai/tts-1", "text": text})
+        _, linked = await fetch(reply["audio"]["url"])
     assert (kind, _seconds(streamed), _seconds(linked)) == ("audio/wav", 7, 7)
-    assert told["usage"]["characters"] == len(text)
+    assert reply["usage"]["characters"] == len(text)
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ async def test_speech_comes_as_bytes_or_as_a_url() -> None:
 )
 async def test_meshes_are_named_files_that_open(body: Any, names: list[str]) -> None:
     async with Simulator() as simulator:
-        _, told = await send(simulator, GENERATIONS, body)
-        _, data = await fetch(told[names[0]]["url"])
-    assert [name for name in told if name != "meta"] == names
+        _, reply = await send(simulator, GENERATIONS, body)
+        _, data = await fetch(reply[names[0]]["url"])
+    assert [name for name in reply if name != "meta"] == names
     magic, version, length, chunk, kind = struct.unpack_from("<4sIII4s", data)
     assert (magic, version, length, kind) == (b"glTF", 2, len(data), b"JSON")
     scene = json.loads(data[20 : 20 + chunk])
@@ -93,14 +93,14 @@ async def test_a_chat_answers_counts_tokens_and_sees_pictures() -> None:
     ]
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": parts}]}
     async with Simulator() as simulator:
-        _, told = await send(simulator, CHAT, body)
+        _, reply = await send(simulator, CHAT, body)
         _, as_json = await send(
             simulator, CHAT, {**body, "response_format": {"type": "json_object"}}
         )
-    said = told["choices"][0]["message"]["content"]
+    said = reply["choices"][0]["message"]["content"]
     assert "What is on it?" in said
     assert "1 image" in said
-    assert told["usage"]["total_tokens"] > told["usage"]["completion_tokens"] > 0
+    assert reply["usage"]["total_tokens"] > reply["usage"]["completion_tokens"] > 0
     assert json.loads(as_json["choices"][0]["message"]["content"])["images"] == 1
 
 
@@ -111,29 +111,29 @@ async def test_a_guard_gives_its_verdict(text: str, verdict: str) -> None:
         "messages": [{"role": "user", "content": text}],
     }
     async with Simulator() as simulator:
-        _, told = await send(simulator, CHAT, body)
-    assert told["choices"][0]["message"]["content"] == verdict
+        _, reply = await send(simulator, CHAT, body)
+    assert reply["choices"][0]["message"]["content"] == verdict
 
 
 async def test_a_document_becomes_markdown() -> None:
     document = {"type": "document_url", "document_url": "https://example.test/a.pdf"}
     async with Simulator() as simulator:
-        _, told = await send(
+        _, reply = await send(
             simulator, OCR, {"model": "mistral/mistral-ocr-latest", "document": document}
         )
-    assert [page["index"] for page in told["pages"]] == [0, 1]
-    assert [page["images"] for page in told["pages"]] == [[], []]
-    assert told["pages"][0]["markdown"].startswith("# Page 1\n")
+    assert [page["index"] for page in reply["pages"]] == [0, 1]
+    assert [page["images"] for page in reply["pages"]] == [[], []]
+    assert reply["pages"][0]["markdown"].startswith("# Page 1\n")
 
 
-async def test_the_pictures_of_a_document_come_with_its_pages_where_that_is_asked_for() -> None:
+async def test_pages_of_a_document_include_pictures_on_request() -> None:
     document = {"type": "document_url", "document_url": "https://example.test/a.pdf"}
     body = {
         "model": "mistral/mistral-ocr-latest", "document": document, "include_image_base64": True,
     }  # fmt: skip
     async with Simulator() as simulator:
-        _, told = await send(simulator, OCR, body)
-    for page in told["pages"]:
+        _, reply = await send(simulator, OCR, body)
+    for page in reply["pages"]:
         (figure,) = page["images"]
         head, _, encoded = figure["image_base64"].partition(",")
         with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
@@ -141,18 +141,18 @@ async def test_the_pictures_of_a_document_come_with_its_pages_where_that_is_aske
         assert f"![{figure['id']}]({figure['id']})" in page["markdown"]
 
 
-async def test_music_01_sings_in_hexadecimal_with_a_voice_that_was_uploaded() -> None:
+async def test_music_01_returns_hexadecimal_audio_for_an_uploaded_voice() -> None:
     async with Simulator() as simulator:
         _, voice = await upload(simulator, b"RIFF" + bytes(99))
         _, other = await upload(simulator, b"RIFF" + bytes(100))
         body = {"model": "music-01", "lyrics": "La la", "refer_voice": voice["voice_id"]}
-        _, told = await send(simulator, MUSIC_01, body)
-    assert _seconds(bytes.fromhex(told["data"]["audio"])) == 3
+        _, reply = await send(simulator, MUSIC_01, body)
+    assert _seconds(bytes.fromhex(reply["data"]["audio"])) == 3
     assert "instrumental_id" not in voice
     assert voice["voice_id"] != other["voice_id"]
 
 
-async def test_music_01_wants_a_file_to_upload_and_a_reference_to_sing_by() -> None:
+async def test_music_01_requires_an_uploaded_file_and_a_reference() -> None:
     async with Simulator() as simulator:
         fileless = await send(simulator, UPLOAD, {"purpose": "voice"})
         wordless = await send(simulator, MUSIC_01, {"model": "music-01", "lyrics": "La la"})

@@ -1,4 +1,4 @@
-"""Which requests are let in: so many a minute, so many at one time, told or not."""
+"""Rate and concurrency limits of the simulator, with headers and without."""
 
 import asyncio
 
@@ -11,30 +11,32 @@ FOX = {"prompt": "A fox", "size": "256x256"}
 async def _headers(settings: SimulatorSettings, requests: int) -> list[tuple[int, dict[str, str]]]:
     async with Simulator(settings) as simulator:
         replies = [await post(simulator, FOX) for _ in range(requests)]
-    return [(status, {name.lower(): v for name, v in told.items()}) for status, _, told in replies]
+    return [
+        (status, {name.lower(): v for name, v in headers.items()}) for status, _, headers in replies
+    ]
 
 
-async def test_a_bucket_saves_up_its_burst_and_tells_what_is_left() -> None:
+async def test_a_bucket_holds_its_burst_and_reports_what_is_left() -> None:
     replies = await _headers(SimulatorSettings(rpm=1, burst=3), 4)
     assert [status for status, _ in replies] == [201, 201, 201, 429]
-    left = [told.get("x-ratelimit-remaining-requests") for _, told in replies]
+    left = [headers.get("x-ratelimit-remaining-requests") for _, headers in replies]
     assert left == ["2", "1", "0", None]
     assert 55 <= int(replies[-1][1]["retry-after"]) <= 60
 
 
-async def test_a_bucket_may_tell_nothing() -> None:
+async def test_rate_limit_headers_can_be_switched_off() -> None:
     replies = await _headers(SimulatorSettings(rpm=1, tell_limits=False), 2)
     assert [status for status, _ in replies] == [201, 429]
-    assert not any(name in told for _, told in replies for name in ("retry-after", *_LIMITS))
+    assert not any(name in headers for _, headers in replies for name in ("retry-after", *_LIMITS))
 
 
-async def test_nor_does_a_429_without_a_cause_tell_then_how_long_to_wait() -> None:
-    [(status, told)] = await _headers(SimulatorSettings(faults={"429": 1}, tell_limits=False), 1)
+async def test_an_injected_429_has_no_retry_after_without_rate_limit_headers() -> None:
+    [(status, headers)] = await _headers(SimulatorSettings(faults={"429": 1}, tell_limits=False), 1)
     assert status == 429
-    assert "retry-after" not in told
+    assert "retry-after" not in headers
 
 
-async def test_more_than_the_bound_at_one_time_are_turned_away() -> None:
+async def test_requests_above_the_concurrency_limit_are_rejected() -> None:
     release = asyncio.Event()
 
     async def until_released(_: float) -> None:

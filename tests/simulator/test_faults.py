@@ -1,4 +1,4 @@
-"""What goes wrong, and that it goes wrong the same way again."""
+"""Faults, and that the same seed repeats them."""
 
 import asyncio
 import base64
@@ -41,7 +41,7 @@ async def test_empty_has_no_data() -> None:
     assert (status, json.loads(body)["data"]) == (200, [])
 
 
-async def test_bad_base64_is_none() -> None:
+async def test_bad_base64_cannot_be_decoded() -> None:
     async with _struck("badb64") as simulator:
         _, body, _ = await _raw(simulator)
         assert simulator.stats()["generations"] == 1
@@ -49,13 +49,13 @@ async def test_bad_base64_is_none() -> None:
         base64.b64decode(json.loads(body)["data"][0]["b64_json"], validate=True)
 
 
-async def test_a_text_stands_where_an_image_should() -> None:
+async def test_text_replaces_the_image() -> None:
     async with _struck("text") as simulator:
         _, body, _ = await _raw(simulator)
     assert b"not an image" in base64.b64decode(json.loads(body)["data"][0]["b64_json"])
 
 
-async def test_a_truncated_body_is_shorter_than_it_said() -> None:
+async def test_a_truncated_body_is_shorter_than_its_content_length() -> None:
     async with _struck("truncated") as simulator:
         with pytest.raises(aiohttp.ClientPayloadError):
             await _raw(simulator)
@@ -63,7 +63,7 @@ async def test_a_truncated_body_is_shorter_than_it_said() -> None:
     assert (stats["requests"], stats["generations"]) == ({"truncated": 1}, 1)
 
 
-async def test_a_stalled_request_is_let_go_when_its_client_goes() -> None:
+async def test_a_stalled_request_ends_when_its_client_disconnects() -> None:
     async with _struck("stall") as simulator:
         asking = asyncio.create_task(_raw(simulator))
         await until_in_flight(simulator, 1)
@@ -72,7 +72,7 @@ async def test_a_stalled_request_is_let_go_when_its_client_goes() -> None:
         assert simulator.stats()["requests"] == {"abandoned": 1}
 
 
-async def test_a_stalled_request_does_not_hold_up_the_end() -> None:
+async def test_a_stalled_request_does_not_delay_the_shutdown() -> None:
     async with _struck("stall") as simulator:
         asking = asyncio.create_task(_raw(simulator))
         await until_in_flight(simulator, 1)
@@ -89,7 +89,7 @@ async def test_files_can_fail_while_images_are_made(fault: str, status: int) -> 
         assert simulator.stats()["file_requests"] == {str(status): 1}
 
 
-async def test_a_key_that_is_sent_to_the_files_is_seen() -> None:
+async def test_an_api_key_sent_to_the_file_host_is_counted() -> None:
     async with Simulator() as simulator:
         _, body, _ = await post(simulator, FOX)
         url = body["data"][0]["url"]
@@ -98,7 +98,7 @@ async def test_a_key_that_is_sent_to_the_files_is_seen() -> None:
         assert simulator.stats()["leaked_keys"] == 1
 
 
-async def test_a_query_that_was_encoded_anew_finds_no_file() -> None:
+async def test_a_reencoded_query_finds_no_file() -> None:
     async with Simulator() as simulator:
         _, body, _ = await post(simulator, FOX)
         url = body["data"][0]["url"]
@@ -124,7 +124,7 @@ async def test_the_vendors_older_paths_answer_too(path: str) -> None:
             assert response.status == 201
 
 
-async def test_a_taken_port_is_told() -> None:
+async def test_a_port_in_use_is_reported() -> None:
     async with Simulator() as simulator:
         port = URL(simulator.base_url).port or 0
         with pytest.raises(UsageError, match=f"cannot listen on port {port}"):
@@ -132,7 +132,7 @@ async def test_a_taken_port_is_told() -> None:
                 pass
 
 
-def test_faults_strike_as_often_as_asked_and_alike_for_a_seed() -> None:
+def test_faults_have_the_given_share_and_repeat_for_a_seed() -> None:
     faults = {"429": 0.1, "reset": 0.05, "file404": 0.5}
     first, again, other = Draws(1, faults), Draws(1, faults), Draws(2, faults)
     drawn = [first.generation(f"task {n}").fault for n in range(4000)]
@@ -145,7 +145,7 @@ def test_faults_strike_as_often_as_asked_and_alike_for_a_seed() -> None:
     assert counts["file404"] == 0
 
 
-def test_a_second_attempt_is_struck_independently_of_the_first() -> None:
+def test_the_fault_of_a_second_attempt_is_independent_of_the_first() -> None:
     draws = Draws(0, {"500": 0.5})
     pairs = Counter(
         (draws.generation(f"task {n}").fault, draws.generation(f"task {n}").fault)

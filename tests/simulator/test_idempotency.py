@@ -38,7 +38,7 @@ async def test_a_key_in_progress_is_waited_for() -> None:
     assert (stats["generations"], stats["in_flight_max"]) == (1, 2)
 
 
-async def test_a_generation_goes_on_when_its_client_goes_away() -> None:
+async def test_a_generation_continues_when_its_client_disconnects() -> None:
     release = asyncio.Event()
 
     async def hold(_: float) -> None:
@@ -55,7 +55,7 @@ async def test_a_generation_goes_on_when_its_client_goes_away() -> None:
     assert (status, headers["x-idempotent-replay"]) == (201, "true")
 
 
-async def test_a_generation_in_progress_does_not_hold_up_the_end() -> None:
+async def test_a_generation_in_progress_does_not_delay_the_shutdown() -> None:
     async def forever(_: float) -> None:
         await asyncio.Event().wait()
 
@@ -66,7 +66,7 @@ async def test_a_generation_in_progress_does_not_hold_up_the_end() -> None:
     assert isinstance(result, Exception)
 
 
-async def test_a_lost_answer_is_had_again_by_its_key() -> None:
+async def test_a_lost_answer_is_repeated_for_its_key() -> None:
     settings = SimulatorSettings(faults={"lost": 0.5})
     async with Simulator(settings) as simulator:
         for n in range(30):
@@ -95,7 +95,7 @@ async def test_without_idempotency_doubles_are_generated_and_counted() -> None:
     assert (stats["generations"], stats["keys"], stats["double_generations"]) == (3, 1, 1)
 
 
-async def test_a_new_simulator_of_the_same_seed_answers_alike() -> None:
+async def test_a_new_simulator_with_the_same_seed_gives_the_same_answers() -> None:
     replies = []
     for seed in (5, 5, 6):
         async with Simulator(SimulatorSettings(seed=seed)) as simulator:

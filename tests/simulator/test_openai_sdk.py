@@ -89,7 +89,7 @@ async def test_spent_credit_is_permission_denied() -> None:
             await client.images.generate(prompt="A fox")
 
 
-async def test_going_too_fast_is_a_rate_limit_error_that_tells_the_wait() -> None:
+async def test_exceeding_the_rate_is_a_rate_limit_error_with_retry_after() -> None:
     async with Simulator(SimulatorSettings(rpm=1)) as simulator, sdk(simulator) as client:
         assert (await client.images.generate(prompt="A fox")).data
         with pytest.raises(openai.RateLimitError) as caught:
@@ -106,9 +106,7 @@ async def test_going_too_fast_is_a_rate_limit_error_that_tells_the_wait() -> Non
         ("409", openai.ConflictError),
     ],
 )
-async def test_a_status_can_be_had_as_a_fault(
-    fault: str, error: type[openai.APIStatusError]
-) -> None:
+async def test_a_status_can_be_injected(fault: str, error: type[openai.APIStatusError]) -> None:
     settings = SimulatorSettings(faults={fault: 1.0})
     async with Simulator(settings) as simulator, sdk(simulator) as client:
         with pytest.raises(error) as caught:

@@ -1,4 +1,4 @@
-"""The pictures: of the right size and format, the same for the same request, never a blank."""
+"""Pictures have the right size and format, repeat for the same request, and are never blank."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from batchgen.simulator import composers, lettering
+from batchgen.simulator import lettering, pictures
 from batchgen.simulator.links import Links
-from batchgen.simulator.pictures import Easel, Picture
+from batchgen.simulator.pictures import Picture, draw
 from tests.simulator.client import opened
 
 FOX = Picture(256, 192, "png", 7, "A fox in the snow", "flux/schnell  seed 7")
@@ -27,7 +27,7 @@ SCRIPTS = (
 
 
 def _drawn(**changes: Any) -> bytes:
-    return Easel().draw(replace(FOX, **changes))
+    return draw(replace(FOX, **changes))
 
 
 @pytest.mark.parametrize("size", [(64, 64), (1536, 64), (64, 1536), (256, 256), (2752, 1024)])
@@ -46,41 +46,37 @@ def test_text_of_any_script_is_drawn(text: str, side: int) -> None:
 
 
 def test_a_picture_follows_from_its_description_alone() -> None:
-    assert Easel().draw(FOX) == Easel().draw(FOX)
+    assert draw(FOX) == draw(FOX)
     assert _drawn(look=7) != _drawn(look=8)
     assert _drawn(text="A fox") != _drawn(text="A fax")
     assert _drawn(caption="seed 7") != _drawn(caption="seed 8")
 
 
-def test_all_backgrounds_differ_and_none_is_a_blank() -> None:
-    images = [composers.compose(number, (48, 48)) for number in range(composers.COUNT)]
-    assert len({image.tobytes() for image in images}) == composers.COUNT
+def test_all_backgrounds_differ_and_none_is_blank() -> None:
+    looks = range(pictures.SHAPES * len(pictures.PALETTES))
+    images = [opened(_drawn(width=48, height=48, look=look, text="")) for look in looks]
+    assert len({image.convert("RGB").tobytes() for image in images}) == len(looks)
     assert all((image.getcolors(48 * 48) or [])[3:] for image in images)
-
-
-def test_the_easel_holds_no_more_backgrounds_than_it_may() -> None:
-    easel = Easel(cache_bytes=3 * 64 * 64)
-    for look in range(10):
-        easel.draw(Picture(64, 64, "png", look, "x", ""))
-    assert [number for number, _, _ in easel._grounds] == [7, 8, 9]
-
-
-def test_a_background_larger_than_the_room_is_drawn_all_the_same() -> None:
-    assert opened(Easel(cache_bytes=10).draw(FOX)).size == (256, 192)
 
 
 @settings(max_examples=60)
 @given(text=st.text(max_size=300), width=st.integers(20, 600), height=st.integers(10, 300))
 def test_any_text_stays_within_its_box(text: str, width: int, height: int) -> None:
     block = lettering.fit(text, width, height, largest_px=24)
-    widths = [sum(lettering.advance(one, block.font_px) for one in line) for line in block.lines]
-    assert all(px <= width for px in widths)
+    assert all(block.font.getlength(line) <= width for line in block.lines)
+    assert block.width <= width
     assert block.height <= max(height, block.line_px)
 
 
 def test_text_that_does_not_fit_shows_that_it_was_cut() -> None:
     block = lettering.fit("many words " * 50, 60, 30, largest_px=16)
-    assert block.lines[-1][-1].glyph == "…"
+    assert block.lines[-1].endswith("…")
+
+
+def test_characters_without_a_glyph_are_spelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lettering, "system_fonts", tuple)
+    block = lettering.fit("Öl \u2013 Straße 🦊 中", 400, 200, largest_px=16)
+    assert block.lines == ["Ol - Strasse [fox face] U+4E2D"]
 
 
 @settings(max_examples=60)
@@ -97,7 +93,7 @@ def test_a_link_says_everything_about_its_picture(text: str, look: int, seed: in
     assert Links(seed).thing_at(path) == picture
 
 
-def test_a_link_with_any_character_changed_leads_nowhere() -> None:
+def test_a_link_with_any_character_changed_finds_no_file() -> None:
     path = Links(0).path_of(FOX)
     changed = [path[:i] + chr(ord(path[i]) ^ 1) + path[i + 1 :] for i in range(len(path))]
     assert not any(Links(0).thing_at(wrong) for wrong in changed)
@@ -108,4 +104,4 @@ def test_a_link_with_any_character_changed_leads_nowhere() -> None:
 @settings(max_examples=30)
 @given(text=st.text(alphabet=st.characters(categories=["Lo", "So", "Mn", "Cs"]), max_size=40))
 def test_unusual_characters_never_break_a_drawing(text: str) -> None:
-    assert opened(Easel().draw(Picture(128, 128, "png", 3, text, "x"))).size == (128, 128)
+    assert opened(draw(Picture(128, 128, "png", 3, text, "x"))).size == (128, 128)

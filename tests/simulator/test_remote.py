@@ -1,4 +1,4 @@
-"""Remote jobs of the simulator: submitted, asked for, done, paid once."""
+"""Remote jobs of the simulator: submitted, polled, done, charged once."""
 
 import base64
 from typing import Any
@@ -30,7 +30,7 @@ VIDEOS = [
 
 
 class Clock:
-    """Seconds that pass when they are told to."""
+    """A clock that advances when it is asked to."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -65,15 +65,15 @@ async def test_a_video_is_queued_made_and_fetched(path: str, body: dict[str, Any
         data = (await fetch(_url(words[-1][1]["video"])))[1]
 
     assert (status, [code for code, _ in words]) == (201, [200, 200, 200])
-    told = [body.get("status") or body["state"] for _, body in words]
-    assert told[0] in ("queued", "waiting")
-    assert told[1] in ("generating", "active", "processing", "dreaming")
-    assert told[2] in ("completed", "succeeded")
+    statuses = [body.get("status") or body["state"] for _, body in words]
+    assert statuses[0] in ("queued", "waiting")
+    assert statuses[1] in ("generating", "active", "processing", "dreaming")
+    assert statuses[2] in ("completed", "succeeded")
     assert words[0][1]["video"] is None
     assert data.startswith(b"\x1aE\xdf\xa3")
 
 
-async def test_a_job_is_begun_once_under_a_key_and_its_id_needs_encoding() -> None:
+async def test_a_job_is_started_once_per_key_and_its_id_needs_encoding() -> None:
     body = {"model": "google/veo3", "prompt": "A fox"}
     async with Simulator() as simulator:
         tickets = [await send(simulator, UNIFIED, body, key="one") for _ in range(3)]
@@ -90,7 +90,7 @@ async def test_a_job_is_begun_once_under_a_key_and_its_id_needs_encoding() -> No
     assert (stats["polls"], polls) == ({"200": 1}, {_id(tickets[0][1]): 1})
 
 
-async def test_a_video_looks_otherwise_with_another_picture() -> None:
+async def test_another_input_picture_changes_the_video() -> None:
     path = f"{_OLD}/kling/generation"
     videos = []
     async with Simulator() as simulator:
@@ -98,12 +98,12 @@ async def test_a_video_looks_otherwise_with_another_picture() -> None:
             url = "data:image/png;base64," + base64.b64encode(picture).decode()
             body = {"model": "kling-video/v1/pro/image-to-video", "prompt": "x", "image_url": url}
             _, ticket = await send(simulator, path, body)
-            _, told = await ask(simulator, path, generation_id=_id(ticket))
-            videos.append((await fetch(_url(told["video"])))[1])
+            _, reply = await ask(simulator, path, generation_id=_id(ticket))
+            videos.append((await fetch(_url(reply["video"])))[1])
     assert videos[0] == videos[1] != videos[2]
 
 
-async def test_a_server_without_keys_shows_what_was_begun_twice() -> None:
+async def test_without_idempotency_a_job_starts_twice() -> None:
     body = {"model": "veo2", "prompt": "A fox"}
     async with Simulator(SimulatorSettings(honour_idempotency=False)) as simulator:
         for _ in range(2):
@@ -111,15 +111,15 @@ async def test_a_server_without_keys_shows_what_was_begun_twice() -> None:
         assert simulator.stats()["double_generations"] == 1
 
 
-async def test_a_job_fails_by_a_word_in_its_prompt() -> None:
+async def test_a_word_in_the_prompt_makes_a_job_fail() -> None:
     async with Simulator() as simulator:
         body = {"model": "google/veo3", "prompt": "a failing-word here"}
         _, ticket = await send(simulator, UNIFIED, body)
-        _, told = await ask(simulator, UNIFIED, generation_id=_id(ticket))
-    assert (told["status"], told["video"], told["error"]["name"]) == ("error", None, "Error")
+        _, reply = await ask(simulator, UNIFIED, generation_id=_id(ticket))
+    assert (reply["status"], reply["video"], reply["error"]["name"]) == ("error", None, "Error")
 
 
-async def test_questions_meet_a_404_at_first_and_errors_now_and_then() -> None:
+async def test_polls_can_get_a_404_at_first_and_errors_later() -> None:
     settings = SimulatorSettings(faults=parse_faults("poll404=1"))
     async with Simulator(settings) as simulator:
         _, ticket = await send(simulator, UNIFIED, {"model": "veo2", "prompt": "A fox"})
@@ -132,21 +132,21 @@ async def test_questions_meet_a_404_at_first_and_errors_now_and_then() -> None:
 @pytest.mark.parametrize(
     ("fault", "ends"), [("jobfailed", (200, "error")), ("jobgone", (404, None))]
 )
-async def test_a_share_of_jobs_fails_or_is_forgotten_when_its_time_is_over(
+async def test_a_share_of_jobs_fails_or_is_gone_at_the_end(
     fault: str, ends: tuple[int, str | None]
 ) -> None:
     clock = Clock()
     settings = SimulatorSettings(faults=parse_faults(f"{fault}=1"), work=Latency(60))
     async with Simulator(settings, monotonic=clock) as simulator:
         _, ticket = await send(simulator, UNIFIED, {"model": "google/veo3", "prompt": "A fox"})
-        early, told = await ask(simulator, UNIFIED, generation_id=_id(ticket))
+        early, reply = await ask(simulator, UNIFIED, generation_id=_id(ticket))
         clock.now += 60
         status, end = await ask(simulator, UNIFIED, generation_id=_id(ticket))
-    assert (early, told["status"]) == (200, "queued")
+    assert (early, reply["status"]) == (200, "queued")
     assert (status, end.get("status")) == ends
 
 
-async def test_questions_under_a_key_fail_alike_in_every_simulator_of_a_seed() -> None:
+async def test_polls_of_a_key_fail_the_same_way_for_a_seed() -> None:
     async def codes() -> list[int]:
         async with Simulator(SimulatorSettings(faults=parse_faults("poll500=0.5"))) as simulator:
             body = {"model": "google/veo3", "prompt": "A fox"}
@@ -154,19 +154,19 @@ async def test_questions_under_a_key_fail_alike_in_every_simulator_of_a_seed() -
             asked = [await ask(simulator, UNIFIED, generation_id=_id(ticket)) for _ in range(20)]
         return [code for code, _ in asked]
 
-    told = await codes()
-    assert set(told) == {200, 500}
-    assert await codes() == told
+    first = await codes()
+    assert set(first) == {200, 500}
+    assert await codes() == first
 
 
-async def test_a_url_expires_and_the_next_question_gives_a_fresh_one() -> None:
+async def test_a_url_expires_and_the_next_poll_returns_a_new_one() -> None:
     async with Simulator(SimulatorSettings(url_lifetime_s=-1)) as simulator:
         _, ticket = await send(simulator, UNIFIED, {"model": "veo2", "prompt": "A fox"})
-        _, told = await ask(simulator, UNIFIED, generation_id=_id(ticket))
-        assert (await fetch(told["video"]["url"]))[0] == 403
+        _, reply = await ask(simulator, UNIFIED, generation_id=_id(ticket))
+        assert (await fetch(reply["video"]["url"]))[0] == 403
 
 
-async def test_lumas_endpoint_lets_a_question_wait_for_the_end_of_a_job() -> None:
+async def test_a_poll_of_lumas_endpoint_can_wait_for_the_end_of_a_job() -> None:
     clock, waited = Clock(), []
 
     async def sleep(seconds: float) -> None:
@@ -177,11 +177,11 @@ async def test_lumas_endpoint_lets_a_question_wait_for_the_end_of_a_job() -> Non
     async with Simulator(settings, sleep=sleep, monotonic=clock) as simulator:
         _, ticket = await send(simulator, LUMA, {"model": "ray-2", "prompt": "A fox"})
         waited.clear()
-        told = [
+        replies = [
             await ask(simulator, LUMA, generation_id=_id(ticket), **state)
             for state in ({}, {"state": "completed"}, {"state": "completed"})
         ]
-    assert [body["state"] for _, body in told] == ["queued", "dreaming", "completed"]
+    assert [body["state"] for _, body in replies] == ["queued", "dreaming", "completed"]
     assert waited == [30, 10], "30 s at most, and no longer than the job takes"
 
 
@@ -189,8 +189,8 @@ async def test_music_is_a_sound_of_the_length_asked_for() -> None:
     async with Simulator() as simulator:
         body = {"model": "stable-audio", "prompt": "A slow waltz", "seconds_total": 3}
         _, ticket = await send(simulator, MUSIC, body)
-        _, told = await ask(simulator, MUSIC, generation_id=_id(ticket))
-        status, data = await fetch(told["audio_file"]["url"])
+        _, reply = await ask(simulator, MUSIC, generation_id=_id(ticket))
+        status, data = await fetch(reply["audio_file"]["url"])
     assert (status, data[:4], data[8:12]) == (200, b"RIFF", b"WAVE")
     assert len(data) == 44 + 2 * 8000 * 3
 
@@ -200,8 +200,8 @@ async def test_speech_by_url_becomes_text(model: str) -> None:
     async with Simulator() as simulator:
         body = {"model": model, "url": "https://example.test/talk.mp3"}
         _, ticket = await send(simulator, SPEECH, body)
-        _, told = await ask(simulator, f"/v1/stt/{ticket['generation_id']}")
-    result = told.get("result") or told["output"]
+        _, reply = await ask(simulator, f"/v1/stt/{ticket['generation_id']}")
+    result = reply.get("result") or reply["output"]
     text = result.get("text") or result["results"]["channels"][0]["alternatives"][0]["transcript"]
     assert text.endswith(".")
 
@@ -243,11 +243,11 @@ async def test_speech_from_a_file_is_read_as_a_form() -> None:
         ),
     ],
 )
-async def test_what_a_spec_does_not_allow_is_told_and_not_paid(
+async def test_what_a_spec_does_not_allow_is_reported_and_not_charged(
     body: dict[str, Any], said: str
 ) -> None:
     async with Simulator() as simulator:
-        status, told = await send(simulator, UNIFIED, body)
+        status, reply = await send(simulator, UNIFIED, body)
         assert simulator.stats()["generations"] == 0
     assert status == 400
-    assert said in told["message"]
+    assert said in reply["message"]

@@ -22,7 +22,7 @@ def test_latencies_are_read_with_their_spread(text: str, expected: Latency) -> N
 
 
 @pytest.mark.parametrize("text", ["", "2", "fast", "-1s", "2s±", "1s±2", "2 weeks", "٢s"])
-def test_what_is_not_a_latency_is_told(text: str) -> None:
+def test_an_invalid_latency_is_reported(text: str) -> None:
     with pytest.raises(UsageError, match="latency"):
         parse_latency(text)
 
@@ -61,6 +61,6 @@ def test_ten_faults_of_a_tenth_are_not_too_many() -> None:
         ("429=0.6,500=0.6", "add up to 1.2"),
     ],
 )
-def test_what_is_not_a_fault_is_told(text: str, said: str) -> None:
+def test_an_invalid_fault_is_reported(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         parse_faults(text)

@@ -1,4 +1,4 @@
-"""What the simulator takes for right, held against the vendor's own files."""
+"""The simulator's schemas, compared with the vendor's own files."""
 
 import json
 import re
@@ -77,14 +77,14 @@ def test_a_request_may_mix_what_only_one_of_two_dates_allows() -> None:
         ({"prompt": "x", "model": "any/thing", "n": 17}, "n: at most 16"),
     ],
 )
-def test_what_the_spec_does_not_allow_is_told(body: dict[str, Any], said: str) -> None:
+def test_what_the_spec_does_not_allow_is_reported(body: dict[str, Any], said: str) -> None:
     message = _rejected(**body)
     assert message.startswith("Body validation error: ")
     assert re.search(said, message), message
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
-def test_a_body_that_is_no_object_is_rejected(raw: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_rejected(raw: bytes) -> None:
     with pytest.raises(Rejection):
         read_order(raw)
 
@@ -109,7 +109,7 @@ def test_a_model_under_any_takes_every_parameter() -> None:
         ({"model": "x-ai/grok-imagine-image", "aspect_ratio": "auto"}, (2048, 2048)),
     ],
 )
-def test_sizes_are_read_in_all_the_vendors_ways(
+def test_sizes_are_read_in_all_the_vendors_notations(
     body: dict[str, Any], size: tuple[int, int]
 ) -> None:
     order = read_order(json.dumps({"prompt": "x", **body}).encode())
