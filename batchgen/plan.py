@@ -60,7 +60,7 @@ class Manifest(msgspec.Struct, frozen=True):
         if self.source.format is not Format.YAML:
             yield read_rows(self.source, needs_prompt=self._needs_prompt({})), {}
             return
-        from batchgen.manifest.yaml_events import iter_prompts  # noqa: PLC0415  # see open_manifest
+        from batchgen.manifest.yaml_job import iter_prompts  # noqa: PLC0415  # see open_manifest
 
         count = 0
         for count, item in enumerate(iter_prompts(self.source), 1):  # noqa: B007  # the last one
@@ -124,14 +124,14 @@ def open_manifest(source: Source, flags: Flags) -> Manifest:
         job, problems = read_job({}, {}, source.label, flags)
         return Manifest(source, job, problems=tuple(problems), files=files)
     # PyYAML takes a tenth of what a run loads until it begins: only YAML pays for it.
-    from batchgen.manifest.yaml_events import load_settings  # noqa: PLC0415  # see above
+    from batchgen.manifest.yaml_job import load_settings  # noqa: PLC0415  # see above
 
     settings = load_settings(source)
     job, problems = read_job(settings.values, settings.lines, source.label, flags)
     problems = [*settings.problems, *problems]
     if ("prompts",) not in settings.lines and not problems:
         problems.append(Problem(source.label, 1, "no `prompts`: a job needs a list of them"))
-    return Manifest(source, job, settings.referenced, tuple(problems), files)
+    return Manifest(source, job, frozenset(settings.referenced), tuple(problems), files)
 
 
 class Plan(msgspec.Struct):

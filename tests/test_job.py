@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from batchgen.job import PROVIDERS, Axis, Flags, Job, Limits, read_job, stem
 from batchgen.job.money import TokenPrices
 from batchgen.manifest.source import Source, format_of
-from batchgen.manifest.yaml_events import load_settings
+from batchgen.manifest.yaml_job import load_settings
 from batchgen.types import Json, Phase, Rule, Verb
 
 

@@ -17,7 +17,7 @@ def read_rows(source: Source, *, needs_prompt: bool = True) -> Iterator[Row | Pr
     Problem and the end. A file of no bytes is a Problem; one of a header or comments only is not.
     needs_prompt: a CSV or TSV without a prompt column is a Problem.
     Raises ManifestError when the file cannot be opened or its gzip data is damaged, ValueError for
-    a YAML source, whose rows are read by `yaml_events`.
+    a YAML source, whose rows are read by `yaml_job`.
     """
     with open_binary(source) as stream:
         lines = TextLines(stream, source.label)

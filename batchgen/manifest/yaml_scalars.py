@@ -15,75 +15,56 @@ STR_TAGS = frozenset({"!", _TAG + "str"})
 SEQ_TAGS = frozenset({None, "!", _TAG + "seq"})
 MAP_TAGS = frozenset({None, "!", _TAG + "map"})
 
-_TYPES = {
-    _TAG + "null": "null",
-    _TAG + "bool": "bool",
-    _TAG + "int": "int",
-    _TAG + "float": "float",
-}
+_TYPES = {_TAG + "null": type(None), _TAG + "bool": bool, _TAG + "int": int, _TAG + "float": float}
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _MAY_BE_NUMBER = frozenset("+-.0123456789")
-_DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
-_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
 def resolve(text: str) -> Json:
-    """Give a plain scalar its value. Raises ValueError for what no JSON number can hold."""
+    """Return the value of a plain scalar. Raise ValueError if no JSON number can hold it."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _MAY_BE_NUMBER:
         return text
-    if _DECIMAL.fullmatch(text):
-        return _integer(text, 10)
-    if _BASED.fullmatch(text):
-        return _integer(text, 0)
-    if _FLOAT.fullmatch(text):
-        return _finite(text)
+    if _INT.fullmatch(text):
+        try:
+            return int(text, 0)
+        except ValueError as error:
+            raise ValueError(f"a number of {len(text)} digits is too long; quote it") from error
     if _NOT_FINITE.fullmatch(text):
         raise ValueError(f"{text} is not a number that can be sent; quote it if it is text")
-    return text
+    if not _FLOAT.fullmatch(text):
+        return text
+    if math.isinf(value := float(text)):
+        raise ValueError(f"the number {text} is too large; quote it if it is text")
+    return value
 
 
 def resolve_tagged(text: str, tag: str) -> Json:
-    """Give a scalar the type its core tag names. Raises ValueError where it has no such form."""
+    """Return a scalar in the type of its core tag. Raise ValueError if it has no such form."""
     if tag in STR_TAGS:
         return text
-    wanted = _TYPES.get(tag)
-    if wanted is None:
-        raise ValueError(f"the tag {_shown(tag)} is not understood; remove it")
+    if tag not in _TYPES:
+        raise ValueError(unknown_tag(tag))
     value = resolve(text)
-    if wanted == "float" and type(value) is int:
+    if _TYPES[tag] is float and type(value) is int:
         return float(value)
-    if wanted != {type(None): "null", bool: "bool", int: "int", float: "float"}.get(type(value)):
-        raise ValueError(f'"{text}" is not what the tag {_shown(tag)} promises; remove the tag')
+    if type(value) is not _TYPES[tag]:
+        raise ValueError(f'"{text}" is not of the type {_short(tag)}; remove the tag')
     return value
 
 
-def check_tag(tag: str | None, allowed: frozenset[str | None]) -> None:
-    """Raise ValueError unless a collection's tag is the core one or absent."""
-    if tag not in allowed:
-        raise ValueError(f"the tag {_shown(tag or '')} is not understood here; remove it")
+def unknown_tag(tag: str | None) -> str:
+    """Return the message for a tag that has no meaning at its place."""
+    return f"the tag {_short(tag or '')} is not supported here; remove it"
 
 
-def _shown(tag: str) -> str:
+def _short(tag: str) -> str:
     return f"!!{tag.removeprefix(_TAG)}" if tag.startswith(_TAG) else tag
-
-
-def _integer(text: str, base: int) -> int:
-    try:
-        return int(text, base)
-    except ValueError as error:
-        raise ValueError(f"a number of {len(text)} digits is too long; quote it") from error
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"the number {text} is too large; quote it if it is text")
-    return value

@@ -21,8 +21,8 @@ from batchgen.tasks.drafts import Draft, Drafts
 from batchgen.tasks.fields import Fields, RowError, merge
 from batchgen.tasks.inputs import Inputs, content
 from batchgen.tasks.matrix import ALONE, Combination, Matrix, TooManyError
-from batchgen.tasks.moulds import Mould, Moulds
 from batchgen.tasks.names import Names, Resolved
+from batchgen.tasks.row_cache import CachedRow, RowCache
 from batchgen.types import Input, Json, Problem, Row, Severity, Task
 
 # Rows of one origin, and what the `from:` item of their file adds: nothing (`{}`) for a file that
@@ -63,7 +63,7 @@ class Expander:
         catalogue = job.provider.catalog if job.provider.name in PROVIDERS else None
         self._checks = Checks(on=check and job.check, catalogue=catalogue)
         self._names = Names(job.output_dir, identify=identify)
-        self._moulds = Moulds(identify=identify)
+        self._cache = RowCache(identify=identify)
         self._batch: list[Member] = []  # rows that go into one request, as many as it takes
         self._most = job.limits.max_tasks
         self._is_full = False
@@ -75,7 +75,7 @@ class Expander:
             for row in rows:
                 if isinstance(row, Problem):
                     yield row
-                elif (one := self._like_another(row, entry)) is not None:
+                elif (one := self._from_cache(row, entry)) is not None:
                     yield one
                 else:
                     yield from self._expand(row, entry)
@@ -83,15 +83,15 @@ class Expander:
             yield from self._close_batch()
         yield from self._matrix.unused(label)
 
-    def _like_another(self, row: Row, entry: Mapping[str, Json] | None) -> Task | Problem | None:
-        """The task of a row that has all but its texts from one before it; None for any other."""
+    def _from_cache(self, row: Row, entry: Mapping[str, Json] | None) -> Task | Problem | None:
+        """Return the task of a row whose parameters an earlier row has too; None for any other."""
         if self._batch or self.count >= self._most:
             return None
-        cast = self._moulds.cast(row, entry)
-        if cast is None:
+        cached = self._cache.lookup(row, entry)
+        if cached is None:
             return None
         try:
-            task = self._names.task(row, *cast, self.count)
+            task = self._names.task(row, *cached, self.count)
         except _TOLD as error:
             return Problem(row.file, row.line, str(error))
         self.count += 1
@@ -127,7 +127,7 @@ class Expander:
             if checked.may_refer or self._inputs.are_named(draft, checked.params):
                 inputs = self._inputs.of(draft, checked.params, partial(self._folder_of, fields))
             elif combination is ALONE and not (doubts or checked.batch_size or checked.instead):
-                self._moulds.keep(fields, entry, draft, partial(self._mould, draft, checked))
+                self._cache.store(fields, entry, draft, partial(self._shared, draft, checked))
             resolved = _resolved(draft, prompt, checked, inputs)
             task_id = _given_id(fields, draft, combination)
             if checked.batch_size > 1:
@@ -147,11 +147,12 @@ class Expander:
         except (RowError, template.TemplateError) as error:
             raise RowError("; ".join((str(error), *self._checks.faults(draft)))) from error
 
-    def _mould(self, draft: Draft, checked: Checked) -> Mould:
+    def _shared(self, draft: Draft, checked: Checked) -> CachedRow:
+        """Return what rows with the parameters of this one share."""
         endpoint = _endpoint(draft.model)
         digests = request_digests(endpoint, draft.model_id, checked.canonical)
         shortest, longest = self._checks.lengths(draft)
-        return Mould(
+        return CachedRow(
             endpoint, draft.model_id, checked.params, tuple(draft.variables), self._job.filename,
             digests, shortest, longest,
         )  # fmt: skip

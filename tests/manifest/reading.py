@@ -7,7 +7,7 @@ from pathlib import Path
 
 from batchgen.manifest.rows import read_rows
 from batchgen.manifest.source import Source, format_of
-from batchgen.manifest.yaml_events import Settings, iter_prompts, load_settings
+from batchgen.manifest.yaml_job import Settings, iter_prompts, load_settings
 from batchgen.types import Json, Problem, Row
 
 

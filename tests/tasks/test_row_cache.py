@@ -1,4 +1,4 @@
-"""Rows that are like one before them come to the very tasks that the whole way makes of them."""
+"""Rows that the cache serves become the same tasks as rows that are expanded in full."""
 
 from collections.abc import Iterable
 from unittest import mock
@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from batchgen.job import Job
 from batchgen.tasks.fields import merge
-from batchgen.tasks.moulds import Moulds
+from batchgen.tasks.row_cache import RowCache
 from batchgen.types import Json, Problem, Task
 from tests.tasks.expanding import Fields, expand, job_of, tasks
 
@@ -29,8 +29,8 @@ _ROWS = st.fixed_dictionaries(
 ).flatmap(lambda own: st.dictionaries(_NAMES, _VALUES, max_size=2).map(lambda more: own | more))
 
 
-def whole_way(job: Job, rows: Iterable[Fields], *, textual: bool) -> list[Task | Problem]:
-    with mock.patch.object(Moulds, "cast", return_value=None):
+def in_full(job: Job, rows: Iterable[Fields], *, textual: bool) -> list[Task | Problem]:
+    with mock.patch.object(RowCache, "lookup", return_value=None):
         return expand(job, rows, entry={}, textual=textual)
 
 
@@ -42,7 +42,7 @@ def whole_way(job: Job, rows: Iterable[Fields], *, textual: bool) -> list[Task |
     defaults=st.sampled_from([{}, {"n": 2}, {"style": "{sku}"}, {"id": "{sku}"}, {"vars": {}}]),
     check=st.booleans(),
 )
-def test_the_short_way_and_the_whole_way_agree(
+def test_rows_from_the_cache_equal_rows_expanded_in_full(
     *, rows: list[dict[str, Json]], defaults: dict[str, Json], check: bool
 ) -> None:
     job = job_of({"defaults": {"model": "dall-e-2", **defaults}}, check=check)
@@ -51,7 +51,7 @@ def test_the_short_way_and_the_whole_way_agree(
     for given_rows, textual in ((rows, False), (cells, True)):
         found = expand(job, given_rows, entry=entry, textual=textual)
         # 1 and true are equal in Python, and not the same request.
-        assert repr(found) == repr(whole_way(job, given_rows, textual=textual))
+        assert repr(found) == repr(in_full(job, given_rows, textual=textual))
         checked = expand(job, given_rows, entry=entry, textual=textual, identify=False)
         assert repr(list(map(anonymous, checked))) == repr(list(map(anonymous, found)))
 
@@ -71,13 +71,13 @@ def test_a_mere_check_leaves_keys_and_digests_out_where_rows_have_ids() -> None:
     assert [one.filename for one in checked] == [one.filename for one in made]
 
 
-def test_only_the_first_row_of_a_kind_goes_the_whole_way() -> None:
+def test_only_the_first_row_of_a_kind_is_expanded_in_full() -> None:
     rows: list[Fields] = [
         {"id": f"{n}", "prompt": f"Fox {n}", "sku": f"S{n}", "n": f"{n % 2 + 1}"} for n in range(6)
     ]
-    with mock.patch("batchgen.tasks.expander.merge", side_effect=merge) as whole:
+    with mock.patch("batchgen.tasks.expander.merge", side_effect=merge) as merged:
         made = tasks(job_of(model="dall-e-2"), *rows, entry={}, textual=True)
-    assert whole.call_count == 2
+    assert merged.call_count == 2
     assert [one.prompt for one in made] == [f"Fox {n}" for n in range(6)]
     assert [one.vars for one in made] == [{"sku": f"S{n}"} for n in range(6)]
     assert [one.params for one in made] == [{"n": n % 2 + 1} for n in range(6)]
