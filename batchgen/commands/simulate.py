@@ -6,7 +6,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
-from batchgen.errors import Exit, UsageError
+from batchgen.errors import Exit
 
 if TYPE_CHECKING:
     from batchgen.simulator import SimulatorSettings
@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 def simulate_command(arguments: argparse.Namespace) -> int:
     """`batchgen simulate`: the simulator in the foreground."""
-    try:
-        asyncio.run(_serve(_settings_of(arguments)))
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen on port {arguments.port} ({error.strerror}): choose another --port"
-        ) from error
+    asyncio.run(_serve(_settings_of(arguments)))
     return Exit.OK
 
 
