@@ -40,17 +40,11 @@ from batchgen.types import (
     TaskError,
     Work,
 )
-from tests.given import NOW, FakeClock, a_ledger, a_png, a_task, settle, succeeded, until
+from tests.given import NOW, FakeClock, a_png, a_task, settle, succeeded, until
 
 IMAGE = Spooled("1.part", 99, "a" * 64, a_png())
 GOOD = HttpResponse(200, {}, b'{"data": [{"b64_json": "batchgen-payload:0"}]}', (IMAGE,))
 BAD = HttpResponse(400, {}, b'{"error": {"message": "no such size"}}')
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with a_ledger(tmp_path) as one:
-        yield one
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -14,18 +13,12 @@ from batchgen.ledger import Ledger
 from batchgen.plan import Manifest, RejectedError
 from batchgen.types import Outcome, Prior, Problem, Severity, Status, Task, Work
 from batchgen.worklist import OnUnknown, Positions, Selection, Worklist, parse_shard
-from tests.given import NOW, a_ledger, a_task, succeeded
+from tests.given import NOW, a_task, succeeded
 
 RESEND, HOLD, FAIL = OnUnknown
 LEFT = (Status.PENDING, Status.RECEIVED, Status.SUBMITTED)
 UNSURE = (Status.UNKNOWN, Status.SENT)
 SETTLED = (Status.SUCCEEDED, Status.FAILED, Status.REFUSED)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with a_ledger(tmp_path) as one:
-        yield one
 
 
 @dataclass

@@ -4,21 +4,29 @@ import argparse
 import asyncio
 import signal
 import sys
+from typing import TYPE_CHECKING
 
-from batchgen.errors import Exit, UsageError
+from batchgen.errors import Exit
+
+if TYPE_CHECKING:
+    from batchgen.simulator import SimulatorSettings
 
 
 def simulate_command(arguments: argparse.Namespace) -> int:
     """`batchgen simulate`: the simulator in the foreground."""
+    asyncio.run(_serve(_settings_of(arguments)))
+    return Exit.OK
+
+
+def _settings_of(arguments: argparse.Namespace) -> "SimulatorSettings":
     from batchgen.simulator import (  # noqa: PLC0415  # draws: heavy
-        Simulator,
         SimulatorSettings,
         parse_faults,
         parse_latency,
     )
 
     refused = frozenset(word.lower() for word in arguments.refuse or ())
-    settings = SimulatorSettings(
+    return SimulatorSettings(
         latency=parse_latency(arguments.latency),
         work=parse_latency(arguments.work),
         url_lifetime_s=arguments.expiry,
@@ -35,21 +43,15 @@ def simulate_command(arguments: argparse.Namespace) -> int:
         honour_idempotency=not arguments.no_idempotency,
     )
 
-    async def serve() -> None:
-        ended = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, ended.set)
-        async with Simulator(settings) as simulator:
-            sys.stderr.write(
-                f"simulating the API at {simulator.base_url} (any key; Ctrl-C ends it)\n"
-            )
-            await ended.wait()
 
-    try:
-        asyncio.run(serve())
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen on port {arguments.port} ({error.strerror}): choose another --port"
-        ) from error
-    return Exit.OK
+async def _serve(settings: "SimulatorSettings") -> None:
+    """Serve until SIGINT or SIGTERM arrives."""
+    from batchgen.simulator import Simulator  # noqa: PLC0415  # as above
+
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    async with Simulator(settings) as simulator:
+        sys.stderr.write(f"simulating the API at {simulator.base_url} (any key; Ctrl-C ends it)\n")
+        await ended.wait()

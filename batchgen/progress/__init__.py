@@ -53,22 +53,25 @@ def make_progress(  # noqa: PLR0913  a flag of the command each, all keyword-onl
         shown = Bar(sink, clock=clock)
     else:
         shown = Lines(sink, clock=clock, interval_s=interval_s if bar else math.inf)
-    others: list[Progress] = []
-    if log_file is not None:
-        log = _open_log(log_file)
-        if log_format == "json":
-            others.append(JsonLog(log, now=_utc_now))
-        else:
-            others.append(LogLines(log, clock=clock, interval_s=interval_s, stamp=_stamp))
-    if metrics_file is not None:
-        try:
-            others.append(Metrics(metrics_file, clock=clock, now=_utc_now))
-        except UsageError as error:
-            for other in others:
-                other.broke_off(error)
-                other.close()
-            raise
+    log: Progress | None = None
+    if log_file is not None and log_format == "json":
+        log = JsonLog(_open_log(log_file), now=_utc_now)
+    elif log_file is not None:
+        log = LogLines(_open_log(log_file), clock=clock, interval_s=interval_s, stamp=_stamp)
+    metrics = None if metrics_file is None else _open_metrics(metrics_file, clock, log)
+    others = [one for one in (log, metrics) if one is not None]
     return Several(shown, *others) if others else shown
+
+
+def _open_metrics(path: Path, clock: Callable[[], float], log: Progress | None) -> Metrics:
+    """The metrics file; why there is none is in the log too, which is closed then."""
+    try:
+        return Metrics(path, clock=clock, now=_utc_now)
+    except UsageError as error:
+        if log is not None:
+            log.broke_off(error)
+            log.close()
+        raise
 
 
 def _open_log(path: Path) -> Sink:

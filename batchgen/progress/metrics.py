@@ -45,19 +45,27 @@ class Metrics(Silent):
         clock: monotonic seconds. now: the time in UTC.
         """
         try:
-            from prometheus_client import (  # noqa: PLC0415  # an extra
-                CollectorRegistry,
-                Counter,
-                Gauge,
-                Histogram,
-            )
+            import prometheus_client  # noqa: PLC0415  # an extra
         except ImportError as error:
             raise UsageError(not_installed("--metrics-file", "prometheus-client")) from error
         self._path = path
         self._clock = clock
         self._now = now
         self._due = clock() + INTERVAL_S
-        self._registry = CollectorRegistry()
+        self._registry = prometheus_client.CollectorRegistry()
+        self._register()
+        self._exit_code.set(-1)
+        self._started_at.set(self._now().timestamp())
+        try:
+            _write(self._path, self._registry)
+        except OSError as error:
+            raise UsageError(
+                f"the metrics file {path} cannot be written: {error.strerror or error};"
+                " --metrics-file takes the path of a file in a folder that exists"
+            ) from error
+
+    def _register(self) -> None:
+        from prometheus_client import Counter, Gauge, Histogram  # noqa: PLC0415  # an extra
 
         def gauge(name: str) -> Gauge:
             return Gauge(name, METRICS[name], registry=self._registry)
@@ -80,15 +88,6 @@ class Metrics(Silent):
         self._duration = Histogram(
             name, METRICS[name], ("model",), buckets=_BUCKETS_S, registry=self._registry
         )
-        self._exit_code.set(-1)
-        self._started_at.set(self._now().timestamp())
-        try:
-            _write(self._path, self._registry)
-        except OSError as error:
-            raise UsageError(
-                f"the metrics file {path} cannot be written: {error.strerror or error};"
-                " --metrics-file takes the path of a file in a folder that exists"
-            ) from error
 
     def start(self, *, name: str, total: int) -> None:  # noqa: ARG002  # the path tells the job
         self._selected.set(total)

@@ -23,12 +23,6 @@ FAILED = Outcome(
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with a_ledger(tmp_path) as one:
-        yield one
-
-
-@pytest.fixture
 def other(ledger: Ledger) -> Iterator[sqlite3.Connection]:
     """Another connection, which sees what is committed and nothing else."""
     db = sqlite3.connect(ledger.path)

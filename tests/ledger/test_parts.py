@@ -1,24 +1,15 @@
 """Tasks that take several requests: what each brought is there after a crash."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from batchgen.ledger import Ledger
 from batchgen.ledger.inventory import Inventory
 from batchgen.types import Finished, Remote, Status
-from tests.given import NOW, a_ledger, a_task, an_artifact, succeeded
+from tests.given import NOW, a_task, an_artifact, succeeded
 
 FIRST = succeeded(an_artifact("fox-0-1.png"), an_artifact("fox-0-2.png"), cost_usd=0.02)
 SECOND = succeeded(an_artifact("fox-0-3.png"), cost_usd=0.03)
 TASK = a_task()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with a_ledger(tmp_path) as ledger:
-        yield ledger
 
 
 async def carried_out(ledger: Ledger, *, generation: int = 1) -> None:

@@ -11,7 +11,7 @@ from batchgen.job import Flags
 from batchgen.plan import open_manifest, source_of
 from batchgen.types import Record, Task
 from tests.given import an_artifact
-from tests.report.browser import Page, a_page, chromium
+from tests.report.browser import Page, a_page
 from tests.report.outputs import HOSTILE, a_picture, a_record, filled, stored
 
 _TASKS = 30
@@ -19,12 +19,6 @@ _MANY = 10_000
 _SHOWN_PROMPTS = "[...document.querySelectorAll('.caption')].map((one) => one.textContent)"
 _LOADED = "[...document.images].filter((one) => one.complete && one.naturalWidth).length"
 _SETTLED = "Promise.all([...document.images].map((one) => one.decode().catch(() => 0)))"
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with chromium(tmp_path_factory.mktemp("profile")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Files of every family in the report, in a real browser. Needs Chromium."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from batchgen.simulator.meshes import Mesh, build
 from batchgen.simulator.sounds import Sound, play
 from batchgen.types import Artifact, Finished, HttpResponse, Made, Record
 from tests.given import a_task, an_artifact, succeeded
-from tests.report.browser import Page, a_page, chromium
+from tests.report.browser import Page, a_page
 from tests.report.outputs import HOSTILE, filled
 
 _PLAYED = """
@@ -58,12 +58,6 @@ _FILES: dict[str, tuple[tuple[str, str, bytes], ...]] = {
     ),
     "vector": (("application/x-npy", "vector.npy", _vector()),),
 }
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with chromium(tmp_path_factory.mktemp("profile")) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,14 @@
+"""What several tests of the report need."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.report.browser import chromium
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a browser's DevTools."""
+    with chromium(tmp_path_factory.mktemp("profile")) as found:
+        yield found
