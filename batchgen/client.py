@@ -38,7 +38,7 @@ class Client:
         tls: ssl.SSLContext | bool,
         resolver: aiohttp.abc.AbstractResolver | None = None,
     ) -> None:
-        # Waiting for a place is not connecting: aiohttp's own limit makes no difference there.
+        # aiohttp's own limit would count the wait for a place as time to connect.
         self.places = asyncio.Semaphore(limit)
         self._session = aiohttp.ClientSession(
             connector=_Connector(limit=0, resolver=resolver, ssl=tls),

@@ -7,10 +7,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Parts of an exchange, in seconds.
+    """Timeouts of the parts of a request, in seconds.
 
-    connect: until the connection stands. first_byte: from the request to the beginning of its
-    reply; None leaves it to the whole. stall: between two pieces of a reply.
+    connect: until there is a connection. first_byte: from the request to the beginning of its
+    reply; None is the timeout of the whole. stall: between two pieces of a reply.
     """
 
     connect_s: float = 30.0
