@@ -16,7 +16,6 @@ from batchgen.manifest.identity import key_of_id
 from batchgen.plan import Manifest, Plan, RejectedError, check, open_manifest, source_of
 from batchgen.types import Problem, Task
 from batchgen.worklist import Selection, parse_shard
-from tests.shared import shared_path
 
 DALLE2 = Flags(model="dall-e-2")
 
@@ -42,14 +41,30 @@ def messages(found: Plan) -> list[str]:
     return [str(one) for one in found.problems]
 
 
-# The contract's own example.
+# A job with most of what a job file can have.
+
+SPRING = """\
+name: spring
+provider: aimlapi
+output: {dir: out/spring, filename: "{id}-{n}.{ext}"}
+defaults: {model: flux/schnell, image_size: square_hd, n: 1}
+limits: {concurrency: 16, rpm: 120, max_cost: 20.00, deadline: 2h}
+retry:
+  attempts: 6
+  backoff: {initial: 1s, max: 60s, jitter: full}
+  rules:
+    - {status: 4xx, code: model_busy, then: retry, after: 10s}
+matrix: {style: [ink, watercolour], angle: [front, side]}
+prompts:
+  - "A fox, {style}, {angle} view"
+  - {id: hero, prompt: "A lighthouse at dawn", model: dall-e-3, size: 1792x1024, vars: {sku: A-17}}
+  - {from: products.csv, prompt: "Studio photo of {name}"}
+"""
 
 
-def test_the_contracts_example_plans_exactly_as_it_is_written(tmp_path: Path) -> None:
-    contract = shared_path("CONTRACT.md").read_text(encoding="utf-8")
-    example = contract.split("```yaml\n", 1)[1].split("```", 1)[0]
+def test_a_job_with_a_matrix_a_row_of_its_own_and_a_csv_file_plans_exactly(tmp_path: Path) -> None:
     (tmp_path / "products.csv").write_text("name,sku\nlamp,A\nstool,B\nbowl,C\n")
-    opened = manifest(tmp_path, example)
+    opened = manifest(tmp_path, SPRING)
 
     made = tasks(opened)
 
