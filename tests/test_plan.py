@@ -90,6 +90,21 @@ def test_a_job_with_a_matrix_a_row_of_its_own_and_a_csv_file_plans_exactly(tmp_p
     assert opened.job.limits.max_cost_usd == 20.0
 
 
+@pytest.mark.parametrize(
+    "model",
+    ["o3-mini", "gpt-4o-audio-preview", "claude-3-7-sonnet-20250219", "deepseek/deepseek-r1"],
+)
+def test_a_chat_row_sends_its_prompt_as_messages_and_no_default(model: str, tmp_path: Path) -> None:
+    found = plan(tmp_path, f'prompts: [{{model: {model}, prompt: "Name a colour"}}]')
+    assert messages(found) == []
+    (request,) = found.requests
+    assert (request.method, request.path) == ("POST", "/v1/chat/completions")
+    assert request.body == {
+        "model": model,
+        "messages": [{"role": "user", "content": "Name a colour"}],
+    }
+
+
 # Where rows come from.
 
 
