@@ -16,7 +16,6 @@ from batchgen.manifest.identity import key_of_id
 from batchgen.plan import Manifest, Plan, RejectedError, check, open_manifest, source_of
 from batchgen.types import Problem, Task
 from batchgen.worklist import Selection, parse_shard
-from tests.shared import shared_path
 
 DALLE2 = Flags(model="dall-e-2")
 
@@ -42,14 +41,30 @@ def messages(found: Plan) -> list[str]:
     return [str(one) for one in found.problems]
 
 
-# The contract's own example.
+# A job with most of what a job file can have.
+
+SPRING = """\
+name: spring
+provider: aimlapi
+output: {dir: out/spring, filename: "{id}-{n}.{ext}"}
+defaults: {model: flux/schnell, image_size: square_hd, n: 1}
+limits: {concurrency: 16, rpm: 120, max_cost: 20.00, deadline: 2h}
+retry:
+  attempts: 6
+  backoff: {initial: 1s, max: 60s, jitter: full}
+  rules:
+    - {status: 4xx, code: model_busy, then: retry, after: 10s}
+matrix: {style: [ink, watercolour], angle: [front, side]}
+prompts:
+  - "A fox, {style}, {angle} view"
+  - {id: hero, prompt: "A lighthouse at dawn", model: dall-e-3, size: 1792x1024, vars: {sku: A-17}}
+  - {from: products.csv, prompt: "Studio photo of {name}"}
+"""
 
 
-def test_the_contracts_example_plans_exactly_as_it_is_written(tmp_path: Path) -> None:
-    contract = shared_path("CONTRACT.md").read_text(encoding="utf-8")
-    example = contract.split("```yaml\n", 1)[1].split("```", 1)[0]
+def test_a_job_with_a_matrix_a_row_of_its_own_and_a_csv_file_plans_exactly(tmp_path: Path) -> None:
     (tmp_path / "products.csv").write_text("name,sku\nlamp,A\nstool,B\nbowl,C\n")
-    opened = manifest(tmp_path, example)
+    opened = manifest(tmp_path, SPRING)
 
     made = tasks(opened)
 
@@ -73,6 +88,21 @@ def test_the_contracts_example_plans_exactly_as_it_is_written(tmp_path: Path) ->
     assert {one.model for one in made} == {"flux/schnell", "dall-e-3"}
     assert opened.job.retry.rules[0].after_s == 10.0
     assert opened.job.limits.max_cost_usd == 20.0
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["o3-mini", "gpt-4o-audio-preview", "claude-3-7-sonnet-20250219", "deepseek/deepseek-r1"],
+)
+def test_a_chat_row_sends_its_prompt_as_messages_and_no_default(model: str, tmp_path: Path) -> None:
+    found = plan(tmp_path, f'prompts: [{{model: {model}, prompt: "Name a colour"}}]')
+    assert messages(found) == []
+    (request,) = found.requests
+    assert (request.method, request.path) == ("POST", "/v1/chat/completions")
+    assert request.body == {
+        "model": model,
+        "messages": [{"role": "user", "content": "Name a colour"}],
+    }
 
 
 # Where rows come from.

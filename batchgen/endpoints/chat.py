@@ -3,7 +3,8 @@
 `POST /v1/chat/completions` as OpenAI has it. A row's prompt becomes the user's message, `system`
 the system's, and `image_url` or `image_urls` pictures beside the prompt. A row may give `messages`
 itself; system and prompt then stand before and after them
-(https://platform.openai.com/docs/api-reference/chat/create).
+(https://platform.openai.com/docs/api-reference/chat/create). Claude models have no system message:
+their `system` is a field beside the messages (https://docs.aimlapi.com, "Claude 3.7 Sonnet").
 """
 
 import re
@@ -28,6 +29,7 @@ PATH: str = "/v1/chat/completions"
 
 _PICTURES = ("image_url", "image_urls")
 _OWN = frozenset({"system", "messages", *_PICTURES, "stream", "stream_options"})
+_CLAUDE = "claude-"  # models whose messages have the roles `user` and `assistant` only
 _MARKDOWN = re.compile(r"^(?:#{1,6} |[-*] |\d+\. |> |```|\|.+\|)", re.MULTILINE)
 
 
@@ -35,7 +37,10 @@ def build_request(task: Task, prompt_name: str = "messages") -> HttpRequest:
     """Make the request of a task; the answer is always asked for whole, never as a stream."""
     body = fields(task, prompt_name="prompt", without=_OWN)
     body.pop("prompt", None)
-    if messages := _messages(task):
+    system = task.params.get("system")
+    if system and task.model.startswith(_CLAUDE):
+        body["system"], system = system, None
+    if messages := _messages(task, system):
         body[prompt_name] = messages
     return HttpRequest("POST", PATH, body)
 
@@ -70,9 +75,9 @@ def without_answer(response: HttpResponse, body: Object) -> Unusable:
     return Unusable("bad_response", f"no answer in the reply: {shown(response)}")
 
 
-def _messages(task: Task) -> Input:
+def _messages(task: Task, system: Json) -> Input:
     """The messages: a tuple where files may stand in them."""
-    system, given = task.params.get("system"), _given(task, "messages")
+    given = _given(task, "messages")
     told: list[Input] = [{"role": "system", "content": system}] if system else []
     told += given if isinstance(given, list | tuple) else ()
     pictures = [_part(url) for name in _PICTURES for url in _urls(_given(task, name))]

@@ -447,6 +447,36 @@ def test_the_text_of_a_row_has_the_name_that_its_model_gives_it() -> None:
     assert "give it as the row's `prompt`, which is sent as `text`" in finding.message
 
 
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        (
+            "o3-mini",
+            {"reasoning_effort": "low", "seed": 1, "image_url": "https://a.test/a.png"},
+            None,
+        ),
+        ("o3-mini", {"seed": 0}, "`seed` is 0; o3-mini takes 1 or more"),
+        ("o3-mini", {"thinking": {}}, "`thinking` is not a parameter of o3-mini;"),
+        ("gpt-4o-audio-preview", {"audio": {"voice": "alloy", "format": "mp3"}}, None),
+        ("gpt-4o-audio-preview", {"audio": {"voice": "alloy"}}, "`audio` has no `format`;"),
+        ("claude-3-7-sonnet-20250219", {"system": "Be brief.", "stop_sequences": ["."]}, None),
+        ("claude-3-7-sonnet-20250219", {"temperature": 1.5}, "`temperature` is 1.5;"),
+        ("claude-3-7-sonnet-20250219", {"stop": "."}, "`stop` is not a parameter of"),
+        ("claude-3-7-sonnet-20250219", {"image": "https://a.test/a.png"}, "`image` is not"),
+        (
+            "claude-3-7-sonnet-20250219",
+            {"messages": [{"role": "system", "content": "Be brief."}]},
+            "`messages[0].role` system is not one of user, assistant",
+        ),
+    ],
+)
+def test_a_chat_model_takes_the_parameters_of_its_own_spec(
+    name: str, params: dict[str, Any], message: str | None
+) -> None:
+    found = messages(name, params)
+    assert [one[: len(message or "")] for one in found] == ([message] if message else [])
+
+
 def test_one_of_several_inputs_is_enough() -> None:
     transcriber = model("nova-3")
     assert transcriber.check({"url": "https://example.test/a.wav"}) == ()

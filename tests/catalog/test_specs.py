@@ -13,6 +13,7 @@ from batchgen import catalog
 from batchgen.catalog.translate import COUNT_KEYS
 from batchgen.types import Severity
 from tests.catalog.extract import (
+    LEFT_OUT,
     PAGE_IDS,
     TOLD_IN_PROSE,
     catalogue,
@@ -244,7 +245,9 @@ def test_every_model_of_the_index_is_found_in_its_family() -> None:
         rows = [
             row
             for row in csv.DictReader(file)
-            if row["model_id"] not in NAMELESS and row["method"] == "POST" and row["path"] in paths
+            if row["model_id"] not in (*NAMELESS, *LEFT_OUT)
+            and row["method"] == "POST"
+            and row["path"] in paths
         ]
     found = {row["model_id"]: catalog.find(row["model_id"]) for row in rows}
     wrong = [

@@ -129,6 +129,17 @@ def test_a_prompt_is_the_users_message_with_pictures_beside_it() -> None:
     }
 
 
+def test_the_system_text_of_a_claude_model_is_a_field_beside_the_messages() -> None:
+    params: dict[str, Json] = {"system": "Be brief.", "max_tokens": 64}
+    task = a_task(model="claude-3-7-sonnet-20250219", params=params)
+    assert ENDPOINTS["chat"].build_request(task).body == {
+        "model": "claude-3-7-sonnet-20250219",
+        "max_tokens": 64,
+        "system": "Be brief.",
+        "messages": [{"role": "user", "content": "A fox, number 0"}],
+    }
+
+
 def test_tokens_of_an_answer_are_counted() -> None:
     body = {
         "choices": [{"message": {"content": "A fox."}}],

@@ -104,6 +104,37 @@ async def test_a_chat_answers_counts_tokens_and_sees_pictures() -> None:
     assert json.loads(as_json["choices"][0]["message"]["content"])["images"] == 1
 
 
+@pytest.mark.parametrize(
+    ("model", "params"),
+    [
+        ("o3-mini", {"reasoning_effort": "low"}),
+        ("gpt-4o-audio-preview", {"modalities": ["text"]}),
+        ("gpt-4o-search-preview", {"web_search_options": {"search_context_size": "low"}}),
+        ("deepseek/deepseek-r1", {"seed": 1}),
+        ("meta-llama/Llama-3.2-90B-Vision-Instruct-Turbo", {"min_p": 0.5}),
+        ("claude-3-7-sonnet-20250219", {"system": "Be brief.", "stop_sequences": ["."]}),
+    ],
+)
+async def test_every_chat_model_answers_with_its_own_parameters(
+    model: str, params: dict[str, Any]
+) -> None:
+    body = {"model": model, "messages": [{"role": "user", "content": "A fox?"}]}
+    async with Simulator() as simulator:
+        status, reply = await send(simulator, CHAT, {**body, **params})
+        refused, _ = await send(simulator, CHAT, {**body, "colour": "red"})
+    assert (status, refused) == (200, 400)
+    assert "A fox?" in reply["choices"][0]["message"]["content"]
+
+
+async def test_a_claude_model_refuses_a_system_message() -> None:
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "A fox?"}]
+    body = {"model": "claude-3-7-sonnet-20250219", "messages": messages}
+    async with Simulator() as simulator:
+        status, reply = await send(simulator, CHAT, body)
+    assert status == 400
+    assert "messages.0.role: Invalid enum value" in json.dumps(reply)
+
+
 @pytest.mark.parametrize(("text", "verdict"), [("A fox", "safe"), ("a weapon", "unsafe\nS9")])
 async def test_a_guard_gives_its_verdict(text: str, verdict: str) -> None:
     body = {
