@@ -9,6 +9,8 @@ summary = batchgen.run_sync("job.yaml", flags=batchgen.Flags(max_cost_usd=5.0))
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from batchgen._version import __version__
+
 if TYPE_CHECKING:
     from batchgen.api import Run, run, run_sync
     from batchgen.errors import BatchgenError, LockedError, ManifestError, StorageError, UsageError
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
     from batchgen.types import Artifact, Outcome, Record, Status, Task, TaskError
     from batchgen.worklist import OnUnknown, Selection
 
-__version__ = "0.1.0"
 __all__ = [
+    "__version__",
     "Artifact", "BatchgenError", "Flags", "LockedError", "ManifestError", "OnUnknown", "Outcome",
     "Record", "Run", "Selection", "Status", "StorageError", "Summary", "Task", "TaskError",
     "UsageError", "run", "run_sync",

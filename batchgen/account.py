@@ -15,9 +15,8 @@ from batchgen.hands import Transport
 from batchgen.job import Access, Limits, Provider
 from batchgen.quotes import PATH, Quote, read_quotes
 from batchgen.service import Service
-from batchgen.stream import PayloadSink
 from batchgen.text import show_money
-from batchgen.types import HttpRequest, HttpResponse, Json
+from batchgen.types import HttpRequest, HttpResponse, Json, PayloadSink
 
 _OK = 200
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from batchgen import __version__
+from batchgen._version import __version__
 from batchgen.errors import BatchgenError, Exit, StorageError, of_system
 from batchgen.examples import examples_of
 from batchgen.faults import fault_lines

@@ -5,10 +5,6 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
-import msgspec
-
-_encode = msgspec.json.Encoder().encode
-
 
 class Clock(Protocol):
     """Seconds that only grow, the time of day, and waiting."""
@@ -34,13 +30,3 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-
-
-def stamp(moment: datetime) -> str:
-    """A time of day in UTC as its `isoformat` has it, which takes three times as long.
-
-    One without a zone, as another tool may have left it, is taken for UTC.
-    """
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return _encode(moment)[1:-2].decode() + "+00:00"

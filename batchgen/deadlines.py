@@ -12,7 +12,7 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Self
 
-from batchgen.service import Timeouts
+from batchgen.types import Timeouts
 
 _TICK_S = 0.125
 _TICKS = 16  # in the shortest timeout: a request is cancelled at most two ticks too late

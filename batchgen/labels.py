@@ -13,8 +13,7 @@ import msgspec
 
 from batchgen.embedding import MOST_BYTES, edits, splice
 from batchgen.media import sniff
-from batchgen.stream import PayloadSink
-from batchgen.types import Finished, Json, Outcome, Spooled, Task
+from batchgen.types import Finished, Json, Outcome, PayloadSink, Spooled, Task
 
 SCHEMA = 1
 _VALUE_CHARACTERS = 1000  # a picture given as a parameter is no story

@@ -12,9 +12,8 @@ import msgspec
 from batchgen.endpoints.errors import read_error, read_json
 from batchgen.errors import UsageError
 from batchgen.service import Service
-from batchgen.stream import PayloadSink
 from batchgen.transport import AiohttpTransport
-from batchgen.types import HttpRequest, HttpResponse, Json, Reply
+from batchgen.types import HttpRequest, HttpResponse, Json, PayloadSink, Reply
 
 _REQUEST = HttpRequest("GET", "/v1/models", {})
 _OK = 200

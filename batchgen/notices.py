@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential
 
-from batchgen import __version__
+from batchgen._version import __version__
 from batchgen.errors import UsageError
 from batchgen.job.addresses import is_private_host
 from batchgen.text import one_line

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO, TextIO
 import msgspec
 from msgspec import structs
 
-from batchgen.clock import stamp
 from batchgen.errors import StorageError, unwritable
 from batchgen.store import write_atomically
+from batchgen.text import stamp
 from batchgen.types import Artifact, Json, Outcome, Record, Status, Task
 
 SCHEMA = 1

@@ -4,18 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Timeouts of the parts of a request, in seconds.
-
-    connect: until there is a connection. first_byte: from the request to the beginning of its
-    reply; None is the timeout of the whole. stall: between two pieces of a reply.
-    """
-
-    connect_s: float = 30.0
-    first_byte_s: float | None = None
-    stall_s: float = 60.0
+from batchgen.types import Timeouts
 
 
 @dataclass(frozen=True, slots=True)

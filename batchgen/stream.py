@@ -10,11 +10,11 @@ import json
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import pybase64
 
-from batchgen.types import Spooled
+from batchgen.types import PayloadSink, SinkFactory, Spooled
 
 PLACEHOLDER = "batchgen-payload:"
 PAYLOAD_KEYS = frozenset({"b64_json", "image_base64", "b64", "base64"})
@@ -51,18 +51,6 @@ class PayloadError(ValueError):
     """A reply that cannot be taken as it came; the message is for a person."""
 
 
-class PayloadSink(Protocol):
-    """Where the bytes of one payload go while they arrive.
-
-    discard removes what was written, closed or not, and is harmless when repeated.
-    """
-
-    def write(self, data: bytes) -> None: ...
-    def close(self) -> Spooled: ...
-    def discard(self) -> None: ...
-
-
-SinkFactory: TypeAlias = Callable[[], PayloadSink]
 _State: TypeAlias = Callable[["PayloadDecoder", bytes, int], int | None]
 
 

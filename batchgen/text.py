@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -160,3 +161,16 @@ def did_you_mean(word: str, candidates: Iterable[str], *, nearness: float = 0.6)
     # The comparison is quadratic in the length, and no name here comes near the bound.
     near = difflib.get_close_matches(word.casefold()[:_LONGEST_WORD], by_folded, 1, nearness)
     return by_folded[near[0]] if near else None
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def stamp(moment: datetime) -> str:
+    """A time of day in UTC as its `isoformat` has it, which takes three times as long.
+
+    One without a zone, as another tool may have left it, is taken for UTC.
+    """
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return _encode(moment)[1:-2].decode() + "+00:00"

@@ -18,7 +18,7 @@ import yarl
 from msgspec.structs import replace
 from multidict import CIMultiDict
 
-from batchgen import __version__
+from batchgen._version import __version__
 from batchgen.client import Client, UnsendableError
 from batchgen.deadlines import Deadline, Deadlines
 from batchgen.encoding import body_of
@@ -28,8 +28,16 @@ from batchgen.media import TAIL_BYTES, breaks_off
 from batchgen.pieces import Body, Helpers
 from batchgen.proxy import proxy_for
 from batchgen.service import Service
-from batchgen.stream import PayloadDecoder, PayloadError, PayloadSink
-from batchgen.types import FaultKind, HttpRequest, HttpResponse, NetworkFault, Reply, Spooled
+from batchgen.stream import PayloadDecoder, PayloadError
+from batchgen.types import (
+    FaultKind,
+    HttpRequest,
+    HttpResponse,
+    NetworkFault,
+    PayloadSink,
+    Reply,
+    Spooled,
+)
 from batchgen.upload import Upload
 
 MOST_PAYLOAD_BYTES = 512 * 1024 * 1024

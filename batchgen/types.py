@@ -5,11 +5,12 @@ Records are Structs, here and elsewhere: a frozen dataclass takes ten times as l
 forty times as long to define. What hides or works out fields is a dataclass still.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -446,3 +447,30 @@ class Record(msgspec.Struct, frozen=True):
 
     task: Task
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Timeouts of the parts of a request, in seconds.
+
+    connect: until there is a connection. first_byte: from the request to the beginning of its
+    reply; None is the timeout of the whole. stall: between two pieces of a reply.
+    """
+
+    connect_s: float = 30.0
+    first_byte_s: float | None = None
+    stall_s: float = 60.0
+
+
+class PayloadSink(Protocol):
+    """Where the bytes of one payload go while they arrive.
+
+    discard removes what was written, closed or not, and is harmless when repeated.
+    """
+
+    def write(self, data: bytes) -> None: ...
+    def close(self) -> Spooled: ...
+    def discard(self) -> None: ...
+
+
+SinkFactory: TypeAlias = Callable[[], PayloadSink]

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from batchgen import catalog, cli, parquet, settings
+from batchgen import catalog, cli, parquet
+from batchgen import settings as job_keys
 from batchgen.errors import Exit
 from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
 from batchgen.progress.lines import EVENTS
@@ -115,7 +116,7 @@ def _option_tables() -> dict[str, str]:
 
 
 def _keys() -> Iterator[tuple[str, str, str]]:
-    for section, keys in settings.SECTIONS.items():
+    for section, keys in job_keys.SECTIONS.items():
         for key, setting in keys.items():
             name = f"{section}.{key}" if section else key
             default = f"`{setting.default}`" if setting.default else ""

@@ -12,7 +12,7 @@ import yarl
 
 from batchgen.client import Client, UnaskedError, UnsendableError
 from batchgen.deadlines import Deadline, Deadlines
-from batchgen.service import Timeouts
+from batchgen.types import Timeouts
 from tests.given import settle
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.clock import stamp
+from batchgen.text import stamp
 
 
 @given(st.datetimes(timezones=st.just(UTC)))

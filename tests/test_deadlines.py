@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from batchgen.deadlines import Deadline, Deadlines
-from batchgen.service import Timeouts
+from batchgen.types import Timeouts
 from tests.throttle.virtual import VirtualLoop, run_virtually
 
 TIMES = Timeouts(connect_s=20.0, first_byte_s=40.0, stall_s=30.0)

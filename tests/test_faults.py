@@ -11,7 +11,7 @@ from batchgen.endpoints import images
 from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS
 from batchgen.media import sniff
 from batchgen.retry import classify
-from batchgen.service import Service, Timeouts
+from batchgen.service import Service
 from batchgen.simulator import Simulator, SimulatorSettings
 from batchgen.store import LocalStore
 from batchgen.transport import AiohttpTransport
@@ -26,6 +26,7 @@ from batchgen.types import (
     Reply,
     RetrySettings,
     Spooled,
+    Timeouts,
     Unusable,
     Verb,
 )

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.service import Service, Timeouts
+from batchgen.service import Service
 from batchgen.store import LocalStore
 from batchgen.transport import AiohttpTransport
-from batchgen.types import FaultKind, HttpRequest, NetworkFault, Reply
+from batchgen.types import FaultKind, HttpRequest, NetworkFault, Reply, Timeouts
 
 REQUEST = HttpRequest("POST", "/v1/images/generations", {"model": "m"})
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"

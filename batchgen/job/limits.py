@@ -6,9 +6,8 @@ from typing import Any
 import msgspec
 
 from batchgen import settings as keys
-from batchgen.service import Timeouts
 from batchgen.settings import Reading
-from batchgen.types import Json, Polling
+from batchgen.types import Json, Polling, Timeouts
 
 
 class Bounds(msgspec.Struct, frozen=True):

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from batchgen.clock import stamp
 from batchgen.ledger import sql
 from batchgen.ledger.writer import Statement
+from batchgen.text import stamp
 from batchgen.types import (
     Artifact,
     Decision,
