@@ -16,7 +16,7 @@ import msgspec
 from batchgen.errors import unwritable
 from batchgen.job import Conversion, Extras
 from batchgen.labels import story_of
-from batchgen.media import pixels_of
+from batchgen.media.formats import pixels_of
 from batchgen.store import make_folder, write_atomically
 from batchgen.types import Artifact, Outcome, Record, Task
 

@@ -11,7 +11,7 @@ from hashlib import file_digest
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from batchgen.media import Family, MediaType, sniff
+from batchgen.media.formats import Family, MediaType, sniff
 from batchgen.text import one_line, show_bytes
 from batchgen.types import LocalFile
 

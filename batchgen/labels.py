@@ -11,8 +11,8 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
-from batchgen.embedding import MOST_BYTES, edits, splice
-from batchgen.media import sniff
+from batchgen.media.embed import MOST_BYTES, edits, splice
+from batchgen.media.formats import sniff
 from batchgen.types import Finished, Json, Outcome, PayloadSink, Spooled, Task
 
 SCHEMA = 1

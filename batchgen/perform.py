@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from batchgen.clock import Clock
 from batchgen.hands import Store, Transport
 from batchgen.labels import unlabelled
-from batchgen.media import tell
+from batchgen.media.formats import tell
 from batchgen.outcomes import (
     accepted,
     expired,

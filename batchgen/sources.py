@@ -11,7 +11,7 @@ from msgspec import structs
 from batchgen.inputs import MOST_FILE_BYTES
 from batchgen.ledger import Ledger
 from batchgen.manifest.identity import fed_digest
-from batchgen.media import family_of
+from batchgen.media.formats import family_of
 from batchgen.references import References, placed, references_of
 from batchgen.text import one_line, show_bytes
 from batchgen.types import (

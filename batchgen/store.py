@@ -25,7 +25,7 @@ import msgspec
 
 from batchgen.errors import StorageError, unwritable
 from batchgen.grouping import Grouped
-from batchgen.media import MediaType, Size, dimensions, made, tell
+from batchgen.media.formats import MediaType, Size, dimensions, made, tell
 from batchgen.spool import HEAD_BYTES, Spool
 from batchgen.types import Artifact, Made, Spooled
 

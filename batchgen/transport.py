@@ -24,7 +24,7 @@ from batchgen.deadlines import Deadline, Deadlines
 from batchgen.encoding import body_of
 from batchgen.errors import UsageError
 from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url
-from batchgen.media import TAIL_BYTES, breaks_off
+from batchgen.media.formats import TAIL_BYTES, breaks_off
 from batchgen.pieces import Body, Helpers
 from batchgen.proxy import proxy_for
 from batchgen.service import Service

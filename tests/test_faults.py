@@ -9,7 +9,7 @@ import pytest
 
 from batchgen.endpoints import images
 from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS
-from batchgen.media import sniff
+from batchgen.media.formats import sniff
 from batchgen.retry import classify
 from batchgen.service import Service
 from batchgen.simulator import Simulator, SimulatorSettings

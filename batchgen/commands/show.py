@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from batchgen.directory import ledger_path
-from batchgen.embedding import embedded
 from batchgen.errors import Exit, UsageError
 from batchgen.ledger import Ledger
-from batchgen.media import sniff
+from batchgen.media.embed import embedded
+from batchgen.media.formats import sniff
 from batchgen.results import line_of
 from batchgen.text import one_line
 from batchgen.types import Json

@@ -12,7 +12,7 @@ import msgspec
 from batchgen.endpoints.errors import is_refusal, tidy
 from batchgen.endpoints.replies import Object, cost_usd, job_error, payload_at, read_object, shown
 from batchgen.endpoints.requests import post
-from batchgen.media import sniff
+from batchgen.media.formats import sniff
 from batchgen.types import (
     Finished,
     HttpRequest,

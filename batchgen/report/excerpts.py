@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from batchgen.media import NPY
+from batchgen.media.formats import NPY
 from batchgen.types import Artifact
 
 CHARACTERS = 2000

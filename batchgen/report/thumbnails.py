@@ -11,7 +11,7 @@ from typing import TypeAlias
 from PIL import Image, ImageOps
 
 from batchgen.errors import StorageError
-from batchgen.media import pixels_of
+from batchgen.media.formats import pixels_of
 from batchgen.types import Artifact, Record
 
 # A thumbnail's name below FOLDER; "" where the artifact is small itself; None where none is made.

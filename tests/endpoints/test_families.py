@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batchgen.encoding import body_of
 from batchgen.endpoints import ENDPOINTS, REMOTE
-from batchgen.media import NPY, sniff
+from batchgen.media.formats import NPY, sniff
 from batchgen.types import (
     Finished,
     HttpResponse,

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from batchgen.embedding import MOST_BYTES, edits, embedded, splice
-from batchgen.media import JPEG, WEBP, MediaType, sniff
+from batchgen.media.embed import MOST_BYTES, edits, embedded, splice
+from batchgen.media.formats import JPEG, WEBP, MediaType, sniff
 
 STORY = json.dumps({"prompt": 'A "fox" & <owl>, 山水', "seed": 7}, ensure_ascii=False)
 

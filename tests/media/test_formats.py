@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from batchgen.media import (
+from batchgen.media.formats import (
     AAC,
     AVIF,
     BMP,

@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
-from batchgen.media import JPEG, PNG, WEBP, MediaType, dimensions
+from batchgen.media.formats import JPEG, PNG, WEBP, MediaType, dimensions
 
 KEYWORD = "batchgen"
 MOST_BYTES = 48_000  # of the text as JSON: escaped it still fits into a segment of a JPEG

@@ -1,0 +1,1 @@
+"""File types by their bytes, dimensions, embedded metadata."""
