@@ -11,10 +11,9 @@ import msgspec
 
 from batchgen.endpoints.errors import read_error, read_json
 from batchgen.errors import StorageError, UsageError
-from batchgen.hands import Transport
+from batchgen.http.service import Service, Transport
 from batchgen.job import Access, Limits, Provider
 from batchgen.quotes import PATH, Quote, read_quotes
-from batchgen.service import Service
 from batchgen.text import show_money
 from batchgen.types import HttpRequest, HttpResponse, Json, PayloadSink
 
@@ -44,7 +43,7 @@ class Unanswered(msgspec.Struct, frozen=True):
 
 def live_quotes(service: Service) -> dict[str, Quote] | Unanswered:
     """What the provider charges now, by model."""
-    from batchgen.transport import AiohttpTransport  # noqa: PLC0415  # brings aiohttp
+    from batchgen.http.transport import AiohttpTransport  # noqa: PLC0415  # brings aiohttp
 
     async def run() -> "Json | Unanswered":
         async with AiohttpTransport(service, connections=1, open_sink=_no_sink) as transport:

@@ -1,17 +1,9 @@
 """The roles of the parts that send requests and that store artifacts."""
 
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from typing import Protocol
 
-from batchgen.types import Artifact, HttpRequest, Made, Reply, Spooled
-
-
-class Transport(Protocol):
-    """Sends requests to the provider and fetches what its replies point to."""
-
-    def send(self, request: HttpRequest, idempotency_key: str) -> Coroutine[None, None, Reply]: ...
-
-    async def fetch(self, url: str) -> Reply: ...
+from batchgen.types import Artifact, Made, Spooled
 
 
 class Store(Protocol):

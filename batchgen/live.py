@@ -11,8 +11,8 @@ import msgspec
 
 from batchgen.endpoints.errors import read_error, read_json
 from batchgen.errors import UsageError
-from batchgen.service import Service
-from batchgen.transport import AiohttpTransport
+from batchgen.http.service import Service
+from batchgen.http.transport import AiohttpTransport
 from batchgen.types import HttpRequest, HttpResponse, Json, PayloadSink, Reply
 
 _REQUEST = HttpRequest("GET", "/v1/models", {})

@@ -14,7 +14,8 @@ import msgspec
 from msgspec.structs import replace
 
 from batchgen.clock import Clock
-from batchgen.hands import Store, Transport
+from batchgen.hands import Store
+from batchgen.http.service import Transport
 from batchgen.labels import unlabelled
 from batchgen.media.formats import tell
 from batchgen.outcomes import (

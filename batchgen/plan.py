@@ -7,8 +7,8 @@ import msgspec
 
 from batchgen import catalog
 from batchgen.dialect import Dialect
-from batchgen.encoding import shown as shown_body
 from batchgen.errors import BatchgenError, ManifestError
+from batchgen.http.request_body import shown as shown_body
 from batchgen.inputs import InputFiles
 from batchgen.job import Flags, Job, read_job
 from batchgen.manifest.rows import read_rows

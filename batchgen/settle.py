@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from batchgen.account import Unanswered, ask
-from batchgen.hands import Transport
+from batchgen.http.service import Transport
 from batchgen.ledger import Ledger, Settlement
 from batchgen.types import Json
 

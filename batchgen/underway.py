@@ -17,7 +17,7 @@ from batchgen.counts import RunCounts
 from batchgen.descriptors import affordable
 from batchgen.dialect import Dialect
 from batchgen.feeding import Feeding
-from batchgen.hands import Transport
+from batchgen.http.service import Transport
 from batchgen.job import SIMULATOR, Access, Job, Provider
 from batchgen.labels import Labeller, unlabelled
 from batchgen.ledger import Ledger
@@ -164,7 +164,7 @@ class AssembledRun:
     async def _connected(self) -> AsyncIterator[tuple[Transport, int]]:
         """Yield what sends requests, and how many may be in flight."""
         # aiohttp takes a quarter of a second to import: a run that sends nothing does without it
-        from batchgen.transport import AiohttpTransport  # noqa: PLC0415  # see above
+        from batchgen.http.transport import AiohttpTransport  # noqa: PLC0415  # see above
 
         async with reached(self._job.provider, self._terms.access) as (provider, access):
             in_flight = affordable(self._job.limits.concurrency, self._say)

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 import yarl
 
-from batchgen.client import Client, UnaskedError, UnsendableError
-from batchgen.deadlines import Deadline, Deadlines
+from batchgen.http.client import Client, UnaskedError, UnsendableError
+from batchgen.http.deadlines import Deadline, Deadlines
 from batchgen.types import Timeouts
 from tests.given import settle
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from batchgen.deadlines import Deadline, Deadlines
+from batchgen.http.deadlines import Deadline, Deadlines
 from batchgen.types import Timeouts
 from tests.throttle.virtual import VirtualLoop, run_virtually
 

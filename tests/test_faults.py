@@ -9,12 +9,12 @@ import pytest
 
 from batchgen.endpoints import images
 from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS
+from batchgen.http.service import Service
+from batchgen.http.transport import AiohttpTransport
 from batchgen.media.formats import sniff
 from batchgen.retry import classify
-from batchgen.service import Service
 from batchgen.simulator import Simulator, SimulatorSettings
 from batchgen.store import LocalStore
-from batchgen.transport import AiohttpTransport
 from batchgen.types import (
     Decision,
     Finished,

@@ -82,8 +82,8 @@ def _show_one(arguments: argparse.Namespace, provider: Provider) -> int:
 
 def _live(provider: Provider) -> Mapping[str, bool]:
     """Every id and alias that the provider lists now, and whether it is an image model's id."""
+    from batchgen.http.service import Service  # noqa: PLC0415
     from batchgen.live import live_models  # noqa: PLC0415  # brings aiohttp
-    from batchgen.service import Service  # noqa: PLC0415
 
     access = access_of(replace(provider, needs_key=False), os.environ)
     service = Service(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from batchgen.encoding import shown as shown_body
+from batchgen.http.request_body import shown as shown_body
 from batchgen.job import Limits
 from batchgen.plan import Manifest, Plan
 from batchgen.references import References

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.encoding import body_of
 from batchgen.endpoints import ENDPOINTS, REMOTE
+from batchgen.http.request_body import body_of
 from batchgen.media.formats import NPY, sniff
 from batchgen.types import (
     Finished,

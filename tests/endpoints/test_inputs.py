@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from batchgen.dialect import Dialect
-from batchgen.encoding import body_of
 from batchgen.endpoints import chat, music, ocr
+from batchgen.http.request_body import body_of
 from batchgen.job import PROVIDERS, Job
 from batchgen.types import Finished, HttpRequest, HttpResponse, Input, Json, LocalFile, Unusable
 from tests.given import a_png, a_task

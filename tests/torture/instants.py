@@ -130,12 +130,12 @@ INSTANTS = (
     Instant(
         "the reply arrives", Stage.SENT, "the intent, perhaps a temporary file",
         f"deletes it; {_AGAIN}",
-        "batchgen.stream:PayloadDecoder.feed", in_json=True, may_pay=True, turn=1,
+        "batchgen.http.payload_decoder:PayloadDecoder.feed", in_json=True, may_pay=True, turn=1,
     ),
     Instant(
         "the reply is there", Stage.SENT, "the intent, perhaps a temporary file",
         f"deletes it; {_AGAIN}",
-        "batchgen.transport:AiohttpTransport.send", often=True, may_pay=True,
+        "batchgen.http.transport:AiohttpTransport.send", often=True, may_pay=True,
     ),
     Instant(
         "its remote id is committed", Stage.SUBMITTED, "the id of the provider's job",
@@ -159,7 +159,7 @@ INSTANTS = (
     Instant(
         "the file is there", Stage.RECEIVED, "the URL, a temporary file",
         f"deletes it; {_FETCH}",
-        "batchgen.transport:AiohttpTransport.fetch", of=_WITH_URLS, a_file=True,
+        "batchgen.http.transport:AiohttpTransport.fetch", of=_WITH_URLS, a_file=True,
     ),
     Instant(
         "the temporary file is written", Stage.REPLIED, "the temporary file",

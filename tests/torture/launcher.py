@@ -15,7 +15,7 @@ import msgspec
 
 import batchgen.account
 import batchgen.commands.run
-import batchgen.transport  # noqa: F401  # loaded before the first fork
+import batchgen.http.transport  # noqa: F401  # loaded before the first fork
 from batchgen import catalog, cli
 from tests.torture.fault import Fault, arm
 from tests.torture.machine import Machine

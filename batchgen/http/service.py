@@ -1,10 +1,11 @@
 """Connection settings of a provider."""
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from batchgen.types import Timeouts
+from batchgen.types import HttpRequest, Reply, Timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +37,11 @@ class Service:
         for version in ("/v1", "/v2"):
             base = base.removesuffix(version)
         return base + path
+
+
+class Transport(Protocol):
+    """Sends requests to the provider and fetches what its replies point to."""
+
+    def send(self, request: HttpRequest, idempotency_key: str) -> Coroutine[None, None, Reply]: ...
+
+    async def fetch(self, url: str) -> Reply: ...

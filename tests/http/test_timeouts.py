@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.service import Service
+from batchgen.http.service import Service
+from batchgen.http.transport import AiohttpTransport
 from batchgen.store import LocalStore
-from batchgen.transport import AiohttpTransport
 from batchgen.types import FaultKind, HttpRequest, NetworkFault, Reply, Timeouts
 
 REQUEST = HttpRequest("POST", "/v1/images/generations", {"model": "m"})

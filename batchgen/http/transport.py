@@ -19,16 +19,16 @@ from msgspec.structs import replace
 from multidict import CIMultiDict
 
 from batchgen._version import __version__
-from batchgen.client import Client, UnsendableError
-from batchgen.deadlines import Deadline, Deadlines
-from batchgen.encoding import body_of
 from batchgen.errors import UsageError
-from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url
+from batchgen.http.chunks import Body, Helpers
+from batchgen.http.client import Client, UnsendableError
+from batchgen.http.deadlines import Deadline, Deadlines
+from batchgen.http.payload_decoder import PayloadDecoder, PayloadError
+from batchgen.http.proxy import proxy_for
+from batchgen.http.request_body import Upload, body_of
+from batchgen.http.service import Service
+from batchgen.http.ssrf import Guard, GuardedResolver, GuardError, exact_url
 from batchgen.media.formats import TAIL_BYTES, breaks_off
-from batchgen.pieces import Body, Helpers
-from batchgen.proxy import proxy_for
-from batchgen.service import Service
-from batchgen.stream import PayloadDecoder, PayloadError
 from batchgen.types import (
     FaultKind,
     HttpRequest,
@@ -38,7 +38,6 @@ from batchgen.types import (
     Reply,
     Spooled,
 )
-from batchgen.upload import Upload
 
 MOST_PAYLOAD_BYTES = 512 * 1024 * 1024
 # Of the JSON that is left without its payloads, and of those.

@@ -15,9 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.encoding import body_of, shown
+from batchgen.http.request_body import ChangedFileError, Upload, body_of, shown
 from batchgen.types import FaultKind, HttpRequest, Input, LocalFile
-from batchgen.upload import ChangedFileError, Upload
 from tests.given import a_png
 
 SIZES = [1, 2, 3, 4095, 3 * 128 * 1024 - 1, 3 * 128 * 1024, 3 * 128 * 1024 + 1, 1_000_003]

@@ -9,7 +9,7 @@ import yarl
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
-from batchgen.deadlines import DEADLINE
+from batchgen.http.deadlines import DEADLINE
 
 PIECE_BYTES = 256 * 1024
 _MAX_HEADER_BYTES = 64 * 1024

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from batchgen.pieces import Helpers
+from batchgen.http.chunks import Helpers
 from tests.given import settle
 
 LARGE = bytes(100_000)

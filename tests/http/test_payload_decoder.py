@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from batchgen.stream import PAYLOAD_KEYS, PLACEHOLDER, PayloadDecoder, PayloadError
+from batchgen.http.payload_decoder import PAYLOAD_KEYS, PLACEHOLDER, PayloadDecoder, PayloadError
 from batchgen.types import Spooled
 
 PICTURE = bytes(range(256)) * 3

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchgen.guard import Guard, GuardedResolver, GuardError, exact_url, is_public
+from batchgen.http.ssrf import Guard, GuardedResolver, GuardError, exact_url, is_public
 
 PUBLIC_PROVIDER = "https://api.aimlapi.com/v1"
 

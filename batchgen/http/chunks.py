@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from batchgen.deadlines import Deadline
+from batchgen.http.deadlines import Deadline
 
 _HELPERS = 2
 _WORTH_BYTES = 32 * 1024  # a change of threads costs as much as such a piece

@@ -3,7 +3,7 @@
 import pytest
 from yarl import URL
 
-from batchgen.proxy import proxy_for
+from batchgen.http.proxy import proxy_for
 
 PROXIES = {"http": "http://plain:1", "all": "http://rest:2", "no": "example.com,10.0.0.7"}
 

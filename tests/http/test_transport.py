@@ -16,9 +16,9 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from batchgen.errors import UsageError
-from batchgen.service import Service
+from batchgen.http.service import Service
+from batchgen.http.transport import AiohttpTransport
 from batchgen.store import LocalStore
-from batchgen.transport import AiohttpTransport
 from batchgen.types import FaultKind, HttpRequest, HttpResponse, LocalFile, NetworkFault, Spooled
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
