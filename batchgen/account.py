@@ -13,7 +13,8 @@ from batchgen.endpoints.errors import read_error, read_json
 from batchgen.errors import StorageError, UsageError
 from batchgen.http.service import Service, Transport
 from batchgen.job import Access, Limits, Provider
-from batchgen.quotes import PATH, Quote, read_quotes
+from batchgen.job.money import Quote
+from batchgen.quotes import PATH, read_quotes
 from batchgen.text import show_money
 from batchgen.types import HttpRequest, HttpResponse, Json, PayloadSink
 

@@ -18,7 +18,7 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponen
 
 from batchgen._version import __version__
 from batchgen.errors import UsageError
-from batchgen.job.addresses import is_private_host
+from batchgen.job.providers import is_private_host
 from batchgen.text import one_line
 
 COMMAND_S = 60.0

@@ -11,9 +11,9 @@ from batchgen.errors import BatchgenError, ManifestError
 from batchgen.http.request_body import shown as shown_body
 from batchgen.inputs import InputFiles
 from batchgen.job import Flags, Job, read_job
+from batchgen.job.canonical import shown
 from batchgen.manifest.rows import read_rows
 from batchgen.manifest.source import Format, Source, format_of
-from batchgen.manifest.values import shown
 from batchgen.prices import Prices
 from batchgen.problems import Alike, problem_lines
 from batchgen.references import References

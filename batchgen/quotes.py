@@ -5,33 +5,12 @@ parameters) or `variable` (no price can be told). A price is always for `per` un
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-import msgspec
-
+from batchgen.job.money import Quote, Variant, condition_text
 from batchgen.types import Json
 
 PATH = "/v1/models?include=pricing"
-
-
-class Variant(msgspec.Struct, frozen=True):
-    """US dollars for an image where the parameters in `when` have these values."""
-
-    when: tuple[tuple[str, str], ...]
-    usd: float
-
-
-class Quote(msgspec.Struct, frozen=True):
-    """What an image of a model costs; the first variant that fits counts."""
-
-    variants: tuple[Variant, ...]
-
-    def usd(self, params: Mapping[str, Json]) -> float | None:
-        """US dollars for an image with these parameters; None where no variant fits."""
-        for variant in self.variants:
-            if all(_text(params.get(name)) == value for name, value in variant.when):
-                return variant.usd
-        return None
 
 
 def read_quotes(body: Json) -> dict[str, Quote]:
@@ -71,7 +50,7 @@ def _variant(value: Json) -> Iterator[Variant]:
     when = value.get("when", {})
     of_images = any("image" in str(word).casefold() for word in words)
     if of_images and price is not None and per and isinstance(when, dict):
-        conditions = tuple((name, _text(one)) for name, one in when.items())
+        conditions = tuple((name, condition_text(one)) for name, one in when.items())
         yield Variant(conditions, price / per)
 
 
@@ -79,7 +58,3 @@ def _amount(value: Json) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     return float(value) if math.isfinite(value) and value >= 0 else None
-
-
-def _text(value: Json) -> str:
-    return str(value).casefold()

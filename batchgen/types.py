@@ -17,6 +17,13 @@ import msgspec
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
+# The API families, in the order in which messages list them; each has an adapter.
+FAMILIES = (
+    "images", "edits", "video", "music", "tts", "stt", "3d", "ocr", "embeddings", "chat",
+    "moderation",
+)  # fmt: skip
+
+
 class Severity(StrEnum):
     """How much a problem weighs: an error forbids the run, a warning is only told."""
 

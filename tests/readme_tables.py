@@ -7,9 +7,9 @@ from itertools import groupby
 from pathlib import Path
 
 from batchgen import catalog, cli, parquet
-from batchgen import settings as job_keys
 from batchgen.errors import Exit
 from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
+from batchgen.job import keys as job_keys
 from batchgen.progress.lines import EVENTS
 from batchgen.progress.metrics import METRICS
 from batchgen.retry import BUILT_IN, describe

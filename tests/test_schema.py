@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from batchgen.job import Flags, read_job
+from batchgen.job.keys import SECTIONS
 from batchgen.schema import DIALECT, job_schema
-from batchgen.settings import SECTIONS
 from tests.e2e.command import batchgen
 
 JOBS = sorted((Path(__file__).resolve().parents[1] / "jobs").rglob("*.yaml"))

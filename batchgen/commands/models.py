@@ -13,7 +13,7 @@ from batchgen import catalog
 from batchgen.catalog.wording import describe, shown
 from batchgen.errors import Exit, UsageError
 from batchgen.job import PROVIDERS, SIMULATOR, Provider, access_of
-from batchgen.job.addresses import bad_base_url
+from batchgen.job.providers import bad_base_url
 from batchgen.text import show_money
 from batchgen.types import Json
 

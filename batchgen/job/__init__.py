@@ -3,10 +3,9 @@
 from batchgen.job.access import Access, access_of
 from batchgen.job.limits import Bounds, Limits, ModelLimits
 from batchgen.job.money import Period, SharedBudget
-from batchgen.job.output import Conversion, Extras
 from batchgen.job.providers import PROVIDERS, SIMULATOR, Provider
 from batchgen.job.reading import read_job, stem
-from batchgen.job.values import DEFAULT_FILENAME, OWN_KEYS, Axis, Flags, Job
+from batchgen.job.values import DEFAULT_FILENAME, OWN_KEYS, Axis, Conversion, Extras, Flags, Job
 
 __all__ = [
     "DEFAULT_FILENAME",

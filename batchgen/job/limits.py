@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from batchgen import settings as keys
-from batchgen.settings import Reading
+from batchgen.job import keys
+from batchgen.job.keys import Reading
 from batchgen.types import Json, Polling, Timeouts
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from batchgen import settings as keys
-from batchgen.settings import Reading
+from batchgen.job import keys
+from batchgen.job.keys import Reading
 from batchgen.types import Json, Tokens
 
 _MOST = 1e6
@@ -92,3 +92,28 @@ def _usd(value: Json) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     return float(value) if 0 <= value < _MOST else None
+
+
+class Variant(msgspec.Struct, frozen=True):
+    """US dollars for an image where the parameters in `when` have these values."""
+
+    when: tuple[tuple[str, str], ...]
+    usd: float
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """What an image of a model costs; the first variant that fits counts."""
+
+    variants: tuple[Variant, ...]
+
+    def usd(self, params: Mapping[str, Json]) -> float | None:
+        """US dollars for an image with these parameters; None where no variant fits."""
+        for variant in self.variants:
+            if all(condition_text(params.get(name)) == value for name, value in variant.when):
+                return variant.usd
+        return None
+
+
+def condition_text(value: Json) -> str:
+    """Return a parameter's value as conditions of prices compare it: as text, in lower case."""
+    return str(value).casefold()

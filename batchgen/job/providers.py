@@ -2,18 +2,18 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec.structs import replace
 
-from batchgen import settings as keys
-from batchgen.endpoints import ENDPOINTS
-from batchgen.job.addresses import bad_base_url
-from batchgen.settings import Place, Reading
+from batchgen.job import keys
+from batchgen.job.keys import Place, Reading
 from batchgen.text import did_you_mean, one_line
-from batchgen.types import Json
+from batchgen.types import FAMILIES, Json
 
 
 class Provider(msgspec.Struct, frozen=True):
@@ -180,8 +180,47 @@ def _header_faults(found: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
 def _path_faults(found: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
     for name, path in (found.get("paths") or {}).items():
         place: Place = ("paths", name)
-        if name not in ENDPOINTS:
-            known = ", ".join(ENDPOINTS)
+        if name not in FAMILIES:
+            known = ", ".join(FAMILIES)
             yield place, f"`paths.{one_line(str(name), 60)}` is no endpoint; they are {known}"
         elif not isinstance(path, str) or not _PATH.fullmatch(path):
             yield place, f"`paths.{name}` is not a path below the host, such as /v1/img"
+
+
+_PRIVATE_ENDINGS = (".localhost", ".local", ".internal")
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")  # some resolvers take these for addresses
+
+
+def bad_base_url(url: str, *, insecure: bool = False) -> str | None:
+    """What is wrong with a base URL; one that may hold a secret is not shown.
+
+    insecure: plain http is allowed to any host.
+    """
+    if "@" in url or "?" in url or "#" in url:
+        return "a URL must hold no key, password or query: name the key's variable in `api_key_env`"
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets and ports that are none
+        sound = False
+    if not sound or any(character.isspace() for character in url):
+        return f"`{one_line(url, 80)}` is not an http(s) URL such as https://host/v1"
+    if parts.scheme == "http" and not insecure and not is_private_host(parts.hostname or ""):
+        return (
+            f"`{one_line(url, 80)}` would send the key unprotected; https:// is right, or"
+            " `insecure: true` for a provider of the job's own"
+        )
+    return None
+
+
+def is_private_host(host: str) -> bool:
+    """Whether a host is loopback or private as its name says; nothing is resolved.
+
+    A name is private as localhost, under .local or .internal, or when it is a single label.
+    """
+    host = host.lower().rstrip(".")
+    try:
+        return not ip_address(host.partition("%")[0]).is_global
+    except ValueError:
+        single = "." not in host and ":" not in host and not _NUMBER.fullmatch(host)
+        return single or host.endswith(_PRIVATE_ENDINGS)

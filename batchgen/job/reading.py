@@ -6,12 +6,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from batchgen import settings as keys
+from batchgen.job import keys, template
+from batchgen.job.canonical import UnsoundError, canonical, shown
+from batchgen.job.keys import Place, Reading
 from batchgen.job.limits import read_limits
 from batchgen.job.money import read_budget, read_prices
-from batchgen.job.output import read_extras
 from batchgen.job.providers import Wish, read_provider
 from batchgen.job.rules import read_rules
+from batchgen.job.template import MAX_NAME_BYTES
 from batchgen.job.values import (
     DEFAULT_FILENAME,
     OWN_KEYS,
@@ -19,11 +21,8 @@ from batchgen.job.values import (
     Flags,
     Job,
     default_output,
+    read_extras,
 )
-from batchgen.manifest import template
-from batchgen.manifest.naming import PART_BYTES
-from batchgen.manifest.values import UnsoundError, canonical, shown
-from batchgen.settings import Place, Reading
 from batchgen.text import one_line
 from batchgen.types import Json, Problem, RetrySettings
 
@@ -64,7 +63,7 @@ def _output_dir(given: str | None, name: str, flags: Flags, reading: Reading) ->
         flags.output or (Path(given) if given else default_output(name)), flags.today
     )
     for part in directory.parts:
-        if len(os.fsencode(part)) > PART_BYTES:
+        if len(os.fsencode(part)) > MAX_NAME_BYTES:
             told = f"the output directory's name {one_line(part, 60)!r} is over 255 bytes long"
             if flags.output:
                 reading.refuse_flag("-o", told)

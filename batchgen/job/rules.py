@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from batchgen import settings as keys
-from batchgen.manifest.values import shown
-from batchgen.settings import Place, Reading
+from batchgen.job import keys
+from batchgen.job.canonical import shown
+from batchgen.job.keys import Place, Reading
 from batchgen.types import Json, Phase, Rule, Verb
 
 _PROVIDER = frozenset({Phase.SUBMIT, Phase.POLL})  # a download is meant only where it is named

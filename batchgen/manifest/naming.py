@@ -3,6 +3,7 @@
 import re
 from hashlib import sha256
 
+from batchgen.job.template import MAX_NAME_BYTES
 from batchgen.text import one_line
 
 MEDIA_EXTENSIONS = frozenset(
@@ -12,8 +13,7 @@ MEDIA_EXTENSIONS = frozenset(
         *("mp4", "webm", "mp3", "wav", "glb"),
     )
 )
-PART_BYTES = 255  # of a name, on all file systems
-_ID_BYTES = 4 * PART_BYTES
+_ID_BYTES = 4 * MAX_NAME_BYTES
 _SPARE_BYTES = 24  # for "-12", ".v2", "~2" and the extension
 _OPEN = re.compile(r"(\{n\}|\{ext\})")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"|?*\\{}/]+")
@@ -85,7 +85,7 @@ def _check_parts(path: str, what: str) -> None:
 
 def _cut(part: str) -> str:
     """Shorten a part to 255 bytes; what was cut leaves a hash, so that names stay apart."""
-    room = PART_BYTES - _SPARE_BYTES
+    room = MAX_NAME_BYTES - _SPARE_BYTES
     if len(part.encode("utf-8", "surrogatepass")) <= room:
         return part
     pieces = _OPEN.split(part)

@@ -7,9 +7,9 @@ import yaml
 from yaml.events import CollectionEndEvent, CollectionStartEvent, Event
 from yaml.reader import ReaderError
 
+from batchgen.job.canonical import MAX_DEPTH
 from batchgen.manifest.source import Source, open_binary
 from batchgen.manifest.text import MAX_ROW_BYTES, MAX_ROW_TEXT
-from batchgen.manifest.values import MAX_DEPTH
 from batchgen.types import Problem
 
 # PyYAML without libyaml has no C loader; its own is many times slower and otherwise the same.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from batchgen.endpoints import for_path
-from batchgen.manifest.values import canonical, shown
+from batchgen.job.canonical import canonical, shown
 from batchgen.tasks.fields import RowError
 from batchgen.types import Json, Row
 

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 import msgspec
 
 from batchgen.errors import not_installed
+from batchgen.job.canonical import canonical
 from batchgen.manifest.identity import request_digest
-from batchgen.manifest.values import canonical
 from batchgen.tasks.fields import RowError
 from batchgen.tasks.names import Resolved
 from batchgen.types import Json, Row

@@ -6,7 +6,7 @@ from math import inf
 import msgspec
 
 from batchgen import catalog
-from batchgen.manifest.values import UnsoundError, canonical
+from batchgen.job.canonical import UnsoundError, canonical
 from batchgen.tasks import batches
 from batchgen.tasks.drafts import Draft
 from batchgen.tasks.fields import RowError

@@ -7,9 +7,8 @@ from typing import TypeAlias
 import msgspec
 
 from batchgen import catalog
-from batchgen.job import OWN_KEYS, SIMULATOR, Job
-from batchgen.manifest import template
-from batchgen.manifest.values import as_text
+from batchgen.job import OWN_KEYS, SIMULATOR, Job, template
+from batchgen.job.canonical import as_text
 from batchgen.tasks.fields import Fields, RowError
 from batchgen.tasks.references import read_reference, with_references
 from batchgen.types import Json

@@ -9,11 +9,10 @@ from typing import TypeAlias
 from batchgen import catalog
 from batchgen.endpoints import ENDPOINTS, USUAL_ENDPOINT
 from batchgen.inputs import InputFiles
-from batchgen.job import PROVIDERS, Job
-from batchgen.manifest import template
+from batchgen.job import PROVIDERS, Job, template
+from batchgen.job.canonical import UnsoundError, as_text
 from batchgen.manifest.identity import request_digest, request_digests, slug
 from batchgen.manifest.naming import NamingError
-from batchgen.manifest.values import UnsoundError, as_text
 from batchgen.tasks.batch_lines import is_batch_line, missing, read_batch_line
 from batchgen.tasks.batches import Member, batch_id, united
 from batchgen.tasks.checks import Checked, Checks

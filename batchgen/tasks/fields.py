@@ -7,7 +7,7 @@ from types import MappingProxyType
 import msgspec
 
 from batchgen.job import OWN_KEYS
-from batchgen.manifest.values import canonical, shown
+from batchgen.job.canonical import canonical, shown
 from batchgen.types import Json, Row
 
 MAX_COPIES = 10_000

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from batchgen import catalog
 from batchgen.inputs import InputFileError, InputFiles, is_file_url
-from batchgen.manifest.values import canonical
+from batchgen.job.canonical import canonical
 from batchgen.media.formats import FAMILIES, Family
 from batchgen.tasks.drafts import Draft
 from batchgen.tasks.fields import RowError

@@ -7,8 +7,7 @@ from math import prod
 import msgspec
 
 from batchgen import catalog
-from batchgen.job import Axis, Job
-from batchgen.manifest import template
+from batchgen.job import Axis, Job, template
 from batchgen.tasks.drafts import accepts
 from batchgen.tasks.fields import Fields, RowError
 from batchgen.tasks.references import named_in_references

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from batchgen.job import DEFAULT_FILENAME
-from batchgen.manifest import naming, template
+from batchgen.job import DEFAULT_FILENAME, template
+from batchgen.job.canonical import as_text
+from batchgen.manifest import naming
 from batchgen.manifest.identity import Occurrences, key_of_id, key_of_request, slug
-from batchgen.manifest.values import as_text
 from batchgen.tasks.drafts import COUNT_KEYS
 from batchgen.tasks.fields import RowError
 from batchgen.text import one_line

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from batchgen import catalog
-from batchgen.manifest import template
-from batchgen.manifest.values import MAX_DEPTH, as_text, shown
+from batchgen.job import template
+from batchgen.job.canonical import MAX_DEPTH, as_text, shown
 from batchgen.media.formats import Family
 from batchgen.tasks.fields import RowError
 from batchgen.types import Input, Json, LocalFile, Reference

@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeGuard
 
 import msgspec
 
-from batchgen.manifest.values import UnsoundError, canonical
+from batchgen.job.canonical import UnsoundError, canonical
 from batchgen.tasks.drafts import Draft
 from batchgen.tasks.fields import Fields
 from batchgen.tasks.names import Resolved

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.manifest.values import UnsoundError, as_text, canonical
+from batchgen.job.canonical import UnsoundError, as_text, canonical
 from batchgen.types import Json
 
 plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from batchgen.text import did_you_mean, one_line
 
+MAX_NAME_BYTES = 255  # of a file's or folder's name, on all usual file systems
 _TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_-]*)\}|[{}]")
 
 

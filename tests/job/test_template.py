@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.manifest.template import TemplateError, names, render
+from batchgen.job.template import TemplateError, names, render
 
 VARIABLES = {"a": "1", "colour": "{a}", "b-c": "2"}
 
