@@ -11,8 +11,8 @@ from batchgen.clock import Clock
 from batchgen.errors import BatchgenError
 from batchgen.job import Job, Limits, Period, SharedBudget
 from batchgen.plan import RejectedError
-from batchgen.prices import Prices
 from batchgen.progress import Progress
+from batchgen.provider.pricing import Prices
 from batchgen.stopping import Stop
 from batchgen.terms import Reread
 from batchgen.throttle import Budget, Doubt, Throttle

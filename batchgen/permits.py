@@ -1,8 +1,8 @@
 """What a request needs before it goes out."""
 
 from batchgen.counts import RunCounts
-from batchgen.prices import images_of
 from batchgen.progress import Progress
+from batchgen.provider.pricing import images_of
 from batchgen.retry import CUT
 from batchgen.stopping import Stop, StopReason
 from batchgen.throttle import Budget, BudgetSpentError, Throttle, Ticket

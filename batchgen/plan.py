@@ -5,8 +5,6 @@ from pathlib import Path
 
 import msgspec
 
-from batchgen import catalog
-from batchgen.dialect import Dialect
 from batchgen.errors import BatchgenError, ManifestError
 from batchgen.http.request_body import shown as shown_body
 from batchgen.inputs import InputFiles
@@ -14,8 +12,10 @@ from batchgen.job import Flags, Job, read_job
 from batchgen.job.canonical import shown
 from batchgen.manifest.rows import read_rows
 from batchgen.manifest.source import Format, Source, format_of
-from batchgen.prices import Prices
 from batchgen.problems import Alike, problem_lines
+from batchgen.provider import catalog
+from batchgen.provider.adapter import Dialect
+from batchgen.provider.pricing import Prices
 from batchgen.references import References
 from batchgen.shares import Share, Tally
 from batchgen.tasks import Expander, Given

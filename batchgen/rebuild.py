@@ -16,15 +16,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from batchgen import catalog
 from batchgen.directory import ledger_path
-from batchgen.endpoints import USUAL_ENDPOINT
 from batchgen.errors import StorageError
 from batchgen.job.canonical import canonical
 from batchgen.ledger.identity import FILE_NAME as IDENTITY
 from batchgen.ledger.identity import read_identity
 from batchgen.ledger.restore import Restored, Restoring, facts_of
 from batchgen.manifest.identity import request_digest
+from batchgen.provider import catalog
+from batchgen.provider.endpoints import USUAL_ENDPOINT
 from batchgen.results import FILE_NAME
 from batchgen.store import fsync_folder
 from batchgen.types import Artifact, Outcome, Problem, Record, Status, Task, TaskError

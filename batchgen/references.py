@@ -10,8 +10,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from batchgen.catalog.translate import COUNT_KEYS
-from batchgen.prices import images_of
+from batchgen.provider.catalog.translate import COUNT_KEYS
+from batchgen.provider.pricing import images_of
 from batchgen.text import did_you_mean, one_line
 from batchgen.types import Input, Problem, Reference, Task
 

@@ -12,8 +12,8 @@ from typing import TypeAlias, assert_never
 import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
-from batchgen.endpoints.errors import REFUSAL_WORDS, read_error, tidy
-from batchgen.endpoints.headers import asked_wait_s, request_id
+from batchgen.provider.endpoints.errors import REFUSAL_WORDS, read_error, tidy
+from batchgen.provider.endpoints.headers import asked_wait_s, request_id
 from batchgen.types import (
     Decision,
     FaultKind,

@@ -21,8 +21,8 @@ from batchgen.errors import BatchgenError
 from batchgen.ledger import Ledger
 from batchgen.outcomes import sent_before
 from batchgen.perform import Performer
-from batchgen.prices import Prices
 from batchgen.progress import Progress
+from batchgen.provider.pricing import Prices
 from batchgen.results import ResultsFile
 from batchgen.stopping import Stop, StopReason, Streak
 from batchgen.terms import alone

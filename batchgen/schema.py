@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from batchgen import catalog
 from batchgen.job import OWN_KEYS, PROVIDERS
 from batchgen.job.keys import SECTIONS, Setting
+from batchgen.provider import catalog
 from batchgen.types import Json
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
-from batchgen.account import Unanswered, ask
 from batchgen.http.service import Transport
 from batchgen.ledger import Ledger, Settlement
+from batchgen.provider.account import Unanswered, ask
 from batchgen.types import Json
 
 _PATH = "/v2/logs"

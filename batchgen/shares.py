@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from batchgen.dialect import Dialect
-from batchgen.prices import Prices, images_of
+from batchgen.provider.adapter import Dialect
+from batchgen.provider.pricing import Prices, images_of
 from batchgen.types import HttpRequest, Json, Task
 
 OTHER_MODELS = "other models"

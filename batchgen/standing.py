@@ -7,7 +7,7 @@ import msgspec
 
 from batchgen.feeding import Feeding
 from batchgen.ledger import Ledger
-from batchgen.prices import Prices
+from batchgen.provider.pricing import Prices
 from batchgen.types import Problem, Status, Task
 from batchgen.worklist import Selection, watch_tasks
 

@@ -9,13 +9,11 @@ from typing import TypeAlias, TypeGuard
 
 from msgspec.structs import replace
 
-from batchgen.account import preflight, service_of
 from batchgen.closing import Closing, put_in_order, write_summary
 from batchgen.companions import Companions
 from batchgen.controls import Controls, doubt_of, make_budget, make_throttle, open_purse
 from batchgen.counts import RunCounts
 from batchgen.descriptors import affordable
-from batchgen.dialect import Dialect
 from batchgen.feeding import Feeding
 from batchgen.http.service import Transport
 from batchgen.job import SIMULATOR, Access, Job, Provider
@@ -25,7 +23,9 @@ from batchgen.ledger.identity import identity_of
 from batchgen.perform import Performer
 from batchgen.permits import Permits
 from batchgen.plan import Plan
-from batchgen.prices import Prices
+from batchgen.provider.account import preflight, service_of
+from batchgen.provider.adapter import Dialect
+from batchgen.provider.pricing import Prices
 from batchgen.results import ResultsFile
 from batchgen.runner import Runner
 from batchgen.signals import Signals

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from batchgen import catalog, cli, parquet
+from batchgen import cli, parquet
 from batchgen.errors import Exit
 from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
 from batchgen.job import keys as job_keys
 from batchgen.progress.lines import EVENTS
 from batchgen.progress.metrics import METRICS
+from batchgen.provider import catalog
 from batchgen.retry import BUILT_IN, describe
 from batchgen.text import show_money
 from tests.torture.instants import INSTANTS

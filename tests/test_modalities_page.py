@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from batchgen.endpoints import ENDPOINTS, REMOTE
+from batchgen.provider.endpoints import ENDPOINTS, REMOTE
 
 PAGE = (Path(__file__).parents[1] / "docs" / "modalities.md").read_text()
 

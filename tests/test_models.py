@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen import catalog
+from batchgen.provider import catalog
 from batchgen.types import Severity
 from tests.e2e.command import batchgen
 from tests.e2e.simulated import simulate

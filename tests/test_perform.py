@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from batchgen.dialect import Dialect
 from batchgen.job import PROVIDERS, Job
 from batchgen.outcomes import idempotency_key, sent_before, versioned
 from batchgen.perform import Performer
+from batchgen.provider.adapter import Dialect
 from batchgen.types import (
     STOPPING,
     Artifact,

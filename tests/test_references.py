@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from batchgen.commands.planned import plan_lines
-from batchgen.endpoints import ENDPOINTS
 from batchgen.job import Flags
 from batchgen.plan import Manifest, check
+from batchgen.provider.endpoints import ENDPOINTS
 from batchgen.references import GIVES, References, references_of
 from batchgen.types import Reference, Task
 from tests.given import a_task

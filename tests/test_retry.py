@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.endpoints.images import parse_response
+from batchgen.provider.endpoints.images import parse_response
 from batchgen.retry import BUILT_IN, classify, describe, policy
 from batchgen.types import (
     Decision,

@@ -11,7 +11,6 @@ from typing import Any, cast
 import pytest
 
 from batchgen.counts import RunCounts
-from batchgen.dialect import Dialect
 from batchgen.errors import StorageError
 from batchgen.job import PROVIDERS
 from batchgen.job import Job as BareJob
@@ -20,6 +19,7 @@ from batchgen.perform import Performer
 from batchgen.permits import Permits
 from batchgen.plan import RejectedError
 from batchgen.progress import Silent
+from batchgen.provider.adapter import Dialect
 from batchgen.results import ResultsFile
 from batchgen.runner import Runner
 from batchgen.stopping import Stop, StopReason, Streak

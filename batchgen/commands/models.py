@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from batchgen import catalog
-from batchgen.catalog.wording import describe, shown
 from batchgen.errors import Exit, UsageError
 from batchgen.job import PROVIDERS, SIMULATOR, Provider, access_of
 from batchgen.job.providers import bad_base_url
+from batchgen.provider import catalog
+from batchgen.provider.catalog.describe import describe, shown
 from batchgen.text import show_money
 from batchgen.types import Json
 
@@ -83,7 +83,7 @@ def _show_one(arguments: argparse.Namespace, provider: Provider) -> int:
 def _live(provider: Provider) -> Mapping[str, bool]:
     """Every id and alias that the provider lists now, and whether it is an image model's id."""
     from batchgen.http.service import Service  # noqa: PLC0415
-    from batchgen.live import live_models  # noqa: PLC0415  # brings aiohttp
+    from batchgen.provider.live_models import live_models  # noqa: PLC0415  # brings aiohttp
 
     access = access_of(replace(provider, needs_key=False), os.environ)
     service = Service(

@@ -17,7 +17,7 @@ from batchgen.job import Access
 from batchgen.ledger import Ledger
 from batchgen.origin import other_manifest
 from batchgen.plan import Manifest, Plan, check, open_manifest
-from batchgen.prices import Prices
+from batchgen.provider.pricing import Prices
 from batchgen.sources import Sources
 from batchgen.standing import Standing
 from batchgen.types import Json

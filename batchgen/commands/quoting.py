@@ -15,7 +15,7 @@ def quoted(manifest: Manifest, access: Access, tell: Callable[[str], None]) -> M
         tell("--live-prices: the simulator's prices are those of the catalogue")
         return manifest
     # aiohttp takes a quarter of a second to import: only what asks pays for it
-    from batchgen.account import Unanswered, live_quotes, service_of  # noqa: PLC0415
+    from batchgen.provider.account import Unanswered, live_quotes, service_of  # noqa: PLC0415
 
     quotes = live_quotes(service_of(job.provider, access, job.limits))
     if isinstance(quotes, Unanswered):

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from batchgen.endpoints import for_path
 from batchgen.job.canonical import canonical, shown
+from batchgen.provider.endpoints import for_path
 from batchgen.tasks.fields import RowError
 from batchgen.types import Json, Row
 

@@ -5,8 +5,8 @@ from math import inf
 
 import msgspec
 
-from batchgen import catalog
 from batchgen.job.canonical import UnsoundError, canonical
+from batchgen.provider import catalog
 from batchgen.tasks import batches
 from batchgen.tasks.drafts import Draft
 from batchgen.tasks.fields import RowError

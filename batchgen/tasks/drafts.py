@@ -6,9 +6,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from batchgen import catalog
 from batchgen.job import OWN_KEYS, SIMULATOR, Job, template
 from batchgen.job.canonical import as_text
+from batchgen.provider import catalog
 from batchgen.tasks.fields import Fields, RowError
 from batchgen.tasks.references import read_reference, with_references
 from batchgen.types import Json

@@ -6,13 +6,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeAlias
 
-from batchgen import catalog
-from batchgen.endpoints import ENDPOINTS, USUAL_ENDPOINT
 from batchgen.inputs import InputFiles
 from batchgen.job import PROVIDERS, Job, template
 from batchgen.job.canonical import UnsoundError, as_text
 from batchgen.manifest.identity import request_digest, request_digests, slug
 from batchgen.manifest.naming import NamingError
+from batchgen.provider import catalog
+from batchgen.provider.endpoints import ENDPOINTS, USUAL_ENDPOINT
 from batchgen.tasks.batch_lines import is_batch_line, missing, read_batch_line
 from batchgen.tasks.batches import Member, batch_id, united
 from batchgen.tasks.checks import Checked, Checks

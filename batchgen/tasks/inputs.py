@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from batchgen import catalog
 from batchgen.inputs import InputFileError, InputFiles, is_file_url
 from batchgen.job.canonical import canonical
 from batchgen.media.formats import FAMILIES, Family
+from batchgen.provider import catalog
 from batchgen.tasks.drafts import Draft
 from batchgen.tasks.fields import RowError
 from batchgen.tasks.references import hashed, referring, refers

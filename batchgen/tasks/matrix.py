@@ -6,8 +6,8 @@ from math import prod
 
 import msgspec
 
-from batchgen import catalog
 from batchgen.job import Axis, Job, template
+from batchgen.provider import catalog
 from batchgen.tasks.drafts import accepts
 from batchgen.tasks.fields import Fields, RowError
 from batchgen.tasks.references import named_in_references

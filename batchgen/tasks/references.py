@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from batchgen import catalog
 from batchgen.job import template
 from batchgen.job.canonical import MAX_DEPTH, as_text, shown
 from batchgen.media.formats import Family
+from batchgen.provider import catalog
 from batchgen.tasks.fields import RowError
 from batchgen.types import Input, Json, LocalFile, Reference
 

@@ -4,7 +4,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from batchgen.endpoints.headers import told_rate
+from batchgen.provider.endpoints.headers import told_rate
 from batchgen.types import Decision, FaultKind, HttpResponse, Reply
 
 _OVERLOADED = frozenset({503, 529})  # 529: "overloaded" of several providers

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from batchgen import catalog
-from batchgen.endpoints import ENDPOINTS
+from batchgen.provider import catalog
+from batchgen.provider.endpoints import ENDPOINTS
 from batchgen.types import Json
 from tests.e2e.command import COMMAND, batchgen, environment, results
 from tests.e2e.studio import Studio, serving

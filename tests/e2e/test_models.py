@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from batchgen import catalog
-from batchgen.catalog.example import PICTURE
+from batchgen.provider import catalog
+from batchgen.provider.catalog.example import PICTURE
 from batchgen.types import Json
 from tests.e2e.command import batchgen, results
 from tests.e2e.simulated import simulate, stats

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchgen.dialect import Dialect
+from batchgen.provider.adapter import Dialect
 from batchgen.types import Json
 from tests.tasks.expanding import DALLE2, job_of, problems, task
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from batchgen import catalog
-from batchgen.endpoints import ENDPOINTS
+from batchgen.provider import catalog
+from batchgen.provider.endpoints import ENDPOINTS
 from batchgen.types import Json, Problem, Severity, Task
 from tests.tasks.expanding import DALLE2, LAB, Fields, expand, job_of, problems, task, tasks
 

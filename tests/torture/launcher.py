@@ -13,10 +13,10 @@ from typing import NoReturn
 
 import msgspec
 
-import batchgen.account
 import batchgen.commands.run
 import batchgen.http.transport  # noqa: F401  # loaded before the first fork
-from batchgen import catalog, cli
+from batchgen import cli
+from batchgen.provider import catalog
 from tests.torture.fault import Fault, arm
 from tests.torture.machine import Machine
 

@@ -1,0 +1,1 @@
+"""The remote API: models, request and reply formats, prices, the account."""

@@ -1,0 +1,254 @@
+"""Every documented shape of an images reply, from recorded samples (values invented)."""
+
+import json
+from base64 import b64decode
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchgen.provider.endpoints import ENDPOINTS, for_path
+from batchgen.provider.endpoints.images import build_request, parse_response
+from batchgen.types import (
+    Finished,
+    HttpResponse,
+    Json,
+    Payload,
+    Remote,
+    Spooled,
+    Task,
+    Tokens,
+    Unusable,
+)
+
+SAMPLES = Path(__file__).parents[2] / "samples" / "images"
+CASES = sorted(path.name for path in SAMPLES.iterdir())
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\6\0\0\0"
+URL = "https://cdn.example.test/a.png"
+
+
+def spooled(content: bytes, index: int = 0) -> Spooled:
+    digest = sha256(content).hexdigest()
+    return Spooled(f"{index}.part", len(content), digest, content[:4096])
+
+
+def taken_out(value: Json, payloads: list[Spooled]) -> Json:
+    """What the transport leaves of a body: payloads apart, references in their places."""
+    match value:
+        case dict():
+            return {key: _taken(key, item, payloads) for key, item in value.items()}
+        case list():
+            return [taken_out(item, payloads) for item in value]
+        case _:
+            return value
+
+
+def _taken(key: str, item: Json, payloads: list[Spooled]) -> Json:
+    if not isinstance(item, str) or item.startswith("batchgen-payload:"):
+        return taken_out(item, payloads)
+    if key not in ("b64_json", "image_base64") and not item.startswith("data:"):
+        return item
+    payloads.append(spooled(b64decode(item.rpartition(",")[2], validate=True), len(payloads)))
+    return f"batchgen-payload:{len(payloads) - 1}"
+
+
+def recorded(sample: Mapping[str, Any]) -> HttpResponse:
+    payloads: list[Spooled] = []
+    body = sample.get("text")
+    if body is None:
+        body = json.dumps(taken_out(sample["body"], payloads))
+    return HttpResponse(sample["status"], sample["headers"], body.encode(), tuple(payloads))
+
+
+def reply(body: object, *payloads: Spooled) -> HttpResponse:
+    return HttpResponse(200, {}, json.dumps(body).encode(), payloads)
+
+
+def task(**params: Json) -> Task:
+    return Task("k", "d", "id", 1, "m.csv", 2, "images", "dall-e-2", "A fox", params, {}, "{id}")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_recorded_reply_is_read_as_expected(case: str) -> None:
+    sample, expected = (
+        json.loads((SAMPLES / case / f"{part}.json").read_text())
+        for part in ("response", "expected")
+    )
+    response = recorded(sample)
+    match parse_response(response):
+        case Finished() as finished:
+            told = expected["finished"]
+            wanted: tuple[Payload, ...] = tuple(
+                Remote(one["url"]) if "url" in one else response.payloads[one["spooled"]]
+                for one in told["payloads"]
+            )
+            assert finished.payloads == wanted
+            assert finished.revised_prompt == told["revised_prompt"]
+            assert finished.seed == told["seed"]
+            assert finished.cost_usd == (told["cost_usd"] and pytest.approx(told["cost_usd"]))
+        case Unusable() as unusable:
+            told = expected["unusable"]
+            assert (unusable.kind, unusable.code) == (told["kind"], told["code"])
+            assert told["message"] in unusable.message
+
+
+def test_request_holds_model_prompt_and_the_parameters_that_are_given() -> None:
+    request = build_request(task(size="512x512", n=2, style=None))
+    assert (request.method, request.path) == ("POST", "/v1/images/generations")
+    assert request.body == {"model": "dall-e-2", "prompt": "A fox", "size": "512x512", "n": 2}
+
+
+@pytest.mark.parametrize(
+    ("path", "family"),
+    [
+        ("/v1/images/generations", "images"),
+        ("v1/images/generations/", "images"),
+        ("/images/generations", "images"),
+        ("/v1/images/edits", "edits"),
+        ("/v1/chat/completions", "chat"),
+        ("/v1/embeddings", "embeddings"),
+        ("/v1/completions", None),
+        ("", None),
+    ],
+)
+def test_family_is_found_by_the_path_of_a_batch_line(path: str, family: str | None) -> None:
+    assert for_path(path) == family
+
+
+def test_every_family_is_listed_under_its_own_name() -> None:
+    assert all(endpoint.name == name for name, endpoint in ENDPOINTS.items())
+
+
+def test_good_image_is_kept_beside_a_broken_one() -> None:
+    good = spooled(PNG)
+    items = [{"b64_json": "batchgen-payload:0"}, {"b64_json": "batchgen-payload:9"}]
+    assert parse_response(reply({"data": items}, good)) == Finished((good,))
+
+
+def test_payload_that_is_referred_to_twice_is_stored_once() -> None:
+    good = spooled(PNG)
+    items = [{"b64_json": "batchgen-payload:0"}, {"url": "batchgen-payload:0"}]
+    assert parse_response(reply({"data": items}, good)) == Finished((good,))
+
+
+def test_payload_that_no_item_refers_to_is_left_out() -> None:
+    body = {"data": [{"url": URL}], "preview": "batchgen-payload:0"}
+    assert parse_response(reply(body, spooled(PNG))) == Finished((Remote(URL),))
+
+
+def test_base64_goes_before_the_url_of_the_same_item() -> None:
+    good = spooled(PNG)
+    body = {"data": [{"url": URL, "b64_json": "batchgen-payload:0"}]}
+    assert parse_response(reply(body, good)) == Finished((good,))
+
+
+@pytest.mark.parametrize("usage", [{"credits_used": "NaN"}, {"usd_spent": -1}, {"usd_spent": True}])
+def test_absurd_cost_is_unknown(usage: object) -> None:
+    found = parse_response(reply({"data": [{"url": URL}], "meta": {"usage": usage}}))
+    assert found == Finished((Remote(URL),))
+
+
+def test_half_of_a_surrogate_pair_never_reaches_the_results() -> None:
+    found = parse_response(reply({"data": [{"url": URL, "revised_prompt": "fox \ud83e"}]}))
+    assert isinstance(found, Finished)
+    assert found.revised_prompt == "fox ?"
+
+
+def test_url_of_an_error_page_is_not_taken_for_an_image() -> None:
+    found = parse_response(reply({"error": {"message": "no worker"}, "url": URL}))
+    assert found == Unusable("remote_failed", "no worker")
+
+
+KEYS = st.sampled_from(
+    [
+        "data",
+        "images",
+        "output",
+        "choices",
+        "image",
+        "url",
+        "b64_json",
+        "image_base64",
+        "error",
+        "status",
+        "meta",
+        "usage",
+        "usd_spent",
+        "credits_used",
+        "seed",
+        "revised_prompt",
+        "prompt",
+        "has_nsfw_concepts",
+        "content_violation",
+        "message",
+        "code",
+        "detail",
+        "issues",
+        "loc",
+    ]
+)
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(
+        [URL, "failed", "batchgen-payload:0", "batchgen-payload:7", "\ud800", "1e999"]
+    )
+    | st.integers(min_value=10**400, max_value=10**401)
+    | st.text()
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5),
+    max_leaves=15,
+)
+
+
+@given(st.dictionaries(KEYS, VALUES))
+def test_any_object_is_read_without_raising(body: dict[str, Any]) -> None:
+    found = parse_response(reply(body, spooled(PNG)))
+    assert isinstance(found, Unusable) or found.payloads
+
+
+@given(st.binary())
+def test_any_bytes_are_read_without_raising(body: bytes) -> None:
+    assert isinstance(parse_response(HttpResponse(200, {}, body)), Unusable)
+
+
+def test_json_nested_without_end_is_a_bad_response() -> None:
+    found = parse_response(HttpResponse(200, {}, b"[" * 100_000))
+    assert isinstance(found, Unusable)
+    assert found.kind == "bad_response"
+
+
+@given(st.integers(), st.integers(min_value=0, max_value=10**12))
+def test_seed_is_exact_and_credits_are_two_million_a_dollar(seed: int, credit: int) -> None:
+    body = {"data": [{"url": URL}], "seed": seed, "meta": {"usage": {"credits_used": credit}}}
+    found = parse_response(reply(body))
+    assert isinstance(found, Finished)
+    assert found.seed == seed
+    assert found.cost_usd == credit / 2_000_000
+
+
+def test_the_tokens_of_a_gpt_image_are_counted_by_kind() -> None:
+    usage = {
+        "input_tokens": 50,
+        "input_tokens_details": {"text_tokens": 10, "image_tokens": 40},
+        "output_tokens": 4160,
+    }
+    found = parse_response(reply({"data": [{"url": URL}], "usage": usage}))
+    assert isinstance(found, Finished)
+    assert found.tokens == Tokens(text_input=10, image_input=40, output=4160)
+    assert found.cost_usd is None
+
+
+@pytest.mark.parametrize("usage", [None, 7, {}, {"output_tokens": -1}, {"output_tokens": "many"}])
+def test_tokens_that_cannot_be_counted_are_left_out(usage: Json) -> None:
+    found = parse_response(reply({"data": [{"url": URL}], "usage": usage}))
+    assert isinstance(found, Finished)
+    assert found.tokens is None

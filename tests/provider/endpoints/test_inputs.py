@@ -1,0 +1,128 @@
+"""Requests with files of this machine in them: chat, OCR, music-01's uploads."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchgen.http.request_body import body_of
+from batchgen.job import PROVIDERS, Job
+from batchgen.provider.adapter import Dialect
+from batchgen.provider.endpoints import chat, music, ocr
+from batchgen.types import Finished, HttpRequest, HttpResponse, Input, Json, LocalFile, Unusable
+from tests.given import a_png, a_task
+
+DIALECT = Dialect(Job("j", PROVIDERS["aimlapi"], Path("out")))
+
+
+@pytest.fixture
+def cat(tmp_path: Path) -> LocalFile:
+    (tmp_path / "cat.png").write_bytes(a_png())
+    return LocalFile(tmp_path / "cat.png", "pics/cat.png", len(a_png()), "", "image/png")
+
+
+def sent(request: HttpRequest) -> Any:
+    """The JSON of a request; a file's base64 as its name."""
+    pieces = body_of(request).pieces
+    return json.loads(b"".join(p if isinstance(p, bytes) else p.file.name.encode() for p in pieces))
+
+
+def test_pictures_stand_behind_the_prompt_in_the_users_message(cat: LocalFile) -> None:
+    params: dict[str, Json] = {"image_urls": ["pics/cat.png", "https://x.test/b.png"]}
+    inputs: dict[str, Input] = {"image_urls": (cat, "https://x.test/b.png")}
+    task = a_task(model="openai/gpt-4o", params=params, inputs=inputs)
+    (message,) = sent(chat.build_request(task))["messages"]
+    urls = [part["image_url"]["url"] for part in message["content"][1:]]
+    assert message["content"][0] == {"type": "text", "text": task.prompt}
+    assert urls == ["data:image/png;base64,pics/cat.png", "https://x.test/b.png"]
+
+
+def test_a_row_may_give_messages_and_its_prompt_goes_behind_them() -> None:
+    given: list[Json] = [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Good day"},
+    ]
+    task = a_task(params={"messages": given, "system": "Be brief."}, prompt="")
+    system = {"role": "system", "content": "Be brief."}
+    assert sent(chat.build_request(task))["messages"] == [system, *given]
+    asked = a_task(params={"messages": given}, prompt="And now?")
+    last = {"role": "user", "content": "And now?"}
+    assert sent(chat.build_request(asked))["messages"] == [*given, last]
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"),
+    [
+        ("https://x.test/a.pdf", "document_url"),
+        ("https://x.test/a.JPG?sig=1#2", "image_url"),
+        ("https://x.test/scan", "document_url"),
+        ("data:image/png;base64,AAAA", "image_url"),
+        ("http://[", "document_url"),
+    ],
+)
+def test_a_document_is_told_by_its_url(document: str, kind: str) -> None:
+    task = a_task(model="mistral/mistral-ocr-latest", prompt="", params={"document": document})
+    assert sent(ocr.build_request(task))["document"] == {"type": kind, kind: document}
+
+
+def test_a_local_document_goes_as_a_data_url_or_as_bare_base64(cat: LocalFile) -> None:
+    for model in ("mistral/mistral-ocr-latest", "zhipu/glm-ocr"):
+        task = a_task(model=model, prompt="", params={}, inputs={"document": cat})
+        url = "data:image/png;base64,pics/cat.png"
+        assert sent(ocr.build_request(task))["document"] == {"type": "image_url", "image_url": url}
+
+    task = a_task(model="google/gc-document-ai", prompt="", params={}, inputs={"document": cat})
+    body = sent(ocr.build_request(task))
+    assert (body["document"], body["mimeType"]) == ("pics/cat.png", "image/png")
+
+
+def a_song(**inputs: LocalFile) -> Any:
+    params: dict[str, Json] = {name: file.name for name, file in inputs.items()}
+    return a_task(endpoint="music", model="music-01", prompt="La la", params=params, inputs=inputs)
+
+
+@pytest.mark.parametrize(
+    ("name", "purpose", "brings"),
+    [
+        ("refer_voice", "voice", ("voice_id",)),
+        ("refer_instrumental", "instrumental", ("instrumental_id",)),
+        ("refer_song", "song", ("voice_id", "instrumental_id")),
+    ],
+)
+def test_a_recording_is_uploaded_before_the_song(
+    cat: LocalFile, name: str, purpose: str, brings: tuple[str, ...]
+) -> None:
+    upload, song = DIALECT.requests(a_song(**{name: cat}))
+    assert (upload.path, upload.multipart) == ("/v2/generate/audio/minimax/upload", True)
+    assert (upload.body, upload.brings) == ({"purpose": purpose, "file": cat}, brings)
+    assert song.path == "/v2/generate/audio/minimax/generate"
+    assert song.body.keys() == {"model", "lyrics"} | {
+        {"voice_id": "refer_voice", "instrumental_id": "refer_instrumental"}[one] for one in brings
+    }
+
+
+def test_an_id_of_an_earlier_upload_is_sent_as_it_is() -> None:
+    task = a_task(endpoint="music", model="music-01", params={"refer_voice": "vocal-1"})
+    (song,) = DIALECT.requests(task)
+    assert song.body["refer_voice"] == "vocal-1"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"voice_id": "v-1", "base_resp": {"status_code": 0, "status_msg": ""}}, None),
+        ({"base_resp": {"status_code": 0}}, "no voice_id in the reply"),
+        ({"voice_id": 7}, "no voice_id in the reply"),
+        ({"voice_id": "v", "base_resp": {"status_code": 1004, "status_msg": "no"}}, "no"),
+        ([], "not a JSON object"),
+    ],
+)
+def test_an_upload_has_to_bring_its_ids(cat: LocalFile, body: Any, told: str | None) -> None:
+    upload, _ = music.build_uploads(a_song(refer_voice=cat))[0], None
+    found = music.parse_upload(upload, HttpResponse(200, {}, json.dumps(body).encode()))
+    if told is None:
+        assert found == Finished((), cost_usd=0.0, uploads=(("voice_id", "v-1"),))
+    else:
+        assert isinstance(found, Unusable)
+        assert told in found.message
