@@ -20,8 +20,9 @@ import yaml
 from batchgen.clock import SystemClock
 from batchgen.errors import UsageError
 from batchgen.job import Flags, access_of
-from batchgen.manifest.source import Format, Source
-from batchgen.plan import check, open_manifest, source_of
+from batchgen.manifest.formats.source import Format, Source
+from batchgen.manifest.open import open_manifest, source_of
+from batchgen.manifest.plan import check
 from batchgen.progress import Progress, Silent
 from batchgen.progress.tally import SETTLED
 from batchgen.session import Session

@@ -10,7 +10,7 @@ from batchgen.counts import JobCounts, RunCounts, Spend
 from batchgen.ending import advice_of, ending_of
 from batchgen.job import SIMULATOR
 from batchgen.ledger import RESULTS, Ledger
-from batchgen.plan import Plan
+from batchgen.manifest.plan import Plan
 from batchgen.results import ResultsFile, paid_for, shown_status, stored_line
 from batchgen.signals import Signals
 from batchgen.stopping import Stop, StopReason

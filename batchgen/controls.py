@@ -10,7 +10,7 @@ import msgspec
 from batchgen.clock import Clock
 from batchgen.errors import BatchgenError
 from batchgen.job import Job, Limits, Period, SharedBudget
-from batchgen.plan import RejectedError
+from batchgen.manifest.problems import RejectedError
 from batchgen.progress import Progress
 from batchgen.provider.pricing import Prices
 from batchgen.stopping import Stop

@@ -19,7 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from batchgen.ledger import Ledger
-from batchgen.plan import Manifest
+from batchgen.manifest.open import Manifest
 from batchgen.results import shown_status
 from batchgen.sources import Fed, Sources, Stand
 from batchgen.types import Outcome, Prior, Status, Task, Work

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from batchgen.ledger import Ledger
-from batchgen.manifest.source import Source
-from batchgen.plan import Manifest
+from batchgen.manifest.formats.source import Source
+from batchgen.manifest.open import Manifest
 from batchgen.types import Problem, Severity
 
 _FACT = "manifest"

@@ -22,7 +22,7 @@ from batchgen.job.canonical import canonical
 from batchgen.ledger.identity import FILE_NAME as IDENTITY
 from batchgen.ledger.identity import read_identity
 from batchgen.ledger.restore import Restored, Restoring, facts_of
-from batchgen.manifest.identity import request_digest
+from batchgen.manifest.expand.identity import request_digest
 from batchgen.provider import catalog
 from batchgen.provider.endpoints import USUAL_ENDPOINT
 from batchgen.results import FILE_NAME

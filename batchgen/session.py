@@ -9,8 +9,8 @@ from batchgen.directory import ledger_path, locked
 from batchgen.errors import UsageError
 from batchgen.job import SIMULATOR, Provider
 from batchgen.ledger import Ledger
+from batchgen.manifest.plan import Plan, check
 from batchgen.origin import other_manifest, remember_manifest
-from batchgen.plan import Plan, check
 from batchgen.stopping import Stop
 from batchgen.summary import Summary
 from batchgen.terms import Terms

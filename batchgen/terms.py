@@ -7,7 +7,7 @@ import msgspec
 
 from batchgen.clock import Clock, SystemClock
 from batchgen.job import Access
-from batchgen.plan import Manifest
+from batchgen.manifest.open import Manifest
 from batchgen.progress import Progress
 from batchgen.types import Outcome, Task
 from batchgen.worklist import Selection

@@ -20,9 +20,9 @@ from batchgen.job import SIMULATOR, Access, Job, Provider
 from batchgen.labels import Labeller, unlabelled
 from batchgen.ledger import Ledger
 from batchgen.ledger.identity import identity_of
+from batchgen.manifest.plan import Plan
 from batchgen.perform import Performer
 from batchgen.permits import Permits
-from batchgen.plan import Plan
 from batchgen.provider.account import preflight, service_of
 from batchgen.provider.adapter import Dialect
 from batchgen.provider.pricing import Prices

@@ -14,7 +14,8 @@ from batchgen.errors import UsageError
 from batchgen.ledger import Ledger
 from batchgen.ledger.rows import Place
 from batchgen.ledger.sql import TASKS_AT_ONCE
-from batchgen.plan import Manifest, RejectedError
+from batchgen.manifest.open import Manifest
+from batchgen.manifest.problems import RejectedError
 from batchgen.results import shown_status
 from batchgen.types import Outcome, Prior, Problem, Severity, Status, Task, Work
 

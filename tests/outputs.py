@@ -8,7 +8,7 @@ from batchgen.job.canonical import canonical
 from batchgen.ledger import Ledger
 from batchgen.ledger.identity import identity_of
 from batchgen.ledger.inventory import Inventory
-from batchgen.manifest.identity import key_of_id, request_digest
+from batchgen.manifest.expand.identity import key_of_id, request_digest
 from batchgen.results import ResultsFile, stored_line
 from batchgen.types import Artifact, Outcome, Record, Task
 from batchgen.verify import Check, Finding

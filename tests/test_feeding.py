@@ -15,15 +15,15 @@ from msgspec.structs import replace
 
 from batchgen.feeding import Feeding
 from batchgen.ledger import Ledger
-from batchgen.plan import check
-from batchgen.references import references_of
+from batchgen.manifest.dependencies import references_of
+from batchgen.manifest.plan import check
 from batchgen.results import line_of
 from batchgen.sources import Sources
 from batchgen.types import LocalFile, Outcome, Record, Status, Task, TaskError, Work
 from batchgen.worklist import OnUnknown, Selection
 from tests.given import NOW, a_ledger, an_artifact, settle, succeeded
-from tests.test_plan import manifest
-from tests.test_references import HERO, clip, job
+from tests.manifest.test_dependencies import HERO, clip, job
+from tests.manifest.test_plan import manifest
 
 DRAWN = "flux/dev/image-to-image"
 BUSY = Outcome(Status.FAILED, error=TaskError("server", None, "busy"), attempts=1)

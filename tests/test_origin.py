@@ -8,9 +8,9 @@ import pytest
 
 from batchgen.job import Flags
 from batchgen.ledger import Ledger
-from batchgen.manifest.source import Format, Source
+from batchgen.manifest.formats.source import Format, Source
+from batchgen.manifest.open import Manifest, open_manifest, source_of
 from batchgen.origin import other_manifest, remember_manifest
-from batchgen.plan import Manifest, open_manifest, source_of
 from tests.given import a_ledger
 
 

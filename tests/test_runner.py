@@ -15,9 +15,9 @@ from batchgen.errors import StorageError
 from batchgen.job import PROVIDERS
 from batchgen.job import Job as BareJob
 from batchgen.ledger import Ledger
+from batchgen.manifest.problems import RejectedError
 from batchgen.perform import Performer
 from batchgen.permits import Permits
-from batchgen.plan import RejectedError
 from batchgen.progress import Silent
 from batchgen.provider.adapter import Dialect
 from batchgen.results import ResultsFile

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from batchgen.errors import UsageError
 from batchgen.ledger import Ledger
-from batchgen.plan import Manifest, RejectedError
+from batchgen.manifest.open import Manifest
+from batchgen.manifest.problems import RejectedError
 from batchgen.types import Outcome, Prior, Problem, Severity, Status, Task, Work
 from batchgen.worklist import OnUnknown, Positions, Selection, Worklist, parse_shard
 from tests.given import NOW, a_task, succeeded

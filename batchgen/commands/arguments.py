@@ -12,8 +12,8 @@ from typing import BinaryIO
 from msgspec.structs import replace
 
 from batchgen.job import Flags
-from batchgen.manifest.source import Source, spool
-from batchgen.plan import source_of
+from batchgen.manifest.formats.source import Source, spool
+from batchgen.manifest.open import source_of
 from batchgen.worklist import OnUnknown, Selection, parse_shard
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from batchgen.commands.schema import schema_text
 from batchgen.errors import Exit, UsageError
 from batchgen.job import stem
-from batchgen.manifest.source import Format, format_of
+from batchgen.manifest.formats.source import Format, format_of
 
 SCHEMA_NAME = "batchgen.schema.json"
 _DEFAULT = Path("job.yaml")

@@ -15,8 +15,9 @@ from batchgen.errors import Exit
 from batchgen.feeding import Feeding
 from batchgen.job import Access
 from batchgen.ledger import Ledger
+from batchgen.manifest.open import Manifest, open_manifest
+from batchgen.manifest.plan import Plan, check
 from batchgen.origin import other_manifest
-from batchgen.plan import Manifest, Plan, check, open_manifest
 from batchgen.provider.pricing import Prices
 from batchgen.sources import Sources
 from batchgen.standing import Standing

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from batchgen.http.request_body import shown as shown_body
 from batchgen.job import Limits
-from batchgen.plan import Manifest, Plan
-from batchgen.references import References
+from batchgen.manifest.dependencies import References
+from batchgen.manifest.estimate import Share
+from batchgen.manifest.open import Manifest
+from batchgen.manifest.plan import Plan
+from batchgen.manifest.preview import shown as shown_body
 from batchgen.retry import BUILT_IN, describe
-from batchgen.shares import Share
 from batchgen.standing import Standing
 from batchgen.text import show_count, show_duration, show_money
 from batchgen.types import Rule

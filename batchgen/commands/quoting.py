@@ -5,7 +5,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from batchgen.job import SIMULATOR, Access
-from batchgen.plan import Manifest
+from batchgen.manifest.open import Manifest
 
 
 def quoted(manifest: Manifest, access: Access, tell: Callable[[str], None]) -> Manifest:

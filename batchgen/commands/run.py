@@ -16,7 +16,8 @@ from batchgen.commands.quoting import quoted
 from batchgen.errors import BatchgenError, Exit, UsageError, of_system
 from batchgen.garbage import seldom_collected
 from batchgen.job import access_of
-from batchgen.plan import check, open_manifest
+from batchgen.manifest.open import open_manifest
+from batchgen.manifest.plan import check
 from batchgen.progress import Progress, make_progress
 from batchgen.session import Session
 from batchgen.summary import Summary

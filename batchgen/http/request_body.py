@@ -13,17 +13,14 @@ from typing import BinaryIO, TypeAlias
 
 import msgspec
 
-from batchgen.text import one_line, show_bytes
+from batchgen.text import one_line
 from batchgen.types import (
-    Awaited,
     Base64,
     FaultKind,
     HttpRequest,
     Input,
-    Json,
     LocalFile,
     NetworkFault,
-    Reference,
 )
 
 _encode = msgspec.json.Encoder().encode
@@ -73,38 +70,6 @@ def _may_hold_files(fields: Mapping[str, Input]) -> bool:
         if isinstance(value, _HOLDERS) or (isinstance(value, dict) and _may_hold_files(value)):
             return True
     return False
-
-
-def shown(body: Mapping[str, Input], *, multipart: bool = False) -> dict[str, Json]:
-    """A body for people: each file told by its type, size and name, or by whose it will be."""
-    return {name: _told(value, multipart=multipart) for name, value in body.items()}
-
-
-def _told(value: Input, *, multipart: bool) -> Json:
-    match value:
-        case LocalFile():
-            lead = value.media_type if multipart else f"data:{value.media_type};base64"
-            return _told_file(lead, value)
-        case Base64(file):
-            return _told_file("base64", file)
-        case Awaited() | Reference():
-            return _told_place(value)
-        case tuple():
-            return [_told(one, multipart=multipart) for one in value]
-        case dict():
-            return shown(value, multipart=multipart)
-        case _:
-            return value  # type: ignore[return-value]  # plain JSON is left
-
-
-def _told_file(lead: str, file: LocalFile) -> str:
-    return f"<{lead} … {show_bytes(file.size_bytes)} of {one_line(file.name, 120)}>"
-
-
-def _told_place(value: Awaited | Reference) -> str:
-    if isinstance(value, Awaited):
-        return f"<{value.name} of the upload>"
-    return f"<file {value.n} of {one_line(value.source, 120)}>"
 
 
 def _json(body: Mapping[str, Input]) -> Iterator[Piece]:

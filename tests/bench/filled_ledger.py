@@ -13,7 +13,7 @@ from pathlib import Path
 
 from batchgen.job import Flags
 from batchgen.ledger import Ledger
-from batchgen.plan import Manifest, open_manifest, source_of
+from batchgen.manifest.open import Manifest, open_manifest, source_of
 from batchgen.types import Artifact, Outcome, Status, Task
 
 

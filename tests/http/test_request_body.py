@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.http.request_body import ChangedFileError, Upload, body_of, shown
+from batchgen.http.request_body import ChangedFileError, Upload, body_of
+from batchgen.manifest.preview import shown
 from batchgen.types import FaultKind, HttpRequest, Input, LocalFile
 from tests.given import a_png
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from batchgen.job import PROVIDERS, Axis, Flags, Job, Limits, read_job, stem
 from batchgen.job.money import TokenPrices
-from batchgen.manifest.source import Source, format_of
-from batchgen.manifest.yaml_job import load_settings
+from batchgen.manifest.formats.source import Source, format_of
+from batchgen.manifest.formats.yaml_job import load_settings
 from batchgen.types import Json, Phase, Rule, Verb
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from batchgen.commands.report import make_report
 from batchgen.job import Flags
-from batchgen.plan import open_manifest, source_of
+from batchgen.manifest.open import open_manifest, source_of
 from batchgen.types import Record, Task
 from tests.given import an_artifact
 from tests.report.browser import Page, a_page

@@ -1,0 +1,156 @@
+"""Cache of expanded rows with equal parameters.
+
+Most rows of a long list differ only in prompt, id, file name and variables. The first of a kind is
+expanded in full; the others take its model, checked parameters and the beginning of its digest
+from here. Rows with templates, input files, references, copies, nulls or warnings are always
+expanded in full. `plan` of a CSV of 1,000,000 rows takes 9.5 CPU seconds with the cache and 20
+without; of JSONL 11 and 25.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias, TypeGuard
+
+import msgspec
+
+from batchgen.job.canonical import UnsoundError, canonical
+from batchgen.manifest.expand.drafts import Draft
+from batchgen.manifest.expand.fields import Fields
+from batchgen.manifest.expand.names import Resolved
+from batchgen.types import Json, Row
+
+_MAX_ROWS = 4096
+_MAX_BYTES = 1000  # of the values that a row's parameters are made of
+_TEXTS = frozenset({"prompt", "id", "filename"})
+
+# What decides which fields are parameters: the names, the model, whether the values are cells.
+_Shape: TypeAlias = tuple[tuple[str, ...], Json, bool]
+
+
+class CachedRow(msgspec.Struct, frozen=True):
+    """What rows with equal parameters share.
+
+    variables: the names of their fields that only templates use.
+    pattern: of file names, for rows without one of their own.
+    digest: returns the digest of the request for a prompt.
+    shortest, longest: characters of a prompt that needs no check of its length.
+    """
+
+    endpoint: str
+    model: str
+    params: Mapping[str, Json]
+    variables: tuple[str, ...]
+    pattern: str
+    digest: Callable[[str], str]
+    shortest: int
+    longest: float
+
+
+class RowCache:
+    """The latest kinds of rows of one manifest. identify: see Expander."""
+
+    def __init__(self, *, identify: bool = True) -> None:
+        self._identify = identify
+        self._entry: Mapping[str, Json] | None = None
+        self._param_names: dict[_Shape, tuple[str, ...]] = {}
+        self._rows: dict[tuple[_Shape, bytes], CachedRow] = {}
+
+    def store(
+        self,
+        fields: Fields,
+        entry: Mapping[str, Json] | None,
+        draft: Draft,
+        make: Callable[[], CachedRow],
+    ) -> None:
+        """Keep the result of a row if others may share it. make: returns what they share."""
+        own = fields.row.fields
+        if not (_stands_alone(fields) and _is_plain(draft, own)):
+            return
+        if entry is not self._entry or len(self._rows) >= _MAX_ROWS:
+            self._entry = entry
+            self._param_names.clear()
+            self._rows.clear()
+        names = tuple(name for name in own if name not in _TEXTS and name not in draft.variables)
+        values = _values(own, names)
+        if len(values) <= _MAX_BYTES:
+            shape = _shape(fields.row)
+            known = self._param_names.setdefault(shape, names)
+            # A row with a template for its prompt is not served, and comes here each time.
+            if known == names and (shape, values) not in self._rows:
+                self._rows[shape, values] = make()
+
+    def lookup(
+        self, row: Row, entry: Mapping[str, Json] | None
+    ) -> tuple[Resolved, str | None, str] | None:
+        """Return the row's request, its id if it has one, and the pattern of its file name.
+
+        Return None if no row like it is in the cache.
+        """
+        own = row.fields
+        if entry is not self._entry or not (row.textual or _is_sound(own)):
+            return None
+        shape = _shape(row)
+        names = self._param_names.get(shape)
+        cached = None if names is None else self._rows.get((shape, _values(own, names)))
+        if cached is None:
+            return None
+        prompt, given, pattern = own["prompt"], own.get("id"), own.get("filename", cached.pattern)
+        if type(given) is int:
+            given = str(given)
+        if (
+            not _is_literal(prompt)
+            or not cached.shortest <= len(prompt) <= cached.longest
+            or prompt.isspace()
+            or not (given is None or _is_literal(given))
+            or not (isinstance(pattern, str) and pattern)
+        ):
+            return None
+        resolved = Resolved(
+            cached.endpoint, cached.model, prompt, cached.params,
+            {name: own[name] for name in cached.variables},
+            cached.digest(prompt) if self._identify or given is None else "",
+        )  # fmt: skip
+        return resolved, given, pattern
+
+
+def _shape(row: Row) -> _Shape:
+    return tuple(row.fields), row.fields.get("model"), row.textual
+
+
+def _values(own: Mapping[str, Json], names: tuple[str, ...]) -> bytes:
+    """Return the named values as bytes, which differ for 1, 1.0 and true."""
+    return canonical([own[name] for name in names]) if names else b""
+
+
+def _is_literal(value: Json) -> TypeGuard[str]:
+    """Whether a value is a text, and neither empty nor a template."""
+    return isinstance(value, str) and value != "" and "{" not in value and "}" not in value
+
+
+def _is_sound(own: Mapping[str, Json]) -> bool:
+    """Whether values of any type can be stored, and none is null."""
+    if None in own.values() or not isinstance(own.get("model", ""), str):
+        return False
+    try:
+        canonical(dict(own))
+    except UnsoundError:
+        return False
+    return True
+
+
+def _stands_alone(fields: Fields) -> bool:
+    """Whether a row's texts and variables are its own, not from the job or its `from:` item."""
+    own, given = fields.row.fields, fields.given
+    return (
+        fields.inner_prompt is None
+        and given.get("vars") is None
+        and "prompt" in own
+        and None not in own.values()
+        and all(given.get(name) is own.get(name) for name in _TEXTS)
+    )
+
+
+def _is_plain(draft: Draft, own: Mapping[str, Json]) -> bool:
+    """Whether no parameter is a template, and all variables are fields of the row."""
+    return draft.variables.keys() <= own.keys() and all(
+        isinstance(value, int | float) or _is_literal(value) for value in draft.params.values()
+    )

@@ -1,0 +1,1 @@
+"""Readers of manifest files: YAML, CSV, TSV, JSONL, TXT."""

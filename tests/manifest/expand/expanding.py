@@ -1,0 +1,53 @@
+"""Expands rows under a job, the way a manifest does."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from batchgen.job import Flags, Job, read_job
+from batchgen.manifest.expand import Expander
+from batchgen.types import Json, Problem, Row, Task
+
+Fields = Mapping[str, Json]
+
+
+def job_of(values: Mapping[str, Json] | None = None, **flags: Any) -> Job:
+    job, problems = read_job(values or {}, {}, "job.yaml", Flags(**{"provider": "aimlapi"} | flags))
+    assert [str(one) for one in problems] == []
+    return job
+
+
+def expand(
+    job: Job,
+    rows: Iterable[Fields],
+    *,
+    entry: Fields | None = None,
+    textual: bool = False,
+    referenced: Sequence[str] = (),
+    identify: bool = True,
+) -> list[Task | Problem]:
+    expander = Expander(job, referenced=frozenset(referenced), identify=identify)
+    given = (Row("m.csv", line, fields, textual=textual) for line, fields in enumerate(rows, 1))
+    return list(expander.expand([(given, entry)], "job.yaml"))
+
+
+def tasks(job: Job, *rows: Fields, **how: Any) -> list[Task]:
+    found = expand(job, rows, **how)
+    assert [str(one) for one in found if isinstance(one, Problem)] == []
+    return [one for one in found if isinstance(one, Task)]
+
+
+def problems(job: Job, *rows: Fields, **how: Any) -> list[str]:
+    return [str(one) for one in expand(job, rows, **how) if isinstance(one, Problem)]
+
+
+def task(job: Job, fields: Fields, **how: Any) -> Task:
+    (only,) = tasks(job, fields, **how)
+    return only
+
+
+DALLE2 = job_of({"defaults": {"model": "dall-e-2"}})
+LAB: dict[str, Json] = {
+    "provider": "lab",
+    "providers": {"lab": {"base_url": "http://127.0.0.1:1/v1"}},
+    "defaults": {"model": "own-model"},
+}

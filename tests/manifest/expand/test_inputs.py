@@ -1,0 +1,191 @@
+"""Input files as rows name them: where they are, and what they do to a task's identity."""
+
+from pathlib import Path
+
+import pytest
+
+from batchgen.job import Flags
+from batchgen.manifest.open import open_manifest, source_of
+from batchgen.types import LocalFile, Problem, Task
+from tests.given import a_png
+
+EDIT = "flux/dev/image-to-image"
+SEVERAL = "bytedance/seedream-v4-edit"
+
+
+def read(path: Path, text: str, **flags: object) -> list[Task | Problem]:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return list(open_manifest(source_of(str(path), None, None), Flags(**flags)).tasks())  # type: ignore[arg-type]  # flags by name
+
+
+def one(path: Path, text: str, **flags: object) -> Task:
+    (found,) = read(path, text, **flags)
+    assert isinstance(found, Task), str(found)
+    return found
+
+
+def problem(path: Path, text: str, **flags: object) -> str:
+    (found,) = read(path, text, **flags)
+    assert isinstance(found, Problem)
+    return found.message
+
+
+def file_of(task: Task, name: str = "image_url") -> LocalFile:
+    found = task.inputs[name]
+    assert isinstance(found, LocalFile)
+    return found
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    for name in ("cat.png", "shop/dog.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(a_png())
+    return tmp_path
+
+
+def test_a_path_is_relative_to_the_file_that_names_it(shop: Path) -> None:
+    (shop / "shop" / "rows.csv").write_text("prompt,image_url\nA dog,dog.png\n")
+    job = f"defaults: {{model: {EDIT}}}\nprompts: [{{from: shop/rows.csv}}]\n"
+    assert file_of(one(shop / "job.yaml", job)).path == (shop / "shop/dog.png").resolve()
+
+    (shop / "shop" / "rows.csv").write_text("prompt\nA cat\n")
+    job = f"defaults: {{model: {EDIT}, image_url: cat.png}}\nprompts: [{{from: shop/rows.csv}}]\n"
+    assert file_of(one(shop / "job.yaml", job)).path == (shop / "cat.png").resolve()
+
+
+def test_a_path_given_by_a_flag_is_relative_to_where_one_stands(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop)
+    task = one(
+        Path("rows.csv"), "prompt\nA cat\n", model=EDIT, parameters={"image": "shop/dog.png"}
+    )
+    assert file_of(task).path == (shop / "shop/dog.png").resolve()
+
+
+def test_an_edited_picture_is_an_edited_row_and_a_renamed_one_is_not(shop: Path) -> None:
+    rows = "id,prompt,image_url\nhero,A cat,{}\n"
+    before = one(shop / "rows.csv", rows.format("cat.png"), model=EDIT)
+    renamed = one(shop / "rows.csv", rows.format("shop/dog.png"), model=EDIT)
+    (shop / "cat.png").write_bytes(a_png(9, 9))
+    edited = one(shop / "rows.csv", rows.format("cat.png"), model=EDIT)
+
+    assert before.key == renamed.key == edited.key
+    assert before.digest == renamed.digest != edited.digest
+    assert before.params == {"image_url": "cat.png"}
+
+
+def test_paths_are_templates_in_lists_too(shop: Path) -> None:
+    row = '{"prompt": "Both", "animal": "dog", "image_urls": ["cat.png", "shop/{animal}.png"]}\n'
+    task = one(shop / "rows.jsonl", row, model=SEVERAL)
+
+    files = task.inputs["image_urls"]
+    assert isinstance(files, tuple)
+    assert [file.name for file in files if isinstance(file, LocalFile)] == [
+        "cat.png",
+        "shop/dog.png",
+    ]
+
+
+def test_urls_and_files_stand_side_by_side(shop: Path) -> None:
+    row = '{"prompt": "Both", "image_urls": ["https://a.test/b.png", "cat.png"]}\n'
+    given = one(shop / "rows.jsonl", row, model=SEVERAL).inputs["image_urls"]
+    assert isinstance(given, tuple)
+    assert given[0] == "https://a.test/b.png"
+    assert isinstance(given[1], LocalFile)
+    only = '{"prompt": "One", "image_urls": ["https://a.test/b.png"]}\n'
+    assert one(shop / "rows.jsonl", only, model=SEVERAL).inputs == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "own"),
+    [
+        (EDIT, "image_url"),
+        (SEVERAL, "image_urls"),
+        ("alibaba/qwen-image-edit", "image"),
+        ("luma/uni-1", "image_url"),
+    ],
+)
+def test_a_picture_is_called_image_for_every_model(shop: Path, model: str, own: str) -> None:
+    task = one(shop / "rows.csv", "prompt,image\nA cat,cat.png\n", model=model)
+    assert list(task.inputs) == [own]
+
+
+def test_a_model_that_nobody_knows_takes_what_ends_as_a_picture_does(shop: Path) -> None:
+    rows = "prompt,image\nA cat,{}\n"
+    assert "image" in one(shop / "rows.csv", rows.format("cat.png"), model="my/model").inputs
+    for given in ("cat", "aGVsbG8=", "https://a.test/cat.png"):
+        assert one(shop / "rows.csv", rows.format(given), model="my/model").inputs == {}
+    wrong = problem(shop / "rows.csv", rows.format("file:cat"), model="my/model")
+    assert wrong == f"`image`: there is no file file:cat in {shop}"
+
+
+def test_what_is_wrong_with_a_file_is_told_before_the_run(shop: Path) -> None:
+    rows = "prompt,image_url\nA cat,{}\n"
+    assert problem(shop / "rows.csv", rows.format("cta.png"), model=EDIT) == (
+        f"`image_url`: there is no file cta.png in {shop}; `image_url` takes a URL or a file's path"
+    )
+    inner = shop / "shop" / "rows.csv"
+    assert "--allow-files DIR" in problem(inner, rows.format("../cat.png"), model=EDIT)
+    assert one(inner, rows.format("../cat.png"), model=EDIT, allow_files=(shop,)).inputs
+
+
+def test_a_picture_for_a_model_that_edits_goes_to_its_endpoint_as_a_file(shop: Path) -> None:
+    rows = "prompt,image,mask,n\nA cat,{},{},{}\n"
+    gpt = "openai/gpt-image-1"
+    task = one(shop / "rows.csv", rows.format("cat.png", "cat.png", 3), model=gpt)
+    assert (task.endpoint, list(task.inputs)) == ("edits", ["image", "mask"])
+    assert task.params["n"] == 3
+    drawn = one(shop / "rows.csv", rows.format("", "", 1), model=gpt)
+    assert (drawn.endpoint, drawn.inputs) == ("images", {})
+
+
+def test_what_cannot_be_uploaded_is_told(shop: Path) -> None:
+    rows = "prompt,image,mask\nA cat,{},{}\n"
+    gpt = "openai/gpt-image-1"
+    (shop / "cat.jpg").write_bytes(b"\xff\xd8\xff" + bytes(99))
+    assert problem(shop / "rows.csv", rows.format("cat.png", "cat.jpg"), model=gpt) == (
+        "`mask`: the file cat.jpg is image/jpeg; openai/gpt-image-1 takes image/png"
+    )
+    (shop / "large.png").write_bytes(a_png() + bytes(2**22))
+    assert problem(shop / "rows.csv", rows.format("cat.jpg", "large.png"), model=gpt) == (
+        "`mask`: the file large.png has 4.2 MB; openai/gpt-image-1 takes at most 4.2 MB"
+    )
+    wrong = problem(shop / "rows.csv", rows.format("https://a.test/b.png", ""), model=gpt)
+    assert "`image` https://a.test/b.png is a URL" in wrong
+
+
+def test_a_document_is_a_file_of_a_kind_that_its_model_reads(shop: Path) -> None:
+    (shop / "a.pdf").write_bytes(b"%PDF-1.7\n%%EOF\n")
+    (shop / "a.tif").write_bytes(b"II*\0" + bytes(99))
+    for given in ("a.pdf", "{type: document_url, document_url: a.pdf}"):
+        row = f"prompts: [{{model: mistral/mistral-ocr-latest, document: {given}}}]\n"
+        assert file_of(one(shop / "job.yaml", row), "document").media_type == "application/pdf"
+    told = problem(shop / "job.yaml", "prompts: [{model: zhipu/glm-ocr, document: a.tif}]\n")
+    assert "a.tif is image/tiff; zhipu/glm-ocr takes application/pdf" in told
+    told = problem(shop / "job.yaml", "prompts: [{model: zhipu/glm-ocr, document: /etc/passwd}]\n")
+    assert "outside the manifest's folder" in told
+
+
+def test_a_recording_is_a_file_and_an_id_is_no_path(shop: Path) -> None:
+    (shop / "lead.mp3").write_bytes(b"ID3\x04" + bytes(99))
+    row = "prompts: [{model: music-01, prompt: La la, refer_voice: %s}]\n"
+    found = one(shop / "job.yaml", row % "lead.mp3")
+    assert file_of(found, "refer_voice").media_type == "audio/mpeg"
+    assert one(shop / "job.yaml", row % "vocal-2025-a0A_a").inputs == {}
+    assert "there is no file ./lead" in problem(shop / "job.yaml", row % "./lead")
+    assert "is no sound" in problem(shop / "job.yaml", row % "cat.png")
+    assert "is a URL; music-01 takes the path of a file, or the id of an upload" in problem(
+        shop / "job.yaml", row % "https://x.test/a.mp3"
+    )
+
+
+def test_pictures_of_a_chat_are_part_of_its_identity(shop: Path) -> None:
+    row = "prompts: [{id: a, model: openai/gpt-4o, prompt: What is it?, image: cat.png}]\n"
+    before = one(shop / "job.yaml", row)
+    (shop / "cat.png").write_bytes(a_png(pixel=b"\1"))
+    assert one(shop / "job.yaml", row).digest != before.digest
+    told = problem(shop / "job.yaml", row.replace("gpt-4o", "gpt-4o, image_urls: [https://x/y]"))
+    assert "`image` is not a parameter of openai/gpt-4o" in told

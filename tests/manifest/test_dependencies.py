@@ -1,0 +1,308 @@
+"""Rows that take the artifacts of other rows: what the check makes of them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchgen.commands.planned import plan_lines
+from batchgen.job import Flags
+from batchgen.manifest.dependencies import GIVES, References, references_of
+from batchgen.manifest.open import Manifest
+from batchgen.manifest.plan import check
+from batchgen.provider.endpoints import ENDPOINTS
+from batchgen.types import Reference, Task
+from tests.given import a_task
+from tests.manifest.test_plan import manifest, messages, plan, tasks
+
+VIDEO = "kling-video/v1.6/standard/image-to-video"
+HERO: dict[str, Any] = {"id": "hero", "prompt": "A lighthouse", "model": "flux/schnell"}
+
+
+def clip(source: object, task_id: str = "clip", **more: Any) -> dict[str, Any]:
+    row = {"id": task_id, "prompt": "The camera moves in", "model": VIDEO, "duration": 5}
+    return {**row, "image_url": source, **more}
+
+
+def job(*rows: object, **settings: Any) -> str:
+    """A job with each row on a line of its own, the first one on line 3."""
+    head = json.dumps(settings)[1:-1]
+    listed = ",\n".join(json.dumps(row) for row in rows)
+    return '{\n"prompts": [\n' + listed + "\n]" + (f",\n{head}" if head else "") + "}"
+
+
+def told(path: Path, *rows: object, **settings: Any) -> list[str]:
+    return messages(plan(path, job(*rows, **settings)))
+
+
+def fed(path: Path, text: str) -> dict[str, list[tuple[str, Reference]]]:
+    """The references of each task that has any, by the task's id."""
+    opened = manifest(path, text)
+    assert messages(check(opened, select=iter)) == []
+    return {task.id: list(references_of(task)) for task in tasks(opened) if task.inputs}
+
+
+def test_every_family_is_known_for_the_files_that_it_gives() -> None:
+    assert GIVES.keys() == ENDPOINTS.keys()
+
+
+def test_a_source_may_stand_before_or_after_whoever_takes_from_it(tmp_path: Path) -> None:
+    rows = [clip({"from": "hero"}, "before"), HERO, clip({"from": "hero", "n": 1}, "after")]
+    found = fed(tmp_path, job(*rows))
+
+    wanted = Reference("hero", 1, ("image",))
+    assert found == {"before": [("image_url", wanted)], "after": [("image_url", wanted)]}
+
+
+def test_references_take_the_ids_that_the_matrix_makes(tmp_path: Path) -> None:
+    rows = [{**HERO, "prompt": "A fox, {style}"}, clip({"from": "hero-{style}"}, "clip")]
+    found = fed(tmp_path, job(*rows, matrix={"style": ["ink", "oil"]}))
+
+    assert {task_id: refs[0][1].source for task_id, refs in found.items()} == {
+        "clip-ink": "hero-ink",
+        "clip-oil": "hero-oil",
+    }
+
+
+def test_a_row_without_an_id_is_named_by_the_id_that_it_gets(tmp_path: Path) -> None:
+    bare = {"prompt": "A fox", "model": "flux/schnell"}
+    (made,) = tasks(manifest(tmp_path, job(bare)))
+    assert list(fed(tmp_path, job(bare, clip({"from": made.id})))) == ["clip"]
+
+
+def test_references_stand_in_lists_and_deep_inside(tmp_path: Path) -> None:
+    several = {
+        "id": "two", "prompt": "Both", "model": "flux/kontext-max/image-to-image",
+        "image_url": [{"from": "hero"}, "https://x.test/a.png"],
+    }  # fmt: skip
+    page = {
+        "id": "page", "model": "mistral/mistral-ocr-latest",
+        "document": {"type": "image_url", "image_url": {"from": "hero"}},
+    }  # fmt: skip
+    found = fed(tmp_path, job(HERO, several, page))
+    assert {task_id: [one.source for _, one in refs] for task_id, refs in found.items()} == {
+        "two": ["hero"],
+        "page": ["hero"],
+    }
+
+
+def test_a_transcript_takes_the_sound_as_a_file_whatever_the_row_calls_it(tmp_path: Path) -> None:
+    spoken = {"id": "spoken", "prompt": "A fox.", "model": "openai/tts-1", "voice": "alloy"}
+    heard = {"id": "heard", "model": "nova-3-medical", "url": {"from": "spoken"}}
+    opened = manifest(tmp_path, job(spoken, heard))
+    assert messages(check(opened, select=iter)) == []
+    (task,) = [one for one in tasks(opened) if one.inputs]
+    assert task.params == {"audio": {"from": "spoken"}}
+
+
+def test_lists_of_rows_refer_as_the_job_does(tmp_path: Path) -> None:
+    lines = [HERO, clip({"from": "hero"})]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    opened = manifest(tmp_path, text, "rows.jsonl")
+    assert messages(check(opened, select=iter)) == []
+    assert [one.id for one in tasks(opened) if one.inputs] == ["clip"]
+
+
+def test_a_column_may_name_the_source(tmp_path: Path) -> None:
+    (tmp_path / "clips.csv").write_text("id,prompt,picture\nc1,It moves,hero\n")
+    file = {"from": "clips.csv", "model": VIDEO, "image_url": {"from": "{picture}"}}
+    assert list(fed(tmp_path, job(HERO, file))) == ["c1"]
+
+
+def test_a_cell_may_be_the_mapping(tmp_path: Path) -> None:
+    cell = '"{""from"":""hero""}"'
+    rows = f"id,prompt,model,image_url\nhero,A fox,flux/schnell,\nc1,Go,{VIDEO},{cell}\n"
+    opened = manifest(tmp_path, rows, "rows.csv")
+    assert messages(check(opened, select=iter)) == []
+    assert [one.id for one in tasks(opened) if one.inputs] == ["c1"]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"from": "hreo"}, "no row has the id 'hreo'; did you mean 'hero'?"),
+        (
+            {"from": "zzz"},
+            "no row has the id 'zzz'; ids are those of the results manifest",
+        ),
+        ({"from": "clip"}, "'clip' is this row itself; name another row"),
+        ({"from": "hero", "n": 2}, "'hero' comes to one file, and file 2 is wanted"),
+        (
+            {"from": "talk"},
+            f"'talk' is of the family tts, which gives audio files; {VIDEO} takes image here",
+        ),
+        ({"from": ["hero"]}, "`from` is ['hero']; it is the id of another row"),
+        (
+            {"from": "hero", "n": 0},
+            "`n` is 0; it is the number of one of the files that hero comes to, from 1",
+        ),
+        (
+            {"from": "{hero}"},
+            (
+                "template variable `{hero}` is not defined; the variables here are: duration,"
+                " image_url, model; write {{hero}} for braces as they are"
+            ),
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_reference_is_told_with_its_line(
+    tmp_path: Path, source: object, message: str
+) -> None:
+    talk = {"id": "talk", "prompt": "Hello", "model": "openai/tts-1", "voice": "alloy"}
+    assert told(tmp_path, HERO, talk, clip(source)) == [f"job.yaml:5: `image_url`: {message}"]
+
+
+def test_a_key_that_no_reference_has_is_told(tmp_path: Path) -> None:
+    (problem,) = told(tmp_path, HERO, clip({"from": "hero", "nr": 2}))
+    assert problem.startswith('job.yaml:4: `image_url` is {"from": "hero", "nr": 2}; ')
+
+
+def test_a_parameter_that_takes_no_file_takes_none_of_another_row(tmp_path: Path) -> None:
+    (problem,) = told(tmp_path, HERO, clip("https://x.test/a.png", duration={"from": "hero"}))
+    assert problem.startswith("job.yaml:4: `duration`")
+
+
+def test_a_circle_is_told_once_at_its_first_row(tmp_path: Path) -> None:
+    ring = [
+        {"id": name, "prompt": "A fox", "model": "flux/dev/image-to-image",
+         "image_url": {"from": source}}
+        for name, source in (("a", "b"), ("b", "c"), ("c", "a"), ("outside", "a"))
+    ]  # fmt: skip
+    assert told(tmp_path, *ring) == [
+        (
+            "job.yaml:3: a takes from b takes from c takes from a: none of them can be the first to"
+            " be made"
+        )
+    ]
+
+
+def test_a_long_line_of_rows_is_no_circle(tmp_path: Path) -> None:
+    line = [
+        {"id": f"f{n}", "prompt": "A fox", "model": "flux/dev/image-to-image",
+         "image_url": {"from": f"f{n - 1}"} if n else "https://x.test/a.png"}
+        for n in range(3000)
+    ]  # fmt: skip
+    assert told(tmp_path, *reversed(line)) == []
+
+
+def test_a_default_is_wrong_for_the_row_that_it_names(tmp_path: Path) -> None:
+    hero = {"id": "hero", "prompt": "A fox", "model": "flux/dev/image-to-image"}
+    rows = [hero, {**hero, "id": "other"}]
+    (problem,) = told(tmp_path, *rows, defaults={"image_url": {"from": "hero"}})
+    assert problem == "job.yaml:3: `image_url`: 'hero' is this row itself; name another row"
+
+
+def test_a_row_that_is_wrong_itself_is_not_told_as_missing(tmp_path: Path) -> None:
+    (problem,) = told(tmp_path, {**HERO, "image_size": "huge"}, clip({"from": "hero"}))
+    assert problem.startswith("job.yaml:3: `image_size`")
+
+
+def test_an_unknown_model_takes_references_wherever_they_stand(tmp_path: Path) -> None:
+    row = {"id": "odd", "prompt": "A fox", "model": "lab/new", "first": {"from": "hero"}}
+    flags = Flags(provider="lab")
+    lab = {"lab": {"base_url": "http://127.0.0.1:1/v1"}}
+    opened = manifest(tmp_path, job(HERO, row, providers=lab), flags=flags)
+    assert [list(references_of(one)) for one in tasks(opened) if one.inputs] == [
+        [("first", Reference("hero", 1, ("image",)))]
+    ]
+
+
+def test_keys_stay_and_digests_tell_which_source_is_meant(tmp_path: Path) -> None:
+    def made(text: str) -> Task:
+        return next(one for one in tasks(manifest(tmp_path, text)) if one.id == "clip")
+
+    one = made(job(HERO, clip({"from": "hero"})))
+    same = made(job({**HERO, "prompt": "Another"}, clip({"from": "hero", "n": 1})))
+    other = made(job(HERO, clip({"from": "other"})))
+    assert one.key == same.key == other.key
+    assert one.digest == same.digest != other.digest
+
+
+def test_a_plan_counts_prices_and_shows_what_feeds(tmp_path: Path) -> None:
+    text = job(HERO, clip({"from": "hero"}, "c1"), clip({"from": "hero"}, "c2"))
+    opened = manifest(tmp_path, text)
+    found = check(opened, select=iter)
+
+    told = found.to_json()
+    assert (told["tasks"], told["fed"], told["unpriced"]) == (3, 2, 0)
+    assert [one["body"].get("image_url") for one in found.to_json()["requests"]] == [  # type: ignore[union-attr,index,call-overload]
+        None, "<file 1 of hero>", "<file 1 of hero>",
+    ]  # fmt: skip
+    lines = list(plan_lines(opened, found, None, None))
+    assert "feeding   2 take files of others (1), and are made after them" in lines
+
+
+def test_only_a_manifest_with_references_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = []
+    whole = Manifest.tasks
+
+    def counting(self: Manifest, *, check: bool = True, **how: Any) -> Iterator[Any]:
+        readings.append(check)
+        return whole(self, check=check, **how)
+
+    monkeypatch.setattr(Manifest, "tasks", counting)
+    plan(tmp_path, job(HERO, clip("https://x.test/a.png")))
+    assert readings == [True]
+    plan(tmp_path, job(HERO, clip({"from": "hero"})))
+    assert readings == [True, True, False]
+
+
+def test_references_are_held_in_some_dozens_of_bytes() -> None:
+    count = 20_000
+    references = References()
+    for number in range(count):
+        inputs = {"image_url": Reference(f"hero-{number}", 1, ("image",))}
+        references.note(a_task(number, id=f"clip-{number}", inputs=inputs))
+    references.learn(a_task(number, id=f"hero-{number}") for number in range(count))
+
+    assert references.count == count
+    assert references.key(references.number("hero-7") or 0) == f"{7:032x}"
+    held = sum(
+        one.buffer_info()[1] * one.itemsize if hasattr(one, "buffer_info") else len(one)
+        for one in (getattr(references, name) for name in vars(references))
+        if isinstance(one, bytearray) or hasattr(one, "buffer_info")
+    )
+    assert held / count < 70
+
+
+def test_lines_of_a_batch_file_may_refer_in_their_body(tmp_path: Path) -> None:
+    body = {"model": "openai/gpt-image-1", "prompt": "A fox"}
+    lines = [
+        {"custom_id": "hero", "url": "/v1/images/generations", "body": body},
+        {"custom_id": "again", "url": "/v1/images/edits", "body": {
+            **body, "image": {"from": "hero"},
+        }},
+    ]  # fmt: skip
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    opened = manifest(tmp_path, text, "rows.jsonl")
+    assert messages(check(opened, select=iter)) == []
+    (task,) = [one for one in tasks(opened) if one.inputs]
+    assert task.inputs == {
+        "image": Reference(
+            "hero", 1, ("image",), ("image/png", "image/webp", "image/jpeg"), 50 * 2**20
+        )
+    }
+
+
+def test_a_picture_within_the_messages_of_a_chat_may_be_that_of_another_row(tmp_path: Path) -> None:
+    part = {"type": "image_url", "image_url": {"url": {"from": "hero"}}}
+    asked = {"id": "asked", "model": "openai/gpt-4o", "prompt": "What is it?"}
+    row = {**asked, "messages": [{"role": "user", "content": [part]}]}
+
+    found = fed(tmp_path, job(HERO, row))
+
+    assert [one.source for _, one in found["asked"]] == ["hero"]
+    assert found["asked"][0][1].families == ("image",)
+    missing = {**row, "messages": [{"role": "user", "content": [{"url": {"from": "hera"}}]}]}
+    (problem,) = told(tmp_path, HERO, missing)
+    assert "hera" in problem
+
+
+def test_a_voice_is_no_picture(tmp_path: Path) -> None:
+    song = {"id": "song", "prompt": "la", "model": "music-01", "refer_voice": {"from": "hero"}}
+    (problem,) = told(tmp_path, HERO, song)
+    assert "'hero' is of the family images" in problem
