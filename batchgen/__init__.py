@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from batchgen.api import Run, run, run_sync
     from batchgen.errors import BatchgenError, LockedError, ManifestError, StorageError, UsageError
     from batchgen.job import Flags
-    from batchgen.summary import Summary
+    from batchgen.storage.summary import Summary
     from batchgen.types import Artifact, Outcome, Record, Status, Task, TaskError
     from batchgen.worklist import OnUnknown, Selection
 
@@ -30,7 +30,7 @@ _HOMES = {
     "api": ("Run", "run", "run_sync"),
     "errors": ("BatchgenError", "LockedError", "ManifestError", "StorageError", "UsageError"),
     "job": ("Flags",),
-    "summary": ("Summary",),
+    "storage.summary": ("Summary",),
     "types": ("Artifact", "Outcome", "Record", "Status", "Task", "TaskError"),
     "worklist": ("OnUnknown", "Selection"),
 }

@@ -27,7 +27,7 @@ from batchgen.progress import Progress, Silent
 from batchgen.progress.tally import SETTLED
 from batchgen.session import Session
 from batchgen.stopping import Stop, StopReason
-from batchgen.summary import Summary
+from batchgen.storage.summary import Summary
 from batchgen.types import Json, Outcome, Record, Task
 from batchgen.worklist import Selection
 

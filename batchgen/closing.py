@@ -1,41 +1,21 @@
 """How a run is closed: the results in manifest order, and the summary."""
 
 from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 
-from batchgen.counts import JobCounts, RunCounts, Spend
 from batchgen.ending import advice_of, ending_of
 from batchgen.job import SIMULATOR
-from batchgen.ledger import RESULTS, Ledger
 from batchgen.manifest.plan import Plan
-from batchgen.results import ResultsFile, paid_for, shown_status, stored_line
 from batchgen.signals import Signals
 from batchgen.stopping import Stop, StopReason
-from batchgen.store import write_atomically
-from batchgen.summary import SUMMARY_NAME, FailureGroups, Summary
+from batchgen.storage.counts import JobCounts, RunCounts, Spend
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.results import paid_for, shown_status
+from batchgen.storage.summary import FailureGroups, Summary
 from batchgen.terms import Terms
-from batchgen.types import Json, Status
+from batchgen.types import Status
 from batchgen.worklist import Positions
-
-
-def put_in_order(results: ResultsFile, ledger: Ledger, *, is_same: bool) -> None:
-    """Write the results manifest in manifest order.
-
-    is_same: the ledger is as the last run left it, so that a file which that run wrote stays.
-    """
-    if is_same and ledger.meta(RESULTS) == results.mark():
-        return
-    results.rewrite(map(stored_line, ledger.stored()))
-    ledger.set_meta(RESULTS, results.mark())
-
-
-def write_summary(summary: Mapping[str, Json], directory: Path) -> None:
-    """Write summary.json of an output directory. Raises StorageError."""
-    encoded = msgspec.json.format(msgspec.json.encode(summary), indent=2)
-    write_atomically(directory / SUMMARY_NAME, encoded + b"\n")
 
 
 class Closing(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from batchgen.errors import Exit
 from batchgen.job import Provider
 from batchgen.stopping import Stop, StopReason
-from batchgen.summary import Ending
+from batchgen.storage.summary import Ending
 
 
 def ending_of(stop: Stop, *, good: bool) -> tuple[Ending, Exit]:

@@ -18,10 +18,10 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from batchgen.ledger import Ledger
 from batchgen.manifest.open import Manifest
-from batchgen.results import shown_status
 from batchgen.sources import Fed, Sources, Stand
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.results import shown_status
 from batchgen.types import Outcome, Prior, Status, Task, Work
 from batchgen.worklist import Selection, without_problems
 

@@ -7,9 +7,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from batchgen.ledger import Ledger
 from batchgen.manifest.formats.source import Source
 from batchgen.manifest.open import Manifest
+from batchgen.storage.ledger import Ledger
 from batchgen.types import Problem, Severity
 
 _FACT = "manifest"

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from batchgen.errors import UsageError, not_installed
-from batchgen.results import line_of
+from batchgen.storage.results import line_of
 from batchgen.types import Record
 
 ROW_GROUP = 10_000

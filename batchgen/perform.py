@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from batchgen.clock import Clock
 from batchgen.hands import Store
 from batchgen.http.service import Transport
-from batchgen.labels import unlabelled
 from batchgen.media.formats import tell
 from batchgen.outcomes import (
     accepted,
@@ -34,6 +33,7 @@ from batchgen.outcomes import (
 )
 from batchgen.polling import result_of, unless_leaving
 from batchgen.retry import Attempt, classify, persist, policy
+from batchgen.storage.label import unlabelled
 from batchgen.types import (
     STOPPING,
     Artifact,

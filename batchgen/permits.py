@@ -1,10 +1,10 @@
 """What a request needs before it goes out."""
 
-from batchgen.counts import RunCounts
 from batchgen.progress import Progress
 from batchgen.provider.pricing import images_of
 from batchgen.retry import CUT
 from batchgen.stopping import Stop, StopReason
+from batchgen.storage.counts import RunCounts
 from batchgen.throttle import Budget, BudgetSpentError, Throttle, Ticket
 from batchgen.types import STOPPING, Decision, Reply, Task, Verb
 

@@ -16,15 +16,15 @@ import msgspec
 from msgspec.structs import replace
 
 from batchgen.clock import Clock
-from batchgen.counts import RunCounts
 from batchgen.errors import BatchgenError
-from batchgen.ledger import Ledger
 from batchgen.outcomes import sent_before
 from batchgen.perform import Performer
 from batchgen.progress import Progress
 from batchgen.provider.pricing import Prices
-from batchgen.results import ResultsFile
 from batchgen.stopping import Stop, StopReason, Streak
+from batchgen.storage.counts import RunCounts
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.results import ResultsFile
 from batchgen.terms import alone
 from batchgen.throttle import Budget, BudgetSpentError
 from batchgen.types import Outcome, Status, Task, Work

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TypeAlias
 
-from batchgen.directory import ledger_path, locked
 from batchgen.errors import UsageError
 from batchgen.job import SIMULATOR, Provider
-from batchgen.ledger import Ledger
 from batchgen.manifest.plan import Plan, check
 from batchgen.origin import other_manifest, remember_manifest
 from batchgen.stopping import Stop
-from batchgen.summary import Summary
+from batchgen.storage.directory import ledger_path, locked
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.summary import Summary
 from batchgen.terms import Terms
 from batchgen.types import Problem, Severity, Task
 from batchgen.underway import AssembledRun

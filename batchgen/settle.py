@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from batchgen.http.service import Transport
-from batchgen.ledger import Ledger, Settlement
 from batchgen.provider.account import Unanswered, ask
+from batchgen.storage.ledger import Ledger, Settlement
 from batchgen.types import Json
 
 _PATH = "/v2/logs"

@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
-from batchgen.ledger import Ledger
 from batchgen.manifest.dependencies import References, placed, references_of
 from batchgen.manifest.expand.identity import fed_digest
 from batchgen.manifest.input_files import MOST_FILE_BYTES
 from batchgen.media.formats import family_of
+from batchgen.storage.ledger import Ledger
 from batchgen.text import one_line, show_bytes
 from batchgen.types import (
     Artifact,

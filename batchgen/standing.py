@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from batchgen.feeding import Feeding
-from batchgen.ledger import Ledger
 from batchgen.provider.pricing import Prices
+from batchgen.storage.ledger import Ledger
 from batchgen.types import Problem, Status, Task
 from batchgen.worklist import Selection, watch_tasks
 

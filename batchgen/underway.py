@@ -9,30 +9,30 @@ from typing import TypeAlias, TypeGuard
 
 from msgspec.structs import replace
 
-from batchgen.closing import Closing, put_in_order, write_summary
-from batchgen.companions import Companions
+from batchgen.closing import Closing
 from batchgen.controls import Controls, doubt_of, make_budget, make_throttle, open_purse
-from batchgen.counts import RunCounts
 from batchgen.descriptors import affordable
 from batchgen.feeding import Feeding
 from batchgen.http.service import Transport
 from batchgen.job import SIMULATOR, Access, Job, Provider
-from batchgen.labels import Labeller, unlabelled
-from batchgen.ledger import Ledger
-from batchgen.ledger.identity import identity_of
 from batchgen.manifest.plan import Plan
 from batchgen.perform import Performer
 from batchgen.permits import Permits
 from batchgen.provider.account import preflight, service_of
 from batchgen.provider.adapter import Dialect
 from batchgen.provider.pricing import Prices
-from batchgen.results import ResultsFile
 from batchgen.runner import Runner
 from batchgen.signals import Signals
 from batchgen.sources import Sources
 from batchgen.stopping import Stop, StopReason, Streak
-from batchgen.store import LocalStore
-from batchgen.summary import Summary
+from batchgen.storage.artifacts import LocalStore
+from batchgen.storage.counts import RunCounts
+from batchgen.storage.label import Labeller, unlabelled
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.ledger.identity import identity_of
+from batchgen.storage.results import ResultsFile, put_in_order
+from batchgen.storage.sidecars import Companions
+from batchgen.storage.summary import Summary, write_summary
 from batchgen.terms import Terms
 from batchgen.types import Outcome, Task
 from batchgen.worklist import OnUnknown, Positions, Worklist

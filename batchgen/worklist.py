@@ -11,12 +11,12 @@ from typing import assert_never
 import msgspec
 
 from batchgen.errors import UsageError
-from batchgen.ledger import Ledger
-from batchgen.ledger.rows import Place
-from batchgen.ledger.sql import TASKS_AT_ONCE
 from batchgen.manifest.open import Manifest
 from batchgen.manifest.problems import RejectedError
-from batchgen.results import shown_status
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.ledger.rows import Place
+from batchgen.storage.ledger.sql import TASKS_AT_ONCE
+from batchgen.storage.results import shown_status
 from batchgen.types import Outcome, Prior, Problem, Severity, Status, Task, Work
 
 _MOVED_AT_ONCE = 20_000  # moves committed together: a row put in at the top moves all the others

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from batchgen.ledger import Ledger
+from batchgen.storage.ledger import Ledger
 from tests.given import a_ledger
 
 # A busy machine is no failure: no test asserts how long an example takes.

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import structs
 from msgspec.structs import replace
 
-from batchgen.ledger import Ledger
+from batchgen.storage.ledger import Ledger
 from batchgen.types import Artifact, Outcome, Spooled, Status, Task
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

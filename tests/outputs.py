@@ -3,15 +3,15 @@
 import hashlib
 from pathlib import Path
 
-from batchgen.directory import ledger_path
 from batchgen.job.canonical import canonical
-from batchgen.ledger import Ledger
-from batchgen.ledger.identity import identity_of
-from batchgen.ledger.inventory import Inventory
 from batchgen.manifest.expand.identity import key_of_id, request_digest
-from batchgen.results import ResultsFile, stored_line
+from batchgen.storage.directory import ledger_path
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.ledger.identity import identity_of
+from batchgen.storage.ledger.inventory import Inventory
+from batchgen.storage.results import ResultsFile, stored_line
+from batchgen.storage.verify import Check, Finding
 from batchgen.types import Artifact, Outcome, Record, Task
-from batchgen.verify import Check, Finding
 from tests.given import NOW, a_ledger, a_png, a_task, succeeded
 
 

@@ -14,7 +14,7 @@ from batchgen.media.formats import sniff
 from batchgen.provider.endpoints import images
 from batchgen.retry import classify
 from batchgen.simulator import Simulator, SimulatorSettings
-from batchgen.store import LocalStore
+from batchgen.storage.artifacts import LocalStore
 from batchgen.types import (
     Decision,
     Finished,

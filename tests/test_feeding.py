@@ -14,11 +14,11 @@ from msgspec import structs
 from msgspec.structs import replace
 
 from batchgen.feeding import Feeding
-from batchgen.ledger import Ledger
 from batchgen.manifest.dependencies import references_of
 from batchgen.manifest.plan import check
-from batchgen.results import line_of
 from batchgen.sources import Sources
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.results import line_of
 from batchgen.types import LocalFile, Outcome, Record, Status, Task, TaskError, Work
 from batchgen.worklist import OnUnknown, Selection
 from tests.given import NOW, a_ledger, an_artifact, settle, succeeded

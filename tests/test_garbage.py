@@ -9,7 +9,7 @@ from batchgen import cli
 from batchgen.errors import UsageError
 from batchgen.garbage import seldom_collected
 from batchgen.session import Session
-from batchgen.summary import Summary
+from batchgen.storage.summary import Summary
 
 
 def test_python_collects_seldom_within_the_block_and_as_before_after_it() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from batchgen.job import Flags
-from batchgen.ledger import Ledger
 from batchgen.manifest.formats.source import Format, Source
 from batchgen.manifest.open import Manifest, open_manifest, source_of
 from batchgen.origin import other_manifest, remember_manifest
+from batchgen.storage.ledger import Ledger
 from tests.given import a_ledger
 
 

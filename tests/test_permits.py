@@ -1,9 +1,9 @@
 """What is told of a request's reply."""
 
-from batchgen.counts import RunCounts
 from batchgen.permits import Permits
 from batchgen.progress import Silent
 from batchgen.stopping import Stop
+from batchgen.storage.counts import RunCounts
 from batchgen.throttle import Bounds, Budget, Throttle
 from batchgen.types import Decision, HttpResponse, Verb
 from tests.given import NOW, FakeClock, a_task

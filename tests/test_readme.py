@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from batchgen.parquet import COLUMNS
-from batchgen.results import shown_status
 from batchgen.retry import BUILT_IN
+from batchgen.storage.results import shown_status
 from batchgen.types import Status
 from tests.e2e.command import batchgen
 from tests.given import a_png

@@ -10,19 +10,19 @@ from typing import Any, cast
 
 import pytest
 
-from batchgen.counts import RunCounts
 from batchgen.errors import StorageError
 from batchgen.job import PROVIDERS
 from batchgen.job import Job as BareJob
-from batchgen.ledger import Ledger
 from batchgen.manifest.problems import RejectedError
 from batchgen.perform import Performer
 from batchgen.permits import Permits
 from batchgen.progress import Silent
 from batchgen.provider.adapter import Dialect
-from batchgen.results import ResultsFile
 from batchgen.runner import Runner
 from batchgen.stopping import Stop, StopReason, Streak
+from batchgen.storage.counts import RunCounts
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.results import ResultsFile
 from batchgen.throttle import Bounds, Budget, Throttle
 from batchgen.types import (
     Artifact,

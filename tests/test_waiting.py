@@ -10,8 +10,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from batchgen.ledger import Ledger
 from batchgen.stopping import StopReason
+from batchgen.storage.ledger import Ledger
 from batchgen.types import (
     Artifact,
     HttpRequest,

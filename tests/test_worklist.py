@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import UsageError
-from batchgen.ledger import Ledger
 from batchgen.manifest.open import Manifest
 from batchgen.manifest.problems import RejectedError
+from batchgen.storage.ledger import Ledger
 from batchgen.types import Outcome, Prior, Problem, Severity, Status, Task, Work
 from batchgen.worklist import OnUnknown, Positions, Selection, Worklist, parse_shard
 from tests.given import NOW, a_task, succeeded

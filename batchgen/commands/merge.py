@@ -8,10 +8,10 @@ from pathlib import Path
 
 from batchgen.clock import SystemClock
 from batchgen.commands.places import check_ledger
-from batchgen.directory import ledger_path, locked
 from batchgen.errors import Exit, UsageError
-from batchgen.merge import Counts, Merge, write_results
-from batchgen.results import FILE_NAME
+from batchgen.storage.directory import ledger_path, locked
+from batchgen.storage.merge import Counts, Merge, write_results
+from batchgen.storage.results import FILE_NAME
 from batchgen.text import show_count
 
 

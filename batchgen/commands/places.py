@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batchgen.directory import ledger_path
 from batchgen.errors import UsageError
-from batchgen.ledger import Ledger
-from batchgen.ledger.connection import refuse_lost
-from batchgen.results import FILE_NAME
+from batchgen.storage.directory import ledger_path
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.ledger.connection import refuse_lost
+from batchgen.storage.results import FILE_NAME
 
 
 @contextmanager

@@ -10,17 +10,17 @@ import msgspec
 from batchgen.commands.arguments import flags_of, open_source, selection_of
 from batchgen.commands.planned import plan_lines
 from batchgen.commands.quoting import quoted
-from batchgen.directory import ledger_path
 from batchgen.errors import Exit
 from batchgen.feeding import Feeding
 from batchgen.job import Access
-from batchgen.ledger import Ledger
 from batchgen.manifest.open import Manifest, open_manifest
 from batchgen.manifest.plan import Plan, check
 from batchgen.origin import other_manifest
 from batchgen.provider.pricing import Prices
 from batchgen.sources import Sources
 from batchgen.standing import Standing
+from batchgen.storage.directory import ledger_path
+from batchgen.storage.ledger import Ledger
 from batchgen.types import Json
 from batchgen.worklist import Selection
 

@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from batchgen.clock import SystemClock
 from batchgen.commands.places import open_ledger
-from batchgen.directory import is_held
 from batchgen.errors import Exit
+from batchgen.storage.directory import is_held
 from batchgen.text import show_bytes, show_count
 from batchgen.types import Record
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from batchgen.commands.places import open_ledger
-from batchgen.directory import PRIVATE
 from batchgen.errors import Exit, UsageError
-from batchgen.ledger import Ledger
 from batchgen.openai_batch import write_openai_batch
-from batchgen.results import shown_status, write_csv, write_jsonl
+from batchgen.storage.directory import PRIVATE
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.results import shown_status, write_csv, write_jsonl
 from batchgen.types import Record
 
 _Write: TypeAlias = Callable[[Iterable[Record], BinaryIO], None]

@@ -20,7 +20,7 @@ from batchgen.manifest.open import open_manifest
 from batchgen.manifest.plan import check
 from batchgen.progress import Progress, make_progress
 from batchgen.session import Session
-from batchgen.summary import Summary
+from batchgen.storage.summary import Summary
 
 _INTERRUPTED = (Exit.INTERRUPTED, Exit.TERMINATED)  # who interrupts does not wait for a report
 

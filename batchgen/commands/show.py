@@ -7,15 +7,15 @@ from pathlib import Path
 
 import msgspec
 
-from batchgen.directory import ledger_path
 from batchgen.errors import Exit, UsageError
-from batchgen.ledger import Ledger
 from batchgen.media.embed import embedded
 from batchgen.media.formats import sniff
-from batchgen.results import line_of
+from batchgen.storage.directory import ledger_path
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.results import line_of
+from batchgen.storage.verify import sha256_of
 from batchgen.text import one_line
 from batchgen.types import Json
-from batchgen.verify import sha256_of
 
 _LABEL_WIDTH = 16
 _VALUE_WIDTH = 4000

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 
 from batchgen.commands.places import open_ledger
-from batchgen.directory import is_held
 from batchgen.errors import Exit
-from batchgen.ledger import Ledger
-from batchgen.results import paid_for, shown_status
+from batchgen.storage.directory import is_held
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.results import paid_for, shown_status
 from batchgen.text import show_bytes, show_count, show_duration, show_money, show_rate
 from batchgen.types import Json, Status
 

@@ -10,14 +10,14 @@ import msgspec
 
 from batchgen.clock import SystemClock
 from batchgen.commands.places import check_directory, check_ledger
-from batchgen.directory import is_held, ledger_path, locked
 from batchgen.errors import Exit, StorageError, UsageError
-from batchgen.ledger import Ledger
-from batchgen.ledger.inventory import Inventory
-from batchgen.rebuild import Rebuilt, rebuild
-from batchgen.results import ResultsFile, stored_line
+from batchgen.storage.directory import is_held, ledger_path, locked
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.ledger.inventory import Inventory
+from batchgen.storage.rebuild import Rebuilt, rebuild
+from batchgen.storage.results import ResultsFile, stored_line
+from batchgen.storage.verify import Check, Finding, Kind
 from batchgen.text import show_bytes, show_count
-from batchgen.verify import Check, Finding, Kind
 
 
 def verify_command(arguments: argparse.Namespace) -> int:

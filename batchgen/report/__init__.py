@@ -13,12 +13,12 @@ from urllib.parse import quote
 import msgspec
 
 from batchgen.errors import StorageError
-from batchgen.ledger import Ledger
 from batchgen.report.data import MOST_SHOWN, Collector, Heading
 from batchgen.report.excerpts import Excerpts
 from batchgen.report.page import render
 from batchgen.report.thumbnails import FOLDER, with_previews
-from batchgen.store import write_atomically
+from batchgen.storage.artifacts import write_atomically
+from batchgen.storage.ledger import Ledger
 from batchgen.types import Record
 
 FILE_NAME = "report.html"

@@ -8,8 +8,8 @@ import msgspec
 
 from batchgen.report.facets import Facets
 from batchgen.report.figures import Figures
-from batchgen.results import shown_status
-from batchgen.summary import FailureGroup, FailureGroups
+from batchgen.storage.results import shown_status
+from batchgen.storage.summary import FailureGroup, FailureGroups
 from batchgen.types import Artifact, Json, Outcome, Record, Status
 
 MOST_SHOWN = 50_000  # tasks in the gallery: about 20 MB of page

@@ -9,7 +9,7 @@ from string import Template
 
 from batchgen.report.charts import charts
 from batchgen.report.data import Collector, Heading
-from batchgen.summary import FailureGroup
+from batchgen.storage.summary import FailureGroup
 from batchgen.text import show_bytes, show_count, show_money
 
 # In the order in which they build on each other; together they are one strict function.

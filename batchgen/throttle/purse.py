@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 
 from batchgen.errors import StorageError
 from batchgen.job import Period, SharedBudget
-from batchgen.ledger.connection import transaction
+from batchgen.storage.ledger.connection import transaction
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spending (day TEXT PRIMARY KEY, usd REAL NOT NULL) WITHOUT ROWID;

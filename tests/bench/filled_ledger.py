@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 
 from batchgen.job import Flags
-from batchgen.ledger import Ledger
 from batchgen.manifest.open import Manifest, open_manifest, source_of
+from batchgen.storage.ledger import Ledger
 from batchgen.types import Artifact, Outcome, Status, Task
 
 

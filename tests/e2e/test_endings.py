@@ -97,9 +97,9 @@ sys.exit(cli.main(sys.argv[2:]))
 @pytest.mark.parametrize(
     ("rows", "dies_at"),
     [
-        (["pot,a pot", "cup,a cup"], "batchgen.results:ResultsFile.append"),
-        (["pot,a pot"], "batchgen.store:LocalStore.prepare"),
-        (["cup,a cup", "pot,a pot"], "batchgen.store:LocalStore.prepare"),
+        (["pot,a pot", "cup,a cup"], "batchgen.storage.results:ResultsFile.append"),
+        (["pot,a pot"], "batchgen.storage.artifacts:LocalStore.prepare"),
+        (["cup,a cup", "pot,a pot"], "batchgen.storage.artifacts:LocalStore.prepare"),
     ],
 )
 def test_a_run_that_finds_all_done_writes_down_what_a_killed_one_did_not(

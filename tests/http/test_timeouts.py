@@ -9,7 +9,7 @@ import pytest
 
 from batchgen.http.service import Service
 from batchgen.http.transport import AiohttpTransport
-from batchgen.store import LocalStore
+from batchgen.storage.artifacts import LocalStore
 from batchgen.types import FaultKind, HttpRequest, NetworkFault, Reply, Timeouts
 
 REQUEST = HttpRequest("POST", "/v1/images/generations", {"model": "m"})

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from batchgen.errors import UsageError
 from batchgen.http.service import Service
 from batchgen.http.transport import AiohttpTransport
-from batchgen.store import LocalStore
+from batchgen.storage.artifacts import LocalStore
 from batchgen.types import FaultKind, HttpRequest, HttpResponse, LocalFile, NetworkFault, Spooled
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from batchgen.ledger import Ledger
+from batchgen.storage.ledger import Ledger
 from batchgen.types import Artifact, Outcome, Record, Status, TaskError
 from tests.given import NOW, a_ledger, a_task
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from batchgen.ledger import sql
+from batchgen.storage.ledger import sql
 
 COMMIT = "commit"
 

@@ -99,29 +99,29 @@ _NOTHING = "does nothing for it"
 INSTANTS = (
     Instant(
         "the lock is held", Stage.NOT_BEGUN, "the folder and the lock file, no longer locked",
-        _SEND, "batchgen.ledger:Ledger.__init__", turn=1, after=False,
+        _SEND, "batchgen.storage.ledger:Ledger.__init__", turn=1, after=False,
     ),
     Instant(
         "the ledger is made", Stage.NOT_BEGUN, "an empty ledger", _SEND,
-        "batchgen.ledger:Ledger.begin_run", turn=1, after=False,
+        "batchgen.storage.ledger:Ledger.begin_run", turn=1, after=False,
     ),
     Instant(
         "the run is noted", Stage.NOT_BEGUN, "a run without an end in the ledger", _SEND,
-        "batchgen.ledger:Ledger.begin_run", turn=1,
+        "batchgen.storage.ledger:Ledger.begin_run", turn=1,
     ),
     Instant(
         "the identity is written", Stage.NOT_BEGUN,
         "the file that idempotency keys derive from, not yet in the ledger",
         "adds it to the ledger; sends the request",
-        "batchgen.ledger.identity:write_atomically", turn=1,
+        "batchgen.storage.ledger.identity:write_atomically", turn=1,
     ),
     Instant(
         "the task's turn has come", Stage.NOT_BEGUN, "nothing", _SEND,
-        "batchgen.ledger:Ledger.sent", after=False,
+        "batchgen.storage.ledger:Ledger.sent", after=False,
     ),
     Instant(
         "the intent is committed", Stage.SENT, "the intent", _AGAIN,
-        "batchgen.ledger:Ledger.sent",
+        "batchgen.storage.ledger:Ledger.sent",
     ),
     Instant(
         "the request has left", Stage.SENT, "the intent", _AGAIN,
@@ -140,7 +140,7 @@ INSTANTS = (
     Instant(
         "its remote id is committed", Stage.SUBMITTED, "the id of the provider's job",
         "asks for that job; sends nothing",
-        "batchgen.ledger:Ledger.submitted", turn=1, of=_JOBS, often=True,
+        "batchgen.storage.ledger:Ledger.submitted", turn=1, of=_JOBS, often=True,
     ),
     Instant(
         "it has been asked for", Stage.SUBMITTED, "the id of the provider's job",
@@ -149,12 +149,12 @@ INSTANTS = (
     ),
     Instant(
         "its URL is committed", Stage.RECEIVED, "the URL", _FETCH,
-        "batchgen.ledger:Ledger.received", of=_WITH_URLS,
+        "batchgen.storage.ledger:Ledger.received", of=_WITH_URLS,
     ),
     Instant(
         "a file arrives", Stage.RECEIVED, "the URL, a part of a temporary file",
         f"deletes it; {_FETCH}",
-        "batchgen.spool:Spool.write", of=_WITH_URLS, turn=1,
+        "batchgen.storage.spool:Spool.write", of=_WITH_URLS, turn=1,
     ),
     Instant(
         "the file is there", Stage.RECEIVED, "the URL, a temporary file",
@@ -163,27 +163,27 @@ INSTANTS = (
     ),
     Instant(
         "the temporary file is written", Stage.REPLIED, "the temporary file",
-        f"deletes it; {_EITHER}", "batchgen.store:_write", a_file=True,
+        f"deletes it; {_EITHER}", "batchgen.storage.artifacts:_write", a_file=True,
         may_pay=True,
     ),
     Instant(
         "the temporary file is on the disk", Stage.REPLIED, "the temporary file",
-        f"deletes it; {_EITHER}", "batchgen.store:_make_durable", a_file=True,
+        f"deletes it; {_EITHER}", "batchgen.storage.artifacts:_make_durable", a_file=True,
         may_pay=True,
     ),
     Instant(
         "the artifact has its name", Stage.REPLIED, "the artifact with two names (an orphan)",
-        f"{_EITHER}; replaces the orphan", "batchgen.store:LocalStore._place",
+        f"{_EITHER}; replaces the orphan", "batchgen.storage.artifacts:LocalStore._place",
         a_file=True, may_pay=True,
     ),
     Instant(
         "its folder is on the disk", Stage.REPLIED, "the artifact with two names (an orphan)",
-        f"{_EITHER}; replaces the orphan", "batchgen.store:LocalStore.publish",
+        f"{_EITHER}; replaces the orphan", "batchgen.storage.artifacts:LocalStore.publish",
         a_file=True, often=True, may_pay=True,
     ),
     Instant(
         "one request of several is done", Stage.BETWEEN, "its artifacts, in the ledger too",
-        "sends the other requests", "batchgen.ledger:Ledger.part_done", turn=1, images=2,
+        "sends the other requests", "batchgen.storage.ledger:Ledger.part_done", turn=1, images=2,
     ),
     Instant(
         "the outcome is about to be committed", Stage.REPLIED,
@@ -196,32 +196,32 @@ INSTANTS = (
     ),
     Instant(
         "the worker knows of the commit", Stage.DONE, "everything; the artifact has two names",
-        _NOTHING, "batchgen.store:LocalStore.settle", after=False,
+        _NOTHING, "batchgen.storage.artifacts:LocalStore.settle", after=False,
     ),
     Instant(
         "its line of `results.jsonl` is next", Stage.DONE, "everything but the line",
         "writes the line when it ends",
-        "batchgen.results:ResultsFile.append", after=False,
+        "batchgen.storage.results:ResultsFile.append", after=False,
     ),
     Instant(
         "its line is given to be written", Stage.DONE, "everything, perhaps without the line",
         "writes the line when it ends",
-        "batchgen.results:ResultsFile.append",
+        "batchgen.storage.results:ResultsFile.append",
     ),
     Instant(
         "its sidecar is next", Stage.DONE, "everything but the sidecar", "writes it when it ends",
-        "batchgen.companions:Companions._make", after=False,
+        "batchgen.storage.sidecars:Companions._make", after=False,
     ),
     Instant(
         "`results.jsonl` is about to be put in order", Stage.DONE, "the lines, unordered",
-        "puts them in order", "batchgen.results:ResultsFile.rewrite", turn=1, after=False,
+        "puts them in order", "batchgen.storage.results:ResultsFile.rewrite", turn=1, after=False,
     ),
     Instant(
         "the run's end is noted", Stage.DONE, "everything but `summary.json`", "writes it",
-        "batchgen.ledger:Ledger.end_run", turn=1,
+        "batchgen.storage.ledger:Ledger.end_run", turn=1,
     ),
     Instant(
         "`summary.json` is written", Stage.DONE, "everything, perhaps second names", "deletes them",
-        "batchgen.store:LocalStore.sweep", turn=1, after=False,
+        "batchgen.storage.artifacts:LocalStore.sweep", turn=1, after=False,
     ),
 )  # fmt: skip

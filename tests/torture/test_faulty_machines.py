@@ -118,7 +118,7 @@ async def test_without_hard_links_an_orphan_stays_beside_the_artifact_and_is_tol
     tmp_path: Path, launcher: Launcher
 ) -> None:
     exfat = Machine(links=False)
-    placed = Fault("batchgen.store:LocalStore._place", 2, after=True)
+    placed = Fault("batchgen.storage.artifacts:LocalStore._place", 2, after=True)
     async with Provider(honours_keys=False) as provider:
         job = a_job(tmp_path, launcher, provider, tasks=3, workers=1, families=[URLS])
         assert await job.run(machine=exfat, fault=placed) == KILLED

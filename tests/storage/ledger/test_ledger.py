@@ -1,0 +1,278 @@
+"""What the ledger commits, and what it tells afterwards; real SQLite throughout."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchgen.errors import StorageError
+from batchgen.storage.ledger import Ledger, Settlement
+from batchgen.types import Finished, Outcome, Prior, Remote, Status, Task, TaskError
+from tests.given import NOW, a_ledger, a_task, an_artifact, succeeded
+
+FAILED = Outcome(
+    Status.FAILED,
+    error=TaskError("invalid_request", "bad_size", "size 1000 is not a multiple of 32"),
+    attempts=1,
+    http_status=400,
+)
+
+
+@pytest.fixture
+def other(ledger: Ledger) -> Iterator[sqlite3.Connection]:
+    """Another connection, which sees what is committed and nothing else."""
+    db = sqlite3.connect(ledger.path)
+    yield db
+    db.close()
+
+
+async def carry(ledger: Ledger, task: Task, outcome: Outcome, generation: int = 1) -> None:
+    await ledger.sent(task, generation, attempts=1, now=NOW)
+    await ledger.record(task, generation, outcome)
+
+
+async def test_each_step_is_committed_when_its_method_returns(
+    ledger: Ledger, other: sqlite3.Connection
+) -> None:
+    def status() -> list[tuple[str]]:
+        return other.execute("SELECT status FROM tasks").fetchall()
+
+    await ledger.sent(a_task(), 1, attempts=1, now=NOW)
+    assert status() == [("sent",)]
+    await ledger.received(a_task(), Finished((Remote("https://a/b?c=d"),)), succeeded())
+    assert status() == [("received",)]
+    await ledger.record(a_task(), 1, succeeded(an_artifact()))
+    assert status() == [("succeeded",)]
+    assert other.execute("SELECT path FROM artifacts").fetchall() == [("fox-0-1.png",)]
+
+
+async def test_a_record_comes_back_as_it_was_put_in(ledger: Ledger) -> None:
+    outcome = succeeded(an_artifact(), an_artifact("fox-0-2.svg", width=None, height=None))
+    await carry(ledger, a_task(), outcome)
+
+    (record,) = ledger.records()
+
+    assert record.outcome == outcome
+    assert record.task == a_task(filename="")
+
+
+async def test_records_come_in_manifest_order_whatever_ended_first(ledger: Ledger) -> None:
+    for ordinal in (3, 0, 2, 1):
+        artifacts = [an_artifact(f"{ordinal}-{n}.png") for n in range(1, 12)]
+        await carry(ledger, a_task(ordinal), succeeded(*artifacts))
+
+    records = list(ledger.records())
+
+    assert [record.task.ordinal for record in records] == [0, 1, 2, 3]
+    for record in records:
+        paths = [artifact.path for artifact in record.outcome.artifacts]
+        assert paths == [f"{record.task.ordinal}-{n}.png" for n in range(1, 12)]
+
+
+async def test_records_of_many_tasks_keep_their_order_and_number(ledger: Ledger) -> None:
+    await ledger.leave_pending(a_task(ordinal) for ordinal in reversed(range(1201)))
+    assert [record.task.ordinal for record in ledger.records()] == list(range(1201))
+
+
+async def test_tasks_that_left_the_manifest_stand_last_and_only_on_demand(ledger: Ledger) -> None:
+    for ordinal in range(3):
+        await carry(ledger, a_task(ordinal), succeeded())
+    numbers = {found[0]: found[1] for found in ledger.places_of([a_task(0).key])}
+
+    ledger.reposition((), numbers.values())
+
+    assert [record.task.ordinal for record in ledger.records()] == [1, 2]
+    assert [record.task.ordinal for record in ledger.records(every=True)] == [1, 2, 0]
+    assert ledger.totals().counts == {Status.SUCCEEDED: 2}
+
+
+async def test_priors_tell_what_earlier_runs_came_to(ledger: Ledger) -> None:
+    await carry(ledger, a_task(0), FAILED)
+    await ledger.sent(a_task(1), 1, attempts=1, now=NOW)
+    finished = Finished((Remote("https://a/b?c=d"), Remote("https://a/e")), "A fox", 2**70, 0.5)
+    await ledger.received(a_task(1), finished, succeeded())
+
+    priors = ledger.priors([a_task(0).key, a_task(1).key, a_task(2).key])
+
+    digest = a_task().digest
+    assert priors == {
+        a_task(0).key: Prior(Status.FAILED, digest, 1, 1, "invalid_request"),
+        a_task(1).key: Prior(Status.RECEIVED, digest, 1, 1, received=finished),
+    }
+
+
+async def test_urls_are_forgotten_once_their_task_has_ended(ledger: Ledger) -> None:
+    await ledger.sent(a_task(), 1, attempts=1, now=NOW)
+    await ledger.received(a_task(), Finished((Remote("https://a/b"),)), succeeded())
+    await ledger.record(a_task(), 1, succeeded(status=Status.RECEIVED))
+    assert ledger.priors([a_task().key])[a_task().key].received is not None
+
+    await ledger.record(a_task(), 1, succeeded(an_artifact()))
+    assert ledger.priors([a_task().key])[a_task().key].received is None
+
+
+async def test_a_download_in_a_later_run_keeps_what_the_reply_told(ledger: Ledger) -> None:
+    await ledger.sent(a_task(), 1, attempts=1, now=NOW)
+    await ledger.received(a_task(), Finished((Remote("https://a/b"),)), succeeded())
+
+    await ledger.record(a_task(), 1, succeeded(an_artifact(), request_id=None, http_status=None))
+
+    (record,) = ledger.records()
+    assert (record.outcome.request_id, record.outcome.http_status) == ("req-1", 200)
+
+
+async def test_a_later_generation_keeps_the_earlier_one_as_a_version(
+    ledger: Ledger, other: sqlite3.Connection
+) -> None:
+    await carry(ledger, a_task(), succeeded(an_artifact()))
+    edited = a_task(digest="e" * 32, prompt="A hare")
+    await carry(ledger, edited, succeeded(an_artifact("fox-0-1.v2.png")), generation=2)
+
+    (record,) = ledger.records()
+    versions = other.execute("SELECT generation, prompt, status, cost_usd FROM versions").fetchall()
+    assert record.task.prompt == "A hare"
+    assert [artifact.path for artifact in record.outcome.artifacts] == ["fox-0-1.v2.png"]
+    assert versions == [(1, "A fox, number 0", "succeeded", 0.02)]
+    assert ledger.owner("fox-0-1.png") == a_task().key
+    assert ledger.spent_usd() == pytest.approx(0.04)
+
+
+async def test_totals_are_those_of_the_newest_generation(ledger: Ledger) -> None:
+    await carry(ledger, a_task(0), succeeded(an_artifact()))
+    await carry(ledger, a_task(0), succeeded(an_artifact("x.png", size_bytes=1)), generation=2)
+    await carry(ledger, a_task(1), succeeded(cost_usd=None))
+    await carry(ledger, a_task(2), FAILED)
+
+    totals = ledger.totals()
+
+    assert totals.counts == {Status.SUCCEEDED: 2, Status.FAILED: 1}
+    assert (totals.artifacts, totals.size_bytes) == (1, 1)
+    assert (totals.cost_usd, totals.unpriced, totals.attempts) == (0.02, 1, 3)
+
+
+async def test_pending_tasks_are_put_down_without_touching_what_is_known(ledger: Ledger) -> None:
+    await carry(ledger, a_task(0), succeeded())
+
+    await ledger.leave_pending([a_task(0), a_task(1)])
+
+    assert [record.outcome.status for record in ledger.records()] == ["succeeded", "pending"]
+
+
+@pytest.mark.parametrize("give_up", [False, True])
+async def test_what_was_in_flight_at_a_crash_is_unknown_at_the_next_start(
+    tmp_path: Path,
+    give_up: bool,  # noqa: FBT001  pytest passes it
+) -> None:
+    with a_ledger(tmp_path) as crashed:
+        for ordinal in range(3):
+            await crashed.sent(a_task(ordinal), 1, attempts=1, now=NOW)
+        await crashed.record(a_task(0), 1, succeeded())
+        await crashed.received(a_task(1), Finished((Remote("https://a/b"),)), succeeded())
+
+    with Ledger(crashed.path) as ledger:
+        unknown = ledger.begin_run(pid=2, total=3, now=NOW)
+        if give_up:
+            ledger.give_up_unknown()
+        statuses = [record.outcome.status for record in ledger.records()]
+
+    assert unknown == 1
+    assert statuses == ["succeeded", "received", "failed" if give_up else "unknown"]
+
+
+async def test_what_a_usage_log_tells_of_unknown_tasks_is_put_down(tmp_path: Path) -> None:
+    with a_ledger(tmp_path) as crashed:
+        for number in range(3):
+            key = f"key-{number}"
+            await crashed.sent(a_task(number), 1, attempts=1, now=NOW, idempotency_key=key)
+    with Ledger(crashed.path) as ledger:
+        ledger.begin_run(pid=2, total=3, now=NOW)
+        assert ledger.unknown() == {f"key-{number}": NOW for number in range(3)}
+
+        charged = Settlement("key-0", "inf-0", charged=True, cost_usd=0.02)
+        ledger.settle([charged, Settlement("key-1", "inf-1", charged=False)])
+        told = [
+            (record.outcome.status, record.outcome.request_id, record.outcome.cost_usd)
+            for record in ledger.records()
+        ]
+
+    assert told == [("unknown", "inf-0", 0.02), ("pending", "inf-1", None), ("unknown", None, None)]
+
+
+async def test_a_repeated_attempt_keeps_the_rest_of_the_row(ledger: Ledger) -> None:
+    await ledger.sent(a_task(), 1, attempts=1, now=NOW)
+    await ledger.sent(a_task(), 1, attempts=2, now=NOW + timedelta(seconds=9))
+
+    (record,) = ledger.records()
+
+    assert (record.outcome.attempts, record.outcome.started_at) == (2, NOW)
+
+
+async def test_closing_folds_the_write_ahead_log_into_the_file(tmp_path: Path) -> None:
+    with a_ledger(tmp_path) as ledger:
+        await carry(ledger, a_task(), succeeded())
+    assert [path.name for path in ledger.path.parent.iterdir()] == ["ledger.sqlite3"]
+
+
+def test_runs_are_remembered_with_their_reason(ledger: Ledger) -> None:
+    before = ledger.last_run()
+    ledger.end_run(reason="deadline", now=NOW)
+    after = ledger.last_run()
+
+    assert before is not None
+    assert after is not None
+    assert (before.pid, before.reason, before.finished_at) == (1, None, None)
+    assert (after.reason, after.finished_at) == ("deadline", NOW)
+
+
+def test_a_run_whose_ledger_was_removed_does_not_end_well(ledger: Ledger) -> None:
+    ledger.path.unlink()
+    with pytest.raises(StorageError, match=r"was removed during the run: .* --rebuild"):
+        ledger.end_run(reason="complete", now=NOW)
+
+
+def test_facts_about_the_job_are_remembered(ledger: Ledger) -> None:
+    assert ledger.meta("identity") is None
+    ledger.set_meta("identity", "one")
+    ledger.set_meta("identity", "two")
+    assert ledger.meta("identity") == "two"
+
+
+async def test_another_connection_reads_while_a_run_writes(ledger: Ledger) -> None:
+    await carry(ledger, a_task(0), succeeded())
+    with Ledger(ledger.path, create=False) as status:
+        reading = status.records()
+        first = next(reading)
+        await carry(ledger, a_task(1), succeeded())
+        assert (first.task.ordinal, list(reading)) == (0, [])
+        assert status.totals().counts == {Status.SUCCEEDED: 2}
+
+
+async def test_a_change_while_another_process_writes_waits_or_is_told(ledger: Ledger) -> None:
+    ledger._db.execute("PRAGMA busy_timeout = 0")
+    blocker = sqlite3.connect(ledger.path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StorageError, match="locked"):
+        ledger.set_meta("identity", "one")
+
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    ledger.set_meta("identity", "two")
+    assert ledger.meta("identity") == "two"
+
+
+def test_a_failed_change_leaves_nothing_of_it(ledger: Ledger) -> None:
+    with pytest.raises(StorageError, match="NOT NULL"):
+        ledger.set_meta("identity", None)  # type: ignore[arg-type]  # what SQLite refuses
+    assert ledger.meta("identity") is None
+
+
+@given(st.dictionaries(st.text(max_size=9), st.text(max_size=9) | st.integers() | st.none()))
+def test_parameters_of_any_kind_come_back(params: dict[str, str | int | None]) -> None:
+    from batchgen.storage.ledger import rows  # noqa: PLC0415  its text is the column's form
+
+    assert rows._decode(rows.text(params)) == params

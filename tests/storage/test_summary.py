@@ -1,0 +1,349 @@
+"""Texts for people, and the closing summary."""
+
+import json
+import re
+import shlex
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from batchgen.storage.counts import JobCounts, RunCounts, Spend
+from batchgen.storage.summary import MOST_GROUPS, Ending, FailureGroups, Summary
+from batchgen.text import (
+    Field,
+    did_you_mean,
+    fit,
+    one_line,
+    parse_duration,
+    seconds,
+    show_bytes,
+    show_count,
+    show_duration,
+    show_money,
+    show_rate,
+)
+from batchgen.types import Json, Outcome, Status, Task, TaskError
+
+BEGAN = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+ENDED = datetime(2026, 11, 23, 9, 12, 5, tzinfo=UTC)
+
+
+def make_task(task_id: str = "hero", line: int = 12) -> Task:
+    return Task(
+        key="0" * 32,
+        digest="1" * 32,
+        id=task_id,
+        ordinal=0,
+        file="products.csv",
+        line=line,
+        endpoint="images",
+        model="flux/schnell",
+        prompt="A fox",
+        params={},
+        vars={},
+        filename="{id}-{n}.{ext}",
+    )
+
+
+def failed(kind: str, code: str | None = None, http_status: int | None = None) -> Outcome:
+    error = TaskError(kind, code, f"the provider said {kind}")
+    status = Status.REFUSED if kind == "content_policy" else Status.FAILED
+    return Outcome(status, error=error, http_status=http_status)
+
+
+def make_run(*, succeeded: int = 0, resent: int = 0, spend: Spend | None = None) -> RunCounts:
+    spend = spend or Spend()
+    return RunCounts(
+        BEGAN, ENDED, 725.0, succeeded, resent=resent, requests=1700,
+        cost_usd=spend.usd, unpriced=spend.unpriced,
+    )  # fmt: skip
+
+
+def mixed_summary() -> Summary:
+    groups = FailureGroups()
+    for number in range(9):
+        groups.add(make_task(f"t{number}", number + 2), failed("invalid_request", "bad_size", 400))
+    groups.add(make_task("rude"), failed("content_policy", None, 400))
+    return Summary(
+        name="spring",
+        ending=Ending.INCOMPLETE,
+        tasks=JobCounts(1632, succeeded=1622, failed=9, refused=1),
+        run=make_run(succeeded=1200, resent=3, spend=Spend(1.24)),
+        command=("batchgen", "run", "my products.csv"),
+        output="out/spring",
+        exit_code=1,
+        spend=Spend(2.5, unpriced=4),
+        artifacts=1622,
+        size_bytes=2_300_000_000,
+        failures=groups.groups(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_s"),
+    [("50ms", 0.05), ("1.5s", 1.5), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), (" 5s ", 5)],
+)
+def test_durations_of_a_job_file_are_read(text: str, expected_s: float) -> None:
+    assert parse_duration(text) == pytest.approx(expected_s)
+    assert seconds(text) == pytest.approx(expected_s)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "abc", "5", "30m1h", "-5s", "5 m", "1e3s", "٣s", "9" * 40 + "h"]
+)
+def test_what_is_no_duration_is_told_with_examples_of_what_is(text: str) -> None:
+    with pytest.raises(ValueError, match=r"1h30m|5s, 5m or 5h"):
+        parse_duration(text)
+
+
+def test_plain_numbers_are_seconds_only_where_they_are_asked_for() -> None:
+    assert seconds(90) == 90.0
+    with pytest.raises(ValueError, match="no unit"):
+        parse_duration("90")
+
+
+@pytest.mark.parametrize("value", [True, None, [], {}, -1, float("nan"), float("inf"), 10**400])
+def test_values_that_are_no_duration_are_refused(value: Json) -> None:
+    with pytest.raises(ValueError, match="durations"):
+        seconds(value)
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "shown"),
+    [
+        (0, "0 s"),
+        (0.05, "50 ms"),
+        (0.9996, "1 s"),
+        (12.4, "12.4 s"),
+        (59.96, "1 min 00 s"),
+        (303, "5 min 03 s"),
+        (3599.6, "1 h 00 min"),
+        (7500, "2 h 05 min"),
+        (1e6, "11 d 14 h"),
+    ],
+)
+def test_durations_are_shown_in_two_units_at_most(duration_s: float, shown: str) -> None:
+    assert show_duration(duration_s) == shown
+
+
+@given(st.floats(1, 172_000))
+def test_no_shown_duration_has_sixty_seconds_or_minutes(duration_s: float) -> None:
+    assert not re.search(r"\b60 (s|min)", show_duration(duration_s))
+
+
+@pytest.mark.parametrize(
+    ("usd", "shown"),
+    [
+        (None, "unknown"),
+        (0, "$0.00"),
+        (1.24, "$1.24"),
+        (0.0032, "$0.0032"),
+        (0.00001, "under $0.0001"),
+        (12345.6, "$12,345.60"),
+        (-2, "-$2.00"),
+    ],
+)
+def test_money_is_shown_in_dollars(usd: float | None, shown: str) -> None:
+    assert show_money(usd) == shown
+
+
+def test_counts_sizes_and_rates_are_shown_in_readable_units() -> None:
+    assert show_count(1_234_567) == "1,234,567"
+    assert [show_bytes(size) for size in (312, 4_600, 999_950, 1_200_000_000, 9 * 10**12)] == [
+        "312 B",
+        "4.6 kB",
+        "1.0 MB",
+        "1.2 GB",
+        "9.0 TB",
+    ]
+    assert [show_rate(rate) for rate in (1234, 4.1, 0.2, 0.001)] == [
+        "1,234.0/s",
+        "4.1/s",
+        "12.0/min",
+        "3.6/h",
+    ]
+
+
+@given(st.text(), st.integers(1, 60))
+def test_one_line_is_printable_and_no_longer_than_asked(text: str, width: int) -> None:
+    line = one_line(text, width)
+    assert len(line) <= width
+    assert line.isprintable()
+
+
+def test_one_line_takes_the_commands_of_a_terminal_out() -> None:
+    assert one_line("red\x1b[31m\r\nnext\u202e\tend", 80) == "red [31m next end"
+    assert one_line("a" * 50, 10) == "a" * 9 + "…"
+
+
+def test_fields_of_the_highest_rank_leave_a_short_line_first() -> None:
+    fields = [Field(0, "3 of 9"), Field(2, "4.1/s"), Field(1, "1 failed")]
+    assert fit(fields, 40) == "3 of 9, 4.1/s, 1 failed"
+    assert fit(fields, 16) == "3 of 9, 1 failed"
+    assert fit(fields, 4) == "3 o…"
+
+
+def test_a_slip_of_the_hand_is_recognised() -> None:
+    assert did_you_mean("Promt", ["prompt", "model"]) == "prompt"
+    assert did_you_mean("quux", ["prompt", "model"]) is None
+
+
+def test_failures_are_grouped_by_kind_code_and_status_with_the_first_as_example() -> None:
+    largest, smallest = mixed_summary().failures
+    assert (largest.kind, largest.code, largest.http_status) == ("invalid_request", "bad_size", 400)
+    assert (largest.count, largest.example.id, largest.example.line) == (9, "t0", 2)
+    assert (smallest.kind, smallest.retryable) == ("content_policy", False)
+
+
+def test_successes_and_open_tasks_are_no_failures() -> None:
+    groups = FailureGroups()
+    groups.add(make_task(), Outcome(Status.SUCCEEDED))
+    groups.add(make_task(), Outcome(Status.PENDING, error=TaskError("auth", None, "no")))
+    assert groups.groups() == ()
+
+
+def test_causes_beyond_the_bound_are_counted_together() -> None:
+    groups = FailureGroups()
+    for number in range(MOST_GROUPS + 7):
+        groups.add(make_task(), failed("server", f"code-{number}", 500))
+    groups.add(make_task(), failed("server", "code-0", 500))
+    found = groups.groups()
+    assert len(found) == MOST_GROUPS + 1
+    assert (found[0].code, found[0].count) == ("code-0", 2)
+    assert (found[-1].kind, found[-1].count) == ("other", 7)
+
+
+def test_the_summary_document_has_the_documented_keys() -> None:
+    document = json.loads(json.dumps(mixed_summary().to_json()))
+    assert list(document) == [
+        "schema",
+        "name",
+        "status",
+        "reason",
+        "tasks",
+        "run",
+        "cost_usd",
+        "unpriced",
+        "artifacts",
+        "bytes",
+        "failures",
+        "exit_code",
+    ]
+    assert document["status"] == "incomplete"
+    assert document["run"]["started_at"] == "2026-11-23T09:00:00+00:00"
+    assert document["run"]["cost_usd"] == 1.24
+    assert document["failures"][0]["example"] == {
+        "id": "t0",
+        "file": "products.csv",
+        "line": 2,
+        "message": "the provider said invalid_request",
+    }
+
+
+def test_a_spend_of_which_nothing_is_known_is_null_and_unknown() -> None:
+    assert Spend(unpriced=4).to_json() == {"cost_usd": None, "unpriced": 4}
+    assert str(Spend(unpriced=4)) == "unknown"
+    assert str(Spend(1.24, unpriced=4)) == "at least $1.24, 4 of unknown price"
+    assert Spend().to_json() == {"cost_usd": 0.0, "unpriced": 0}
+
+
+def test_the_closing_summary_reads_as_one_expects() -> None:
+    assert mixed_summary().to_text() == (
+        "spring: finished, not all succeeded, after 12 min 05 s\n"
+        "  succeeded  1,622 of 1,632 (1,200 in this run)\n"
+        "  failed     9\n"
+        "  refused    1\n"
+        "  resent     3 of unknown outcome, under the same key\n"
+        "  artifacts  1,622, 2.3 GB\n"
+        "  requests   1,700 in this run\n"
+        "  spend      $1.24 in this run; at least $2.50, 4 of unknown price in all\n"
+        "causes\n"
+        "  9 x invalid_request, HTTP 400, bad_size\n"
+        "      t0 (products.csv:2): the provider said invalid_request\n"
+        "  1 x content_policy, HTTP 400\n"
+        "      rude (products.csv:12): the provider said content_policy\n"
+        "  edit       the rows of invalid_request, then batchgen run 'my products.csv'\n"
+        "  results    out/spring/results.jsonl\n"
+    )
+
+
+def test_several_causes_are_retried_together_or_one_alone() -> None:
+    groups = FailureGroups()
+    groups.add(make_task(), failed("server", None, 503))
+    groups.add(make_task(), failed("timeout"))
+    summary = Summary(
+        name="spring",
+        ending=Ending.HALTED,
+        tasks=JobCounts(10, failed=2, pending=8),
+        run=make_run(),
+        command=("batchgen", "run", "a.csv"),
+        output="out",
+        exit_code=3,
+        reason="max_cost of $1.00 is reached",
+        failures=groups.groups(),
+    )
+    lines = summary.to_text().splitlines()
+    assert lines[0] == "spring: halted after 12 min 05 s: max_cost of $1.00 is reached"
+    assert lines[-4:] == [
+        "  go on      batchgen run a.csv",
+        "  retry all  batchgen run a.csv --retry-failed",
+        "  retry      batchgen run a.csv --retry-failed server",
+        "  results    out/results.jsonl",
+    ]
+
+
+def test_what_comes_before_going_on_is_told_and_counts_are_of_the_selection() -> None:
+    summary = replace(
+        mixed_summary(),
+        ending=Ending.HALTED,
+        reason="auth (401): no such key",
+        advice="put a key into LAB_KEY",
+        selected=JobCounts.of(10, {"succeeded": 4}),
+        simulated=True,
+    )
+    text = summary.to_text()
+    assert "  succeeded  4 of 10 selected (1,200 in this run)\n" in text
+    assert "  pending    6\n" in text
+    assert "(simulated: nothing was paid)\n" in text
+    assert "  first      put a key into LAB_KEY\n  go on      batchgen run 'my p" in text
+    assert "4 of 10 succeeded, 6 pending" in summary.to_line()
+    assert summary.to_line().endswith(
+        "; first put a key into LAB_KEY; go on with: batchgen run 'my products.csv'"
+    )
+
+
+def test_pending_tasks_that_are_paid_for_are_told_apart() -> None:
+    counts = {"succeeded": 4, "failed": 1}
+    summary = replace(mixed_summary(), tasks=JobCounts.of(10, counts, pending_paid=3))
+    chosen = replace(summary, selected=JobCounts.of(6, counts))
+    assert "  pending    5; 3 of them are paid for, the next run only" in summary.to_text()
+    assert "  pending    1; 3 tasks of the job are paid for, the" in chosen.to_text()
+    assert summary.tasks.to_json()["pending_paid"] == 3
+    assert "paid for" not in mixed_summary().to_text()
+
+
+def test_a_narrow_summary_keeps_commands_whole() -> None:
+    lines = mixed_summary().to_text(width=40).splitlines()
+    command = next(line for line in lines if "batchgen run" in line)
+    assert shlex.split(command)[-3:] == ["batchgen", "run", "my products.csv"]
+    assert all(len(line) <= 40 for line in lines if "batchgen run" not in line)
+
+
+def test_a_line_for_cron_tells_what_to_do_next() -> None:
+    ended = mixed_summary()
+    halted = replace(
+        ended,
+        ending=Ending.HALTED,
+        reason="max_cost of $2.00\nis reached",
+        tasks=JobCounts(10, succeeded=2, pending=8),
+        failures=(),
+    )
+    assert ended.to_line().startswith("spring: finished, not all succeeded, after 12 min 05 s; ")
+    assert ended.to_line().endswith("; see out/spring/summary.json")
+    assert halted.to_line() == (
+        "spring: halted after 12 min 05 s: max_cost of $2.00 is reached; 2 of 10 succeeded,"
+        " 8 pending; go on with: batchgen run 'my products.csv'"
+    )
