@@ -24,7 +24,7 @@ from batchgen.manifest.formats.source import Format, Source
 from batchgen.manifest.open import open_manifest, source_of
 from batchgen.manifest.plan import check
 from batchgen.progress import Progress, Silent
-from batchgen.progress.tally import SETTLED
+from batchgen.progress.counts import SETTLED
 from batchgen.session import Session
 from batchgen.stopping import Stop, StopReason
 from batchgen.storage.summary import Summary

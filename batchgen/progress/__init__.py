@@ -12,11 +12,11 @@ from typing import Literal, TextIO
 
 from batchgen.errors import UsageError
 from batchgen.progress.bar import Bar
+from batchgen.progress.counts import Pace, Tally
 from batchgen.progress.events import Progress, Several, Silent
 from batchgen.progress.lines import JsonEnd, JsonLines, JsonLog, Lines, LogLines
 from batchgen.progress.metrics import Metrics
 from batchgen.progress.sink import Sink
-from batchgen.progress.tally import Pace, Tally
 
 __all__ = [
     "Bar", "JsonEnd", "JsonLines", "JsonLog", "Lines", "LogLines", "Pace", "Progress",

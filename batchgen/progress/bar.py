@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
-from batchgen.progress.counting import SAID_WIDTH, Counting
+from batchgen.progress.counts import SAID_WIDTH, Counting
 from batchgen.progress.sink import Sink
 from batchgen.text import fit, one_line
 from batchgen.types import Json

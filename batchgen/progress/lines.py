@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from batchgen.errors import BatchgenError
-from batchgen.progress.counting import MESSAGE_WIDTH, SAID_WIDTH, Counting
+from batchgen.progress.counts import MESSAGE_WIDTH, SAID_WIDTH, Counting
 from batchgen.progress.events import Silent
 from batchgen.progress.sink import Sink
 from batchgen.text import fit, one_line, show_count, show_duration
