@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from batchgen import cli, parquet
+from batchgen import cli
 from batchgen.errors import Exit
 from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
 from batchgen.job import keys as job_keys
 from batchgen.progress.lines import EVENTS
 from batchgen.progress.metrics import METRICS
 from batchgen.provider import catalog
+from batchgen.report import export_parquet
 from batchgen.retry import BUILT_IN, describe
 from batchgen.text import show_money
 from tests.torture.instants import INSTANTS
@@ -134,7 +135,7 @@ def _metrics() -> Iterator[tuple[str, str]]:
 
 
 def _columns() -> Iterator[tuple[str, str]]:
-    return ((f"`{name}`", f"`{kind}`") for name, kind in parquet.COLUMNS.items())
+    return ((f"`{name}`", f"`{kind}`") for name, kind in export_parquet.COLUMNS.items())
 
 
 def _decisions() -> Iterator[tuple[str, str, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.parquet import COLUMNS
+from batchgen.report.export_parquet import COLUMNS
 from batchgen.retry import BUILT_IN
 from batchgen.storage.results import shown_status
 from batchgen.types import Status

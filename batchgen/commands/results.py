@@ -10,10 +10,11 @@ from typing import BinaryIO, TypeAlias
 
 from batchgen.commands.places import open_ledger
 from batchgen.errors import Exit, UsageError
-from batchgen.openai_batch import write_openai_batch
+from batchgen.report.export_csv import write_csv
+from batchgen.report.export_openai_batch import write_openai_batch
 from batchgen.storage.directory import PRIVATE
 from batchgen.storage.ledger import Ledger
-from batchgen.storage.results import shown_status, write_csv, write_jsonl
+from batchgen.storage.results import shown_status, write_jsonl
 from batchgen.types import Record
 
 _Write: TypeAlias = Callable[[Iterable[Record], BinaryIO], None]
@@ -66,7 +67,7 @@ def _writer(arguments: argparse.Namespace, ledger: Ledger, *, to_file: bool) -> 
             variables = ledger.variables(every=arguments.all)
             return lambda records, file: _write_csv(records, file, variables, mark=to_file)
         case "parquet":
-            from batchgen.parquet import write_parquet  # noqa: PLC0415  # an extra
+            from batchgen.report.export_parquet import write_parquet  # noqa: PLC0415  # an extra
 
             return write_parquet
         case "yaml":
@@ -88,7 +89,7 @@ def _write_csv(
 
 
 def _manifest_writer(arguments: argparse.Namespace, ledger: Ledger) -> _Write:
-    from batchgen.remake import write_manifest  # noqa: PLC0415  # yaml is for those who ask
+    from batchgen.report.export_manifest import write_manifest  # noqa: PLC0415  # yaml is for those who ask
 
     statuses = sorted(arguments.status or ("again",))
     name = "-".join((arguments.directory.resolve().name, *statuses))

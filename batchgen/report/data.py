@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from batchgen.report.facets import Facets
-from batchgen.report.figures import Figures
+from batchgen.report.figures import Facets, Figures
 from batchgen.storage.results import shown_status
 from batchgen.storage.summary import FailureGroup, FailureGroups
 from batchgen.types import Artifact, Json, Outcome, Record, Status

@@ -3,12 +3,12 @@
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 import msgspec
 
-from batchgen.types import Outcome
+from batchgen.types import Json, Outcome
 
 IDLE_S = 300.0  # between two runs, or while a job waits for nothing that it could show
 _FEWEST, _MOST = 12, 90  # moments of a timeline; a handful of tasks would make a comb of more
@@ -95,3 +95,42 @@ def _worked(moments: Iterable[float], spans: Sequence[tuple[float, float]]) -> I
     for moment in moments:
         number = bisect_right(begins, moment) - 1
         yield before[number] + moment - begins[number]
+
+
+MOST_VALUES = 60
+_MOST_NAMES = 200
+_LONGEST = 80  # characters of a value that can stand in a menu or at a row's head
+
+
+class Facets:
+    """Collects values, as JSON texts, under their names.
+
+    A name with too many values is let go; long values are passed over.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, str], dict[str, None] | None] = {}
+
+    def add(self, source: str, texts: Mapping[str, Json]) -> None:
+        """Take the values of a task; `source`: `vars` or `params`."""
+        for name, text in texts.items():
+            key = (source, name)
+            if key not in self._values and len(self._values) >= _MOST_NAMES:
+                continue
+            values = self._values.setdefault(key, {})
+            if values is None:
+                continue
+            if len(str(text)) <= _LONGEST:
+                values[str(text)] = None
+            if len(values) > MOST_VALUES:
+                self._values[key] = None
+
+    def to_json(self) -> list[Json]:
+        """Names with at least two values, variables first; values in the order they came in."""
+        return [
+            {"source": source, "name": name, "values": list(values)}
+            for (source, name), values in sorted(
+                self._values.items(), key=lambda item: item[0][0] != "vars"
+            )
+            if values is not None and len(values) > 1
+        ]

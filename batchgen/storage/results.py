@@ -1,6 +1,5 @@
 """The results manifest, derived from the ledger: appended to live, put in order at the end."""
 
-import csv
 import math
 import os
 import time
@@ -8,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO
 
 import msgspec
 from msgspec import structs
@@ -213,43 +212,9 @@ def jsonl_lines(records: Iterable[Record]) -> Iterator[bytes]:
     return (_encode(_line(record.task, record.outcome)) + b"\n" for record in records)
 
 
-def write_csv(records: Iterable[Record], file: TextIO, variables: Sequence[str] = ()) -> None:
-    """Write a row a task: its first artifact in columns, the paths of all in one.
-
-    variables: those that get a column each, `vars.NAME` where NAME is a column already.
-    A cell that a spreadsheet would take for a formula gets an apostrophe before it.
-    """
-    writer = csv.writer(file)
-    named = (f"vars.{name}" if name in COLUMNS else name for name in variables)
-    writer.writerow([*COLUMNS, *map(_cell, named)])
-    for record in records:
-        own = (record.task.vars.get(name) for name in variables)
-        writer.writerow([_cell(value) for value in (*_cells(record), *own)])
-
-
-def _cells(record: Record) -> Iterator[Json]:
-    line = line_of(record)
-    error = record.outcome.error
-    artifacts = record.outcome.artifacts
-    first = structs.asdict(_artifact(artifacts[0])) if artifacts else {}
-    extra: dict[str, Json] = {
-        **first,
-        "params": _encode(record.task.params).decode(),
-        "paths": " ".join(artifact.path for artifact in artifacts),
-        "error_kind": error.kind if error else None,
-        "error_code": error.code if error else None,
-        "error_message": error.message if error else None,
-    }
-    for column in COLUMNS:
-        yield extra.get(column) if column in extra else line.get(column)
-
-
-def _cell(value: Json) -> Json:
-    if isinstance(value, list | dict):
-        return _encode(value).decode()
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
-    return value
+def artifact_json(artifact: Artifact) -> dict[str, Json]:
+    """Return an artifact as an element of `artifacts` in a line of the results manifest."""
+    return structs.asdict(_artifact(artifact))
 
 
 def _artifact(artifact: Artifact) -> _ShownArtifact:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pyarrow import parquet
 
-from batchgen.parquet import COLUMNS
+from batchgen.report.export_parquet import COLUMNS
 from tests.e2e.command import batchgen, environment, results
 
 JOB = """\

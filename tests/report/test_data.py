@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.report.data import Collector, Heading, escaped
-from batchgen.report.facets import MOST_VALUES, Facets
+from batchgen.report.figures import MOST_VALUES, Facets
 from batchgen.types import Outcome, Record, Status
 from tests.given import NOW, a_task, an_artifact, succeeded
 from tests.report.outputs import HOSTILE, a_record

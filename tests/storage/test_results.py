@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import StorageError
+from batchgen.report.export_csv import write_csv
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import (
     COLUMNS,
@@ -22,7 +23,6 @@ from batchgen.storage.results import (
     jsonl_lines,
     line_of,
     stored_line,
-    write_csv,
     write_jsonl,
 )
 from batchgen.types import Json, Outcome, Record, Status, TaskError

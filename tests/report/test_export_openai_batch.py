@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from batchgen.openai_batch import batch_line, write_openai_batch
+from batchgen.report.export_openai_batch import batch_line, write_openai_batch
 from batchgen.types import Outcome, Record, Status, TaskError
 from tests.given import NOW, a_task, an_artifact, succeeded
 
