@@ -13,11 +13,11 @@ from batchgen._version import __version__
 
 if TYPE_CHECKING:
     from batchgen.api import Run, run, run_sync
+    from batchgen.engine.worklist.selection import OnUnknown, Selection
     from batchgen.errors import BatchgenError, LockedError, ManifestError, StorageError, UsageError
     from batchgen.job import Flags
     from batchgen.storage.summary import Summary
     from batchgen.types import Artifact, Outcome, Record, Status, Task, TaskError
-    from batchgen.worklist import OnUnknown, Selection
 
 __all__ = [
     "__version__",
@@ -32,7 +32,7 @@ _HOMES = {
     "job": ("Flags",),
     "storage.summary": ("Summary",),
     "types": ("Artifact", "Outcome", "Record", "Status", "Task", "TaskError"),
-    "worklist": ("OnUnknown", "Selection"),
+    "engine.worklist.selection": ("OnUnknown", "Selection"),
 }
 
 

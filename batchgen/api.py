@@ -17,7 +17,10 @@ from typing import TypeAlias
 
 import yaml
 
-from batchgen.clock import SystemClock
+from batchgen.engine.clock import SystemClock
+from batchgen.engine.session import Session
+from batchgen.engine.stop import Stop, StopReason
+from batchgen.engine.worklist.selection import Selection
 from batchgen.errors import UsageError
 from batchgen.job import Flags, access_of
 from batchgen.manifest.formats.source import Format, Source
@@ -25,11 +28,8 @@ from batchgen.manifest.open import open_manifest, source_of
 from batchgen.manifest.plan import check
 from batchgen.progress import Progress, Silent
 from batchgen.progress.counts import SETTLED
-from batchgen.session import Session
-from batchgen.stopping import Stop, StopReason
 from batchgen.storage.summary import Summary
 from batchgen.types import Json, Outcome, Record, Task
-from batchgen.worklist import Selection
 
 JobLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Json]
 _Hear: TypeAlias = Callable[[Task, Outcome], Awaitable[None]]

@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from batchgen import cli
+from batchgen.engine.decisions import BUILT_IN, describe
 from batchgen.errors import Exit
 from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
 from batchgen.job import keys as job_keys
@@ -14,7 +15,6 @@ from batchgen.progress.lines import EVENTS
 from batchgen.progress.metrics import METRICS
 from batchgen.provider import catalog
 from batchgen.report import export_parquet
-from batchgen.retry import BUILT_IN, describe
 from batchgen.text import show_money
 from tests.torture.instants import INSTANTS
 

@@ -123,7 +123,7 @@ def test_every_public_name_is_there_and_importing_it_all_is_not_paid_for_at_once
     assert all(getattr(batchgen, name) for name in batchgen.__all__)
     with pytest.raises(AttributeError, match="no attribute 'runn'"):
         batchgen.runn  # noqa: B018  # the access is what is tested
-    program = "import sys, batchgen; sys.exit('batchgen.session' in sys.modules)"
+    program = "import sys, batchgen; sys.exit('batchgen.engine.session' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

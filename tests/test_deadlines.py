@@ -6,7 +6,7 @@ import pytest
 
 from batchgen.http.deadlines import Deadline, Deadlines
 from batchgen.types import Timeouts
-from tests.throttle.virtual import VirtualLoop, run_virtually
+from tests.engine.throttle.virtual import VirtualLoop, run_virtually
 
 TIMES = Timeouts(connect_s=20.0, first_byte_s=40.0, stall_s=30.0)
 TOTAL_S = 100.0

@@ -7,12 +7,12 @@ from typing import cast
 
 import pytest
 
+from batchgen.engine.decisions import classify
 from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS
 from batchgen.http.service import Service
 from batchgen.http.transport import AiohttpTransport
 from batchgen.media.formats import sniff
 from batchgen.provider.endpoints import images
-from batchgen.retry import classify
 from batchgen.simulator import Simulator, SimulatorSettings
 from batchgen.storage.artifacts import LocalStore
 from batchgen.types import (

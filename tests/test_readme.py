@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from batchgen.engine.decisions import BUILT_IN
 from batchgen.report.export_parquet import COLUMNS
-from batchgen.retry import BUILT_IN
 from batchgen.storage.results import shown_status
 from batchgen.types import Status
 from tests.e2e.command import batchgen

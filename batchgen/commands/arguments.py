@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 from msgspec.structs import replace
 
+from batchgen.engine.worklist.selection import OnUnknown, Selection, parse_shard
 from batchgen.job import Flags
 from batchgen.manifest.formats.source import Source, spool
 from batchgen.manifest.open import source_of
-from batchgen.worklist import OnUnknown, Selection, parse_shard
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from batchgen.clock import SystemClock
 from batchgen.commands.places import check_ledger
+from batchgen.engine.clock import SystemClock
 from batchgen.errors import Exit, UsageError
 from batchgen.storage.directory import ledger_path, locked
 from batchgen.storage.merge import Counts, Merge, write_results

@@ -10,19 +10,19 @@ import msgspec
 from batchgen.commands.arguments import flags_of, open_source, selection_of
 from batchgen.commands.planned import plan_lines
 from batchgen.commands.quoting import quoted
+from batchgen.engine.provenance import other_manifest
+from batchgen.engine.worklist.dependencies import Sources
+from batchgen.engine.worklist.dependent import Feeding
+from batchgen.engine.worklist.remaining import Standing
+from batchgen.engine.worklist.selection import Selection
 from batchgen.errors import Exit
-from batchgen.feeding import Feeding
 from batchgen.job import Access
 from batchgen.manifest.open import Manifest, open_manifest
 from batchgen.manifest.plan import Plan, check
-from batchgen.origin import other_manifest
 from batchgen.provider.pricing import Prices
-from batchgen.sources import Sources
-from batchgen.standing import Standing
 from batchgen.storage.directory import ledger_path
 from batchgen.storage.ledger import Ledger
 from batchgen.types import Json
-from batchgen.worklist import Selection
 
 
 def plan_command(arguments: argparse.Namespace) -> int:

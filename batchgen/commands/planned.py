@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from batchgen.engine.decisions import BUILT_IN, describe
+from batchgen.engine.worklist.remaining import Standing
 from batchgen.job import Limits
 from batchgen.manifest.dependencies import References
 from batchgen.manifest.estimate import Share
 from batchgen.manifest.open import Manifest
 from batchgen.manifest.plan import Plan
 from batchgen.manifest.preview import shown as shown_body
-from batchgen.retry import BUILT_IN, describe
-from batchgen.standing import Standing
 from batchgen.text import show_count, show_duration, show_money
 from batchgen.types import Rule
 

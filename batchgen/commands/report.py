@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from batchgen.clock import SystemClock
 from batchgen.commands.places import open_ledger
+from batchgen.engine.clock import SystemClock
 from batchgen.errors import Exit
 from batchgen.storage.directory import is_held
 from batchgen.text import show_bytes, show_count

@@ -13,13 +13,13 @@ import msgspec
 
 from batchgen.commands.arguments import flags_of, open_source, selection_of
 from batchgen.commands.quoting import quoted
+from batchgen.engine.process import seldom_collected
+from batchgen.engine.session import Session
 from batchgen.errors import BatchgenError, Exit, UsageError, of_system
-from batchgen.garbage import seldom_collected
 from batchgen.job import access_of
 from batchgen.manifest.open import open_manifest
 from batchgen.manifest.plan import check
 from batchgen.progress import Progress, make_progress
-from batchgen.session import Session
 from batchgen.storage.summary import Summary
 
 _INTERRUPTED = (Exit.INTERRUPTED, Exit.TERMINATED)  # who interrupts does not wait for a report

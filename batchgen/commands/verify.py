@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from batchgen.clock import SystemClock
 from batchgen.commands.places import check_directory, check_ledger
+from batchgen.engine.clock import SystemClock
 from batchgen.errors import Exit, StorageError, UsageError
 from batchgen.storage.directory import is_held, ledger_path, locked
 from batchgen.storage.ledger import Ledger

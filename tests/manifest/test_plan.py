@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from batchgen.engine.worklist.selection import Selection, parse_shard
 from batchgen.errors import ManifestError
 from batchgen.job import Flags
 from batchgen.manifest.expand.identity import key_of_id
@@ -17,7 +18,6 @@ from batchgen.manifest.open import Manifest, open_manifest, source_of
 from batchgen.manifest.plan import Plan, check
 from batchgen.manifest.problems import RejectedError
 from batchgen.types import Problem, Task
-from batchgen.worklist import Selection, parse_shard
 
 DALLE2 = Flags(model="dall-e-2")
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
+from batchgen.engine.outcomes import idempotency_key
+from batchgen.engine.worklist.selection import Selection
 from batchgen.errors import StorageError
-from batchgen.outcomes import idempotency_key
 from batchgen.storage.directory import ledger_path
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.identity import identity_of
 from batchgen.storage.rebuild import rebuild
 from batchgen.storage.results import FILE_NAME
 from batchgen.types import Outcome, Status, TaskError
-from batchgen.worklist import Selection
 from tests.e2e.command import batchgen, results
 from tests.e2e.simulated import simulate, stats
 from tests.given import NOW, succeeded

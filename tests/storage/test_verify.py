@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from batchgen.engine.worklist.selection import Selection
 from batchgen.errors import StorageError
 from batchgen.storage import verify
 from batchgen.storage.directory import ledger_path, locked
@@ -17,7 +18,6 @@ from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.inventory import Inventory
 from batchgen.storage.verify import Check, stays_inside
 from batchgen.types import Outcome, Status, TaskError
-from batchgen.worklist import Selection
 from tests.e2e.command import batchgen, results
 from tests.e2e.simulated import simulate, stats
 from tests.given import a_ledger, a_task, succeeded

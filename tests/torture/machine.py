@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from batchgen.clock import SystemClock
+from batchgen.engine.clock import SystemClock
 
 
 class Machine(msgspec.Struct, frozen=True):

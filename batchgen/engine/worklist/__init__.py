@@ -1,0 +1,1 @@
+"""What is left to do: selection, order, dependencies between tasks."""

@@ -1,0 +1,688 @@
+"""The straight path of one task, with what surrounds it faked and the decisions real."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from batchgen.engine.outcomes import idempotency_key, sent_before, versioned
+from batchgen.engine.perform import Performer
+from batchgen.job import PROVIDERS, Job
+from batchgen.provider.adapter import Dialect
+from batchgen.types import (
+    STOPPING,
+    Artifact,
+    Decision,
+    FaultKind,
+    Finished,
+    HttpRequest,
+    HttpResponse,
+    Input,
+    LocalFile,
+    Made,
+    NetworkFault,
+    Outcome,
+    Prior,
+    Remote,
+    Reply,
+    RetrySettings,
+    Spooled,
+    Status,
+    Task,
+    Verb,
+    Work,
+)
+from tests.given import NOW, FakeClock, a_png, a_task
+
+JOB = Job("j", PROVIDERS["aimlapi"], Path("out"))
+IMAGE = Spooled("1.part", 99, "a" * 64, a_png())
+SPARE = Spooled("2.part", 98, "b" * 64, a_png())
+TEXT = Spooled("3.part", 5, "c" * 64, b"<html>not found</html>")
+VIDEO_PATH = "/v2/video/generations"
+HEADERS = {"x-request-id": "req-7"}
+B64 = b'{"data": [{"b64_json": "batchgen-payload:0", "revised_prompt": "A red fox"}]}'
+ONE_URL = b'{"data": [{"url": "https://cdn/a.png?sig=%2B1"}]}'
+TWO_URLS = b'{"data": [{"url": "https://cdn/a.png"}, {"url": "https://cdn/b.png"}]}'
+TIMEOUT = NetworkFault(FaultKind.TIMEOUT, "no reply for 60 s", sent=True)
+REFUSED = NetworkFault(FaultKind.CONNECTION, "connection refused", sent=False)
+
+
+def reply(status: int, body: bytes = b"{}", *payloads: Spooled, **headers: str) -> HttpResponse:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return HttpResponse(status, {**HEADERS, **named}, body, payloads)
+
+
+def file_of(payload: Spooled) -> HttpResponse:
+    return HttpResponse(200, {}, b"", (payload,))
+
+
+@dataclass
+class World:
+    """Everything around the path; `log` tells what happened in which order."""
+
+    replies: list[Reply] = field(default_factory=list)
+    files: list[Reply] = field(default_factory=list)
+    stop_after: int | None = None  # requests, after which the run is stopping
+    log: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    bodies: list[Mapping[str, Input]] = field(default_factory=list)
+    intended: list[str] = field(default_factory=list)
+    told: list[Decision] = field(default_factory=list)
+    discarded: list[Spooled] = field(default_factory=list)
+    urls: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    slept: list[float] = field(default_factory=list)
+    waited: list[float] = field(default_factory=list)
+    clock: FakeClock = field(default_factory=FakeClock)
+    leave_after: int | None = None  # waits, after which what is submitted is left
+
+    async def send(self, request: HttpRequest, idempotency_key: str) -> Reply:
+        self.log.append(f"send {request.path}" if request.method == "POST" else "poll")
+        if request.method == "POST":
+            assert self.intended[-1] == idempotency_key, "a key is committed before it is sent"
+            self.keys.append(idempotency_key)
+            self.bodies.append(request.body)
+        else:
+            assert (idempotency_key, request.path) == ("", f"{VIDEO_PATH}?generation_id=id%3A7")
+        return self.replies.pop(0)
+
+    async def fetch(self, url: str) -> Reply:
+        self.log.append("fetch")
+        self.urls.append(url)
+        return self.files.pop(0)
+
+    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
+        self.log.append(f"publish {n}")
+        self.paths.append(filename)
+        if isinstance(payload, Made):
+            return Artifact(f"{n}.wav", len(payload.data), "", "audio/wav", None, None)
+        return Artifact(f"{n}.png", payload.size_bytes, payload.sha256, "image/png", 64, 32)
+
+    def settle(self, paths: Iterable[str]) -> None:
+        raise NotImplementedError(paths)
+
+    def discard(self, spooled: Spooled) -> None:
+        self.discarded.append(spooled)
+
+    async def sent(
+        self, task: Task, generation: int, *, attempts: int, now: datetime, idempotency_key: str
+    ) -> None:
+        assert now == NOW
+        self.intended.append(idempotency_key)
+        self.log.append(f"sent {task.id} {generation} {attempts}")
+
+    async def received(self, task: Task, finished: Finished, outcome: Outcome) -> None:
+        assert outcome.request_id == "req-7"
+        self.log.append(f"received {task.id} {len(finished.payloads)}")
+
+    async def submitted(self, task: Task, remote_id: str, decision: Decision) -> None:
+        assert decision.verb is Verb.ACCEPT
+        self.log.append(f"submitted {task.id} {remote_id}")
+
+    async def part_done(self, task: Task, generation: int, parts: Sequence[Outcome]) -> None:
+        self.log.append(f"part {task.id} {generation} {len(parts)}")
+
+    async def admit(self, task: Task) -> Decision | None:
+        self.log.append(f"admit {task.model}")
+        return Decision(Verb.HALT, STOPPING) if self.stopping() else None
+
+    def stopping(self) -> bool:
+        done = len(self.keys) + len(self.urls)
+        return self.stop_after is not None and done >= self.stop_after
+
+    def leaving(self) -> bool:
+        return self.leave_after is not None and len(self.waited) >= self.leave_after
+
+    def hear_of_poll(self, task: Task, decision: Decision) -> None:
+        assert task.id == "fox-0"
+        self.log.append(f"hear {decision.verb}")
+
+    def tell(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None:
+        assert task.id == "fox-0"
+        assert reply is not None
+        self.told.append(decision)
+        self.log.append(f"tell {attempt} {decision.verb}")
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+    async def wait(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        self.clock.seconds += seconds
+
+    def idle(self) -> None:
+        self.log.append("idle")
+
+    async def perform(self, work: Work | None = None, *, attempts: int = 3) -> Outcome:
+        performer = Performer(
+            dialect=Dialect(JOB), transport=self, store=self, ledger=self, permits=self,
+            retry=RetrySettings(attempts=attempts, jitter=False), clock=self.clock,
+            identity="this-ledger", sleep=self.sleep, wait=self.wait, random=lambda: 0.5,
+        )  # fmt: skip
+        return await performer.perform(work or Work(a_task(), 1), self.idle)
+
+
+def resumed(status: Status, *, attempts: int = 1, received: Finished | None = None) -> Work:
+    return Work(a_task(), 1, Prior(status, "d" * 32, 1, attempts, received=received))
+
+
+async def test_a_reply_with_its_bytes_goes_the_straight_path() -> None:
+    world = World([reply(200, B64, IMAGE)])
+
+    outcome = await world.perform()
+
+    assert world.log == [
+        "admit dall-e-2", "sent fox-0 1 1", "send /v1/images/generations", "tell 1 accept",
+        "publish 1",
+    ]  # fmt: skip
+    assert outcome.status is Status.SUCCEEDED
+    assert [artifact.sha256 for artifact in outcome.artifacts] == [IMAGE.sha256]
+    assert (outcome.attempts, outcome.http_status, outcome.request_id) == (1, 200, "req-7")
+    assert (outcome.revised_prompt, outcome.error) == ("A red fox", None)
+    assert (outcome.started_at, outcome.finished_at, outcome.duration_s) == (NOW, NOW, 0)
+    assert world.paths == ["fox-0-{n}.{ext}"]
+    assert world.discarded == []
+
+
+async def test_urls_are_committed_before_the_first_of_them_is_fetched() -> None:
+    world = World([reply(200, TWO_URLS)], [file_of(IMAGE), file_of(SPARE)])
+
+    outcome = await world.perform()
+
+    assert world.log[3:] == [
+        "tell 1 accept", "received fox-0 2", "fetch", "publish 1", "fetch", "publish 2",
+    ]  # fmt: skip
+    assert world.urls == ["https://cdn/a.png", "https://cdn/b.png"]
+    assert [artifact.sha256 for artifact in outcome.artifacts] == [IMAGE.sha256, SPARE.sha256]
+
+
+async def test_the_query_of_a_url_is_fetched_as_it_came() -> None:
+    world = World([reply(200, ONE_URL)], [file_of(IMAGE)])
+    await world.perform()
+    assert world.urls == ["https://cdn/a.png?sig=%2B1"]
+
+
+@pytest.mark.parametrize("fault", [TIMEOUT, REFUSED, reply(503), file_of(TEXT)])
+async def test_a_download_that_fails_for_now_is_left_for_the_next_run(fault: Reply) -> None:
+    world = World([reply(200, ONE_URL)], [fault] * 3)
+
+    outcome = await world.perform()
+
+    assert outcome.status is Status.RECEIVED
+    assert outcome.error is not None
+    assert len(world.keys) == 1, "a received URL is never generated again"
+    assert world.files == []
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+async def test_a_url_that_is_gone_fails_as_expired_and_keeps_what_was_stored(status: int) -> None:
+    world = World([reply(200, TWO_URLS)], [file_of(IMAGE), *[reply(status)] * 3])
+
+    outcome = await world.perform()
+
+    assert outcome.status is Status.FAILED
+    assert outcome.error is not None
+    assert (outcome.error.kind, outcome.http_status) == ("expired", status)
+    assert [artifact.path for artifact in outcome.artifacts] == ["1.png"]
+    assert len(world.keys) == 1
+
+
+async def test_what_an_earlier_run_received_is_fetched_and_not_sent_again() -> None:
+    finished = Finished((Remote("https://cdn/a.png"),), "A red fox", 7, 0.02)
+    world = World([], [file_of(IMAGE)])
+
+    outcome = await world.perform(resumed(Status.RECEIVED, attempts=2, received=finished))
+
+    assert world.keys == []
+    assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 2)
+    assert (outcome.revised_prompt, outcome.seed, outcome.cost_usd) == ("A red fox", 7, 0.02)
+    assert world.paths == ["fox-0-{n}.{ext}"]
+
+
+async def test_what_an_earlier_run_received_and_has_expired_since_is_not_asked_for() -> None:
+    past = round((NOW - timedelta(seconds=1)).timestamp())
+    finished = Finished((Remote(f"https://cdn/a.png?Expires={past}"),), cost_usd=0.02)
+    world = World()
+
+    outcome = await world.perform(resumed(Status.RECEIVED, received=finished))
+
+    assert (world.keys, world.urls) == ([], [])
+    assert (outcome.status, outcome.cost_usd) == (Status.FAILED, 0.02)
+    assert outcome.error is not None
+    assert outcome.error.kind == "expired"
+    assert "until 2026-11-20 11:59:59 UTC" in outcome.error.message
+
+
+async def test_what_has_just_been_received_is_asked_for_whatever_the_clock_says() -> None:
+    past = round((NOW - timedelta(days=1)).timestamp())
+    body = f'{{"data": [{{"url": "https://cdn/a.png?Expires={past}"}}]}}'
+    world = World([reply(200, body.encode())], [file_of(IMAGE)])
+
+    assert (await world.perform()).status is Status.SUCCEEDED
+
+
+async def test_an_edited_row_does_not_take_what_its_earlier_generation_received() -> None:
+    finished = Finished((Remote("https://cdn/a.png"),))
+    before = Prior(Status.RECEIVED, "e" * 32, 1, 4, received=finished)
+    world = World([reply(200, B64, IMAGE)])
+
+    outcome = await world.perform(Work(a_task(), 2, before))
+
+    assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 1)
+    assert world.paths == ["fox-0-{n}.v2.{ext}"]
+
+
+async def test_an_attempt_is_repeated_until_it_is_accepted() -> None:
+    world = World([reply(500), reply(503), reply(200, B64, IMAGE)])
+
+    outcome = await world.perform()
+
+    assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 3)
+    sent = [line for line in world.log if line.startswith("sent")]
+    assert sent == ["sent fox-0 1 1", "sent fox-0 1 2", "sent fox-0 1 3"]
+    assert len(set(world.keys)) == 1
+    assert world.slept == [1.0, 2.0]
+
+
+async def test_attempts_that_are_used_up_fail_with_the_last_cause() -> None:
+    world = World([reply(500), reply(500), reply(503, b'{"error": {"message": "busy"}}')])
+
+    outcome = await world.perform()
+
+    assert outcome.status is Status.FAILED
+    assert outcome.error is not None
+    assert (outcome.error.kind, outcome.error.message) == ("server", "busy")
+    assert (outcome.attempts, outcome.http_status) == (3, 503)
+
+
+async def test_a_429_is_told_with_its_wait_so_that_the_model_is_held() -> None:
+    world = World([reply(429, retry_after="7"), reply(200, B64, IMAGE)])
+
+    await world.perform()
+
+    assert (world.told[0].hold, world.told[0].after_s) == (True, 7)
+    assert world.slept == [7]
+
+
+async def test_a_refusal_is_no_failure_and_not_repeated() -> None:
+    body = b'{"error": {"code": "content_policy_violation", "message": "rejected"}}'
+    world = World([reply(400, body)])
+
+    outcome = await world.perform()
+
+    assert outcome.status is Status.REFUSED
+    assert outcome.error is not None
+    assert (outcome.error.kind, outcome.error.code) == (
+        "content_policy",
+        "content_policy_violation",
+    )
+    assert len(world.keys) == 1
+
+
+async def test_a_rejected_key_leaves_the_task_pending() -> None:
+    world = World([reply(401, b'{"error": {"message": "Invalid API key"}}')])
+
+    outcome = await world.perform()
+
+    assert (outcome.status, outcome.http_status) == (Status.PENDING, 401)
+    assert world.told[0].verb is Verb.HALT
+    assert outcome.error is not None
+    assert outcome.error.kind == "auth"
+
+
+async def test_timeouts_until_attempts_are_used_up_leave_the_task_unknown() -> None:
+    world = World([TIMEOUT, TIMEOUT, TIMEOUT])
+    outcome = await world.perform()
+    assert (outcome.status, outcome.attempts) == (Status.UNKNOWN, 3)
+
+
+async def test_one_timeout_among_other_failures_is_enough_not_to_know() -> None:
+    world = World([TIMEOUT, reply(500), REFUSED])
+    assert (await world.perform()).status is Status.UNKNOWN
+
+
+async def test_a_connection_that_never_was_made_fails() -> None:
+    world = World([REFUSED, REFUSED, REFUSED])
+    assert (await world.perform()).status is Status.FAILED
+
+
+async def test_what_was_unknown_stays_unknown_until_a_reply_tells_more() -> None:
+    unsure = await World([REFUSED] * 3).perform(resumed(Status.UNKNOWN))
+    told = await World([reply(400)]).perform(resumed(Status.UNKNOWN))
+    assert (unsure.status, unsure.attempts) == (Status.UNKNOWN, 4)
+    assert (told.status, told.attempts) == (Status.FAILED, 2)
+
+
+async def test_a_stop_before_the_first_attempt_sends_nothing() -> None:
+    world = World(stop_after=0)
+    outcome = await world.perform()
+    assert (outcome.status, outcome.attempts, outcome.error) == (Status.PENDING, 0, None)
+    assert world.log == ["admit dall-e-2"]
+
+
+@pytest.mark.parametrize(
+    ("first", "status"), [(reply(500), Status.PENDING), (TIMEOUT, Status.UNKNOWN)]
+)
+async def test_a_stop_between_attempts_leaves_the_rest_to_the_next_run(
+    first: Reply, status: Status
+) -> None:
+    world = World([first], stop_after=1)
+    outcome = await world.perform()
+    assert (outcome.status, outcome.attempts, outcome.error) == (status, 1, None)
+
+
+async def test_a_stop_lets_a_download_be_tried_once() -> None:
+    good = await World([reply(200, ONE_URL)], [file_of(IMAGE)], stop_after=1).perform()
+    bad = await World([reply(200, ONE_URL)], [TIMEOUT], stop_after=1).perform()
+    assert good.status is Status.SUCCEEDED
+    assert (bad.status, bad.error) == (Status.RECEIVED, None)
+
+
+async def test_payloads_that_are_not_kept_are_discarded() -> None:
+    world = World(
+        [
+            reply(500, b"{}", SPARE),
+            reply(200, b'{"data": [{"b64_json": "batchgen-payload:0"}]}', TEXT),
+            reply(200, B64, IMAGE, SPARE),
+        ]
+    )
+    outcome = await world.perform()
+    assert outcome.status is Status.SUCCEEDED
+    assert world.discarded == [SPARE, TEXT, SPARE]
+
+
+async def test_a_download_that_is_no_picture_is_discarded() -> None:
+    world = World([reply(200, ONE_URL)], [file_of(TEXT), file_of(IMAGE)])
+    outcome = await world.perform()
+    assert outcome.status is Status.SUCCEEDED
+    assert world.discarded == [TEXT]
+
+
+async def test_the_key_is_the_same_over_attempts_and_restarts() -> None:
+    first = World([reply(500), TIMEOUT, REFUSED])
+    second = World([reply(200, B64, IMAGE)])
+
+    await first.perform()
+    await second.perform(resumed(Status.UNKNOWN, attempts=3))
+
+    assert set(first.keys) == set(second.keys)
+    assert len(first.keys) == 3
+
+
+@given(ordinal=st.integers(0, 10**6), file=st.text(max_size=9))
+def test_the_key_does_not_depend_on_where_a_row_stands(ordinal: int, file: str) -> None:
+    moved = a_task(ordinal=ordinal, line=ordinal + 2, file=file)
+    assert idempotency_key("one", moved, 1) == idempotency_key("one", a_task(), 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: idempotency_key("one", a_task(), 2),
+        lambda: idempotency_key("two", a_task(), 1),
+        lambda: idempotency_key("one", a_task(1), 1),
+        lambda: idempotency_key("one", a_task(digest="e" * 32), 1),
+    ],
+    ids=["another generation", "another ledger", "another task", "an edited row"],
+)
+def test_the_key_is_another_for(change: Callable[[], str]) -> None:
+    assert change() != idempotency_key("one", a_task(), 1)
+
+
+@pytest.mark.parametrize(
+    ("filename", "name"),
+    [("a/b-{n}.{ext}", "a/b-{n}.v3.{ext}"), ("b.{ext}", "b.v3.{ext}"), ("plain", "plain.v3")],
+)
+def test_a_later_generation_has_a_name_of_its_own(filename: str, name: str) -> None:
+    assert versioned(filename, 1) == filename
+    assert versioned(filename, 3) == name
+
+
+def test_requests_of_an_earlier_generation_do_not_count() -> None:
+    same = resumed(Status.FAILED, attempts=4)
+    assert sent_before(same) == 4
+    assert sent_before(replace(same, generation=2)) == 0
+    assert sent_before(Work(a_task(), 1)) == 0
+
+
+# Tasks that take several requests.
+
+FIVE = a_task(model="flux/dev", params={"num_images": 5, "seed": 7})
+FIRST = Outcome(Status.SUCCEEDED, (Artifact("1.png", 9, "a" * 64, "image/png", 64, 32),),
+                cost_usd=0.02, revised_prompt="A red fox")  # fmt: skip
+
+
+def priced(cost: str, *payloads: Spooled) -> HttpResponse:
+    return reply(200, B64, *payloads, x_aimlapi_usd_spent=cost)
+
+
+async def test_more_images_than_a_request_makes_are_numbered_through() -> None:
+    world = World([priced("0.02", IMAGE), priced("0.03", SPARE)])
+
+    outcome = await world.perform(Work(FIVE, 1))
+
+    assert world.log == [
+        "admit flux/dev", "sent fox-0 1 1", "send /v1/images/generations", "tell 1 accept",
+        "publish 1", "part fox-0 1 1",
+        "admit flux/dev", "sent fox-0 1 2", "send /v1/images/generations", "tell 2 accept",
+        "publish 2",
+    ]  # fmt: skip
+    assert [artifact.path for artifact in outcome.artifacts] == ["1.png", "2.png"]
+    assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 2)
+    assert outcome.cost_usd == pytest.approx(0.05)
+
+
+async def test_each_request_of_a_task_has_an_idempotency_key_of_its_own() -> None:
+    world = World([reply(200, B64, IMAGE), reply(503), reply(200, B64, SPARE)])
+
+    await world.perform(Work(FIVE, 1))
+
+    first, second, again = world.keys
+    assert first == idempotency_key("this-ledger", FIVE, 1)
+    assert second == again == idempotency_key("this-ledger", FIVE, 1, 1)
+    assert first != second
+
+
+async def test_after_a_crash_between_two_requests_only_the_missing_ones_are_sent() -> None:
+    world = World([priced("0.03", SPARE)])
+    before = Prior(Status.PENDING, FIVE.digest, 1, 1, parts=(FIRST,))
+
+    outcome = await world.perform(Work(FIVE, 1, before))
+
+    assert world.keys == [idempotency_key("this-ledger", FIVE, 1, 1)]
+    assert [artifact.path for artifact in outcome.artifacts] == ["1.png", "2.png"]
+    assert outcome.attempts == 2
+    assert outcome.cost_usd == pytest.approx(0.05)
+    assert outcome.revised_prompt == "A red fox"
+
+
+async def test_what_a_failed_request_leaves_is_kept_and_not_paid_again_by_the_next_generation() -> (
+    None
+):
+    world = World([reply(400), priced("0.03", SPARE)])
+    before = Prior(Status.PENDING, FIVE.digest, 1, 1, parts=(FIRST,))
+    failed = await world.perform(Work(FIVE, 1, before))
+
+    assert (failed.status, failed.cost_usd) == (Status.FAILED, 0.02)
+    assert [artifact.path for artifact in failed.artifacts] == ["1.png"]
+
+    again = replace(before, status=Status.FAILED)
+    outcome = await world.perform(Work(FIVE, 2, again))
+
+    assert world.keys[1:] == [idempotency_key("this-ledger", FIVE, 2, 1)]
+    assert outcome.status is Status.SUCCEEDED
+    assert outcome.cost_usd == pytest.approx(0.03), "the first part was paid by generation 1"
+
+
+async def test_an_edited_row_takes_over_nothing_of_what_its_parts_brought() -> None:
+    world = World([reply(200, B64, IMAGE), reply(200, B64, SPARE)])
+    before = Prior(Status.PENDING, "e" * 32, 1, 1, parts=(FIRST,))
+
+    await world.perform(Work(FIVE, 2, before))
+
+    assert len(world.keys) == 2
+
+
+VOICE = LocalFile(Path("voice.mp3"), "voice.mp3", 9, "", "audio/mpeg")
+SONG = a_task(
+    endpoint="music", model="music-01", prompt="La la", params={"refer_voice": "voice.mp3"},
+    inputs={"refer_voice": VOICE},
+)  # fmt: skip
+UPLOADED = b'{"voice_id": "vocal-7", "base_resp": {"status_code": 0, "status_msg": "ok"}}'
+SUNG = b'{"data": {"audio": "52494646", "status": 2}, "base_resp": {"status_code": 0}}'
+WITH_VOICE = Outcome(Status.SUCCEEDED, cost_usd=0.0, uploads=(("voice_id", "vocal-7"),))
+
+
+async def test_an_upload_is_committed_before_the_request_that_needs_its_id_is_sent() -> None:
+    world = World([reply(200, UPLOADED), reply(503), reply(200, SUNG)])
+
+    outcome = await world.perform(Work(SONG, 1))
+
+    steps = [line for line in world.log if line.split()[0] in ("sent", "send", "part", "publish")]
+    assert steps == [
+        "sent fox-0 1 1", "send /v2/generate/audio/minimax/upload", "part fox-0 1 1",
+        "sent fox-0 1 2", "send /v2/generate/audio/minimax/generate",
+        "sent fox-0 1 3", "send /v2/generate/audio/minimax/generate", "publish 1",
+    ]  # fmt: skip
+    assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 3)
+    assert world.bodies[1] == world.bodies[2]
+    assert world.bodies[1]["refer_voice"] == "vocal-7"
+
+
+async def test_after_a_crash_the_id_of_an_upload_is_used_and_nothing_is_uploaded() -> None:
+    world = World([reply(200, SUNG)])
+    before = Prior(Status.PENDING, SONG.digest, 1, 1, parts=(WITH_VOICE,))
+
+    outcome = await world.perform(Work(SONG, 1, before))
+
+    assert [body.get("refer_voice") for body in world.bodies] == ["vocal-7"]
+    assert outcome.status is Status.SUCCEEDED
+
+
+async def test_a_new_generation_uploads_anew_for_the_old_id_may_be_why_it_failed() -> None:
+    world = World([reply(200, UPLOADED), reply(200, SUNG)])
+    before = Prior(Status.FAILED, SONG.digest, 1, 2, parts=(WITH_VOICE,))
+
+    await world.perform(Work(SONG, 2, before))
+
+    assert world.bodies[0]["purpose"] == "voice"
+
+
+async def test_an_upload_without_its_id_is_tried_again_and_nothing_is_generated() -> None:
+    world = World([reply(200, b'{"base_resp": {"status_code": 0}}')] * 3)
+
+    outcome = await world.perform(Work(SONG, 1))
+
+    assert outcome.error is not None
+    assert outcome.error.kind == "bad_response"
+    assert all(line != "send /v2/generate/audio/minimax/generate" for line in world.log)
+
+
+async def test_a_stop_between_two_requests_leaves_the_rest_pending() -> None:
+    world = World([reply(200, B64, IMAGE)], stop_after=1)
+
+    outcome = await world.perform(Work(FIVE, 1))
+
+    assert (outcome.status, outcome.error) == (Status.PENDING, None)
+    assert [artifact.path for artifact in outcome.artifacts] == ["1.png"]
+
+
+async def test_a_doubt_about_the_first_request_is_settled_by_its_result() -> None:
+    world = World([TIMEOUT, reply(200, B64, IMAGE), reply(400)])
+
+    outcome = await world.perform(Work(FIVE, 1))
+
+    assert outcome.status is Status.FAILED
+
+
+# Tasks that the provider works on.
+
+VIDEO = a_task(endpoint="video", model="veo2", params={})
+VIDEO_FILE = Spooled("1.part", 99, "a" * 64, b"\0\0\0\x18ftypmp42\0\0\0\0")
+SUBMITTED = b'{"id": "id:7", "status": "queued"}'
+GENERATING = b'{"id": "id:7", "status": "generating"}'
+COMPLETED = b'{"id": "id:7", "status": "completed", "video": {"url": "https://cdn/v.mp4"}}'
+
+
+def asked(status: Status, *, digest: str = VIDEO.digest) -> Work:
+    return Work(VIDEO, 1, Prior(status, digest, 1, 1, remote_id="id:7"))
+
+
+async def test_a_remote_id_is_committed_before_it_is_first_asked_for() -> None:
+    world = World(
+        [reply(201, SUBMITTED), reply(200, GENERATING), reply(200, COMPLETED)],
+        [file_of(VIDEO_FILE)],
+    )
+
+    outcome = await world.perform(Work(VIDEO, 1))
+
+    assert world.log[:4] == [
+        "admit veo2", "sent fox-0 1 1", f"send {VIDEO_PATH}", "tell 1 accept",
+    ]  # fmt: skip
+    assert world.log[4:] == [
+        "submitted fox-0 id:7", "idle", "poll", "hear accept", "idle", "poll", "hear accept",
+        "received fox-0 1", "fetch", "publish 1",
+    ]  # fmt: skip
+    assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 1)
+    assert world.waited == [10, 15], "the first question, and the interval, of the family"
+
+
+@pytest.mark.parametrize("status", [Status.SUBMITTED, Status.UNKNOWN])
+async def test_what_an_earlier_run_submitted_is_asked_for_at_once_and_not_sent_again(
+    status: Status,
+) -> None:
+    world = World([reply(200, COMPLETED)], [file_of(VIDEO_FILE)])
+
+    outcome = await world.perform(asked(status))
+
+    assert world.keys == []
+    assert world.log[:3] == ["submitted fox-0 id:7", "poll", "hear accept"]
+    assert "received fox-0 1" in world.log
+    assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 1)
+
+
+async def test_a_run_that_ends_leaves_what_the_provider_works_on() -> None:
+    world = World([reply(201, SUBMITTED), reply(200, GENERATING)], leave_after=2)
+    outcome = await world.perform(Work(VIDEO, 1))
+    assert (outcome.status, outcome.error) == (Status.SUBMITTED, None)
+
+
+async def test_a_job_that_never_ends_is_unknown_at_its_deadline() -> None:
+    world = World([reply(201, SUBMITTED), *[reply(200, GENERATING)] * 200])
+    outcome = await world.perform(Work(VIDEO, 1))
+    assert outcome.status is Status.UNKNOWN
+    assert outcome.error is not None
+    assert outcome.error.kind == "timeout"
+    assert world.clock.seconds == 1800
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "kind"),
+    [
+        (reply(200, b'{"status": "error", "error": {"message": "out of memory"}}'),
+         Status.FAILED, "remote_failed"),
+        (reply(200, b'{"status": "failed", "error": {"message": "blocked by content policy"}}'),
+         Status.REFUSED, "content_policy"),
+        (reply(401, b'{"error": {"message": "Invalid API key"}}'), Status.SUBMITTED, "auth"),
+    ],
+)  # fmt: skip
+async def test_a_job_that_fails_is_told_as_the_provider_tells_it(
+    answer: Reply, status: Status, kind: str
+) -> None:
+    outcome = await World([reply(201, SUBMITTED), answer]).perform(Work(VIDEO, 1))
+    assert outcome.status is status
+    assert outcome.error is not None
+    assert outcome.error.kind == kind
+
+
+async def test_polls_that_go_wrong_cost_no_attempts_of_the_task() -> None:
+    wrong: list[Reply] = [reply(404), reply(500), TIMEOUT, reply(200, b"<html>")] * 2
+    world = World([reply(201, SUBMITTED), *wrong, reply(200, COMPLETED)], [file_of(VIDEO_FILE)])
+    outcome = await world.perform(Work(VIDEO, 1), attempts=2)
+    assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 1)
+    assert len(world.keys) == 1

@@ -1,0 +1,214 @@
+"""What a run has to do, by what the ledger knows of each task."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchgen.engine.worklist.positions import Positions
+from batchgen.engine.worklist.selection import OnUnknown, Selection, parse_shard
+from batchgen.engine.worklist.worklist import Worklist
+from batchgen.errors import UsageError
+from batchgen.manifest.open import Manifest
+from batchgen.manifest.problems import RejectedError
+from batchgen.storage.ledger import Ledger
+from batchgen.types import Outcome, Prior, Problem, Severity, Status, Task, Work
+from tests.given import NOW, a_task, succeeded
+
+RESEND, HOLD, FAIL = OnUnknown
+LEFT = (Status.PENDING, Status.RECEIVED, Status.SUBMITTED)
+UNSURE = (Status.UNKNOWN, Status.SENT)
+SETTLED = (Status.SUCCEEDED, Status.FAILED, Status.REFUSED)
+
+
+@dataclass
+class Listed:
+    """A manifest that is nothing but its tasks."""
+
+    items: list[Task | Problem]
+
+    def tasks(self, *, check: bool = True) -> Iterator[Task | Problem]:
+        assert not check
+        yield from self.items
+
+
+def worklist(ledger: Ledger, items: Iterable[Task | Problem], selection: Selection) -> Worklist:
+    return Worklist(cast("Manifest", Listed(list(items))), ledger, selection)
+
+
+def prior(status: Status, *, generation: int = 3, attempts: int = 1, kind: str = "") -> Prior:
+    return Prior(status, "d" * 32, generation, attempts, kind or None)
+
+
+def decided(selection: Selection, before: Prior) -> int | None:
+    """The generation that is to be made; None where nothing is to be done."""
+    work = selection.decide(a_task(), before)
+    return None if work is None else work.generation
+
+
+def test_a_task_never_begun_is_made_as_its_first_generation() -> None:
+    assert Selection().decide(a_task(), None) == Work(a_task(), 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "selection", "generation"),
+    [
+        *((status, Selection(), None) for status in SETTLED),
+        *((status, Selection(), 3) for status in LEFT),
+        *((status, Selection(on_unknown=HOLD, retry_failed="*"), 3) for status in LEFT),
+        *((status, Selection(on_unknown=RESEND), 3) for status in UNSURE),
+        *((status, Selection(on_unknown=HOLD), None) for status in UNSURE),
+        *((status, Selection(on_unknown=FAIL), None) for status in UNSURE),
+        *((status, Selection(on_unknown=HOLD, retry_failed="*"), None) for status in UNSURE),
+        (Status.SUCCEEDED, Selection(retry_failed="*"), None),
+        (Status.FAILED, Selection(retry_failed="*"), 4),
+        (Status.FAILED, Selection(retry_failed="server"), 4),
+        (Status.FAILED, Selection(retry_failed="expired"), None),
+        (Status.REFUSED, Selection(retry_failed="*"), None),  # refused again, and paid again
+        (Status.REFUSED, Selection(retry_failed="server"), 4),
+        (Status.REFUSED, Selection(retry_failed="refused"), 4),
+    ],
+)
+def test_what_is_done_about_a_task_that_did_not_change(
+    status: Status, selection: Selection, generation: int | None
+) -> None:
+    assert decided(selection, prior(status, kind="server")) == generation
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("on_unknown", OnUnknown)
+def test_an_edited_row_is_a_new_generation_however_the_old_one_ended(
+    status: Status, on_unknown: OnUnknown
+) -> None:
+    edited = a_task(digest="e" * 32)
+    work = Selection(on_unknown=on_unknown).decide(edited, prior(status))
+    assert work is not None
+    assert work.generation == 4
+
+
+def test_an_edited_row_of_which_nothing_was_sent_stays_at_its_generation() -> None:
+    before = prior(Status.PENDING, generation=1, attempts=0)
+    work = Selection().decide(a_task(digest="e" * 32), before)
+    assert work is not None
+    assert work.generation == 1
+
+
+@given(of=st.integers(1, 9))
+def test_shards_cover_every_task_exactly_once(of: int) -> None:
+    tasks = [a_task(n, key=f"{n * 2654435761 % 2**32:08x}" + "0" * 24) for n in range(60)]
+    found = [
+        task
+        for number in range(1, of + 1)
+        for task in Selection(shard=(number, of)).narrow(tasks, to_the_end=True)
+    ]
+    assert sorted(found, key=lambda task: task.ordinal) == tasks  # type: ignore[union-attr]  # no problems
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/4", "5/4", "1/0", "-1/4", "a/b", "1/4/2", "²/4"])
+def test_a_shard_that_is_none_is_told(text: str) -> None:
+    with pytest.raises(UsageError, match="is not I/N"):
+        parse_shard(text)
+
+
+def test_a_limit_counts_selected_tasks_and_lets_every_problem_through() -> None:
+    problem = Problem("a.csv", 9, "empty prompt")
+    items: list[Task | Problem] = [
+        a_task(0),
+        a_task(1, id="hare"),
+        a_task(2),
+        a_task(3),
+        problem,
+        a_task(4),
+    ]
+    selection = Selection(limit=2, only="fox-*")
+
+    assert list(selection.narrow(items, to_the_end=True)) == [a_task(0), a_task(2), problem]
+    assert list(selection.narrow(items, to_the_end=False)) == [a_task(0), a_task(2)]
+
+
+async def test_only_what_is_left_is_listed_and_the_rest_is_counted(ledger: Ledger) -> None:
+    for number, status in enumerate((Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN)):
+        await ledger.sent(a_task(number), 1, attempts=1, now=NOW)
+        await ledger.record(a_task(number), 1, Outcome(status, attempts=1))
+    left = worklist(ledger, map(a_task, range(1200)), Selection())
+
+    works = [work for work in left.works() if work is not None]
+
+    assert [work.task.ordinal for work in works] == list(range(2, 1200))
+    assert left.passed == {Status.SUCCEEDED: 1, Status.FAILED: 1}
+
+
+def test_others_may_run_after_each_chunk(ledger: Ledger) -> None:
+    left = worklist(ledger, map(a_task, range(1200)), Selection())
+    assert sum(work is None for work in left.works()) == 3
+
+
+def test_a_manifest_that_no_longer_reads_as_checked_is_told(ledger: Ledger) -> None:
+    warning = Problem("a.csv", 2, "odd", Severity.WARNING)
+    error = Problem("a.csv", 3, "empty prompt")
+    left = worklist(ledger, [warning, a_task(0), error], Selection())
+    with pytest.raises(RejectedError, match=r"a\.csv:3: empty prompt"):
+        list(left.works())
+
+
+async def begun(ledger: Ledger, keys: Iterable[int]) -> None:
+    for ordinal, key in enumerate(keys):
+        task = placed(key, ordinal)
+        await ledger.sent(task, 1, attempts=1, now=NOW)
+        await ledger.record(task, 1, succeeded())
+
+
+def placed(key: int, ordinal: int) -> Task:
+    return a_task(key, ordinal=ordinal, line=ordinal + 2)
+
+
+def read(ledger: Ledger, keys: Iterable[int], selection: Selection | None = None) -> list[str]:
+    """Read a manifest with these tasks; the ids of the records after it."""
+    positions = Positions(ledger)
+    items = positions.watch(placed(key, ordinal) for ordinal, key in enumerate(keys))
+    for _ in (selection or Selection()).narrow(items, to_the_end=True):
+        pass
+    positions.close()
+    return [record.task.id.removeprefix("fox-") for record in ledger.records()]
+
+
+async def test_records_follow_rows_that_were_reordered_inserted_removed_and_put_back(
+    ledger: Ledger,
+) -> None:
+    await begun(ledger, [0, 1, 2, 3])
+
+    assert read(ledger, [3, 1, 0, 2]) == ["3", "1", "0", "2"]
+    assert read(ledger, [9, 3, 1, 8, 0, 2]) == ["3", "1", "0", "2"]
+    assert [record.task.line for record in ledger.records()] == [3, 4, 6, 7]
+    assert read(ledger, [3, 0]) == ["3", "0"]
+    assert read(ledger, [0, 1, 2, 3]) == ["0", "1", "2", "3"]
+    assert read(ledger, []) == []
+    assert [record.task.id for record in ledger.records(every=True)] == [
+        f"fox-{number}" for number in range(4)
+    ]
+
+
+async def test_what_a_limit_leaves_out_is_still_in_the_manifest(ledger: Ledger) -> None:
+    await begun(ledger, [0, 1, 2, 3])
+    assert read(ledger, [2, 3, 1], Selection(limit=1)) == ["2", "3", "1"]
+
+
+async def test_thousands_of_moves_end_in_the_new_order(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchgen.engine.worklist.positions._MOVED_AT_ONCE", 1000)
+    await ledger.leave_pending(placed(number, number) for number in range(2300))
+
+    found = read(ledger, [*range(2299, 100, -1), 5000])
+
+    assert found == [str(number) for number in range(2299, 100, -1)]
+
+
+def test_positions_count_tasks_without_a_ledger() -> None:
+    positions = Positions()
+    assert len(list(positions.watch(map(a_task, range(7))))) == 7
+    positions.close()
+    assert positions.count == 7
