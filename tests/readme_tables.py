@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from batchgen import cli
+from batchgen.cli.parser import parser as cli_parser
 from batchgen.engine.decisions import BUILT_IN, describe
 from batchgen.errors import Exit
 from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
@@ -85,7 +85,7 @@ def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _subparsers() -> dict[str, argparse.ArgumentParser]:
-    parser = cli.parser()
+    parser = cli_parser()
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             return dict(action.choices)

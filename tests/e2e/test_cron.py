@@ -5,7 +5,7 @@ import shlex
 from datetime import datetime
 from pathlib import Path
 
-from batchgen import cli
+from batchgen.cli.parser import parser as cli_parser
 from tests.e2e.command import batchgen
 from tests.e2e.simulated import simulate
 from tests.readme_tables import ROOT
@@ -23,7 +23,7 @@ def test_every_command_of_the_examples_is_understood() -> None:
     assert len(found) == 3
     for line in found:
         words = shlex.split(re.sub(r"\$\(.*?\)", "DAY", line))
-        assert (ROOT / cli.parser().parse_args(words).manifest).is_file()
+        assert (ROOT / cli_parser().parse_args(words).manifest).is_file()
 
 
 def test_the_nightly_job_gets_a_directory_of_the_day(tmp_path: Path) -> None:

@@ -87,10 +87,10 @@ def test_a_manifest_that_is_spoilt_in_mid_run_halts_and_keeps_what_is_done(tmp_p
 
 _KILLED = """
 import sys
-from batchgen import cli
+from batchgen.cli.main import main as cli_main
 from tests.torture.fault import Fault, arm
 arm(Fault(sys.argv[1], turn=1, after=False))
-sys.exit(cli.main(sys.argv[2:]))
+sys.exit(cli_main(sys.argv[2:]))
 """
 
 

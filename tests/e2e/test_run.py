@@ -70,8 +70,8 @@ def test_a_run_that_finds_everything_done_does_not_import_aiohttp(
     job: Path, tmp_path: Path
 ) -> None:
     program = (
-        "import sys; from batchgen import cli;"
-        " code = cli.main(sys.argv[1:]); print(code, 'aiohttp' in sys.modules)"
+        "import sys; from batchgen.cli.main import main as cli_main;"
+        " code = cli_main(sys.argv[1:]); print(code, 'aiohttp' in sys.modules)"
     )
     words = [sys.executable, "-c", program, "run", str(job), "--provider", "simulator", "--quiet"]
     printed = [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen import cli
+from batchgen.cli.main import main as cli_main
 from batchgen.engine.process import seldom_collected
 from batchgen.engine.session import Session
 from batchgen.errors import UsageError
@@ -35,6 +35,6 @@ def test_python_collects_seldom_while_the_command_runs_a_job(
     before = gc.get_threshold()
 
     words = ["--provider", "simulator", "--model", "dall-e-2", "-o", str(tmp_path / "out")]
-    assert cli.main(["run", str(tmp_path / "m.csv"), *words]) == 2
+    assert cli_main(["run", str(tmp_path / "m.csv"), *words]) == 2
     assert thresholds[0] > before[0]
     assert gc.get_threshold() == before

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from batchgen.commands.planned import plan_lines
+from batchgen.cli.plan import plan_lines
 from batchgen.job import Flags
 from batchgen.manifest.dependencies import GIVES, References, references_of
 from batchgen.manifest.open import Manifest

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.commands.report import make_report
+from batchgen.cli.report import make_report
 from batchgen.job import Flags
 from batchgen.manifest.open import open_manifest, source_of
 from batchgen.types import Record, Task

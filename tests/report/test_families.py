@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.commands.report import make_report
+from batchgen.cli.report import make_report
 from batchgen.provider.endpoints import embeddings
 from batchgen.simulator.clips import Clip, film
 from batchgen.simulator.meshes import Mesh, build

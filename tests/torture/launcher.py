@@ -13,9 +13,9 @@ from typing import NoReturn
 
 import msgspec
 
-import batchgen.commands.run
+import batchgen.cli.run
 import batchgen.http.transport  # noqa: F401  # loaded before the first fork
-from batchgen import cli
+from batchgen.cli.main import main as cli_main
 from batchgen.provider import catalog
 from tests.torture.fault import Fault, arm
 from tests.torture.machine import Machine
@@ -70,7 +70,7 @@ def _run(order: Order) -> NoReturn:
         arm(order.fault)
     code = 70
     try:
-        code = cli.main(order.words)
+        code = cli_main(order.words)
     except SystemExit as ended:
         code = int(ended.code or 0)
     finally:

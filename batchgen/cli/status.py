@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from batchgen.commands.places import open_ledger
+from batchgen.cli.arguments import open_ledger
 from batchgen.errors import Exit
 from batchgen.storage.directory import is_held
 from batchgen.storage.ledger import Ledger

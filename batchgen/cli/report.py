@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from batchgen.commands.places import open_ledger
+from batchgen.cli.arguments import open_ledger
 from batchgen.engine.clock import SystemClock
 from batchgen.errors import Exit
 from batchgen.storage.directory import is_held

@@ -10,12 +10,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from batchgen.cli.schema import DIALECT, job_schema
 from batchgen.job import Flags, read_job
 from batchgen.job.keys import SECTIONS
-from batchgen.schema import DIALECT, job_schema
 from tests.e2e.command import batchgen
 
-JOBS = sorted((Path(__file__).resolve().parents[1] / "jobs").rglob("*.yaml"))
+JOBS = sorted((Path(__file__).resolve().parents[2] / "jobs").rglob("*.yaml"))
 SCHEMA: dict[str, Any] = job_schema()
 _VALIDATOR = Draft202012Validator(SCHEMA)
 _JUNK: st.SearchStrategy[Any] = (

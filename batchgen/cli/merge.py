@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from batchgen.commands.places import check_ledger
+from batchgen.cli.arguments import check_ledger
 from batchgen.engine.clock import SystemClock
 from batchgen.errors import Exit, UsageError
 from batchgen.storage.directory import ledger_path, locked

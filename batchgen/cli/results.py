@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from batchgen.commands.places import open_ledger
+from batchgen.cli.arguments import open_ledger
 from batchgen.errors import Exit, UsageError
 from batchgen.report.export_csv import write_csv
 from batchgen.report.export_openai_batch import write_openai_batch

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from batchgen import notices
+from batchgen.cli import notify
+from batchgen.cli.notify import call_webhook, check_webhook, run_notice
 from batchgen.errors import UsageError
-from batchgen.notices import call_webhook, check_webhook, run_notice
 from tests.e2e.command import batchgen
 
 BODY = b'{"status":"complete"}'
@@ -105,7 +105,7 @@ def test_a_command_that_reads_nothing_and_fails_is_told() -> None:
 
 
 def test_a_command_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notices, "COMMAND_S", 0.1)
+    monkeypatch.setattr(notify, "COMMAND_S", 0.1)
     problem = run_notice("sleep 600 & wait", BODY, {})
     assert problem == "--notify: the command was ended after 0.1 s"
 

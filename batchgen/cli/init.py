@@ -6,12 +6,12 @@ import sys
 from importlib import resources
 from pathlib import Path
 
-from batchgen.commands.schema import schema_text
+from batchgen.cli.schema import schema_text
 from batchgen.errors import Exit, UsageError
 from batchgen.job import stem
 from batchgen.manifest.formats.source import Format, format_of
 
-SCHEMA_NAME = "batchgen.schema.json"
+SCHEMA_NAME = "batchgen.cli.schema.json"
 _DEFAULT = Path("job.yaml")
 
 
@@ -41,7 +41,7 @@ def init_command(arguments: argparse.Namespace) -> int:
 
 def starter(path: Path) -> str:
     """The starter job for a file of this name."""
-    text = resources.files("batchgen").joinpath("starter.yaml").read_text(encoding="utf-8")
+    text = resources.files("batchgen.cli").joinpath("starter.yaml").read_text(encoding="utf-8")
     name = re.sub(r"[^\w.-]+", "-", stem(path.name)).strip("-.") or "job"
     shown = re.sub(r"[^\w./-]+", "-", path.name)
     return text.replace("{name}", name).replace("{file}", shown)

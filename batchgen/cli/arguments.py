@@ -3,7 +3,7 @@
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +12,14 @@ from typing import BinaryIO
 from msgspec.structs import replace
 
 from batchgen.engine.worklist.selection import OnUnknown, Selection, parse_shard
-from batchgen.job import Flags
+from batchgen.errors import UsageError
+from batchgen.job import SIMULATOR, Access, Flags
 from batchgen.manifest.formats.source import Source, spool
-from batchgen.manifest.open import source_of
+from batchgen.manifest.open import Manifest, source_of
+from batchgen.storage.directory import ledger_path
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.ledger.connection import refuse_lost
+from batchgen.storage.results import FILE_NAME
 
 
 @contextmanager
@@ -67,3 +72,43 @@ def selection_of(arguments: argparse.Namespace) -> Selection:
         retry_failed=getattr(arguments, "retry_failed", None),
         on_unknown=OnUnknown(getattr(arguments, "on_unknown", "resend")),
     )
+
+
+@contextmanager
+def open_ledger(directory: Path) -> Iterator[Ledger]:
+    """The ledger of an output directory; raises UsageError, or StorageError where it is lost."""
+    check_ledger(directory)
+    with Ledger(ledger_path(directory)) as ledger:
+        yield ledger
+
+
+def check_ledger(directory: Path) -> None:
+    """Raise UsageError for what is no output directory, StorageError for one without a ledger."""
+    check_directory(directory)
+    refuse_lost(ledger_path(directory))
+
+
+def check_directory(directory: Path) -> None:
+    """Raise UsageError for what is no output directory: nothing is made in one by mistake."""
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is not there, or is no directory")
+    results = directory / FILE_NAME
+    if not (ledger_path(directory).is_file() or (results.is_file() and results.stat().st_size)):
+        raise UsageError(f"{directory} is not an output directory of batchgen: it has no ledger")
+
+
+def quoted(manifest: Manifest, access: Access, tell: Callable[[str], None]) -> Manifest:
+    """The manifest with what the provider charges; without an answer, as it was, and told."""
+    job = manifest.job
+    if job.provider.name == SIMULATOR:
+        tell("--live-prices: the simulator's prices are those of the catalogue")
+        return manifest
+    # aiohttp takes a quarter of a second to import: only what asks pays for it
+    from batchgen.provider.account import Unanswered, live_quotes, service_of  # noqa: PLC0415
+
+    quotes = live_quotes(service_of(job.provider, access, job.limits))
+    if isinstance(quotes, Unanswered):
+        tell(f"--live-prices: {job.provider.name} does not say ({quotes.reason})")
+        return manifest
+    tell(f"--live-prices: {job.provider.name} tells the prices of {len(quotes)} models")
+    return replace(manifest, job=replace(job, quotes=quotes))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from batchgen.commands.places import check_directory, check_ledger
+from batchgen.cli.arguments import check_directory, check_ledger
 from batchgen.engine.clock import SystemClock
 from batchgen.errors import Exit, StorageError, UsageError
 from batchgen.storage.directory import is_held, ledger_path, locked

@@ -1,7 +1,12 @@
 """JSON Schema of the job file, for editors: made from the tables that the file is read by."""
 
+import argparse
+import sys
 from collections.abc import Mapping
 
+import msgspec
+
+from batchgen.errors import Exit
 from batchgen.job import OWN_KEYS, PROVIDERS
 from batchgen.job.keys import SECTIONS, Setting
 from batchgen.provider import catalog
@@ -117,3 +122,14 @@ _ROWS_AND_NAMES = {
     "matrix": _matrix,
     "prompts": _prompts,
 }
+
+
+def schema_command(_arguments: argparse.Namespace) -> int:
+    """`batchgen schema`."""
+    sys.stdout.write(schema_text())
+    return Exit.OK
+
+
+def schema_text() -> str:
+    """The schema as a file holds it."""
+    return msgspec.json.format(msgspec.json.encode(job_schema()), indent=2).decode() + "\n"

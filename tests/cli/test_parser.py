@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from batchgen import cli
-from batchgen.examples import EXAMPLES
+from batchgen.cli.examples import EXAMPLES
+from batchgen.cli.parser import parser as cli_parser
 from batchgen.job import Limits
 from batchgen.types import RetrySettings
 from tests.e2e.command import batchgen
@@ -18,7 +18,7 @@ from tests.readme_tables import _subparsers
 
 def _refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     with pytest.raises(SystemExit) as refused:
-        cli.parser().parse_args(words)
+        cli_parser().parse_args(words)
     assert refused.value.code == 2
     return capsys.readouterr().err
 
@@ -94,7 +94,7 @@ def test_every_example_is_understood(line: str) -> None:
     while words:
         command, words = _first_command(words)
         if command[0] == "batchgen":
-            assert cli.parser().parse_args(command[1:]).call
+            assert cli_parser().parse_args(command[1:]).call
 
 
 def _first_command(words: list[str]) -> tuple[list[str], list[str]]:
@@ -157,7 +157,7 @@ import runpy, sys
 
 class Interrupt:
     def find_spec(self, name, *_):
-        if name == "batchgen.cli":
+        if name == "batchgen.cli.parser":
             raise KeyboardInterrupt
 
 sys.meta_path.insert(0, Interrupt())

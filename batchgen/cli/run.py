@@ -11,8 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from batchgen.commands.arguments import flags_of, open_source, selection_of
-from batchgen.commands.quoting import quoted
+from batchgen.cli.arguments import flags_of, open_source, quoted, selection_of
 from batchgen.engine.process import seldom_collected
 from batchgen.engine.session import Session
 from batchgen.errors import BatchgenError, Exit, UsageError, of_system
@@ -29,7 +28,7 @@ def run_command(arguments: argparse.Namespace) -> int:
     """`batchgen run`."""
     if arguments.dry_run:
         # Imported here, as few ask for it: a run would take a fifth longer to begin.
-        from batchgen.commands.plan import plan_command  # noqa: PLC0415  # see above
+        from batchgen.cli.plan import plan_command  # noqa: PLC0415  # see above
 
         return plan_command(arguments)
     with seldom_collected(), _heard(arguments) as progress:
@@ -75,7 +74,7 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
     selection = selection_of(arguments)
     environment = _environment(arguments.env_file)
     if arguments.webhook is not None:
-        from batchgen.notices import check_webhook  # noqa: PLC0415  # see run_command
+        from batchgen.cli.notify import check_webhook  # noqa: PLC0415  # see run_command
 
         check_webhook(arguments.webhook)
     with open_source(arguments) as source:
@@ -100,7 +99,7 @@ def _give_notice(arguments: argparse.Namespace, summary: Summary) -> None:
     """Tell others of the end; the run has ended as it has, whatever becomes of that."""
     if not (arguments.notify or arguments.webhook):
         return
-    from batchgen.notices import call_webhook, run_notice  # noqa: PLC0415  # see run_command
+    from batchgen.cli.notify import call_webhook, run_notice  # noqa: PLC0415  # see run_command
 
     body = msgspec.json.encode(summary.to_json())
     told = {
@@ -119,7 +118,7 @@ def _give_notice(arguments: argparse.Namespace, summary: Summary) -> None:
 
 def _report(directory: Path, *, quiet: bool) -> None:
     """Make the report; the run has ended as it has, whatever becomes of it."""
-    from batchgen.commands.report import make_report  # noqa: PLC0415  # see run_command
+    from batchgen.cli.report import make_report  # noqa: PLC0415  # see run_command
 
     try:
         told = make_report(directory)

@@ -1,56 +1,75 @@
 """The command line: parses, builds, calls, and maps errors to exit codes; no logic."""
 
 import argparse
-import contextlib
 import re
-import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
+from typing import NoReturn
 
 from batchgen._version import __version__
-from batchgen.errors import BatchgenError, Exit, StorageError, of_system
-from batchgen.examples import examples_of
+from batchgen.cli.examples import examples_of
 from batchgen.faults import fault_lines
-from batchgen.parsing import Parser
-from batchgen.streams import drop_stdout, prepare_streams
 from batchgen.text import did_you_mean, seconds
 
+_INVALID_CHOICE = re.compile(r"argument (\S+): invalid choice: '([^']*)'")
+_UNKNOWN = "unrecognized arguments: "
+_NEAR_OPTION = 0.7  # all begin with two dashes, which brings them nearer than they are
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what was probably meant."""
+
+    _words: Sequence[str] = ()
+
+    def parse_known_args(  # type: ignore[override]  # argparse's overloads say the same
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Refuse what is not known here, where the options that were meant are known."""
+        self._words = args or ()
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"{_UNKNOWN}{' '.join(unknown)}")
+        return found, []
+
+    def error(self, message: str) -> NoReturn:
+        if choice := _INVALID_CHOICE.search(message):
+            meant = did_you_mean(choice[2], self._choices(choice[1]))
+        elif message.startswith(_UNKNOWN):
+            meant = self._option(message.removeprefix(_UNKNOWN).split())
+        else:
+            super().error(message + self._swallowed(message))
+        super().error(f"{message}; did you mean {meant}?" if meant else message)
+
+    def _choices(self, name: str) -> list[str]:
+        """The choices of an argument, by the name that messages have for it."""
+        for action in self._actions:
+            named = "/".join(action.option_strings) or action.metavar or action.dest
+            if named == name and action.choices is not None:
+                return [str(word) for word in action.choices]
+        return []
+
+    def _option(self, words: Sequence[str]) -> str | None:
+        """The option that the first of the words was probably meant for."""
+        options = [word for action in self._actions for word in action.option_strings]
+        flags = (word.partition("=")[0] for word in words if word.startswith("--"))
+        found = (did_you_mean(flag, options, nearness=_NEAR_OPTION) for flag in flags)
+        return next((near for near in found if near), None)
+
+    def _swallowed(self, message: str) -> str:
+        """What may have taken the word that is missing: an option that goes without a value too."""
+        if "required: " not in message:
+            return ""
+        missing = message.rpartition("required: ")[2]
+        takers = {one for it in self._actions if it.nargs == "?" for one in it.option_strings}
+        for word, following in pairwise(self._words):
+            if word in takers and not following.startswith("-"):
+                return f"; {word} takes the word after it: put {missing} first"
+        return ""
+
+
 _MOST_WORKERS = 10_000  # as limits.concurrency in a job
-_EMPTY_VALUE = re.compile(r"--[a-z-]+=")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    prepare_streams()
-    words = sys.argv[1:] if argv is None else argv
-    whole = parser()
-    if any(word == "" or _EMPTY_VALUE.fullmatch(word) for word in words):
-        whole.error("a value is empty: is a variable unset?")
-    arguments = whole.parse_args(words)
-    arguments.words = tuple(words)
-    try:
-        code = int(arguments.call(arguments))
-        sys.stdout.flush()
-    except BatchgenError as error:
-        return _told(error)
-    except KeyboardInterrupt:
-        return int(Exit.INTERRUPTED)
-    except BrokenPipeError:  # whoever read standard output has gone: `batchgen results DIR | head`
-        drop_stdout()
-        return int(Exit.OK)
-    except OSError as error:
-        drop_stdout()
-        return _told(of_system(error))
-    except MemoryError:
-        return _told(StorageError("there is not enough memory: allow more (`ulimit -v`)"))
-    return code
-
-
-def _told(error: BatchgenError) -> int:
-    with contextlib.suppress(OSError):
-        sys.stderr.write(f"batchgen: {error}\n")
-        sys.stderr.flush()
-    return int(error.exit_code)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -92,7 +111,7 @@ def _command(commands: _Commands, name: str, summary: str) -> Parser:  # type: i
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.set_defaults(call=_Late(f"{name}_command"))
+    parser.set_defaults(call=_Late(name))
     return parser
 
 
@@ -103,9 +122,8 @@ class _Late:
         self._name = name
 
     def __call__(self, arguments: argparse.Namespace) -> int:
-        from batchgen import commands  # noqa: PLC0415  # --help must not pay for it
-
-        call: Callable[[argparse.Namespace], int] = getattr(commands, self._name)
+        module = import_module(f"batchgen.cli.{self._name}")
+        call: Callable[[argparse.Namespace], int] = getattr(module, f"{self._name}_command")
         return call(arguments)
 
 
