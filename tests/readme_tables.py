@@ -9,12 +9,12 @@ from pathlib import Path
 from batchgen.cli.parser import parser as cli_parser
 from batchgen.engine.decisions import BUILT_IN, describe
 from batchgen.errors import Exit
-from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
 from batchgen.job import keys as job_keys
 from batchgen.progress.lines import EVENTS
 from batchgen.progress.metrics import METRICS
 from batchgen.provider import catalog
 from batchgen.report import export_parquet
+from batchgen.simulator.fault_names import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
 from batchgen.text import show_money
 from tests.torture.instants import INSTANTS
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from batchgen._version import __version__
 from batchgen.cli.examples import examples_of
-from batchgen.faults import fault_lines
+from batchgen.simulator.fault_names import fault_lines
 from batchgen.text import did_you_mean, seconds
 
 _INVALID_CHOICE = re.compile(r"argument (\S+): invalid choice: '([^']*)'")

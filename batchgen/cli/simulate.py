@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from batchgen.errors import Exit
 
 if TYPE_CHECKING:
-    from batchgen.simulator import SimulatorSettings
+    from batchgen.simulator.settings import SimulatorSettings
 
 
 def simulate_command(arguments: argparse.Namespace) -> int:
@@ -19,11 +19,7 @@ def simulate_command(arguments: argparse.Namespace) -> int:
 
 
 def _settings_of(arguments: argparse.Namespace) -> "SimulatorSettings":
-    from batchgen.simulator import (  # noqa: PLC0415  # draws: heavy
-        SimulatorSettings,
-        parse_faults,
-        parse_latency,
-    )
+    from batchgen.simulator.settings import SimulatorSettings, parse_faults, parse_latency  # noqa: PLC0415  # draws: heavy
 
     refused = frozenset(word.lower() for word in arguments.refuse or ())
     return SimulatorSettings(
@@ -46,7 +42,7 @@ def _settings_of(arguments: argparse.Namespace) -> "SimulatorSettings":
 
 async def _serve(settings: "SimulatorSettings") -> None:
     """Serve until SIGINT or SIGTERM arrives."""
-    from batchgen.simulator import Simulator  # noqa: PLC0415  # as above
+    from batchgen.simulator.server import Simulator  # noqa: PLC0415  # as above
 
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()

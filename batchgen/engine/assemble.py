@@ -50,7 +50,8 @@ async def reached(provider: Provider, access: Access) -> AsyncIterator[tuple[Pro
     if provider.name != SIMULATOR:
         yield provider, access
         return
-    from batchgen.simulator import Simulator, SimulatorSettings  # noqa: PLC0415  # draws: heavy
+    from batchgen.simulator.server import Simulator  # noqa: PLC0415  # draws: heavy
+    from batchgen.simulator.settings import SimulatorSettings  # noqa: PLC0415  # draws: heavy
 
     async with Simulator(SimulatorSettings()) as simulator:
         yield replace(provider, base_url=simulator.base_url), Access("simulator")

@@ -3,13 +3,3 @@
 It reads the vendor's specs and pages itself and shares nothing with the endpoints and the
 catalogue, so that an error in those is not checked against itself.
 """
-
-from batchgen.simulator.server import Simulator
-from batchgen.simulator.settings import (
-    Latency,
-    SimulatorSettings,
-    parse_faults,
-    parse_latency,
-)
-
-__all__ = ["Latency", "Simulator", "SimulatorSettings", "parse_faults", "parse_latency"]

@@ -11,20 +11,19 @@ from typing import Self
 from aiohttp import web
 
 from batchgen.errors import UsageError
-from batchgen.simulator.account import Account
-from batchgen.simulator.api import Api
-from batchgen.simulator.direct import Direct
-from batchgen.simulator.door import Middleware
-from batchgen.simulator.faults import Draws
-from batchgen.simulator.files import Files
-from batchgen.simulator.generations import Generations, Sleep
-from batchgen.simulator.links import Links
-from batchgen.simulator.remote import Remote
+from batchgen.simulator.billing import Account, Billing
+from batchgen.simulator.fault_draws import Draws
+from batchgen.simulator.fault_injection import FaultInjector
+from batchgen.simulator.file_host import Files
+from batchgen.simulator.image_jobs import Generations, Sleep
+from batchgen.simulator.images_api import Api
+from batchgen.simulator.middleware import Middleware
+from batchgen.simulator.replies.async_families import Remote
+from batchgen.simulator.replies.jobs import Jobs
+from batchgen.simulator.replies.sync_families import Direct
 from batchgen.simulator.settings import SimulatorSettings
+from batchgen.simulator.signed_urls import Links
 from batchgen.simulator.stats import Stats, StatsJson
-from batchgen.simulator.strikes import FaultInjector
-from batchgen.simulator.till import Billing
-from batchgen.simulator.works import Jobs
 
 HOST = "127.0.0.1"
 _BACKLOG = 4096

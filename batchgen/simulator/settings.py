@@ -8,7 +8,7 @@ from types import MappingProxyType
 import msgspec
 
 from batchgen.errors import UsageError
-from batchgen.faults import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
+from batchgen.simulator.fault_names import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
 
 _NAMED_FAULTS = (*GENERATION_FAULTS, *FILE_FAULTS, *POLL_FAULTS, *WORK_FAULTS)
 _USUAL_STATUSES = ("400", "401", "402", "403", "404", "408", "429", "500", "502", "503", "504")

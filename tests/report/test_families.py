@@ -7,9 +7,9 @@ import pytest
 
 from batchgen.cli.report import make_report
 from batchgen.provider.endpoints import embeddings
-from batchgen.simulator.clips import Clip, film
-from batchgen.simulator.meshes import Mesh, build
-from batchgen.simulator.sounds import Sound, play
+from batchgen.simulator.artifacts.audio import Sound, play
+from batchgen.simulator.artifacts.meshes import Mesh, build
+from batchgen.simulator.artifacts.video import Clip, film
 from batchgen.types import Artifact, Finished, HttpResponse, Made, Record
 from tests.given import a_task, an_artifact, succeeded
 from tests.report.browser import Page, a_page

@@ -11,7 +11,7 @@ from openai import AsyncOpenAI
 from PIL import Image
 from yarl import URL
 
-from batchgen.simulator import Simulator
+from batchgen.simulator.server import Simulator
 
 KEY = "a-key"
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from batchgen.simulator import Simulator
+from batchgen.simulator.server import Simulator
 from tests.simulator.client import session
 
 ORIGIN_END = "/v1"

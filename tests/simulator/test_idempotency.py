@@ -2,7 +2,8 @@
 
 import asyncio
 
-from batchgen.simulator import Latency, Simulator, SimulatorSettings
+from batchgen.simulator.server import Simulator
+from batchgen.simulator.settings import Latency, SimulatorSettings
 from tests.simulator.client import post, until_in_flight
 
 FOX = {"prompt": "A fox", "size": "256x256", "response_format": "b64_json"}

@@ -5,7 +5,8 @@ import base64
 import openai
 import pytest
 
-from batchgen.simulator import Simulator, SimulatorSettings
+from batchgen.simulator.server import Simulator
+from batchgen.simulator.settings import SimulatorSettings
 from tests.simulator.client import fetch, opened, sdk
 
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import UsageError
-from batchgen.simulator import Latency, parse_faults, parse_latency
+from batchgen.simulator.settings import Latency, parse_faults, parse_latency
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Generated pictures, sounds, videos and meshes."""

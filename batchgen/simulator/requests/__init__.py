@@ -1,0 +1,1 @@
+"""Requests, checked by the vendor's specs."""

@@ -1,0 +1,82 @@
+"""Self-contained URLs of files, so that a million of them need no memory.
+
+The path holds the file's description, the query a signature in percent-encoded base64, as blob
+stores do: a client that changes a character of either gets no file. If files expire, the query
+says when.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+import zlib
+from collections.abc import Callable
+from typing import TypeAlias
+from urllib.parse import parse_qs, quote
+
+from msgspec.structs import astuple
+
+from batchgen.simulator.artifacts.audio import Sound
+from batchgen.simulator.artifacts.meshes import Mesh
+from batchgen.simulator.artifacts.pictures import Picture
+from batchgen.simulator.artifacts.video import Clip
+from batchgen.simulator.requests.rejection import Rejection
+
+Thing: TypeAlias = Picture | Clip | Sound | Mesh
+
+PREFIX = "/files/"
+REDIRECTED = "&redirected=1"
+_OVER_S = -3600.0
+_KINDS: dict[str, type[Thing]] = {
+    kind.__name__.lower(): kind for kind in (Picture, Clip, Sound, Mesh)
+}
+
+
+class Links:
+    """Builds and reads the URLs of files; the seed is the key of their signatures.
+
+    lifetime_s: seconds until a URL expires, None for never. `origin` is set when it is known.
+    """
+
+    def __init__(
+        self, seed: int, lifetime_s: float | None = None, now: Callable[[], float] = time.time
+    ) -> None:
+        self._key = f"batchgen simulator {seed}".encode()
+        self._lifetime_s = lifetime_s
+        self._now = now
+        self.origin = ""
+
+    def url_of(self, thing: Thing, *, expired: bool = False) -> str:
+        """Return the URL of a file, valid from now on or already expired."""
+        return self.origin + self.path_of(thing, _OVER_S if expired else self._lifetime_s)
+
+    def path_of(self, thing: Thing, lifetime_s: float | None = None) -> str:
+        """Return the path and query of a file."""
+        fields = [type(thing).__name__.lower(), *astuple(thing)]
+        packed = zlib.compress(json.dumps(fields).encode(), 1)
+        name = base64.urlsafe_b64encode(packed).decode().rstrip("=")
+        ends = "" if lifetime_s is None else f"Expires={self._now() + lifetime_s:.0f}&"
+        return self._signed(f"{PREFIX}{name}.{thing.format}?{ends}sv=2025-05-05")
+
+    def thing_at(self, raw_path: str) -> Thing | None:
+        """Return the file of a path and query exactly as issued, or None.
+
+        Raise Rejection (403) if the URL has expired.
+        """
+        unsigned, _, _ = raw_path.partition("&sig=")
+        if not unsigned.isascii() or not hmac.compare_digest(raw_path, self._signed(unsigned)):
+            return None
+        path, _, query = unsigned.partition("?")
+        ends = parse_qs(query).get("Expires")
+        if ends and float(ends[0]) < self._now():
+            raise Rejection(403, "The link has expired")
+        packed = path.removeprefix(PREFIX).rpartition(".")[0]
+        kind, *fields = json.loads(
+            zlib.decompress(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
+        )
+        return _KINDS[kind](*fields)
+
+    def _signed(self, unsigned: str) -> str:
+        digest = hmac.digest(self._key, unsigned.encode(), hashlib.sha256)
+        return f"{unsigned}&sig={quote(base64.b64encode(digest), safe='')}"
