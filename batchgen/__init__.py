@@ -9,7 +9,7 @@ summary = batchgen.run_sync("job.yaml", flags=batchgen.Flags(max_cost_usd=5.0))
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from batchgen._version import __version__
+from batchgen._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from batchgen.api import Run, run, run_sync
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from batchgen.types import Artifact, Outcome, Record, Status, Task, TaskError
 
 __all__ = [
-    "__version__",
     "Artifact", "BatchgenError", "Flags", "LockedError", "ManifestError", "OnUnknown", "Outcome",
     "Record", "Run", "Selection", "Status", "StorageError", "Summary", "Task", "TaskError",
     "UsageError", "run", "run_sync",

@@ -1,75 +1,18 @@
 """The command line: parses, builds, calls, and maps errors to exit codes; no logic."""
 
 import argparse
-import re
-from collections.abc import Callable, Sequence
 from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn
 
 from batchgen._version import __version__
+from batchgen.cli import argument_types
+from batchgen.cli.argument_parser import Parser
 from batchgen.cli.examples import examples_of
 from batchgen.simulator.fault_names import fault_lines
-from batchgen.text import did_you_mean, seconds
+from typing import TYPE_CHECKING
 
-_INVALID_CHOICE = re.compile(r"argument (\S+): invalid choice: '([^']*)'")
-_UNKNOWN = "unrecognized arguments: "
-_NEAR_OPTION = 0.7  # all begin with two dashes, which brings them nearer than they are
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what was probably meant."""
-
-    _words: Sequence[str] = ()
-
-    def parse_known_args(  # type: ignore[override]  # argparse's overloads say the same
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """Refuse what is not known here, where the options that were meant are known."""
-        self._words = args or ()
-        found, unknown = super().parse_known_args(args, namespace)
-        if unknown:
-            self.error(f"{_UNKNOWN}{' '.join(unknown)}")
-        return found, []
-
-    def error(self, message: str) -> NoReturn:
-        if choice := _INVALID_CHOICE.search(message):
-            meant = did_you_mean(choice[2], self._choices(choice[1]))
-        elif message.startswith(_UNKNOWN):
-            meant = self._option(message.removeprefix(_UNKNOWN).split())
-        else:
-            super().error(message + self._swallowed(message))
-        super().error(f"{message}; did you mean {meant}?" if meant else message)
-
-    def _choices(self, name: str) -> list[str]:
-        """The choices of an argument, by the name that messages have for it."""
-        for action in self._actions:
-            named = "/".join(action.option_strings) or action.metavar or action.dest
-            if named == name and action.choices is not None:
-                return [str(word) for word in action.choices]
-        return []
-
-    def _option(self, words: Sequence[str]) -> str | None:
-        """The option that the first of the words was probably meant for."""
-        options = [word for action in self._actions for word in action.option_strings]
-        flags = (word.partition("=")[0] for word in words if word.startswith("--"))
-        found = (did_you_mean(flag, options, nearness=_NEAR_OPTION) for flag in flags)
-        return next((near for near in found if near), None)
-
-    def _swallowed(self, message: str) -> str:
-        """What may have taken the word that is missing: an option that goes without a value too."""
-        if "required: " not in message:
-            return ""
-        missing = message.rpartition("required: ")[2]
-        takers = {one for it in self._actions if it.nargs == "?" for one in it.option_strings}
-        for word, following in pairwise(self._words):
-            if word in takers and not following.startswith("-"):
-                return f"; {word} takes the word after it: put {missing} first"
-        return ""
-
-
-_MOST_WORKERS = 10_000  # as limits.concurrency in a job
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def parser() -> argparse.ArgumentParser:
@@ -179,7 +122,7 @@ def _add_run(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _c
     group.add_argument("--no-progress", action="store_true", help="no bar, no status lines")
     group.add_argument(
         "--progress-interval",
-        type=_duration,
+        type=argument_types.duration,
         default=30.0,
         metavar="DURATION",
         help="between status lines where there is no terminal (default 30s)",
@@ -208,11 +151,16 @@ def _add_manifest(parser: argparse.ArgumentParser) -> None:
     _add_request(parser.add_argument_group("what is sent, and where to"))
     _add_limits(parser.add_argument_group("limits"))
     group = parser.add_argument_group("selection")
-    group.add_argument("--limit", type=_whole, metavar="N", help="the first N tasks")
+    group.add_argument(
+        "--limit", type=argument_types.whole_number, metavar="N", help="the first N tasks"
+    )
     group.add_argument("--only", metavar="GLOB", help="tasks whose id matches")
     group.add_argument("--shard", metavar="I/N", help="the I-th of N parts of the manifest")
     group.add_argument(
-        "--max-tasks", type=_whole, metavar="N", help="refuse larger manifests (default 1000000)"
+        "--max-tasks",
+        type=argument_types.whole_number,
+        metavar="N",
+        help="refuse larger manifests (default 1000000)",
     )
 
 
@@ -226,7 +174,7 @@ def _add_request(group: "argparse._ArgumentGroup") -> None:
         "--set",
         action="append",
         default=[],
-        type=_assignment,
+        type=argument_types.assignment,
         metavar="KEY=VALUE",
         help="any request parameter, for every row; repeatable",
     )
@@ -243,27 +191,47 @@ def _add_request(group: "argparse._ArgumentGroup") -> None:
 
 def _add_limits(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
-        "--concurrency", type=_workers, metavar="N", help="requests in flight at most (default 16)"
+        "--concurrency",
+        type=argument_types.workers,
+        metavar="N",
+        help="requests in flight at most (default 16)",
     )
-    group.add_argument("--rpm", type=_positive, metavar="N", help="requests a minute, each model")
     group.add_argument(
-        "--attempts", type=_whole, metavar="N", help="for each task in a run (default 6)"
+        "--rpm",
+        type=argument_types.positive_number,
+        metavar="N",
+        help="requests a minute, each model",
     )
     group.add_argument(
-        "--timeout", type=_duration, metavar="SECONDS", help="for each request (default 600)"
+        "--attempts",
+        type=argument_types.whole_number,
+        metavar="N",
+        help="for each task in a run (default 6)",
     )
-    group.add_argument("--max-cost", type=_positive, metavar="USD", help="for the whole job")
+    group.add_argument(
+        "--timeout",
+        type=argument_types.duration,
+        metavar="SECONDS",
+        help="for each request (default 600)",
+    )
+    group.add_argument(
+        "--max-cost", type=argument_types.positive_number, metavar="USD", help="for the whole job"
+    )
     group.add_argument(
         "--require-price", action="store_true", help="refuse tasks whose price nobody knows"
     )
     group.add_argument(
         "--live-prices", action="store_true", help="ask the provider for its prices first"
     )
-    group.add_argument("--max-requests", type=_whole, metavar="N", help="for this run")
-    group.add_argument("--deadline", type=_duration, metavar="DURATION", help="start nothing after")
+    group.add_argument(
+        "--max-requests", type=argument_types.whole_number, metavar="N", help="for this run"
+    )
+    group.add_argument(
+        "--deadline", type=argument_types.duration, metavar="DURATION", help="start nothing after"
+    )
     group.add_argument(
         "--drain-timeout",
-        type=_duration,
+        type=argument_types.duration,
         metavar="DURATION",
         help="after a signal, how long what was sent is waited for (default: as long as it takes)",
     )
@@ -277,7 +245,11 @@ def _add_status(commands: _Commands) -> None:  # type: ignore[valid-type]  # see
         "--watch", action="store_true", help="again every --interval until the run has ended"
     )
     parser.add_argument(
-        "--interval", type=_duration, default=2.0, metavar="DURATION", help="default 2s"
+        "--interval",
+        type=argument_types.duration,
+        default=2.0,
+        metavar="DURATION",
+        help="default 2s",
     )
 
 
@@ -292,7 +264,7 @@ def _add_results(commands: _Commands) -> None:  # type: ignore[valid-type]  # se
     )
     parser.add_argument(
         "--status",
-        type=_statuses,
+        type=argument_types.statuses,
         metavar="STATUS",
         help="only succeeded, failed, refused, unknown, skipped or pending; several with commas",
     )
@@ -360,7 +332,7 @@ def _add_simulate(commands: _Commands) -> None:  # type: ignore[valid-type]  # s
     parser = _command(commands, "simulate", "serve a simulated API on loopback until Ctrl-C")
     parser.epilog = f"{fault_lines()}\n\n{parser.epilog}"
     parser.add_argument(
-        "--port", type=_port, default=8080, metavar="PORT", help="0 takes a free one"
+        "--port", type=argument_types.port, default=8080, metavar="PORT", help="0 takes a free one"
     )
     parser.add_argument("--latency", default="0s", metavar="2s±0.5", help="before each reply")
     parser.add_argument(
@@ -368,17 +340,33 @@ def _add_simulate(commands: _Commands) -> None:  # type: ignore[valid-type]  # s
     )
     parser.add_argument("--faults", default="", metavar="429=0.1,500=0.02", help="share of each")
     parser.add_argument(
-        "--expiry", type=_positive, metavar="SECONDS", help="how long the URL of a file is good"
+        "--expiry",
+        type=argument_types.positive_number,
+        metavar="SECONDS",
+        help="how long the URL of a file is good",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of faults and latency")
-    parser.add_argument("--rpm", type=_positive, metavar="N", help="requests a minute allowed")
-    parser.add_argument("--burst", type=_positive, metavar="N", help="requests that it saves up")
-    parser.add_argument("--max-in-flight", type=_whole, metavar="N", help="more get a 429")
+    parser.add_argument(
+        "--rpm", type=argument_types.positive_number, metavar="N", help="requests a minute allowed"
+    )
+    parser.add_argument(
+        "--burst",
+        type=argument_types.positive_number,
+        metavar="N",
+        help="requests that it saves up",
+    )
+    parser.add_argument(
+        "--max-in-flight", type=argument_types.whole_number, metavar="N", help="more get a 429"
+    )
     parser.add_argument(
         "--no-limit-headers", action="store_true", help="a 429 does not say how long to wait"
     )
-    parser.add_argument("--credit", type=_whole, metavar="N", help="requests until it is spent")
-    parser.add_argument("--balance", type=_positive, metavar="USD", help="what the account has")
+    parser.add_argument(
+        "--credit", type=argument_types.whole_number, metavar="N", help="requests until it is spent"
+    )
+    parser.add_argument(
+        "--balance", type=argument_types.positive_number, metavar="USD", help="what the account has"
+    )
     parser.add_argument(
         "--refuse", action="append", metavar="WORD", help="refuse prompts with it; repeatable"
     )
@@ -403,62 +391,3 @@ def _add_completion(commands: _Commands, whole: Parser) -> None:  # type: ignore
     parser = _command(commands, "completion", "write the script by which a shell completes words")
     parser.add_argument("shell", choices=("bash", "zsh"), metavar="SHELL", help="bash or zsh")
     parser.set_defaults(whole=whole)
-
-
-def _whole(text: str) -> int:
-    if text.isascii() and text.isdigit() and int(text) > 0:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-
-
-def _workers(text: str) -> int:
-    found = _whole(text)
-    if found > _MOST_WORKERS:
-        raise argparse.ArgumentTypeError(f"{text!r} is above {_MOST_WORKERS:,}")
-    return found
-
-
-def _statuses(text: str) -> frozenset[str]:
-    known = ("succeeded", "failed", "refused", "unknown", "skipped", "pending")
-    found = text.split(",")
-    for word in found:
-        if word not in known:
-            hint = did_you_mean(word, known)
-            raise argparse.ArgumentTypeError(
-                f"{word!r} is not one of {', '.join(known)}"
-                + (f"; did you mean {hint}?" if hint else "")
-            )
-    return frozenset(found)
-
-
-def _port(text: str) -> int:
-    if text.isascii() and text.isdigit() and int(text) < 2**16:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
-
-
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number
-
-
-def _duration(text: str) -> float:
-    try:
-        found = seconds(float(text) if text.replace(".", "", 1).isdigit() else text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration above 0")
-    return found
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
-    return key.strip(), value

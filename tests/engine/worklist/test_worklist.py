@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import cast, TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -12,11 +12,13 @@ from batchgen.engine.worklist.positions import Positions
 from batchgen.engine.worklist.selection import OnUnknown, Selection, parse_shard
 from batchgen.engine.worklist.worklist import Worklist
 from batchgen.errors import UsageError
-from batchgen.manifest.open import Manifest
 from batchgen.manifest.problems import RejectedError
 from batchgen.storage.ledger import Ledger
 from batchgen.types import Outcome, Prior, Problem, Severity, Status, Task, Work
 from tests.given import NOW, a_task, succeeded
+
+if TYPE_CHECKING:
+    from batchgen.manifest.open import Manifest
 
 RESEND, HOLD, FAIL = OnUnknown
 LEFT = (Status.PENDING, Status.RECEIVED, Status.SUBMITTED)

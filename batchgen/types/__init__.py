@@ -1,0 +1,93 @@
+"""The glossary as frozen values, without I/O and clocks.
+
+Unions are closed by `match` and `assert_never`.
+
+Records are msgspec Structs, here and elsewhere: a frozen dataclass takes ten times as long to make,
+and forty times as long to define. Records with hidden or computed fields are dataclasses.
+"""
+
+from batchgen.types.decisions import (
+    STOPPING,
+    Decision,
+    Finished,
+    Pending,
+    Phase,
+    Polling,
+    RetrySettings,
+    Rule,
+    Tokens,
+    Unusable,
+    Verb,
+)
+from batchgen.types.http import (
+    FaultKind,
+    HttpRequest,
+    HttpResponse,
+    Made,
+    NetworkFault,
+    Payload,
+    PayloadSink,
+    Remote,
+    Reply,
+    SinkFactory,
+    Spooled,
+    Timeouts,
+)
+from batchgen.types.manifest import (
+    FAMILIES,
+    Awaited,
+    Base64,
+    Input,
+    Json,
+    LocalFile,
+    Problem,
+    Reference,
+    Row,
+    Severity,
+    Task,
+)
+from batchgen.types.outcomes import Artifact, Outcome, Prior, Record, Status, TaskError, Work
+
+__all__ = [
+    "FAMILIES",
+    "STOPPING",
+    "Artifact",
+    "Awaited",
+    "Base64",
+    "Decision",
+    "FaultKind",
+    "Finished",
+    "HttpRequest",
+    "HttpResponse",
+    "Input",
+    "Json",
+    "LocalFile",
+    "Made",
+    "NetworkFault",
+    "Outcome",
+    "Payload",
+    "PayloadSink",
+    "Pending",
+    "Phase",
+    "Polling",
+    "Prior",
+    "Problem",
+    "Record",
+    "Reference",
+    "Remote",
+    "Reply",
+    "RetrySettings",
+    "Row",
+    "Rule",
+    "Severity",
+    "SinkFactory",
+    "Spooled",
+    "Status",
+    "Task",
+    "TaskError",
+    "Timeouts",
+    "Tokens",
+    "Unusable",
+    "Verb",
+    "Work",
+]
