@@ -3,13 +3,13 @@
 import argparse
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchgen._version import __version__
 from batchgen.cli import argument_types
 from batchgen.cli.argument_parser import Parser
 from batchgen.cli.examples import examples_of
 from batchgen.simulator.fault_names import fault_lines
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
