@@ -17,7 +17,7 @@ from batchgen.engine.worklist.selection import Selection
 from batchgen.errors import Exit
 from batchgen.job import Access, Limits
 from batchgen.manifest.dependencies import References
-from batchgen.manifest.estimate import Share
+from batchgen.manifest.estimate import Estimate
 from batchgen.manifest.open import Manifest, open_manifest
 from batchgen.manifest.plan import Plan, check
 from batchgen.manifest.preview import shown as shown_body
@@ -144,7 +144,7 @@ def _table(plan: Plan) -> Iterator[str]:
         yield "  " + "  ".join((first.ljust(widths[0]), *cells))
 
 
-def _row(model: str, share: Share) -> tuple[str, ...]:
+def _row(model: str, share: Estimate) -> tuple[str, ...]:
     counts = (share.tasks, share.requests, share.images)
     known = share.tasks - share.unpriced
     least = "at least " if share.unpriced else ""
@@ -152,7 +152,7 @@ def _row(model: str, share: Share) -> tuple[str, ...]:
     return (model, *map(show_count, counts), price)
 
 
-def _price(whole: Share) -> str:
+def _price(whole: Estimate) -> str:
     if whole.unpriced == whole.tasks:
         return "unknown: no price is known for these models"
     rest = f", and {show_count(whole.unpriced)} tasks of unknown price" if whole.unpriced else ""

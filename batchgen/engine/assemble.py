@@ -11,7 +11,13 @@ from msgspec.structs import replace
 
 from batchgen.engine.admission import Permits
 from batchgen.engine.closing import Closing
-from batchgen.engine.limits import Controls, doubt_of, make_budget, make_throttle, open_purse
+from batchgen.engine.limits import (
+    Controls,
+    make_budget,
+    make_throttle,
+    open_shared_budget,
+    unknown_spend_of,
+)
 from batchgen.engine.perform import Performer
 from batchgen.engine.process import affordable
 from batchgen.engine.request import Terms
@@ -202,11 +208,18 @@ class AssembledRun:
     def _controls(self, workers: int) -> Iterator[Controls]:
         """Yield the throttle and the budget; SIGUSR1 changes their limits meanwhile."""
         terms, job = self._terms, self._job
-        doubt = doubt_of(self._ledger.doubtful(), Prices(job))
-        with open_purse(job, terms.clock, identity_of(self._ledger), doubt) as purse:
+        unknown_spend = unknown_spend_of(self._ledger.unknown_tasks(), Prices(job))
+        with open_shared_budget(
+            job, terms.clock, identity_of(self._ledger), unknown_spend
+        ) as shared_budget:
             controls = Controls(
                 make_throttle(job, self._stop, terms.clock),
-                make_budget(job, spent_usd=self._ledger.spent_usd(), doubt=doubt, purse=purse),
+                make_budget(
+                    job,
+                    spent_usd=self._ledger.spent_usd(),
+                    unknown_spend=unknown_spend,
+                    shared_budget=shared_budget,
+                ),
                 terms.progress,
                 terms.reread or (lambda: terms.manifest),
                 workers,

@@ -10,10 +10,10 @@ import msgspec
 from batchgen.engine.clock import Clock
 from batchgen.engine.request import Reread
 from batchgen.engine.stop import Stop
-from batchgen.engine.throttle import Budget, Doubt, Throttle
-from batchgen.engine.throttle.shared_budget import Purse
+from batchgen.engine.throttle import Budget, Throttle, UnknownSpend
+from batchgen.engine.throttle.shared_budget import SharedBudget
 from batchgen.errors import BatchgenError
-from batchgen.job import Job, Limits, Period, SharedBudget
+from batchgen.job import Job, Limits, Period, SharedBudgetSettings
 from batchgen.manifest.problems import RejectedError
 from batchgen.progress import Progress
 from batchgen.provider.pricing import Prices
@@ -72,31 +72,33 @@ def _told(limits: Limits, workers: int) -> str:
     return f"rpm {rpm}, concurrency {limits.concurrency}{most}, max_cost {cost}"
 
 
-def doubt_of(records: Iterable[Record], prices: Prices) -> Doubt:
+def unknown_spend_of(records: Iterable[Record], prices: Prices) -> UnknownSpend:
     """What tasks of an unknown outcome may have cost, beyond what their requests told."""
     tasks, usd = 0, 0.0
     for record in records:
         price = prices.of(record.task) or 0.0
         tasks += 1
         usd += max(0.0, price - (record.outcome.cost_usd or 0.0))
-    return Doubt(tasks, usd)
+    return UnknownSpend(tasks, usd)
 
 
-def make_budget(job: Job, *, spent_usd: float, doubt: Doubt, purse: Purse | None) -> Budget:
+def make_budget(
+    job: Job, *, spent_usd: float, unknown_spend: UnknownSpend, shared_budget: SharedBudget | None
+) -> Budget:
     """The bounds of a job on money and requests."""
     shared = None
-    if purse is not None:
-        shared = purse, told_budget(purse.budget)
+    if shared_budget is not None:
+        shared = shared_budget, told_budget(shared_budget.budget)
     return Budget(
         max_cost_usd=job.limits.max_cost_usd,
         max_requests=job.limits.max_requests,
         spent_usd=spent_usd,
-        doubt=doubt,
+        unknown_spend=unknown_spend,
         shared=shared,
     )
 
 
-def told_budget(budget: SharedBudget) -> str:
+def told_budget(budget: SharedBudgetSettings) -> str:
     """What a shared budget is called in messages."""
     period = "" if budget.per is Period.TOTAL else f" a {budget.per} (UTC)"
     return f"the budget of ${budget.usd:.2f}{period} in {budget.path}"
@@ -113,7 +115,9 @@ def make_throttle(job: Job, stop: Stop, clock: Clock) -> Throttle:
 
 
 @contextmanager
-def open_purse(job: Job, clock: Clock, identity: str, doubt: Doubt) -> Iterator[Purse | None]:
+def open_shared_budget(
+    job: Job, clock: Clock, identity: str, unknown_spend: UnknownSpend
+) -> Iterator[SharedBudget | None]:
     """The budget that the job shares with others, if it names one.
 
     identity: of the job's ledger.
@@ -121,6 +125,6 @@ def open_purse(job: Job, clock: Clock, identity: str, doubt: Doubt) -> Iterator[
     if job.budget is None:
         yield None
         return
-    with Purse(job.budget, clock.now, identity) as purse:
-        purse.take_over(doubt.usd)
-        yield purse
+    with SharedBudget(job.budget, clock.now, identity) as shared_budget:
+        shared_budget.take_over(unknown_spend.usd)
+        yield shared_budget

@@ -2,7 +2,7 @@
 
 from batchgen.job.access import Access, access_of
 from batchgen.job.limits import Bounds, Limits, ModelLimits
-from batchgen.job.money import Period, SharedBudget
+from batchgen.job.money import Period, SharedBudgetSettings
 from batchgen.job.providers import PROVIDERS, SIMULATOR, Provider
 from batchgen.job.reading import read_job, stem
 from batchgen.job.values import DEFAULT_FILENAME, OWN_KEYS, Axis, Conversion, Extras, Flags, Job
@@ -23,7 +23,7 @@ __all__ = [
     "ModelLimits",
     "Period",
     "Provider",
-    "SharedBudget",
+    "SharedBudgetSettings",
     "access_of",
     "read_job",
     "stem",

@@ -22,7 +22,7 @@ class Period(StrEnum):
     TOTAL = "total"
 
 
-class SharedBudget(msgspec.Struct, frozen=True):
+class SharedBudgetSettings(msgspec.Struct, frozen=True):
     """What all jobs that name the same file may spend together in a period (USD)."""
 
     usd: float
@@ -30,7 +30,7 @@ class SharedBudget(msgspec.Struct, frozen=True):
     path: Path
 
 
-def read_budget(value: Json, reading: Reading) -> SharedBudget | None:
+def read_budget(value: Json, reading: Reading) -> SharedBudgetSettings | None:
     """The budget of a job file; what is wrong is noted in `reading`."""
     if value is None:
         return None
@@ -43,7 +43,7 @@ def read_budget(value: Json, reading: Reading) -> SharedBudget | None:
         )
         return None
     path = Path(found["ledger"]).expanduser()
-    return SharedBudget(found["usd"], Period(found.get("per", Period.TOTAL)), path)
+    return SharedBudgetSettings(found["usd"], Period(found.get("per", Period.TOTAL)), path)
 
 
 class TokenPrices(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 from batchgen.job import keys
 from batchgen.job.keys import Reading
 from batchgen.job.limits import Limits
-from batchgen.job.money import Quote, SharedBudget, TokenPrices
+from batchgen.job.money import Quote, SharedBudgetSettings, TokenPrices
 from batchgen.job.providers import Provider
 from batchgen.types import Json, RetrySettings
 
@@ -98,7 +98,7 @@ class Job(msgspec.Struct, frozen=True):
     token_prices: Mapping[str, TokenPrices] = msgspec.field(default_factory=dict)
     quotes: Mapping[str, Quote] = msgspec.field(default_factory=dict)
     require_price: bool = False
-    budget: SharedBudget | None = None
+    budget: SharedBudgetSettings | None = None
     extras: Extras = msgspec.field(default_factory=Extras)
 
     def has_default_output(self) -> bool:

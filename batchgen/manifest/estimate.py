@@ -13,7 +13,7 @@ _REMEMBERED_MODELS = 1000
 _FIRST_REQUESTS = 3
 
 
-class Share(msgspec.Struct):
+class Estimate(msgspec.Struct):
     """What some tasks come to; cost_usd: the sum of the prices that are known."""
 
     tasks: int = 0
@@ -22,7 +22,7 @@ class Share(msgspec.Struct):
     cost_usd: float = 0.0
     unpriced: int = 0
 
-    def add(self, other: "Share", times: int = 1) -> None:
+    def add(self, other: "Estimate", times: int = 1) -> None:
         """Count what others come to, so many times."""
         self.tasks += times * other.tasks
         self.requests += times * other.requests
@@ -50,10 +50,10 @@ class _Kind(msgspec.Struct, frozen=True):
 
     model: str
     params: Mapping[str, Json]
-    one: Share
+    one: Estimate
 
 
-class Tally:
+class Estimator:
     """Counts tasks; those of a kind that follow each other are added up together.
 
     whole: all of them. models: those of each model, the last ones together where there are very
@@ -61,8 +61,8 @@ class Tally:
     """
 
     def __init__(self, prices: Prices, dialect: Dialect) -> None:
-        self.whole = Share()
-        self.models: dict[str, Share] = {}
+        self.whole = Estimate()
+        self.models: dict[str, Estimate] = {}
         self.requests: list[HttpRequest] = []
         self._prices = prices
         self._dialect = dialect
@@ -95,12 +95,12 @@ class Tally:
         share = self.models.get(kind.model)
         if share is None:
             other = kind.model if len(self.models) < _REMEMBERED_MODELS else OTHER_MODELS
-            share = self.models.setdefault(other, Share())
+            share = self.models.setdefault(other, Estimate())
         share.add(kind.one, times)
         self.whole.add(kind.one, times)
 
-    def _one(self, task: Task) -> Share:
+    def _one(self, task: Task) -> Estimate:
         usd, images = self._prices.of(task), images_of(task)
         several = images > 1 or task.inputs
         requests = len(self._dialect.requests(task)) if several else 1
-        return Share(1, requests, images, usd or 0.0, int(usd is None))
+        return Estimate(1, requests, images, usd or 0.0, int(usd is None))

@@ -6,7 +6,7 @@ import msgspec
 
 from batchgen.job import Job
 from batchgen.manifest.dependencies import References
-from batchgen.manifest.estimate import Share, Tally
+from batchgen.manifest.estimate import Estimate, Estimator
 from batchgen.manifest.open import Manifest
 from batchgen.manifest.preview import shown as shown_body
 from batchgen.manifest.problems import Alike, RejectedError, problem_lines
@@ -27,8 +27,8 @@ class Plan(msgspec.Struct):
     references: what the tasks take from one another, selected or not.
     """
 
-    whole: Share = msgspec.field(default_factory=Share)
-    models: dict[str, Share] = msgspec.field(default_factory=dict)
+    whole: Estimate = msgspec.field(default_factory=Estimate)
+    models: dict[str, Estimate] = msgspec.field(default_factory=dict)
     requests: list[HttpRequest] = msgspec.field(default_factory=list)
     read: int = 0
     problems: list[Problem] = msgspec.field(default_factory=list)
@@ -111,7 +111,7 @@ def check(
     select: narrows the tasks (`--only`, `--limit`, `--shard`). identify: whether it goes by their
     keys and digests.
     """
-    tally = Tally(Prices(manifest.job), Dialect(manifest.job))
+    tally = Estimator(Prices(manifest.job), Dialect(manifest.job))
     plan = Plan(tally.whole, tally.models, tally.requests)
     told = set(manifest.problems)
     for problem in manifest.problems:

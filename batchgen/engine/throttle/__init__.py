@@ -7,14 +7,14 @@ sending and settles to what was charged, so that many workers together never ove
 
 from collections.abc import Awaitable, Callable
 
-from batchgen.engine.throttle.budget import Budget, BudgetSpentError, Doubt
+from batchgen.engine.throttle.budget import Budget, BudgetSpentError, UnknownSpend
 from batchgen.engine.throttle.feedback import heard
 from batchgen.engine.throttle.gate import Gate
 from batchgen.engine.throttle.rate import Ticket
 from batchgen.job import Bounds
 from batchgen.types import Decision, Reply
 
-__all__ = ["Bounds", "Budget", "BudgetSpentError", "Doubt", "Gate", "Throttle", "Ticket"]
+__all__ = ["Bounds", "Budget", "BudgetSpentError", "Gate", "Throttle", "Ticket", "UnknownSpend"]
 
 
 class Throttle:

@@ -60,11 +60,11 @@ class Limit:
         each_pause: how many could have been sent in the pause that a refusal brings.
         """
         self._cycle = max(_CYCLE, _PAUSES * each_pause)
-        self.doubt()
+        self.unknown_spend()
         self._refused_at = max(self._least, min(self.value, measured))
         self.value = max(self._least, self._refused_at * self._fall)
 
-    def doubt(self) -> None:
+    def unknown_spend(self) -> None:
         """Rise more carefully."""
         self._rise = max(_RISE / self._cycle, self._rise / _NARROWER)
 

@@ -29,7 +29,7 @@ class Shared(Protocol):
     def settle(self, reserved_usd: float, actual_usd: float) -> None: ...
 
 
-class Doubt(msgspec.Struct, frozen=True):
+class UnknownSpend(msgspec.Struct, frozen=True):
     """Tasks that were sent and of which nobody knows what they cost: they count as spent.
 
     usd: the sum of their prices, as far as these are known.
@@ -39,7 +39,7 @@ class Doubt(msgspec.Struct, frozen=True):
     usd: float = 0.0
 
 
-_NO_DOUBT = Doubt()
+_NO_DOUBT = UnknownSpend()
 
 
 class Budget:
@@ -55,13 +55,13 @@ class Budget:
         max_cost_usd: float | None,
         max_requests: int | None,
         spent_usd: float = 0.0,
-        doubt: Doubt = _NO_DOUBT,
+        unknown_spend: UnknownSpend = _NO_DOUBT,
         shared: tuple[Shared, str] | None = None,
     ) -> None:
         self._max_cost_usd = max_cost_usd
         self._max_requests = max_requests
-        self._spent_usd = spent_usd + doubt.usd
-        self._doubt = doubt
+        self._spent_usd = spent_usd + unknown_spend.usd
+        self._doubt = unknown_spend
         self._shared = shared
         self._reserved_usd = 0.0
         self._reservations = 0

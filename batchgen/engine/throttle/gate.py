@@ -192,7 +192,7 @@ class Gate:
             return False
         self.pace.count_refused()
         if self._strays.many:
-            rate.doubt()
+            rate.unknown_spend()
         return True
 
     def _slow_down(self, ticket: Ticket, pause_s: float) -> None:

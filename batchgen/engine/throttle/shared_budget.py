@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Self, TypeVar
 
 from batchgen.errors import StorageError
-from batchgen.job import Period, SharedBudget
+from batchgen.job import Period, SharedBudgetSettings
 from batchgen.storage.ledger.connection import transaction
 
 _SCHEMA = """
@@ -39,14 +39,14 @@ _ROUNDING = 1e-9
 _WAIT_S = 30.0
 
 
-class Purse:
+class SharedBudget:
     """The money of a shared budget, for one run of a job; use it as a context manager.
 
     now: aware UTC. job: names the job among those that share the file; one run of it at a time.
     Every method raises StorageError where the file fails.
     """
 
-    def __init__(self, budget: SharedBudget, now: Callable[[], datetime], job: str) -> None:
+    def __init__(self, budget: SharedBudgetSettings, now: Callable[[], datetime], job: str) -> None:
         self.budget = budget
         self._now = now
         self._job = job

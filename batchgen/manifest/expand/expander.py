@@ -120,8 +120,8 @@ class Expander:
             prompt = self._prompt(fields, draft)
             checked = self._checked(draft, prompt, combination)
             doubts = self._checks.doubts(draft, prompt, checked)
-            for doubt in doubts:
-                yield Problem(row.file, row.line, doubt, Severity.WARNING)
+            for unknown_spend in doubts:
+                yield Problem(row.file, row.line, unknown_spend, Severity.WARNING)
             inputs = _NO_INPUTS
             if checked.may_refer or self._inputs.are_named(draft, checked.params):
                 inputs = self._inputs.of(draft, checked.params, partial(self._folder_of, fields))
@@ -198,8 +198,8 @@ class Expander:
         if _needs_prompt(draft.model) and (told := missing(line)):
             raise RowError(told)
         checked = self._checks.exact(draft)
-        for doubt in self._checks.doubts(draft, line.prompt, checked):
-            yield Problem(row.file, row.line, doubt, Severity.WARNING)
+        for unknown_spend in self._checks.doubts(draft, line.prompt, checked):
+            yield Problem(row.file, row.line, unknown_spend, Severity.WARNING)
         inputs = self._inputs.of(draft, checked.params, lambda _: Path(row.file).parent)
         resolved = _resolved(draft, line.prompt, checked, inputs, line.endpoint)
         yield self._names.task(row, resolved, line.custom_id, self._job.filename, self.count)

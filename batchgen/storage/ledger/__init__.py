@@ -285,7 +285,7 @@ class Ledger(LedgerFile):
         """Listed tasks that failed, were refused, skipped or are unknown, without artifacts."""
         return (rows.record(row) for row in self._read(sql.UNSUCCESSFUL))
 
-    def doubtful(self) -> Iterator[Record]:
+    def unknown_tasks(self) -> Iterator[Record]:
         """Tasks that were sent and of which nobody knows what came of it, without artifacts."""
         return (rows.record(row) for row in self._read(sql.DOUBTFUL))
 

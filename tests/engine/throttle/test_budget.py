@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.engine.throttle import Budget, BudgetSpentError, Doubt
+from batchgen.engine.throttle import Budget, BudgetSpentError, UnknownSpend
 from tests.given import settle
 
 
@@ -103,8 +103,8 @@ async def test_a_budget_tells_whether_it_is_waited_for() -> None:
 
 
 async def test_what_may_have_been_charged_counts_until_it_is_known() -> None:
-    doubt = Doubt(tasks=2, usd=0.4)
-    budget = Budget(max_cost_usd=1.0, max_requests=None, spent_usd=0.6, doubt=doubt)
+    unknown_spend = UnknownSpend(tasks=2, usd=0.4)
+    budget = Budget(max_cost_usd=1.0, max_requests=None, spent_usd=0.6, unknown_spend=unknown_spend)
     with pytest.raises(BudgetSpentError, match=r"2 unknown tasks count as \$0\.40 of it"):
         await budget.reserve(0.2)
 
