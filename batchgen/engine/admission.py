@@ -9,7 +9,7 @@ from batchgen.storage.counts import RunCounts
 from batchgen.types import STOPPING, Decision, Reply, Task, Verb
 
 
-class Permits:
+class Admission:
     """What a request needs before it goes out: its turn, no stop, and room in the budget."""
 
     def __init__(

@@ -9,10 +9,10 @@ from typing import TypeAlias, TypeGuard
 
 from msgspec.structs import replace
 
-from batchgen.engine.admission import Permits
+from batchgen.engine.admission import Admission
 from batchgen.engine.closing import Closing
 from batchgen.engine.limits import (
-    Controls,
+    LiveLimits,
     make_budget,
     make_throttle,
     open_shared_budget,
@@ -20,7 +20,7 @@ from batchgen.engine.limits import (
 )
 from batchgen.engine.perform import Performer
 from batchgen.engine.process import affordable
-from batchgen.engine.request import Terms
+from batchgen.engine.request import RunRequest
 from batchgen.engine.runner import Runner
 from batchgen.engine.signals import Signals
 from batchgen.engine.stop import Stop, StopReason, Streak
@@ -33,7 +33,7 @@ from batchgen.http.service import Transport
 from batchgen.job import SIMULATOR, Access, Job, Provider
 from batchgen.manifest.plan import Plan
 from batchgen.provider.account import preflight, service_of
-from batchgen.provider.adapter import Dialect
+from batchgen.provider.adapter import Adapter
 from batchgen.provider.pricing import Prices
 from batchgen.storage.artifacts import LocalStore
 from batchgen.storage.counts import RunCounts
@@ -67,7 +67,7 @@ class AssembledRun:
     """One run with its parts, in an output directory that is locked; close it afterwards."""
 
     def __init__(
-        self, terms: Terms, ledger: Ledger, plan: Plan, positions: Positions, stop: Stop
+        self, terms: RunRequest, ledger: Ledger, plan: Plan, positions: Positions, stop: Stop
     ) -> None:
         """Open the store. Raises StorageError if that fails.
 
@@ -205,14 +205,14 @@ class AssembledRun:
                 self._say(warning)
 
     @contextmanager
-    def _controls(self, workers: int) -> Iterator[Controls]:
+    def _controls(self, workers: int) -> Iterator[LiveLimits]:
         """Yield the throttle and the budget; SIGUSR1 changes their limits meanwhile."""
         terms, job = self._terms, self._job
         unknown_spend = unknown_spend_of(self._ledger.unknown_tasks(), Prices(job))
         with open_shared_budget(
             job, terms.clock, identity_of(self._ledger), unknown_spend
         ) as shared_budget:
-            controls = Controls(
+            controls = LiveLimits(
                 make_throttle(job, self._stop, terms.clock),
                 make_budget(
                     job,
@@ -228,7 +228,7 @@ class AssembledRun:
             with controls.listening() if terms.heed_signals else nullcontext():
                 yield controls
 
-    def _runner(self, transport: Transport, controls: Controls, results: ResultsFile) -> Runner:
+    def _runner(self, transport: Transport, controls: LiveLimits, results: ResultsFile) -> Runner:
         terms, limits, budget = self._terms, self._job.limits, controls.budget
         return Runner(
             self._performer(transport, controls), self._ledger, results, terms.progress,
@@ -237,14 +237,14 @@ class AssembledRun:
             asyncio.Semaphore(limits.pending), self._accompany,
         )  # fmt: skip
 
-    def _performer(self, transport: Transport, controls: Controls) -> Performer:
+    def _performer(self, transport: Transport, controls: LiveLimits) -> Performer:
         job, stop, progress = self._job, self._stop, self._terms.progress
         return Performer(
-            dialect=Dialect(job),
+            adapter=Adapter(job),
             transport=transport,
             store=self._store,
             ledger=self._ledger,
-            permits=Permits(controls.throttle, controls.budget, stop, progress, self._counts),
+            admission=Admission(controls.throttle, controls.budget, stop, progress, self._counts),
             retry=job.retry,
             clock=self._terms.clock,
             identity=identity_of(self._ledger),

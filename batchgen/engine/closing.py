@@ -4,7 +4,7 @@ from collections import Counter
 
 import msgspec
 
-from batchgen.engine.request import Terms
+from batchgen.engine.request import RunRequest
 from batchgen.engine.signals import Signals
 from batchgen.engine.stop import Stop, StopReason, advice_of, ending_of
 from batchgen.engine.worklist.positions import Positions
@@ -20,7 +20,7 @@ from batchgen.types import Status
 class Closing(msgspec.Struct, frozen=True):
     """Sums up what a run did. positions: how many tasks the whole manifest has."""
 
-    terms: Terms
+    terms: RunRequest
     ledger: Ledger
     plan: Plan
     positions: Positions

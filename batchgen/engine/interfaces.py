@@ -31,7 +31,7 @@ class Store(Protocol):
     def discard(self, spooled: Spooled) -> None: ...
 
 
-class Dialect(Protocol):
+class Adapter(Protocol):
     """Puts a task into the provider's words and reads its replies."""
 
     def requests(self, task: Task) -> Sequence[HttpRequest]: ...
@@ -63,7 +63,7 @@ class Ledger(Protocol):
     async def part_done(self, task: Task, generation: int, parts: Sequence[Outcome]) -> None: ...
 
 
-class Permits(Protocol):
+class Admission(Protocol):
     """Says when, and whether, the next request may go out."""
 
     async def admit(self, task: Task) -> Decision | None: ...

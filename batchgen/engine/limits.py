@@ -20,7 +20,7 @@ from batchgen.provider.pricing import Prices
 from batchgen.types import Record
 
 
-class Controls(msgspec.Struct, frozen=True):
+class LiveLimits(msgspec.Struct, frozen=True):
     """The throttle and the budget of a run.
 
     reread: reads the job file anew. workers: requests that can be in flight at all.

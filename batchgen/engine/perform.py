@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from batchgen.engine.clock import Clock
 from batchgen.engine.decisions import classify
-from batchgen.engine.interfaces import Dialect, Ledger, Permits, Store
+from batchgen.engine.interfaces import Adapter, Admission, Ledger, Store
 from batchgen.engine.outcomes import (
     accepted,
     expired,
@@ -94,11 +94,11 @@ class Performer(msgspec.Struct, frozen=True):
     label: puts a picture's story into it before it is published, where the job asks for that.
     """
 
-    dialect: Dialect
+    adapter: Adapter
     transport: Transport
     store: Store
     ledger: Ledger
-    permits: Permits
+    admission: Admission
     retry: RetrySettings
     clock: Clock
     identity: str
@@ -109,7 +109,7 @@ class Performer(msgspec.Struct, frozen=True):
 
     def waits(self, task: Task) -> bool:
         """Whether the provider answers with a remote id first, and with the result later."""
-        return self.dialect.polling(task) is not None
+        return self.adapter.polling(task) is not None
 
     async def perform(self, work: Work, idle: Callable[[], None] = lambda: None) -> Outcome:
         """Carry a task through its requests, one after the other; return its outcome.
@@ -121,7 +121,7 @@ class Performer(msgspec.Struct, frozen=True):
         """
         progress = self._begin(work, idle)
         parts = list(parts_done(work))
-        requests = self.dialect.requests(work.task)
+        requests = self.adapter.requests(work.task)
         for number in range(len(parts), len(requests)):
             first = 1 + sum(len(part.artifacts) for part in parts)
             part = _Part(number, filled(requests[number], parts), first)
@@ -171,7 +171,7 @@ class Performer(msgspec.Struct, frozen=True):
         key = idempotency_key(self.identity, task, work.generation, part.number)
 
         async def attempt() -> Decision:
-            refusal = await self.permits.admit(task)
+            refusal = await self.admission.admit(task)
             if refusal is not None:
                 return refusal
             progress.attempts += 1
@@ -185,7 +185,7 @@ class Performer(msgspec.Struct, frozen=True):
             reply = await self.transport.send(part.request, key)
             decision = self._classify(reply, self._parse_of(task, part), task, Phase.SUBMIT)
             progress.ambiguous = progress.ambiguous or decision.sent
-            self.permits.tell(task, progress.attempts, decision, reply)
+            self.admission.tell(task, progress.attempts, decision, reply)
             return decision
 
         return await self._persist(attempt)
@@ -194,28 +194,28 @@ class Performer(msgspec.Struct, frozen=True):
         self, task: Task, part: _Part
     ) -> Callable[[HttpResponse], Finished | Pending | Unusable]:
         if part.request.brings:
-            return partial(self.dialect.parse_upload, task, part.request)
-        return partial(self.dialect.parse, task)
+            return partial(self.adapter.parse_upload, task, part.request)
+        return partial(self.adapter.parse, task)
 
     async def _result_of(
         self, task: Task, pending: Pending, submitted: Decision, progress: _Progress
     ) -> Decision:
         """Commit the remote id, then ask for the result until there is one."""
-        polling = self.dialect.polling(task)
+        polling = self.adapter.polling(task)
         if polling is None:
             raise RuntimeError(f"{task.endpoint} answers with a remote id and cannot be asked")
         await self.ledger.submitted(task, pending.remote_id, submitted)
         progress.submitted = progress.ambiguous = True
-        request = self.dialect.poll(task, pending.remote_id)
+        request = self.adapter.poll(task, pending.remote_id)
 
         async def ask() -> Decision:
             sending = self.transport.send(request, "")
             reply = await (unless_leaving(sending, self.wait) if request.waiting else sending)
             if reply is None:
                 return Decision(Verb.HALT, STOPPING)
-            parse = partial(self.dialect.parse_poll, task)
+            parse = partial(self.adapter.parse_poll, task)
             decision = self._classify(reply, parse, task, Phase.POLL)
-            self.permits.hear_of_poll(task, decision)
+            self.admission.hear_of_poll(task, decision)
             return decision
 
         async def wait(seconds: float) -> None:
@@ -226,7 +226,7 @@ class Performer(msgspec.Struct, frozen=True):
         first_s = polling.first_s if submitted.after_s is None else submitted.after_s
         return await result_of(
             ask, polling, after_s=first_s, clock=self.clock, wait=wait,
-            leaving=self.permits.leaving,
+            leaving=self.admission.leaving,
         )  # fmt: skip
 
     async def _store(self, work: Work, finished: Finished, first: int) -> _Stored:
@@ -255,7 +255,7 @@ class Performer(msgspec.Struct, frozen=True):
         tries = count()
 
         async def attempt() -> Decision:
-            if next(tries) and self.permits.stopping():
+            if next(tries) and self.admission.stopping():
                 return Decision(Verb.HALT, STOPPING)
             reply = await self.transport.fetch(url)
             return self._classify(reply, self._parse_download, task, Phase.DOWNLOAD)

@@ -19,7 +19,7 @@ async def alone(task: Task, outcome: Outcome) -> None:
     """Nobody else is to hear of a task that has ended."""
 
 
-class Terms(msgspec.Struct, frozen=True):
+class RunRequest(msgspec.Struct, frozen=True):
     """What a run is asked for.
 
     access: the provider's key and what else is secret. command: the words that run the job again.

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from batchgen.engine.assemble import AssembledRun
 from batchgen.engine.provenance import other_manifest, remember_manifest
-from batchgen.engine.request import Terms
+from batchgen.engine.request import RunRequest
 from batchgen.engine.stop import Stop
 from batchgen.engine.worklist.positions import Positions
 from batchgen.engine.worklist.selection import ANY_KIND, failed_kinds
@@ -22,7 +22,7 @@ from batchgen.types import Problem, Severity, Task
 _Items: TypeAlias = Iterator[Task | Problem]
 
 
-class Session(Terms, frozen=True):
+class Session(RunRequest, frozen=True):
     """A run about to begin, in a directory of its own."""
 
     def run(self) -> Summary:

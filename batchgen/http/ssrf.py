@@ -77,7 +77,7 @@ class Guard:
             return "it has a user name or password in it"
         return self._check_host(host, parsed.port)
 
-    def permits(self, host: str, port: int, address: str) -> bool:
+    def admission(self, host: str, port: int, address: str) -> bool:
         """Whether a connection to this host may be made at the address that it resolved to."""
         is_safe = is_public(ip_address(address))
         if (host.lower().rstrip("."), port) == self._home:
@@ -111,7 +111,7 @@ class GuardedResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """The permitted addresses of a host. Raises GuardError when all are forbidden."""
         found = await self._inner.resolve(host, port, family)
-        permitted = [one for one in found if self._guard.permits(host, port, one["host"])]
+        permitted = [one for one in found if self._guard.admission(host, port, one["host"])]
         if found and not permitted:
             raise GuardError(_not_public(f"{host} ({found[0]['host']})"))
         return permitted

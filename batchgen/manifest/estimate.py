@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from batchgen.provider.adapter import Dialect
+from batchgen.provider.adapter import Adapter
 from batchgen.provider.pricing import Prices, images_of
 from batchgen.types import HttpRequest, Json, Task
 
@@ -60,12 +60,12 @@ class Estimator:
     many. requests: the first that are sent. None is complete before `close`.
     """
 
-    def __init__(self, prices: Prices, dialect: Dialect) -> None:
+    def __init__(self, prices: Prices, adapter: Adapter) -> None:
         self.whole = Estimate()
         self.models: dict[str, Estimate] = {}
         self.requests: list[HttpRequest] = []
         self._prices = prices
-        self._dialect = dialect
+        self._dialect = adapter
         self._kind: _Kind | None = None
         self._times = 0
 

@@ -9,8 +9,8 @@ from batchgen.manifest.dependencies import References
 from batchgen.manifest.estimate import Estimate, Estimator
 from batchgen.manifest.open import Manifest
 from batchgen.manifest.preview import shown as shown_body
-from batchgen.manifest.problems import Alike, RejectedError, problem_lines
-from batchgen.provider.adapter import Dialect
+from batchgen.manifest.problems import ProblemGroup, RejectedError, problem_lines
+from batchgen.provider.adapter import Adapter
 from batchgen.provider.pricing import Prices
 from batchgen.types import HttpRequest, Json, Problem, Severity, Task
 
@@ -34,7 +34,7 @@ class Plan(msgspec.Struct):
     problems: list[Problem] = msgspec.field(default_factory=list)
     errors: int = 0
     warnings: int = 0
-    warned: dict[str, Alike] = msgspec.field(default_factory=dict)
+    warned: dict[str, ProblemGroup] = msgspec.field(default_factory=dict)
     references: References = msgspec.field(default_factory=References)
 
     def note(self, problem: Problem, *, first: bool = False) -> None:
@@ -47,7 +47,7 @@ class Plan(msgspec.Struct):
             if alike is not None:  # of equal warnings the first row's is kept
                 alike.add(problem)
                 return
-            self.warned[problem.message] = Alike(problem)
+            self.warned[problem.message] = ProblemGroup(problem)
         if first:
             self.problems.insert(0, problem)
         elif len(self.problems) < _KEPT_PROBLEMS:
@@ -64,7 +64,7 @@ class Plan(msgspec.Struct):
         wanted = severities or tuple(Severity)
         known = {Severity.ERROR: self.errors, Severity.WARNING: self.warnings}
         told = [
-            self.warned[one.message] if one.severity is Severity.WARNING else Alike(one)
+            self.warned[one.message] if one.severity is Severity.WARNING else ProblemGroup(one)
             for one in self.problems
             if one.severity in wanted
         ]
@@ -111,7 +111,7 @@ def check(
     select: narrows the tasks (`--only`, `--limit`, `--shard`). identify: whether it goes by their
     keys and digests.
     """
-    tally = Estimator(Prices(manifest.job), Dialect(manifest.job))
+    tally = Estimator(Prices(manifest.job), Adapter(manifest.job))
     plan = Plan(tally.whole, tally.models, tally.requests)
     told = set(manifest.problems)
     for problem in manifest.problems:

@@ -11,7 +11,7 @@ _SHOWN = 20
 _LINES = 3
 
 
-class Alike(msgspec.Struct):
+class ProblemGroup(msgspec.Struct):
     """Problems that say the same.
 
     count: how many there are. lines: where the next few stand, other than the first.
@@ -36,7 +36,7 @@ class Alike(msgspec.Struct):
         return f"{self.first} (also at {shown}{f' and {rest:,} more' if rest else ''})"
 
 
-def problem_lines(problems: Sequence[Alike], more: int = 0) -> Iterator[str]:
+def problem_lines(problems: Sequence[ProblemGroup], more: int = 0) -> Iterator[str]:
     """Problems for a person; the first 20, and a count.
 
     Where there are more, those of one file that say the same are told together.
@@ -50,15 +50,15 @@ def problem_lines(problems: Sequence[Alike], more: int = 0) -> Iterator[str]:
         yield f"and {rest:,} more: `batchgen plan --json` lists them"
 
 
-def _grouped(problems: Iterable[Alike]) -> list[Alike]:
-    groups: dict[tuple[str, str, Severity], Alike] = {}
+def _grouped(problems: Iterable[ProblemGroup]) -> list[ProblemGroup]:
+    groups: dict[tuple[str, str, Severity], ProblemGroup] = {}
     for one in problems:
         first = one.first
         name = first.file, first.message, first.severity
         if name in groups:
             groups[name].add(first, one.count)
         else:
-            groups[name] = Alike(first, one.count, [*one.lines])
+            groups[name] = ProblemGroup(first, one.count, [*one.lines])
     return list(groups.values())
 
 
@@ -68,4 +68,4 @@ class RejectedError(BatchgenError):
     def __init__(self, problems: Iterable[Problem], more: int = 0) -> None:
         self.problems = tuple(problems)
         errors = [one for one in self.problems if one.severity is Severity.ERROR]
-        super().__init__("\n".join(problem_lines([Alike(error) for error in errors], more)))
+        super().__init__("\n".join(problem_lines([ProblemGroup(error) for error in errors], more)))

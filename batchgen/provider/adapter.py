@@ -19,7 +19,7 @@ from batchgen.types import (
 )
 
 
-class Dialect:
+class Adapter:
     """The endpoints as the job's provider has them: its paths, its models' limits and prices."""
 
     def __init__(self, job: Job) -> None:

@@ -25,7 +25,7 @@ import msgspec
 
 from batchgen.errors import StorageError, unwritable
 from batchgen.media.formats import MediaType, Size, dimensions, made, tell
-from batchgen.storage.group_commit import Grouped
+from batchgen.storage.group_commit import GroupCommit
 from batchgen.storage.spool import HEAD_BYTES, Spool
 from batchgen.types import Artifact, Made, Spooled
 
@@ -51,7 +51,7 @@ class LocalStore:
         self._orphans: set[tuple[int, int]] = set()  # device and number of files
         self._unsettled: dict[str, str] = {}
         self._settled: deque[str] = deque()
-        self._publishing = Grouped(
+        self._publishing = GroupCommit(
             self._publish, name="store", threads=_FILE_THREADS, most=_MOST_AT_ONCE
         )
 

@@ -20,7 +20,7 @@ R = TypeVar("R")
 _Order: TypeAlias = tuple[T, asyncio.Future[R], asyncio.AbstractEventLoop]
 
 
-class Grouped(Generic[T, R]):
+class GroupCommit(Generic[T, R]):
     """Carries out orders in groups, on threads of its own.
 
     carry_out: gives the result of each order of a group, in their order; an exception among them
@@ -31,13 +31,13 @@ class Grouped(Generic[T, R]):
 
     def __init__(
         self,
-        carry_out: Callable[[Sequence[T]], Sequence[R | BaseException]],
+        execute: Callable[[Sequence[T]], Sequence[R | BaseException]],
         *,
         name: str,
         most: int,
         threads: int = 1,
     ) -> None:
-        self._carry_out = carry_out
+        self._carry_out = execute
         self._most = most
         self._gathered: list[_Order[T, R]] = []
         self._gathering = threading.Lock()

@@ -1,6 +1,6 @@
 """What is told of a request's reply."""
 
-from batchgen.engine.admission import Permits
+from batchgen.engine.admission import Admission
 from batchgen.engine.stop import Stop
 from batchgen.engine.throttle import Bounds, Budget, Throttle
 from batchgen.progress import Silent
@@ -30,12 +30,12 @@ async def test_that_a_provider_refuses_requests_is_said_once_with_the_pace() -> 
         sleep=stop.sleep,
         stopping=stop.is_set,
     )
-    permits = Permits(
+    admission = Admission(
         throttle, Budget(max_cost_usd=None, max_requests=None), stop, heard, RunCounts(NOW, NOW)
     )
     for _ in range(2):
-        await permits.admit(task)
-        permits.tell(task, 1, AGAIN, REFUSED)
+        await admission.admit(task)
+        admission.tell(task, 1, AGAIN, REFUSED)
         await clock.advance(5)
 
     [said] = heard.said

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from batchgen.engine.outcomes import idempotency_key, sent_before, versioned
 from batchgen.engine.perform import Performer
 from batchgen.job import PROVIDERS, Job
-from batchgen.provider.adapter import Dialect
+from batchgen.provider.adapter import Adapter
 from batchgen.types import (
     STOPPING,
     Artifact,
@@ -160,7 +160,7 @@ class World:
 
     async def perform(self, work: Work | None = None, *, attempts: int = 3) -> Outcome:
         performer = Performer(
-            dialect=Dialect(JOB), transport=self, store=self, ledger=self, permits=self,
+            adapter=Adapter(JOB), transport=self, store=self, ledger=self, admission=self,
             retry=RetrySettings(attempts=attempts, jitter=False), clock=self.clock,
             identity="this-ledger", sleep=self.sleep, wait=self.wait, random=lambda: 0.5,
         )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from batchgen.engine.admission import Permits
+from batchgen.engine.admission import Admission
 from batchgen.engine.perform import Performer
 from batchgen.engine.runner import Runner
 from batchgen.engine.stop import Stop, StopReason, Streak
@@ -20,7 +20,7 @@ from batchgen.job import PROVIDERS
 from batchgen.job import Job as BareJob
 from batchgen.manifest.problems import RejectedError
 from batchgen.progress import Silent
-from batchgen.provider.adapter import Dialect
+from batchgen.provider.adapter import Adapter
 from batchgen.storage.counts import RunCounts
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import ResultsFile
@@ -152,8 +152,8 @@ class Job:
         progress = Silent()
         bare = BareJob("j", PROVIDERS["aimlapi"], Path("out"))
         performer = Performer(
-            dialect=Dialect(bare), transport=self.provider, store=self.provider, ledger=self.ledger,
-            permits=Permits(throttle, budget, stop, progress, self.counts),
+            adapter=Adapter(bare), transport=self.provider, store=self.provider, ledger=self.ledger,
+            admission=Admission(throttle, budget, stop, progress, self.counts),
             retry=RetrySettings(attempts=2, jitter=False), clock=clock, identity="this-ledger",
             sleep=stop.sleep, wait=stop.wait, random=lambda: 0.5,
         )  # fmt: skip

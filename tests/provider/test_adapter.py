@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from batchgen.job import PROVIDERS, Job
 from batchgen.job.money import TokenPrices
-from batchgen.provider.adapter import Dialect
+from batchgen.provider.adapter import Adapter
 from batchgen.types import Finished, HttpResponse, Json, Spooled
 from tests.given import a_png, a_task
 
@@ -24,25 +24,25 @@ USAGE = {
 
 def test_a_count_above_the_models_maximum_becomes_several_requests() -> None:
     task = a_task(params={"num_images": 5}, model="flux/dev")
-    bodies = [request.body for request in Dialect(JOB).requests(task)]
+    bodies = [request.body for request in Adapter(JOB).requests(task)]
     common = {"model": "flux/dev", "prompt": task.prompt}
     assert bodies == [{**common, "num_images": 4}, {**common, "num_images": 1}]
 
 
 def test_without_the_check_a_count_is_sent_as_given() -> None:
     task = a_task(params={"num_images": 5}, model="flux/dev")
-    (request,) = Dialect(replace(JOB, check=False)).requests(task)
+    (request,) = Adapter(replace(JOB, check=False)).requests(task)
     assert request.body["num_images"] == 5
 
 
 def test_an_unknown_model_is_sent_what_was_given() -> None:
-    (request,) = Dialect(JOB).requests(a_task(params={"n": 99}, model="lab/x"))
+    (request,) = Adapter(JOB).requests(a_task(params={"n": 99}, model="lab/x"))
     assert request.body["n"] == 99
 
 
 def test_a_provider_may_answer_at_another_path() -> None:
     provider = replace(PROVIDERS["aimlapi"], paths={"images": "/v1/img"})
-    (request,) = Dialect(replace(JOB, provider=provider)).requests(a_task())
+    (request,) = Adapter(replace(JOB, provider=provider)).requests(a_task())
     assert request.path == "/v1/img"
 
 
@@ -61,7 +61,7 @@ def test_what_a_result_cost_is_told_or_follows_from_its_tokens(
     picture = Spooled("1.part", 99, "a" * 64, a_png())
     body = {"data": [{"b64_json": "batchgen-payload:0"}], "usage": USAGE}
     response = HttpResponse(200, headers, json.dumps(body).encode(), (picture,))
-    found = Dialect(job).parse(a_task(model=model), response)
+    found = Adapter(job).parse(a_task(model=model), response)
     assert isinstance(found, Finished)
     assert found.cost_usd == (None if cost is None else pytest.approx(cost))
 
@@ -78,7 +78,7 @@ def test_tokens_cost_what_the_job_says(usage: dict[str, int], cost: float | None
     job = replace(JOB, token_prices={"openai/gpt-4o": TokenPrices(2.5, 10)})
     body = {"choices": [{"message": {"content": "A fox."}}], "usage": usage}
     task = a_task(endpoint="chat", model="openai/gpt-4o")
-    found = Dialect(job).parse(task, HttpResponse(200, {}, json.dumps(body).encode()))
+    found = Adapter(job).parse(task, HttpResponse(200, {}, json.dumps(body).encode()))
     assert isinstance(found, Finished)
     assert found.cost_usd == (None if cost is None else pytest.approx(cost))
 
@@ -99,15 +99,15 @@ def test_what_only_the_spec_of_2025_05_takes_goes_to_its_endpoint_and_is_asked_f
     model: str, params: dict[str, Json], path: str
 ) -> None:
     task = a_task(endpoint="video", model=model, params=params)
-    (request,) = Dialect(JOB).requests(task)
+    (request,) = Adapter(JOB).requests(task)
     assert request.path == path
-    assert Dialect(JOB).poll(task, "7").path == f"{path}?generation_id=7"
+    assert Adapter(JOB).poll(task, "7").path == f"{path}?generation_id=7"
 
 
 def test_lumas_endpoint_of_2025_05_may_be_asked_with_a_question_that_waits() -> None:
     provider = replace(PROVIDERS["aimlapi"], paths={"video": f"{OLD}/luma-ai/generation"})
     task = a_task(endpoint="video", model="luma/ray-2")
-    question = Dialect(replace(JOB, provider=provider)).poll(task, "7")
+    question = Adapter(replace(JOB, provider=provider)).poll(task, "7")
     assert question.path == f"{OLD}/luma-ai/generation?generation_id=7"
     assert question.waiting == f"{question.path}&state=completed"
-    assert Dialect(JOB).poll(task, "7").waiting == ""
+    assert Adapter(JOB).poll(task, "7").waiting == ""

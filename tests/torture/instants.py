@@ -145,7 +145,7 @@ INSTANTS = (
     Instant(
         "it has been asked for", Stage.SUBMITTED, "the id of the provider's job",
         "asks for that job; sends nothing",
-        "batchgen.engine.admission:Permits.hear_of_poll", turn=1, of=_JOBS, often=True,
+        "batchgen.engine.admission:Admission.hear_of_poll", turn=1, of=_JOBS, often=True,
     ),
     Instant(
         "its URL is committed", Stage.RECEIVED, "the URL", _FETCH,

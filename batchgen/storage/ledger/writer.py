@@ -6,7 +6,7 @@ from itertools import zip_longest
 from typing import TypeAlias
 
 from batchgen.errors import StorageError
-from batchgen.storage.group_commit import Grouped
+from batchgen.storage.group_commit import GroupCommit
 from batchgen.storage.ledger.connection import transaction
 
 Statement: TypeAlias = tuple[str, Sequence[object]]
@@ -28,7 +28,7 @@ class Writer:
         self._db = db
         self._path = path
         self._broken: Exception | None = None
-        self._commits = Grouped(self._commit, name="ledger", most=_MOST_AT_ONCE)
+        self._commits = GroupCommit(self._commit, name="ledger", most=_MOST_AT_ONCE)
 
     async def write(self, statements: Iterable[Statement]) -> None:
         """Return after COMMIT. Raises StorageError when the ledger cannot be written."""

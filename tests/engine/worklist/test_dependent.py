@@ -63,7 +63,7 @@ async def end(ledger: Ledger, work: Work, outcome: Outcome) -> None:
     await ledger.record(work.task, work.generation, outcome)
 
 
-async def carry_out(one: Feeding, ledger: Ledger, ends: dict[str, Outcome]) -> list[str]:
+async def execute(one: Feeding, ledger: Ledger, ends: dict[str, Outcome]) -> list[str]:
     """Carry each work out as soon as it comes; what each came to, in their order."""
     told = []
     for work in one.works():
@@ -109,11 +109,11 @@ async def test_again_nothing_is_left_and_an_edited_source_makes_its_takers_anew(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     text = job(clip({"from": "hero"}), HERO)
-    assert await carry_out(feeding(tmp_path, ledger, text), ledger, {}) == [
+    assert await execute(feeding(tmp_path, ledger, text), ledger, {}) == [
         "hero succeeded", "clip succeeded",
     ]  # fmt: skip
     again = feeding(tmp_path, ledger, text)
-    assert await carry_out(again, ledger, {}) == []
+    assert await execute(again, ledger, {}) == []
     assert again.passed == {Status.SUCCEEDED: 2}
 
     edited = job(clip({"from": "hero"}), {**HERO, "prompt": "Another"})
@@ -133,9 +133,9 @@ async def test_a_source_made_again_with_the_same_bytes_makes_nothing_anew(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     text = job(HERO, clip({"from": "hero"}))
-    await carry_out(feeding(tmp_path, ledger, text), ledger, {})
+    await execute(feeding(tmp_path, ledger, text), ledger, {})
     edited = job({**HERO, "prompt": "Another"}, clip({"from": "hero"}))
-    assert await carry_out(feeding(tmp_path, ledger, edited), ledger, {}) == ["hero succeeded"]
+    assert await execute(feeding(tmp_path, ledger, edited), ledger, {}) == ["hero succeeded"]
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.REFUSED])
@@ -146,7 +146,7 @@ async def test_takers_of_a_failed_source_are_skipped_down_the_line_until_it_succ
     text = job(film, clip({"from": "hero"}), HERO)
     bad = replace(BUSY, status=status)
 
-    first = await carry_out(feeding(tmp_path, ledger, text), ledger, {"hero": bad})
+    first = await execute(feeding(tmp_path, ledger, text), ledger, {"hero": bad})
     assert first == [f"hero {status}", "clip skipped", "heard skipped"]
     reasons = {
         record.task.id: line_of(record)["error"]
@@ -159,11 +159,11 @@ async def test_takers_of_a_failed_source_are_skipped_down_the_line_until_it_succ
         "message": f"`image_url` is to be a file of 'hero', which {became} (server: busy)",
     }  # fmt: skip
     again = feeding(tmp_path, ledger, text)
-    assert await carry_out(again, ledger, {}) == []
+    assert await execute(again, ledger, {}) == []
     assert again.passed == {status: 1, Status.SKIPPED: 2}
 
     retried = feeding(tmp_path, ledger, text, retry_failed=str(status))
-    assert await carry_out(retried, ledger, {}) == [
+    assert await execute(retried, ledger, {}) == [
         "hero succeeded", "clip succeeded", "heard succeeded",
     ]  # fmt: skip
     generations = {one.task.id: one.outcome.attempts for one in ledger.records()}
@@ -174,10 +174,10 @@ async def test_a_source_that_fails_again_tells_its_takers_the_new_reason(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     text = job(HERO, clip({"from": "hero"}))
-    await carry_out(feeding(tmp_path, ledger, text), ledger, {"hero": BUSY})
+    await execute(feeding(tmp_path, ledger, text), ledger, {"hero": BUSY})
     other = replace(BUSY, error=TaskError("server", None, "on fire"))
     again = feeding(tmp_path, ledger, text, retry_failed="*")
-    assert await carry_out(again, ledger, {"hero": other}) == ["hero failed", "clip skipped"]
+    assert await execute(again, ledger, {"hero": other}) == ["hero failed", "clip skipped"]
     (error,) = [one.outcome.error for one in ledger.records() if one.task.id == "clip"]
     assert error is not None
     assert "on fire" in error.message
@@ -186,11 +186,11 @@ async def test_a_source_that_fails_again_tells_its_takers_the_new_reason(
 async def test_an_unknown_source_leaves_its_takers_pending(tmp_path: Path, ledger: Ledger) -> None:
     text = job(HERO, clip({"from": "hero"}))
     one = feeding(tmp_path, ledger, text)
-    assert await carry_out(one, ledger, {"hero": UNSURE}) == ["hero unknown", "clip pending"]
+    assert await execute(one, ledger, {"hero": UNSURE}) == ["hero unknown", "clip pending"]
     assert one.left == 1
     held = feeding(tmp_path, ledger, text, on_unknown=OnUnknown.HOLD)
-    assert await carry_out(held, ledger, {}) == ["clip pending"]
-    assert await carry_out(feeding(tmp_path, ledger, text), ledger, {}) == [
+    assert await execute(held, ledger, {}) == ["clip pending"]
+    assert await execute(feeding(tmp_path, ledger, text), ledger, {}) == [
         "hero succeeded", "clip succeeded",
     ]  # fmt: skip
 
@@ -200,21 +200,21 @@ async def test_a_source_outside_the_selection_serves_as_the_ledger_has_it(
 ) -> None:
     text = job(clip({"from": "hero"}), HERO, {**HERO, "id": "other"})
     before = feeding(tmp_path, ledger, text, only="clip")
-    assert await carry_out(before, ledger, {}) == ["clip pending"]
-    assert await carry_out(feeding(tmp_path, ledger, text, only="hero"), ledger, {}) == [
+    assert await execute(before, ledger, {}) == ["clip pending"]
+    assert await execute(feeding(tmp_path, ledger, text, only="hero"), ledger, {}) == [
         "hero succeeded"
     ]
     limited = feeding(tmp_path, ledger, text, limit=1)
-    assert await carry_out(limited, ledger, {}) == ["clip succeeded"]
+    assert await execute(limited, ledger, {}) == ["clip succeeded"]
 
 
 async def test_a_source_outside_the_selection_that_was_edited_does_not_serve(
     tmp_path: Path, ledger: Ledger
 ) -> None:
-    await carry_out(feeding(tmp_path, ledger, job(HERO)), ledger, {})
+    await execute(feeding(tmp_path, ledger, job(HERO)), ledger, {})
     edited = job({**HERO, "prompt": "Another"}, clip({"from": "hero"}))
     one = feeding(tmp_path, ledger, edited, only="clip")
-    assert await carry_out(one, ledger, {}) == ["clip pending"]
+    assert await execute(one, ledger, {}) == ["clip pending"]
 
 
 @pytest.mark.parametrize(
@@ -240,12 +240,12 @@ async def test_an_artifact_that_does_not_fit_fails_whoever_takes_it(
     }  # fmt: skip
     text = job(page, clip({"from": "page"}))
     ends = {"page": replace(succeeded(), **change)}
-    assert await carry_out(feeding(tmp_path, ledger, text), ledger, ends) == [
+    assert await execute(feeding(tmp_path, ledger, text), ledger, ends) == [
         "page succeeded", "clip failed",
     ]  # fmt: skip
     (error,) = [one.outcome.error for one in ledger.records() if one.task.id == "clip"]
     assert error == TaskError("input_file", None, message)
-    assert await carry_out(feeding(tmp_path, ledger, text), ledger, {}) == []
+    assert await execute(feeding(tmp_path, ledger, text), ledger, {}) == []
 
 
 def web(edges: list[set[int]], order: list[int]) -> str:
@@ -304,7 +304,7 @@ async def test_more_than_can_be_held_are_put_off_and_come_all_the_same(
     rows = [clip({"from": f"h{n}"}, f"c{n}") for n in range(60)]
     heroes = [{**HERO, "id": f"h{n}"} for n in range(60)]
     one = feeding(tmp_path, ledger, job(*rows, *heroes), most=8)
-    came = await carry_out(one, ledger, {})
+    came = await execute(one, ledger, {})
     assert len(came) == len(set(came)) == 120
     assert set(statuses(ledger).values()) == {"succeeded"}
 
@@ -340,7 +340,7 @@ async def test_a_source_that_is_gone_in_mid_run_leaves_its_takers(
 ) -> None:
     one = feeding(tmp_path, ledger, job(clip({"from": "hero"}), HERO))
     (tmp_path / "job.yaml").write_text(job(clip({"from": "hero"})))
-    assert await carry_out(one, ledger, {}) == ["clip pending"]
+    assert await execute(one, ledger, {}) == ["clip pending"]
 
 
 async def test_a_row_put_in_while_others_are_put_off_makes_nothing_twice(

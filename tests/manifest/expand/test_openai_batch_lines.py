@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchgen.provider.adapter import Dialect
+from batchgen.provider.adapter import Adapter
 from batchgen.types import Json
 from tests.manifest.expand.expanding import DALLE2, job_of, problems, task
 
@@ -65,7 +65,7 @@ def test_messages_of_a_batch_line_are_sent_as_they_are(model: str) -> None:
     body: dict[str, Json] = {"model": model, "messages": [{"role": "user", "content": "a {fox}"}]}
     made = task(DALLE2, batch_line(url="/v1/chat/completions", body=body), entry={})
     assert (made.endpoint, made.prompt) == ("chat", "")
-    (request,) = Dialect(DALLE2).requests(made)
+    (request,) = Adapter(DALLE2).requests(made)
     assert (request.path, request.body) == ("/v1/chat/completions", body)
 
 
@@ -74,5 +74,5 @@ def test_texts_of_a_batch_line_are_sent_as_they_are(given: Json) -> None:
     body: dict[str, Json] = {"model": "text-embedding-3-small", "input": given}
     made = task(DALLE2, batch_line(url="/v1/embeddings", body=body), entry={})
     assert made.endpoint == "embeddings"
-    (request,) = Dialect(DALLE2).requests(made)
+    (request,) = Adapter(DALLE2).requests(made)
     assert (request.path, request.body) == ("/v1/embeddings", body)

@@ -13,9 +13,9 @@ cells = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 names = st.lists(st.from_regex(r"[a-z]{5}", fullmatch=True), min_size=1, max_size=4, unique=True)
 
 
-def _written(rows: list[list[str]], dialect: str) -> str:
+def _written(rows: list[list[str]], adapter: str) -> str:
     target = io.StringIO(newline="")
-    csv.writer(target, dialect).writerows(rows)
+    csv.writer(target, adapter).writerows(rows)
     return target.getvalue()
 
 
@@ -27,9 +27,9 @@ def _round_trip(data: st.DataObject, alphabet: st.SearchStrategy[str], name: str
     header = ["prompt", *data.draw(names)]
     row = st.lists(alphabet, min_size=len(header), max_size=len(header))
     rows = data.draw(st.lists(row, max_size=6))
-    dialect = "excel" if name == "m.csv" else "excel-tab"
+    adapter = "excel" if name == "m.csv" else "excel-tab"
     expected = [_given(header, row) for row in rows if any(cell.strip() for cell in row)]
-    assert fields_of(_written([header, *rows], dialect), name) == expected
+    assert fields_of(_written([header, *rows], adapter), name) == expected
 
 
 @given(st.data())

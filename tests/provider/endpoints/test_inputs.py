@@ -8,12 +8,12 @@ import pytest
 
 from batchgen.http.request_body import body_of
 from batchgen.job import PROVIDERS, Job
-from batchgen.provider.adapter import Dialect
+from batchgen.provider.adapter import Adapter
 from batchgen.provider.endpoints import chat, music, ocr
 from batchgen.types import Finished, HttpRequest, HttpResponse, Input, Json, LocalFile, Unusable
 from tests.given import a_png, a_task
 
-DIALECT = Dialect(Job("j", PROVIDERS["aimlapi"], Path("out")))
+DIALECT = Adapter(Job("j", PROVIDERS["aimlapi"], Path("out")))
 
 
 @pytest.fixture
