@@ -10,9 +10,9 @@ import msgspec
 from batchgen.cli.arguments import flags_of, open_source, quoted, selection_of
 from batchgen.engine.decisions import BUILT_IN, describe
 from batchgen.engine.provenance import other_manifest
-from batchgen.engine.worklist.dependencies import Sources
-from batchgen.engine.worklist.dependent import Feeding
-from batchgen.engine.worklist.remaining import Standing
+from batchgen.engine.worklist.dependencies import Dependencies
+from batchgen.engine.worklist.dependent import DependentWorklist
+from batchgen.engine.worklist.remaining import Remaining
 from batchgen.engine.worklist.selection import Selection
 from batchgen.errors import Exit
 from batchgen.job import Access, Limits
@@ -41,8 +41,10 @@ def plan_command(arguments: argparse.Namespace) -> int:
             if other is not None:  # the results of another manifest beside these: it touches all
                 plan.note(other, first=True)
             if standing is not None and plan.references and not plan.errors:
-                sources = Sources(plan.references, standing.ledger, manifest.job.output_dir)
-                standing.go_through(Feeding(manifest, standing.ledger, selection, sources))
+                sources = Dependencies(plan.references, standing.ledger, manifest.job.output_dir)
+                standing.count_dependent(
+                    DependentWorklist(manifest, standing.ledger, selection, sources)
+                )
             typical_s = None if standing is None else standing.ledger.typical_duration_s()
     if arguments.json:
         told = plan.to_json() | _done(standing)
@@ -61,7 +63,7 @@ def _tell(message: str) -> None:
     sys.stderr.write(f"{message}\n")
 
 
-def _check(manifest: Manifest, selection: Selection, standing: Standing | None) -> Plan:
+def _check(manifest: Manifest, selection: Selection, standing: Remaining | None) -> Plan:
     watch = iter if standing is None else standing.watch
     return check(
         manifest,
@@ -71,17 +73,17 @@ def _check(manifest: Manifest, selection: Selection, standing: Standing | None) 
 
 
 @contextmanager
-def _standing(manifest: Manifest, selection: Selection) -> Iterator[Standing | None]:
+def _standing(manifest: Manifest, selection: Selection) -> Iterator[Remaining | None]:
     """What the output directory has already; None where no run has been yet, or none can be."""
     path = ledger_path(manifest.job.output_dir)
     if manifest.problems or not path.is_file():
         yield None
         return
     with Ledger(path) as ledger:
-        yield Standing(ledger, selection, Prices(manifest.job))
+        yield Remaining(ledger, selection, Prices(manifest.job))
 
 
-def _done(standing: Standing | None) -> dict[str, Json]:
+def _done(standing: Remaining | None) -> dict[str, Json]:
     """Null where no run has been yet."""
     if standing is None:
         return {"done": None, "left": None}
@@ -94,7 +96,7 @@ _HEAD = ("model", "tasks", "requests", "images", "price")
 
 
 def plan_lines(
-    manifest: Manifest, plan: Plan, standing: Standing | None, typical_s: float | None
+    manifest: Manifest, plan: Plan, standing: Remaining | None, typical_s: float | None
 ) -> Iterator[str]:
     """The plan, its conclusion first, the long tables last.
 
@@ -159,7 +161,7 @@ def _price(whole: Estimate) -> str:
     return f"about {show_money(whole.cost_usd)}{rest}"
 
 
-def _done_line(standing: Standing) -> str:
+def _done_line(standing: Remaining) -> str:
     left = standing.left.total()
     done = f"{show_count(standing.tasks - left)} of {show_count(standing.tasks)}"
     if not left:

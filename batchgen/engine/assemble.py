@@ -24,8 +24,8 @@ from batchgen.engine.request import RunRequest
 from batchgen.engine.runner import Runner
 from batchgen.engine.signals import Signals
 from batchgen.engine.stop import Stop, StopReason, Streak
-from batchgen.engine.worklist.dependencies import Sources
-from batchgen.engine.worklist.dependent import Feeding
+from batchgen.engine.worklist.dependencies import Dependencies
+from batchgen.engine.worklist.dependent import DependentWorklist
 from batchgen.engine.worklist.positions import Positions
 from batchgen.engine.worklist.selection import OnUnknown
 from batchgen.engine.worklist.worklist import Worklist
@@ -45,7 +45,7 @@ from batchgen.storage.sidecars import Companions
 from batchgen.storage.summary import Summary, write_summary
 from batchgen.types import Outcome, Task
 
-_AnyWorklist: TypeAlias = Worklist | Feeding
+_AnyWorklist: TypeAlias = Worklist | DependentWorklist
 
 _LANES = "BATCHGEN_LANES"  # set the number of processes in earlier versions
 
@@ -149,8 +149,8 @@ class AssembledRun:
         if not references:
             all_done = self._plan.whole.tasks if self._positions.is_all_done() else 0
             return Worklist(terms.manifest, self._ledger, terms.selection, skipped, all_done)
-        sources = Sources(references, self._ledger, self._job.output_dir)
-        return Feeding(terms.manifest, self._ledger, terms.selection, sources, skipped)
+        sources = Dependencies(references, self._ledger, self._job.output_dir)
+        return DependentWorklist(terms.manifest, self._ledger, terms.selection, sources, skipped)
 
     # work
 
@@ -262,7 +262,7 @@ class AssembledRun:
     # finish
 
     def _report_left(self, worklist: _AnyWorklist) -> None:
-        if isinstance(worklist, Feeding) and worklist.left:
+        if isinstance(worklist, DependentWorklist) and worklist.left:
             self._say(
                 f"{worklist.left:,} tasks are left pending: the rows that they take files from have"
                 " not succeeded, and nothing says that they will not"

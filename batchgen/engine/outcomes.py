@@ -23,19 +23,19 @@ from batchgen.types import (
     Task,
     TaskError,
     Verb,
-    Work,
+    WorkItem,
 )
 
 _GONE = frozenset({"expired", "unsafe_url"})  # why a URL is not asked again by the next run
 
 
-def sent_before(work: Work) -> int:
+def sent_before(work: WorkItem) -> int:
     """How many requests earlier runs have sent for the generation to be made."""
     prior = same_generation(work)
     return 0 if prior is None else prior.attempts
 
 
-def same_generation(work: Work) -> Prior | None:
+def same_generation(work: WorkItem) -> Prior | None:
     """What is known of the very generation that is to be made."""
     prior = work.prior
     return prior if prior is not None and prior.generation == work.generation else None
@@ -65,7 +65,7 @@ def expired(finished: Finished, now: datetime) -> Decision | None:
     return Decision(Verb.FAIL, "expired", message=told)
 
 
-def parts_done(work: Work) -> Sequence[Outcome]:
+def parts_done(work: WorkItem) -> Sequence[Outcome]:
     """What earlier runs got of the same request; an earlier generation's is paid for there.
 
     What it uploaded is uploaded again: its ids may be why it failed.

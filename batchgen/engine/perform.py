@@ -54,7 +54,7 @@ from batchgen.types import (
     Task,
     Unusable,
     Verb,
-    Work,
+    WorkItem,
 )
 
 
@@ -111,7 +111,7 @@ class Performer(msgspec.Struct, frozen=True):
         """Whether the provider answers with a remote id first, and with the result later."""
         return self.adapter.polling(task) is not None
 
-    async def perform(self, work: Work, idle: Callable[[], None] = lambda: None) -> Outcome:
+    async def perform(self, work: WorkItem, idle: Callable[[], None] = lambda: None) -> Outcome:
         """Carry a task through its requests, one after the other; return its outcome.
 
         What a request brought is committed before the next one is sent, so that a crash between
@@ -132,7 +132,7 @@ class Performer(msgspec.Struct, frozen=True):
                 await self.ledger.part_done(work.task, work.generation, parts)
         return self._ended(united(parts), progress)
 
-    async def _carry_out(self, work: Work, part: _Part, progress: _Progress) -> Outcome:
+    async def _carry_out(self, work: WorkItem, part: _Part, progress: _Progress) -> Outcome:
         """One request of a task: attempts, payloads and artifacts."""
         earlier, progress.remembered = progress.remembered, None
         decision = earlier or await self._submit(work, part, progress)
@@ -153,7 +153,7 @@ class Performer(msgspec.Struct, frozen=True):
             return not_fetched(outcome, stored.artifacts, stored.failed, again=remote)
         return replace(outcome, artifacts=tuple(stored.artifacts))
 
-    def _begin(self, work: Work, idle: Callable[[], None]) -> _Progress:
+    def _begin(self, work: WorkItem, idle: Callable[[], None]) -> _Progress:
         prior = same_generation(work)
         unsure = prior is not None and prior.status is Status.UNKNOWN
         return _Progress(
@@ -165,7 +165,7 @@ class Performer(msgspec.Struct, frozen=True):
             unsure,
         )
 
-    async def _submit(self, work: Work, part: _Part, progress: _Progress) -> Decision:
+    async def _submit(self, work: WorkItem, part: _Part, progress: _Progress) -> Decision:
         """Send the request as often as the rules allow; return the last decision."""
         task = work.task
         key = idempotency_key(self.identity, task, work.generation, part.number)
@@ -229,7 +229,7 @@ class Performer(msgspec.Struct, frozen=True):
             leaving=self.admission.leaving,
         )  # fmt: skip
 
-    async def _store(self, work: Work, finished: Finished, first: int) -> _Stored:
+    async def _store(self, work: WorkItem, finished: Finished, first: int) -> _Stored:
         """Fetch what is remote and publish every payload, up to a download that fails."""
         stored = _Stored([])
         held: Spooled | Made

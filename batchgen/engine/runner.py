@@ -27,7 +27,7 @@ from batchgen.provider.pricing import Prices
 from batchgen.storage.counts import RunCounts
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import ResultsFile
-from batchgen.types import Outcome, Status, Task, Work
+from batchgen.types import Outcome, Status, Task, WorkItem
 
 _LEFT_AT_ONCE = 500
 _MOST_LEFT = 100_000  # pending tasks that a stopped run puts down by name
@@ -37,10 +37,10 @@ _TICK_S = 1.0
 class Source(Protocol):
     """The tasks that are left, in manifest order; and after a stop, those nobody came to."""
 
-    def works(self) -> Iterator[Work | None]:
+    def items(self) -> Iterator[WorkItem | None]:
         """What is left to do; None now and then, where the caller may let others run by `turn`."""
 
-    def settle(self, work: Work, outcome: Outcome | None) -> None:
+    def settle(self, work: WorkItem, outcome: Outcome | None) -> None:
         """Hear what came of a work, in the ledger by now; None where nobody came to it."""
 
     async def turn(self) -> None:
@@ -77,8 +77,8 @@ class Runner(msgspec.Struct, frozen=True):
             raise _first_of(group) from group
 
     async def _run(self, source: Source, workers: int, deadline_s: float | None) -> None:
-        queue: asyncio.Queue[Work | None] = asyncio.Queue(maxsize=2 * workers)
-        works = source.works()
+        queue: asyncio.Queue[WorkItem | None] = asyncio.Queue(maxsize=2 * workers)
+        items = source.items()
         async with asyncio.TaskGroup() as group:
             timers = [group.create_task(self._tick())]
             if deadline_s is not None:
@@ -87,18 +87,18 @@ class Runner(msgspec.Struct, frozen=True):
                 line = _Line(source, queue, crew)
                 for _ in range(workers):
                     crew.create_task(self._worker(line))
-                crew.create_task(self._produce(works, line, workers))
+                crew.create_task(self._produce(items, line, workers))
             if self.stop.is_set() and self.stop.error is None:
                 with self._stopping_on_error():
                     async with asyncio.TaskGroup() as crew:
                         line = _Line(source, queue, crew)
-                        await self._leave(chain(_left_in(queue), works), line)
+                        await self._leave(chain(_left_in(queue), items), line)
             for timer in timers:
                 timer.cancel()
 
-    async def _produce(self, works: Iterator[Work | None], line: "_Line", workers: int) -> None:
+    async def _produce(self, items: Iterator[WorkItem | None], line: "_Line", workers: int) -> None:
         with self._stopping_on_error():
-            for work in works:
+            for work in items:
                 if work is None:
                     await line.source.turn()
                 else:
@@ -115,7 +115,7 @@ class Runner(msgspec.Struct, frozen=True):
             else:
                 await self._take(work, line)
 
-    async def _begin(self, work: Work, line: "_Line") -> None:
+    async def _begin(self, work: WorkItem, line: "_Line") -> None:
         """Return when the provider works on the task: it is waited for apart from the workers."""
         await self.room.acquire()
         idle = asyncio.Event()
@@ -131,7 +131,7 @@ class Runner(msgspec.Struct, frozen=True):
         await idle.wait()
 
     async def _take(
-        self, work: Work, line: "_Line", idle: Callable[[], None] = lambda: None
+        self, work: WorkItem, line: "_Line", idle: Callable[[], None] = lambda: None
     ) -> None:
         outcome = None
         try:
@@ -146,7 +146,7 @@ class Runner(msgspec.Struct, frozen=True):
         finally:
             line.source.settle(work, outcome)
 
-    async def _put_down(self, work: Work, outcome: Outcome) -> None:
+    async def _put_down(self, work: WorkItem, outcome: Outcome) -> None:
         """A task that ends without anything being sent for it, or waits for a later run."""
         self.progress.task_started(work.task)
         if outcome.status is Status.PENDING:
@@ -167,7 +167,7 @@ class Runner(msgspec.Struct, frozen=True):
         except BatchgenError as error:
             self.stop.fail(error)
 
-    async def _carry(self, work: Work, idle: Callable[[], None]) -> Outcome | None:
+    async def _carry(self, work: WorkItem, idle: Callable[[], None]) -> Outcome | None:
         """One task with what surrounds it: the budget, the ledger's commit, the results line.
 
         None where there is no money for it.
@@ -204,26 +204,26 @@ class Runner(msgspec.Struct, frozen=True):
         await self.accompany(work.task, outcome)
         return outcome
 
-    def _count(self, work: Work, outcome: Outcome) -> None:
+    def _count(self, work: WorkItem, outcome: Outcome) -> None:
         self.counts.add(outcome)
         self.progress.task_finished(work.task, outcome)
         dead_end = self.streak.add(outcome)
         if dead_end is not None:
             self.stop.set(StopReason.HALT, dead_end)
 
-    async def _leave_one(self, work: Work) -> None:
+    async def _leave_one(self, work: WorkItem) -> None:
         self.counts.left += 1
         if work.prior is None:
             await self.ledger.leave_pending([work.task])
 
-    async def _leave(self, works: Iterable[Work | None], line: "_Line") -> None:
+    async def _leave(self, items: Iterable[WorkItem | None], line: "_Line") -> None:
         """Put down by name what nobody came to, so that the results manifest shows it.
 
         What the provider works on is paid for: where the budget is spent, it is waited for.
         """
         left = 0
         chunk: list[Task] = []
-        for work in works:
+        for work in items:
             if work is None:
                 await line.source.turn()
                 continue
@@ -259,31 +259,31 @@ class _Line(msgspec.Struct, frozen=True):
     """From the producer to the workers; the crew is whoever carries tasks."""
 
     source: Source
-    queue: "asyncio.Queue[Work | None]"
+    queue: "asyncio.Queue[WorkItem | None]"
     crew: asyncio.TaskGroup
 
 
-def _left_in(queue: "asyncio.Queue[Work | None]") -> Iterator[Work]:
+def _left_in(queue: "asyncio.Queue[WorkItem | None]") -> Iterator[WorkItem]:
     while not queue.empty():
         work = queue.get_nowait()
         if work is not None:
             yield work
 
 
-def _is_sent_again(work: Work) -> bool:
+def _is_sent_again(work: WorkItem) -> bool:
     """Whether its price counts as spent since an earlier run: the same key is charged once."""
     prior = work.prior
     unknown = prior is not None and prior.status is Status.UNKNOWN
     return unknown and prior is not None and prior.generation == work.generation
 
 
-def _was_sent_again(work: Work, outcome: Outcome) -> bool:
+def _was_sent_again(work: WorkItem, outcome: Outcome) -> bool:
     """Whether its request went out although something may have come of it before."""
     went_out = outcome.attempts > sent_before(work)
     return went_out and _is_sent_again(work) and not _is_submitted(work)
 
 
-def _is_submitted(work: Work) -> bool:
+def _is_submitted(work: WorkItem) -> bool:
     """Whether an earlier run has sent it and the provider gave an id to ask under."""
     prior = work.prior
     if prior is None or prior.generation != work.generation or prior.remote_id is None:
@@ -291,7 +291,7 @@ def _is_submitted(work: Work) -> bool:
     return prior.status in (Status.SUBMITTED, Status.UNKNOWN)
 
 
-def _is_untouched(work: Work, outcome: Outcome) -> bool:
+def _is_untouched(work: WorkItem, outcome: Outcome) -> bool:
     """The run stopped before this task's turn came: the ledger's row of it still stands."""
     open_ended = outcome.status in (Status.PENDING, Status.UNKNOWN)
     return open_ended and outcome.error is None and outcome.attempts == sent_before(work)

@@ -46,7 +46,7 @@ from batchgen.types.manifest import (
     Severity,
     Task,
 )
-from batchgen.types.outcomes import Artifact, Outcome, Prior, Record, Status, TaskError, Work
+from batchgen.types.outcomes import Artifact, Outcome, Prior, Record, Status, TaskError, WorkItem
 
 __all__ = [
     "FAMILIES",
@@ -89,5 +89,5 @@ __all__ = [
     "Tokens",
     "Unusable",
     "Verb",
-    "Work",
+    "WorkItem",
 ]

@@ -88,7 +88,7 @@ class Prior(msgspec.Struct, frozen=True):
     parts: tuple[Outcome, ...] = ()
 
 
-class Work(msgspec.Struct, frozen=True):
+class WorkItem(msgspec.Struct, frozen=True):
     """A task that a run has to do something about; `prior` is None for a task never begun.
 
     generation: the generation to be made; the idempotency key follows from it.

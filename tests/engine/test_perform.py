@@ -35,7 +35,7 @@ from batchgen.types import (
     Status,
     Task,
     Verb,
-    Work,
+    WorkItem,
 )
 from tests.given import NOW, FakeClock, a_png, a_task
 
@@ -158,17 +158,17 @@ class World:
     def idle(self) -> None:
         self.log.append("idle")
 
-    async def perform(self, work: Work | None = None, *, attempts: int = 3) -> Outcome:
+    async def perform(self, work: WorkItem | None = None, *, attempts: int = 3) -> Outcome:
         performer = Performer(
             adapter=Adapter(JOB), transport=self, store=self, ledger=self, admission=self,
             retry=RetrySettings(attempts=attempts, jitter=False), clock=self.clock,
             identity="this-ledger", sleep=self.sleep, wait=self.wait, random=lambda: 0.5,
         )  # fmt: skip
-        return await performer.perform(work or Work(a_task(), 1), self.idle)
+        return await performer.perform(work or WorkItem(a_task(), 1), self.idle)
 
 
-def resumed(status: Status, *, attempts: int = 1, received: Finished | None = None) -> Work:
-    return Work(a_task(), 1, Prior(status, "d" * 32, 1, attempts, received=received))
+def resumed(status: Status, *, attempts: int = 1, received: Finished | None = None) -> WorkItem:
+    return WorkItem(a_task(), 1, Prior(status, "d" * 32, 1, attempts, received=received))
 
 
 async def test_a_reply_with_its_bytes_goes_the_straight_path() -> None:
@@ -271,7 +271,7 @@ async def test_an_edited_row_does_not_take_what_its_earlier_generation_received(
     before = Prior(Status.RECEIVED, "e" * 32, 1, 4, received=finished)
     world = World([reply(200, B64, IMAGE)])
 
-    outcome = await world.perform(Work(a_task(), 2, before))
+    outcome = await world.perform(WorkItem(a_task(), 2, before))
 
     assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 1)
     assert world.paths == ["fox-0-{n}.v2.{ext}"]
@@ -447,7 +447,7 @@ def test_requests_of_an_earlier_generation_do_not_count() -> None:
     same = resumed(Status.FAILED, attempts=4)
     assert sent_before(same) == 4
     assert sent_before(replace(same, generation=2)) == 0
-    assert sent_before(Work(a_task(), 1)) == 0
+    assert sent_before(WorkItem(a_task(), 1)) == 0
 
 
 # Tasks that take several requests.
@@ -464,7 +464,7 @@ def priced(cost: str, *payloads: Spooled) -> HttpResponse:
 async def test_more_images_than_a_request_makes_are_numbered_through() -> None:
     world = World([priced("0.02", IMAGE), priced("0.03", SPARE)])
 
-    outcome = await world.perform(Work(FIVE, 1))
+    outcome = await world.perform(WorkItem(FIVE, 1))
 
     assert world.log == [
         "admit flux/dev", "sent fox-0 1 1", "send /v1/images/generations", "tell 1 accept",
@@ -480,7 +480,7 @@ async def test_more_images_than_a_request_makes_are_numbered_through() -> None:
 async def test_each_request_of_a_task_has_an_idempotency_key_of_its_own() -> None:
     world = World([reply(200, B64, IMAGE), reply(503), reply(200, B64, SPARE)])
 
-    await world.perform(Work(FIVE, 1))
+    await world.perform(WorkItem(FIVE, 1))
 
     first, second, again = world.keys
     assert first == idempotency_key("this-ledger", FIVE, 1)
@@ -492,7 +492,7 @@ async def test_after_a_crash_between_two_requests_only_the_missing_ones_are_sent
     world = World([priced("0.03", SPARE)])
     before = Prior(Status.PENDING, FIVE.digest, 1, 1, parts=(FIRST,))
 
-    outcome = await world.perform(Work(FIVE, 1, before))
+    outcome = await world.perform(WorkItem(FIVE, 1, before))
 
     assert world.keys == [idempotency_key("this-ledger", FIVE, 1, 1)]
     assert [artifact.path for artifact in outcome.artifacts] == ["1.png", "2.png"]
@@ -506,13 +506,13 @@ async def test_what_a_failed_request_leaves_is_kept_and_not_paid_again_by_the_ne
 ):
     world = World([reply(400), priced("0.03", SPARE)])
     before = Prior(Status.PENDING, FIVE.digest, 1, 1, parts=(FIRST,))
-    failed = await world.perform(Work(FIVE, 1, before))
+    failed = await world.perform(WorkItem(FIVE, 1, before))
 
     assert (failed.status, failed.cost_usd) == (Status.FAILED, 0.02)
     assert [artifact.path for artifact in failed.artifacts] == ["1.png"]
 
     again = replace(before, status=Status.FAILED)
-    outcome = await world.perform(Work(FIVE, 2, again))
+    outcome = await world.perform(WorkItem(FIVE, 2, again))
 
     assert world.keys[1:] == [idempotency_key("this-ledger", FIVE, 2, 1)]
     assert outcome.status is Status.SUCCEEDED
@@ -523,7 +523,7 @@ async def test_an_edited_row_takes_over_nothing_of_what_its_parts_brought() -> N
     world = World([reply(200, B64, IMAGE), reply(200, B64, SPARE)])
     before = Prior(Status.PENDING, "e" * 32, 1, 1, parts=(FIRST,))
 
-    await world.perform(Work(FIVE, 2, before))
+    await world.perform(WorkItem(FIVE, 2, before))
 
     assert len(world.keys) == 2
 
@@ -541,7 +541,7 @@ WITH_VOICE = Outcome(Status.SUCCEEDED, cost_usd=0.0, uploads=(("voice_id", "voca
 async def test_an_upload_is_committed_before_the_request_that_needs_its_id_is_sent() -> None:
     world = World([reply(200, UPLOADED), reply(503), reply(200, SUNG)])
 
-    outcome = await world.perform(Work(SONG, 1))
+    outcome = await world.perform(WorkItem(SONG, 1))
 
     steps = [line for line in world.log if line.split()[0] in ("sent", "send", "part", "publish")]
     assert steps == [
@@ -558,7 +558,7 @@ async def test_after_a_crash_the_id_of_an_upload_is_used_and_nothing_is_uploaded
     world = World([reply(200, SUNG)])
     before = Prior(Status.PENDING, SONG.digest, 1, 1, parts=(WITH_VOICE,))
 
-    outcome = await world.perform(Work(SONG, 1, before))
+    outcome = await world.perform(WorkItem(SONG, 1, before))
 
     assert [body.get("refer_voice") for body in world.bodies] == ["vocal-7"]
     assert outcome.status is Status.SUCCEEDED
@@ -568,7 +568,7 @@ async def test_a_new_generation_uploads_anew_for_the_old_id_may_be_why_it_failed
     world = World([reply(200, UPLOADED), reply(200, SUNG)])
     before = Prior(Status.FAILED, SONG.digest, 1, 2, parts=(WITH_VOICE,))
 
-    await world.perform(Work(SONG, 2, before))
+    await world.perform(WorkItem(SONG, 2, before))
 
     assert world.bodies[0]["purpose"] == "voice"
 
@@ -576,7 +576,7 @@ async def test_a_new_generation_uploads_anew_for_the_old_id_may_be_why_it_failed
 async def test_an_upload_without_its_id_is_tried_again_and_nothing_is_generated() -> None:
     world = World([reply(200, b'{"base_resp": {"status_code": 0}}')] * 3)
 
-    outcome = await world.perform(Work(SONG, 1))
+    outcome = await world.perform(WorkItem(SONG, 1))
 
     assert outcome.error is not None
     assert outcome.error.kind == "bad_response"
@@ -586,7 +586,7 @@ async def test_an_upload_without_its_id_is_tried_again_and_nothing_is_generated(
 async def test_a_stop_between_two_requests_leaves_the_rest_pending() -> None:
     world = World([reply(200, B64, IMAGE)], stop_after=1)
 
-    outcome = await world.perform(Work(FIVE, 1))
+    outcome = await world.perform(WorkItem(FIVE, 1))
 
     assert (outcome.status, outcome.error) == (Status.PENDING, None)
     assert [artifact.path for artifact in outcome.artifacts] == ["1.png"]
@@ -595,7 +595,7 @@ async def test_a_stop_between_two_requests_leaves_the_rest_pending() -> None:
 async def test_a_doubt_about_the_first_request_is_settled_by_its_result() -> None:
     world = World([TIMEOUT, reply(200, B64, IMAGE), reply(400)])
 
-    outcome = await world.perform(Work(FIVE, 1))
+    outcome = await world.perform(WorkItem(FIVE, 1))
 
     assert outcome.status is Status.FAILED
 
@@ -609,8 +609,8 @@ GENERATING = b'{"id": "id:7", "status": "generating"}'
 COMPLETED = b'{"id": "id:7", "status": "completed", "video": {"url": "https://cdn/v.mp4"}}'
 
 
-def asked(status: Status, *, digest: str = VIDEO.digest) -> Work:
-    return Work(VIDEO, 1, Prior(status, digest, 1, 1, remote_id="id:7"))
+def asked(status: Status, *, digest: str = VIDEO.digest) -> WorkItem:
+    return WorkItem(VIDEO, 1, Prior(status, digest, 1, 1, remote_id="id:7"))
 
 
 async def test_a_remote_id_is_committed_before_it_is_first_asked_for() -> None:
@@ -619,7 +619,7 @@ async def test_a_remote_id_is_committed_before_it_is_first_asked_for() -> None:
         [file_of(VIDEO_FILE)],
     )
 
-    outcome = await world.perform(Work(VIDEO, 1))
+    outcome = await world.perform(WorkItem(VIDEO, 1))
 
     assert world.log[:4] == [
         "admit veo2", "sent fox-0 1 1", f"send {VIDEO_PATH}", "tell 1 accept",
@@ -648,13 +648,13 @@ async def test_what_an_earlier_run_submitted_is_asked_for_at_once_and_not_sent_a
 
 async def test_a_run_that_ends_leaves_what_the_provider_works_on() -> None:
     world = World([reply(201, SUBMITTED), reply(200, GENERATING)], leave_after=2)
-    outcome = await world.perform(Work(VIDEO, 1))
+    outcome = await world.perform(WorkItem(VIDEO, 1))
     assert (outcome.status, outcome.error) == (Status.SUBMITTED, None)
 
 
 async def test_a_job_that_never_ends_is_unknown_at_its_deadline() -> None:
     world = World([reply(201, SUBMITTED), *[reply(200, GENERATING)] * 200])
-    outcome = await world.perform(Work(VIDEO, 1))
+    outcome = await world.perform(WorkItem(VIDEO, 1))
     assert outcome.status is Status.UNKNOWN
     assert outcome.error is not None
     assert outcome.error.kind == "timeout"
@@ -674,7 +674,7 @@ async def test_a_job_that_never_ends_is_unknown_at_its_deadline() -> None:
 async def test_a_job_that_fails_is_told_as_the_provider_tells_it(
     answer: Reply, status: Status, kind: str
 ) -> None:
-    outcome = await World([reply(201, SUBMITTED), answer]).perform(Work(VIDEO, 1))
+    outcome = await World([reply(201, SUBMITTED), answer]).perform(WorkItem(VIDEO, 1))
     assert outcome.status is status
     assert outcome.error is not None
     assert outcome.error.kind == kind
@@ -683,6 +683,6 @@ async def test_a_job_that_fails_is_told_as_the_provider_tells_it(
 async def test_polls_that_go_wrong_cost_no_attempts_of_the_task() -> None:
     wrong: list[Reply] = [reply(404), reply(500), TIMEOUT, reply(200, b"<html>")] * 2
     world = World([reply(201, SUBMITTED), *wrong, reply(200, COMPLETED)], [file_of(VIDEO_FILE)])
-    outcome = await world.perform(Work(VIDEO, 1), attempts=2)
+    outcome = await world.perform(WorkItem(VIDEO, 1), attempts=2)
     assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 1)
     assert len(world.keys) == 1

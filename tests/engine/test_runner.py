@@ -38,7 +38,7 @@ from batchgen.types import (
     Status,
     Task,
     TaskError,
-    Work,
+    WorkItem,
 )
 from tests.given import NOW, FakeClock, a_png, a_task, settle, succeeded, until
 
@@ -106,17 +106,17 @@ class Rows:
     ended: Outcome | None = None
     settled: list[tuple[str, Status | None]] = field(default_factory=list)
 
-    def works(self) -> Iterator[Work | None]:
+    def items(self) -> Iterator[WorkItem | None]:
         for number in range(self.count):
             self.taken += 1
             generation = 1 if self.prior is None else self.prior.generation + 1
-            yield Work(a_task(number), generation, self.prior, self.ended)
+            yield WorkItem(a_task(number), generation, self.prior, self.ended)
             if number % 10 == 9:
                 yield None
         if self.error is not None:
             raise self.error
 
-    def settle(self, work: Work, outcome: Outcome | None) -> None:
+    def settle(self, work: WorkItem, outcome: Outcome | None) -> None:
         self.settled.append((work.task.id, None if outcome is None else outcome.status))
 
     async def turn(self) -> None:
@@ -467,9 +467,9 @@ async def test_cancelling_a_run_keeps_what_was_committed(ledger: Ledger) -> None
 class Unknown(Rows):
     """Tasks that an earlier run sent, with nothing known of what came of them."""
 
-    def works(self) -> Iterator[Work | None]:
+    def items(self) -> Iterator[WorkItem | None]:
         prior = Prior(Status.UNKNOWN, "", 1, 1)
-        return (Work(a_task(number), 1, prior) for number in range(self.count))
+        return (WorkItem(a_task(number), 1, prior) for number in range(self.count))
 
 
 async def test_what_was_sent_again_is_counted_and_not_what_a_stop_kept_back(
@@ -511,7 +511,7 @@ async def test_what_came_of_each_work_is_told_once_it_is_in_the_ledger(ledger: L
 
     @dataclass
     class Asking(Rows):
-        def settle(self, work: Work, outcome: Outcome | None) -> None:
+        def settle(self, work: WorkItem, outcome: Outcome | None) -> None:
             super().settle(work, outcome)
             committed.append(ledger.priors([work.task.key])[work.task.key].status)
 

@@ -21,7 +21,7 @@ from batchgen.types import (
     Reply,
     Spooled,
     Status,
-    Work,
+    WorkItem,
 )
 from tests.engine.test_runner import Job
 from tests.given import FakeClock, a_ledger, a_task, settle, until
@@ -71,12 +71,12 @@ class Videos:
     count: int
     ledger: Ledger
 
-    def works(self) -> Iterator[Work | None]:
+    def items(self) -> Iterator[WorkItem | None]:
         for number in range(self.count):
             task = a_task(number, endpoint="video", model="veo2", params={})
-            yield Work(task, 1, self.ledger.priors([task.key]).get(task.key))
+            yield WorkItem(task, 1, self.ledger.priors([task.key]).get(task.key))
 
-    def settle(self, work: Work, outcome: Outcome | None) -> None:
+    def settle(self, work: WorkItem, outcome: Outcome | None) -> None:
         """No other task waits for it."""
 
 

@@ -37,7 +37,7 @@ _NO_SUCCESS = {
 _LEFT = Outcome(Status.PENDING)
 
 
-class Fed(msgspec.Struct, frozen=True):
+class ResolvedTask(msgspec.Struct, frozen=True):
     """A task with its sources' artifacts in their places.
 
     ended: what it comes to where they cannot be sent; pending where it is not known yet whether
@@ -48,7 +48,7 @@ class Fed(msgspec.Struct, frozen=True):
     ended: Outcome | None = None
 
 
-class Stand(IntEnum):
+class DependencyState(IntEnum):
     """How far a run has come with a source."""
 
     OPEN = auto()  # not come to yet, waiting, or under way
@@ -57,7 +57,7 @@ class Stand(IntEnum):
     AWAY = auto()  # left for a later run, or not what the ledger has of it any more
 
 
-class Sources:
+class Dependencies:
     """The sources of one run, a byte each.
 
     directory: where their artifacts are.
@@ -67,7 +67,7 @@ class Sources:
         self._references = references
         self._ledger = ledger
         self._directory = directory
-        self._stands = bytearray([Stand.OPEN]) * references.count
+        self._stands = bytearray([DependencyState.OPEN]) * references.count
         self._known: dict[int, Record | None] = {}
 
     def number(self, task: Task) -> int | None:
@@ -81,32 +81,36 @@ class Sources:
 
     def open_of(self, task: Task) -> set[int]:
         """Those that it has to wait for."""
-        return {number for number in self.of(task) if self._stands[number] == Stand.OPEN}
+        return {number for number in self.of(task) if self._stands[number] == DependencyState.OPEN}
 
-    def put(self, number: int, stand: Stand) -> None:
+    def put(self, number: int, stand: DependencyState) -> None:
         """Say how a source stands now."""
         self._stands[number] = stand
 
     def all_open(self) -> list[int]:
         """The sources that nothing has been heard of."""
-        return [number for number, stand in enumerate(self._stands) if stand == Stand.OPEN]
+        return [
+            number for number, stand in enumerate(self._stands) if stand == DependencyState.OPEN
+        ]
 
     def any_ended(self, task: Task) -> bool:
         """Whether this run has changed what is known of the task's sources."""
-        return any(self._stands[number] == Stand.ENDED for number in self.of(task))
+        return any(self._stands[number] == DependencyState.ENDED for number in self.of(task))
 
     def look_up(self, tasks: Iterable[Task]) -> None:
         """Read what the ledger has of the sources that these tasks do not have to wait for."""
         wanted = {number for task in tasks if task.inputs for number in self.of(task)}
-        missing = [n for n in wanted - self._known.keys() if self._stands[n] != Stand.OPEN]
+        missing = [
+            n for n in wanted - self._known.keys() if self._stands[n] != DependencyState.OPEN
+        ]
         if len(self._known) + len(missing) > _MOST_REMEMBERED:
             self._known.clear()
-            missing = [number for number in wanted if self._stands[number] != Stand.OPEN]
+            missing = [number for number in wanted if self._stands[number] != DependencyState.OPEN]
         found = self._ledger.of_keys([self._references.key(number) for number in missing])
         for number in missing:
             self._known[number] = found.get(self._references.key(number))
 
-    def feed(self, task: Task) -> Fed:
+    def feed(self, task: Task) -> ResolvedTask:
         """Put the artifacts of its sources into a task.
 
         Its digest covers their content then: other artifacts make another request of it.
@@ -116,22 +120,22 @@ class Sources:
         for name, reference in references_of(task):
             source = self._source(reference)
             if source is None:
-                return Fed(task, _LEFT)
+                return ResolvedTask(task, _LEFT)
             if source.outcome.status is not Status.SUCCEEDED:
-                return Fed(task, _skipped(name, source))
+                return ResolvedTask(task, _skipped(name, source))
             contents.append(_content(source.outcome.artifacts, reference))
         task = structs.replace(task, digest=fed_digest(task.digest, contents))
         for name, reference in references_of(task):
             if told := self._unfit(reference):
                 error = TaskError(_INPUT_FILE, None, f"`{name}`: {told}")
-                return Fed(task, Outcome(Status.FAILED, error=error))
+                return ResolvedTask(task, Outcome(Status.FAILED, error=error))
         inputs = {name: placed(value, self._file) for name, value in task.inputs.items()}
-        return Fed(structs.replace(task, inputs=inputs))
+        return ResolvedTask(structs.replace(task, inputs=inputs))
 
     def _source(self, reference: Reference) -> Record | None:
         """How a source has ended; None where it has not, or not as it is to be by now."""
         number = self._references.number(reference.source)
-        if number is None or self._stands[number] in (Stand.OPEN, Stand.AWAY):
+        if number is None or self._stands[number] in (DependencyState.OPEN, DependencyState.AWAY):
             return None
         found = self._known.get(number)
         ended = found is not None and found.outcome.status in (Status.SUCCEEDED, *_NO_SUCCESS)

@@ -18,13 +18,13 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from batchgen.engine.worklist.dependencies import Fed, Sources, Stand
+from batchgen.engine.worklist.dependencies import Dependencies, DependencyState, ResolvedTask
 from batchgen.engine.worklist.selection import Selection
 from batchgen.engine.worklist.worklist import without_problems
 from batchgen.manifest.open import Manifest
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import shown_status
-from batchgen.types import Outcome, Prior, Status, Task, Work
+from batchgen.types import Outcome, Prior, Status, Task, WorkItem
 
 MOST_HELD = 4096
 _ENDED = (Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.SKIPPED)
@@ -41,7 +41,7 @@ class _Candidate(msgspec.Struct):
     awaited: int = 0
 
 
-class Feeding(msgspec.Struct):
+class DependentWorklist(msgspec.Struct):
     """The tasks that are left, each once its sources have ended.
 
     tell_passed: hears how many more tasks nothing has to be done about. passed: how those stand.
@@ -52,7 +52,7 @@ class Feeding(msgspec.Struct):
     manifest: Manifest
     ledger: Ledger
     selection: Selection
-    sources: Sources
+    sources: Dependencies
     tell_passed: Callable[[int], None] = lambda _: None
     most: int = MOST_HELD
     passed: Counter[Status] = msgspec.field(default_factory=Counter)
@@ -66,7 +66,7 @@ class Feeding(msgspec.Struct):
     _waits: bool = False
     _changed: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
-    def works(self) -> Iterator[Work | None]:
+    def items(self) -> Iterator[WorkItem | None]:
         """What is left; None where the caller may let others run, by `turn`.
 
         Raises RejectedError when the manifest no longer reads as it was checked.
@@ -83,13 +83,13 @@ class Feeding(msgspec.Struct):
             if idle and self._come == come:
                 self._give_up()
 
-    def settle(self, work: Work, outcome: Outcome | None) -> None:
+    def settle(self, work: WorkItem, outcome: Outcome | None) -> None:
         """Hear what came of a work; None where it was left for a later run."""
         number = self.sources.number(work.task)
         if number is not None:
             self._under_way -= 1
             ended = outcome is not None and outcome.status in _ENDED
-            self._put(number, Stand.ENDED if ended else Stand.AWAY)
+            self._put(number, DependencyState.ENDED if ended else DependencyState.AWAY)
             self._freed += 1
             self._changed.set()
 
@@ -108,7 +108,7 @@ class Feeding(msgspec.Struct):
         half = max(1, self.most // 2)
         return not put_off or (self._held_count >= half and self._freed < half)
 
-    def _reading(self, wanted: "_Marks | None") -> "Generator[Work | None, None, _Marks]":
+    def _reading(self, wanted: "_Marks | None") -> "Generator[WorkItem | None, None, _Marks]":
         """Read the manifest, for all of its tasks or those put off; return who is put off now."""
         put_off: _Marks = array("Q")
         self._freed = 0
@@ -146,7 +146,7 @@ class Feeding(msgspec.Struct):
             self._held[number].append(one)
         self._held_count += 1
 
-    def _put(self, number: int, stand: Stand) -> None:
+    def _put(self, number: int, stand: DependencyState) -> None:
         """A source stands so from now on: whoever waits for it alone is released."""
         self.sources.put(number, stand)
         for one in self._held.pop(number, ()):
@@ -155,20 +155,20 @@ class Feeding(msgspec.Struct):
                 self._held_count -= 1
                 self._released.append(one)
 
-    def _releases(self) -> Iterator[Work]:
+    def _releases(self) -> Iterator[WorkItem]:
         while self._released:
             yield from self._decided(self._released.popleft())
 
     def _give_up(self) -> None:
         """Nothing more will be heard of sources that were checked and never came."""
         for number in self.sources.all_open():
-            self._put(number, Stand.AWAY)
+            self._put(number, DependencyState.AWAY)
 
-    def _decided(self, one: _Candidate) -> Iterator[Work]:
+    def _decided(self, one: _Candidate) -> Iterator[WorkItem]:
         """What is to be done about a task whose sources have ended; nothing, where nothing is."""
         self._come += 1
         number = self.sources.number(one.task)
-        fed = self.sources.feed(one.task) if one.task.inputs else Fed(one.task)
+        fed = self.sources.feed(one.task) if one.task.inputs else ResolvedTask(one.task)
         work = self._work(fed, one.prior)
         if work is not None and one.selected:
             self.left += work.ended is not None and work.ended.status is Status.PENDING
@@ -179,9 +179,9 @@ class Feeding(msgspec.Struct):
             self.passed[shown_status(one.prior.status)] += 1
         if number is not None:
             usable = work is None and (one.selected or _has_succeeded(one.prior))
-            self._put(number, Stand.STANDING if usable else Stand.AWAY)
+            self._put(number, DependencyState.STANDING if usable else DependencyState.AWAY)
 
-    def _work(self, fed: Fed, prior: Prior | None) -> Work | None:
+    def _work(self, fed: ResolvedTask, prior: Prior | None) -> WorkItem | None:
         work = self.selection.decide(fed.task, prior)
         if work is None or fed.ended is None:
             return work
@@ -209,7 +209,7 @@ def _those(tasks: Iterator[tuple[Task, bool]], marks: _Marks) -> Iterator[tuple[
         mark = next(wanted, None)
 
 
-def _is_skipped_already(fed: Fed, prior: Prior | None) -> bool:
+def _is_skipped_already(fed: ResolvedTask, prior: Prior | None) -> bool:
     if prior is None or fed.ended is None or prior.digest != fed.task.digest:
         return False
     return prior.status is fed.ended.status is Status.SKIPPED

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from batchgen.engine.worklist.dependent import Feeding
+from batchgen.engine.worklist.dependent import DependentWorklist
 from batchgen.engine.worklist.selection import Selection
 from batchgen.engine.worklist.worklist import watch_tasks
 from batchgen.provider.pricing import Prices
@@ -13,7 +13,7 @@ from batchgen.storage.ledger import Ledger
 from batchgen.types import Problem, Status, Task
 
 
-class Standing(msgspec.Struct):
+class Remaining(msgspec.Struct):
     """How many of the selected tasks a run would take up, and what those cost.
 
     left: tasks by model. left_usd: the sum of the prices that are known; left_unpriced: of how
@@ -28,7 +28,7 @@ class Standing(msgspec.Struct):
     left_usd: float = 0.0
     left_unpriced: int = 0
 
-    def go_through(self, feeding: Feeding) -> None:
+    def count_dependent(self, feeding: DependentWorklist) -> None:
         """Look at tasks that take files from one another in the order in which a run would.
 
         What is left of them depends on how their sources stand.
@@ -36,7 +36,7 @@ class Standing(msgspec.Struct):
         self.left.clear()
         self.left_usd = 0.0
         self.left_unpriced = 0
-        for work in feeding.works():
+        for work in feeding.items():
             if work is not None:
                 feeding.settle(work, None)
                 if work.ended is None or work.ended.status is Status.PENDING:

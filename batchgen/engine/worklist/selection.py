@@ -9,7 +9,7 @@ import msgspec
 
 from batchgen.errors import UsageError
 from batchgen.storage.ledger import Ledger
-from batchgen.types import Prior, Problem, Status, Task, Work
+from batchgen.types import Prior, Problem, Status, Task, WorkItem
 
 ANY_KIND = "*"
 _NOT_BEGUN = (Status.PENDING, Status.SKIPPED)
@@ -71,25 +71,25 @@ class Selection(msgspec.Struct, frozen=True):
         number, of = self.shard
         return int(task.key[:8], 16) % of == number - 1
 
-    def decide(self, task: Task, prior: Prior | None) -> Work | None:
+    def decide(self, task: Task, prior: Prior | None) -> WorkItem | None:
         """What has to be done about a task that the ledger knows so; None when nothing has."""
         if prior is None:
-            return Work(task, 1)
+            return WorkItem(task, 1)
         if prior.digest != task.digest:
             started = prior.status not in _NOT_BEGUN or prior.attempts > 0
-            return Work(task, prior.generation + 1 if started else prior.generation, prior)
+            return WorkItem(task, prior.generation + 1 if started else prior.generation, prior)
         match prior.status:
             case Status.SUCCEEDED:
                 return None
             case Status.FAILED | Status.REFUSED:
                 again = self._is_retried(prior)
-                return Work(task, prior.generation + 1, prior) if again else None
+                return WorkItem(task, prior.generation + 1, prior) if again else None
             case Status.UNKNOWN | Status.SENT:
                 asked = prior.remote_id is not None  # which sends nothing anew
                 again = asked or self.on_unknown is OnUnknown.RESEND
-                return Work(task, prior.generation, prior) if again else None
+                return WorkItem(task, prior.generation, prior) if again else None
             case Status.PENDING | Status.RECEIVED | Status.SUBMITTED | Status.SKIPPED:
-                return Work(task, prior.generation, prior)
+                return WorkItem(task, prior.generation, prior)
             case _:
                 assert_never(prior.status)
 

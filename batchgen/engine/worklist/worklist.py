@@ -12,7 +12,7 @@ from batchgen.manifest.problems import RejectedError
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.sql import TASKS_AT_ONCE
 from batchgen.storage.results import shown_status
-from batchgen.types import Outcome, Problem, Severity, Status, Task, Work
+from batchgen.types import Outcome, Problem, Severity, Status, Task, WorkItem
 
 
 class Worklist(msgspec.Struct):
@@ -29,7 +29,7 @@ class Worklist(msgspec.Struct):
     all_done: int = 0
     passed: Counter[Status] = msgspec.field(default_factory=Counter)
 
-    def works(self) -> Iterator[Work | None]:
+    def items(self) -> Iterator[WorkItem | None]:
         """What is left, in manifest order; None after each chunk, so that others may run.
 
         Raises RejectedError when the manifest no longer reads as it was checked.
@@ -55,7 +55,7 @@ class Worklist(msgspec.Struct):
         self.passed[Status.SUCCEEDED] += self.all_done
         self.tell_passed(self.all_done)
 
-    def settle(self, work: Work, outcome: Outcome | None) -> None:
+    def settle(self, work: WorkItem, outcome: Outcome | None) -> None:
         """Hear what came of a work: no other waits for it."""
 
     async def turn(self) -> None:

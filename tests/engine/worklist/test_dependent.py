@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from msgspec import structs
 from msgspec.structs import replace
 
-from batchgen.engine.worklist.dependencies import Sources
-from batchgen.engine.worklist.dependent import Feeding
+from batchgen.engine.worklist.dependencies import Dependencies
+from batchgen.engine.worklist.dependent import DependentWorklist
 from batchgen.engine.worklist.selection import OnUnknown, Selection
 from batchgen.manifest.dependencies import references_of
 from batchgen.manifest.plan import check
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import line_of
-from batchgen.types import LocalFile, Outcome, Record, Status, Task, TaskError, Work
+from batchgen.types import LocalFile, Outcome, Record, Status, Task, TaskError, WorkItem
 from tests.given import NOW, a_ledger, an_artifact, settle, succeeded
 from tests.manifest.test_dependencies import HERO, clip, job
 from tests.manifest.test_plan import manifest
@@ -37,15 +37,17 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield one
 
 
-def feeding(path: Path, ledger: Ledger, text: str, *, most: int = 4096, **chosen: Any) -> Feeding:
+def feeding(
+    path: Path, ledger: Ledger, text: str, *, most: int = 4096, **chosen: Any
+) -> DependentWorklist:
     opened = manifest(path, text)
     found = check(opened, select=iter)
     assert [str(one) for one in found.problems] == []
-    sources = Sources(found.references, ledger, path / "out")
-    return Feeding(opened, ledger, Selection(**chosen), sources, most=most)
+    sources = Dependencies(found.references, ledger, path / "out")
+    return DependentWorklist(opened, ledger, Selection(**chosen), sources, most=most)
 
 
-def drawn(work: Work, *, content: str = "") -> Outcome:
+def drawn(work: WorkItem, *, content: str = "") -> Outcome:
     """A success with one file, whose hash follows from the task's id and the content."""
     task = work.task
     digits = (task.id + content).encode().hex()[:64].ljust(64, "0")
@@ -54,7 +56,7 @@ def drawn(work: Work, *, content: str = "") -> Outcome:
     return succeeded(an_artifact(name, sha256=digits, media_type=media), attempts=1)
 
 
-async def end(ledger: Ledger, work: Work, outcome: Outcome) -> None:
+async def end(ledger: Ledger, work: WorkItem, outcome: Outcome) -> None:
     """What the runner does with an outcome before it tells of it."""
     if work.ended is not None:
         await ledger.record_unsent(work.task, work.generation, outcome, now=NOW)
@@ -63,10 +65,10 @@ async def end(ledger: Ledger, work: Work, outcome: Outcome) -> None:
     await ledger.record(work.task, work.generation, outcome)
 
 
-async def execute(one: Feeding, ledger: Ledger, ends: dict[str, Outcome]) -> list[str]:
+async def execute(one: DependentWorklist, ledger: Ledger, ends: dict[str, Outcome]) -> list[str]:
     """Carry each work out as soon as it comes; what each came to, in their order."""
     told = []
-    for work in one.works():
+    for work in one.items():
         if work is None:
             continue
         outcome = work.ended or ends.get(work.task.id) or drawn(work)
@@ -87,13 +89,13 @@ async def test_a_source_that_stands_behind_is_made_first_and_sent_along(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     one = feeding(tmp_path, ledger, job(clip({"from": "hero"}), HERO))
-    works = one.works()
+    items = one.items()
 
-    hero = next(work for work in works if work is not None)
+    hero = next(work for work in items if work is not None)
     assert hero.task.id == "hero"
     await end(ledger, hero, drawn(hero))
     one.settle(hero, drawn(hero))
-    taker = next(work for work in works if work is not None)
+    taker = next(work for work in items if work is not None)
 
     assert taker.task.inputs == {
         "image_url": LocalFile(
@@ -118,11 +120,11 @@ async def test_again_nothing_is_left_and_an_edited_source_makes_its_takers_anew(
 
     edited = job(clip({"from": "hero"}), {**HERO, "prompt": "Another"})
     one = feeding(tmp_path, ledger, edited)
-    works = [work for work in one.works() if work is not None and await told(one, ledger, work)]
-    assert [(work.task.id, work.generation) for work in works] == [("hero", 2), ("clip", 2)]
+    items = [work for work in one.items() if work is not None and await told(one, ledger, work)]
+    assert [(work.task.id, work.generation) for work in items] == [("hero", 2), ("clip", 2)]
 
 
-async def told(one: Feeding, ledger: Ledger, work: Work) -> bool:
+async def told(one: DependentWorklist, ledger: Ledger, work: WorkItem) -> bool:
     outcome = drawn(work, content=str(work.generation))
     await end(ledger, work, outcome)
     one.settle(work, outcome)
@@ -277,8 +279,8 @@ async def test_whatever_takes_from_whatever_each_comes_once_and_after_its_source
         one = feeding(folder, ledger, web(edges, order), most=most)
         came: list[int] = []
         ended: set[int] = set()
-        under_way: list[Work] = []
-        for work in one.works():
+        under_way: list[WorkItem] = []
+        for work in one.items():
             if work is not None:
                 assert work.ended is None
                 number = int(work.task.id[1:])
@@ -311,14 +313,14 @@ async def test_more_than_can_be_held_are_put_off_and_come_all_the_same(
 
 async def test_the_producer_rests_until_a_source_has_ended(tmp_path: Path, ledger: Ledger) -> None:
     one = feeding(tmp_path, ledger, job(HERO, clip({"from": "hero"})))
-    works = one.works()
-    hero = next(works)
+    items = one.items()
+    hero = next(items)
     assert hero is not None
     turns = 0
 
-    async def produce() -> Work:
+    async def produce() -> WorkItem:
         nonlocal turns
-        for work in works:
+        for work in items:
             if work is not None:
                 return work
             turns += 1
@@ -350,7 +352,7 @@ async def test_a_row_put_in_while_others_are_put_off_makes_nothing_twice(
             *({**HERO, "id": f"h{n}"} for n in range(8))]  # fmt: skip
     one = feeding(tmp_path, ledger, job(*rows), most=2)
     came = []
-    for work in one.works():
+    for work in one.items():
         if work is None:
             (tmp_path / "job.yaml").write_text(job({**HERO, "id": "new"}, *rows))
             continue

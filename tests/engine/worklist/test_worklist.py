@@ -14,7 +14,7 @@ from batchgen.engine.worklist.worklist import Worklist
 from batchgen.errors import UsageError
 from batchgen.manifest.problems import RejectedError
 from batchgen.storage.ledger import Ledger
-from batchgen.types import Outcome, Prior, Problem, Severity, Status, Task, Work
+from batchgen.types import Outcome, Prior, Problem, Severity, Status, Task, WorkItem
 from tests.given import NOW, a_task, succeeded
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def decided(selection: Selection, before: Prior) -> int | None:
 
 
 def test_a_task_never_begun_is_made_as_its_first_generation() -> None:
-    assert Selection().decide(a_task(), None) == Work(a_task(), 1)
+    assert Selection().decide(a_task(), None) == WorkItem(a_task(), 1)
 
 
 @pytest.mark.parametrize(
@@ -137,15 +137,15 @@ async def test_only_what_is_left_is_listed_and_the_rest_is_counted(ledger: Ledge
         await ledger.record(a_task(number), 1, Outcome(status, attempts=1))
     left = worklist(ledger, map(a_task, range(1200)), Selection())
 
-    works = [work for work in left.works() if work is not None]
+    items = [work for work in left.items() if work is not None]
 
-    assert [work.task.ordinal for work in works] == list(range(2, 1200))
+    assert [work.task.ordinal for work in items] == list(range(2, 1200))
     assert left.passed == {Status.SUCCEEDED: 1, Status.FAILED: 1}
 
 
 def test_others_may_run_after_each_chunk(ledger: Ledger) -> None:
     left = worklist(ledger, map(a_task, range(1200)), Selection())
-    assert sum(work is None for work in left.works()) == 3
+    assert sum(work is None for work in left.items()) == 3
 
 
 def test_a_manifest_that_no_longer_reads_as_checked_is_told(ledger: Ledger) -> None:
@@ -153,7 +153,7 @@ def test_a_manifest_that_no_longer_reads_as_checked_is_told(ledger: Ledger) -> N
     error = Problem("a.csv", 3, "empty prompt")
     left = worklist(ledger, [warning, a_task(0), error], Selection())
     with pytest.raises(RejectedError, match=r"a\.csv:3: empty prompt"):
-        list(left.works())
+        list(left.items())
 
 
 async def begun(ledger: Ledger, keys: Iterable[int]) -> None:
