@@ -17,7 +17,7 @@ _LARGEST_SHARE = 0.25
 _RAREST = 0.0025  # a share that is as good as none
 
 
-class Strays:
+class FalseAlarms:
     """Follows a row of refusals that come soon after each other, and the strays once known."""
 
     def __init__(self) -> None:

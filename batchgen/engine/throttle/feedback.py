@@ -50,7 +50,7 @@ _MANY = 10
 _CERTAIN = 2  # a bucket refuses the highest level too, now and then
 
 
-class Levels:
+class ConcurrencySignal:
     """The numbers in flight at which requests were accepted and refused."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ _QUIET_S = 30.0  # between two lines: a pace that is being found changes with ev
 _MUCH = 2.0  # times what was told
 
 
-class News:
+class LogThrottle:
     """Remembers what was told last."""
 
     def __init__(self) -> None:

@@ -9,8 +9,8 @@ import math
 from collections.abc import Awaitable, Callable
 
 from batchgen.engine.throttle.adaptive_limit import Limit
-from batchgen.engine.throttle.false_alarms import Strays
-from batchgen.engine.throttle.feedback import Heard, Levels, News, Signal
+from batchgen.engine.throttle.false_alarms import FalseAlarms
+from batchgen.engine.throttle.feedback import ConcurrencySignal, Heard, LogThrottle, Signal
 from batchgen.engine.throttle.rate import Pace, Ticket
 from batchgen.job import Bounds
 
@@ -47,9 +47,9 @@ class Gate:
         self._serial = 0
         self._in_flight = 0
         self._cut = 0  # refusals of requests before this serial are known already
-        self._levels = Levels()
-        self._strays = Strays()
-        self._news = News()
+        self._levels = ConcurrencySignal()
+        self._strays = FalseAlarms()
+        self._news = LogThrottle()
         self._overload = 0.0
 
     async def admit(self, images: int, stopping: Callable[[], bool]) -> Ticket:
