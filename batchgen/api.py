@@ -78,7 +78,7 @@ class Run:
                 each(Record(task, outcome))
 
         with _source(self._job) as source:
-            self.summary = self._session(source, hear, heed_signals=True).run()
+            self.summary = self._session(source, hear, handle_signals=True).run()
         return self.summary
 
     async def __aiter__(self) -> AsyncGenerator[Record, None]:
@@ -93,7 +93,7 @@ class Run:
         async def go() -> None:
             try:
                 with _source(self._job) as source:
-                    session = self._session(source, hear, heed_signals=False)
+                    session = self._session(source, hear, handle_signals=False)
                     self.summary = await session.go(stop)
             finally:
                 await ended.put(None)
@@ -112,7 +112,7 @@ class Run:
                 over = await ended.get() is None
             await running
 
-    def _session(self, source: Source, hear: _Hear, *, heed_signals: bool) -> Session:
+    def _session(self, source: Source, hear: _Hear, *, handle_signals: bool) -> Session:
         manifest = open_manifest(source, self._flags)
         if manifest.problems:
             check(manifest, identify=False).raise_errors()
@@ -123,7 +123,7 @@ class Run:
             ("batchgen", "run", source.label),
             access_of(manifest.job.provider, self._environment),
             hear=hear,
-            heed_signals=heed_signals,
+            handle_signals=handle_signals,
         )
 
 

@@ -90,7 +90,7 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
             progress,
             _again(arguments),
             access,
-            reread=lambda: open_manifest(source, flags_of(arguments)),
+            reload_job=lambda: open_manifest(source, flags_of(arguments)),
             preflight=arguments.preflight,
         ).run()
 

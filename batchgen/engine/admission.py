@@ -43,9 +43,9 @@ class Admission:
 
     def leaving(self) -> bool:
         """Whether what the provider works on is left to the next run."""
-        return self._stop.is_leaving()
+        return self._stop.abandons_remote()
 
-    def hear_of_poll(self, task: Task, decision: Decision) -> None:
+    def record_poll(self, task: Task, decision: Decision) -> None:
         """Hear what asking for a remote job came to: it takes no turn and holds no model."""
         if decision.verb is Verb.HALT:
             self._stop.set(StopReason.HALT, _halted(decision))

@@ -37,11 +37,11 @@ from batchgen.provider.adapter import Adapter
 from batchgen.provider.pricing import Prices
 from batchgen.storage.artifacts import LocalStore
 from batchgen.storage.counts import RunCounts
-from batchgen.storage.label import Labeller, unlabelled
+from batchgen.storage.label import MetadataWriter, unlabelled
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.identity import identity_of
 from batchgen.storage.results import ResultsFile, put_in_order
-from batchgen.storage.sidecars import Companions
+from batchgen.storage.sidecars import Sidecars
 from batchgen.storage.summary import Summary, write_summary
 from batchgen.types import Outcome, Task
 
@@ -114,7 +114,7 @@ class AssembledRun:
     async def work(self, worklist: _AnyWorklist, results: ResultsFile) -> None:
         """Do what is left, until all is done or the run stops; a second signal cuts it off."""
         work = self._work(worklist, results)
-        await (self._signals.hear_during(work) if self._terms.heed_signals else work)
+        await (self._signals.hear_during(work) if self._terms.handle_signals else work)
 
     def finish(self, worklist: _AnyWorklist, results: ResultsFile) -> Summary:
         """Put the results in order and write the summary. Raises the error that stopped the run."""
@@ -221,11 +221,11 @@ class AssembledRun:
                     shared_budget=shared_budget,
                 ),
                 terms.progress,
-                terms.reread or (lambda: terms.manifest),
+                terms.reload_job or (lambda: terms.manifest),
                 workers,
             )
             terms.progress.explain_by(controls.holding)
-            with controls.listening() if terms.heed_signals else nullcontext():
+            with controls.listening() if terms.handle_signals else nullcontext():
                 yield controls
 
     def _runner(self, transport: Transport, controls: LiveLimits, results: ResultsFile) -> Runner:
@@ -251,7 +251,7 @@ class AssembledRun:
             sleep=stop.sleep,
             wait=stop.wait,
             random=random.random,
-            label=Labeller(self._store) if job.extras.embed_metadata else unlabelled,
+            label=MetadataWriter(self._store) if job.extras.embed_metadata else unlabelled,
         )
 
     async def _accompany(self, task: Task, outcome: Outcome) -> None:
@@ -322,8 +322,8 @@ def _all_done(worklist: _AnyWorklist) -> TypeGuard[Worklist]:
     return isinstance(worklist, Worklist) and worklist.all_done > 0
 
 
-def _companions_of(job: Job, say: Callable[[str], None]) -> Companions | None:
+def _companions_of(job: Job, say: Callable[[str], None]) -> Sidecars | None:
     """What makes the files that go along with artifacts; None where the job wants none."""
     if not (job.extras.sidecar or job.extras.convert):
         return None
-    return Companions(job.output_dir, job.extras, say)
+    return Sidecars(job.output_dir, job.extras, say)

@@ -29,7 +29,7 @@ class LiveLimits(msgspec.Struct, frozen=True):
     throttle: Throttle
     budget: Budget
     progress: Progress
-    reread: Reread
+    reload_job: Reread
     workers: int
 
     def holding(self, in_flight: int) -> str | None:
@@ -53,7 +53,7 @@ class LiveLimits(msgspec.Struct, frozen=True):
     def refresh(self) -> None:
         """Read the limits anew; a file that is wrong is told and changes nothing."""
         try:
-            manifest = self.reread()
+            manifest = self.reload_job()
             if manifest.problems:
                 raise RejectedError(manifest.problems)
         except BatchgenError as error:

@@ -215,7 +215,7 @@ class Performer(msgspec.Struct, frozen=True):
                 return Decision(Verb.HALT, STOPPING)
             parse = partial(self.adapter.parse_poll, task)
             decision = self._classify(reply, parse, task, Phase.POLL)
-            self.admission.hear_of_poll(task, decision)
+            self.admission.record_poll(task, decision)
             return decision
 
         async def wait(seconds: float) -> None:

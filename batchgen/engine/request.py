@@ -33,8 +33,8 @@ class RunRequest(msgspec.Struct, frozen=True):
     progress: Progress
     command: tuple[str, ...]
     access: Access = msgspec.field(default_factory=Access)
-    reread: Reread | None = None
+    reload_job: Reread | None = None
     preflight: bool = False
     hear: Callable[[Task, Outcome], Awaitable[None]] = alone
-    heed_signals: bool = True
+    handle_signals: bool = True
     clock: Clock = msgspec.field(default_factory=SystemClock)

@@ -64,7 +64,7 @@ class Runner(msgspec.Struct, frozen=True):
     counts: RunCounts
     streak: Streak
     room: asyncio.Semaphore  # for tasks that the provider works on
-    accompany: Callable[[Task, Outcome], Awaitable[None]] = alone
+    after_task: Callable[[Task, Outcome], Awaitable[None]] = alone
 
     async def run(self, source: Source, *, workers: int, deadline_s: float | None) -> None:
         """Return when nothing is left or the run has stopped; what is in flight is finished.
@@ -136,7 +136,7 @@ class Runner(msgspec.Struct, frozen=True):
         outcome = None
         try:
             with self._stopping_on_error():
-                if self.stop.is_leaving() or (self.stop.is_set() and not _is_submitted(work)):
+                if self.stop.abandons_remote() or (self.stop.is_set() and not _is_submitted(work)):
                     await self._leave_one(work)
                 elif work.ended is not None:
                     await self._put_down(work, work.ended)
@@ -157,7 +157,7 @@ class Runner(msgspec.Struct, frozen=True):
             await self.ledger.record_unsent(work.task, work.generation, outcome, now=now)
             self.results.append(work.task, outcome)
         self._count(work, outcome)
-        await self.accompany(work.task, outcome)
+        await self.after_task(work.task, outcome)
 
     @contextmanager
     def _stopping_on_error(self) -> Iterator[None]:
@@ -201,7 +201,7 @@ class Runner(msgspec.Struct, frozen=True):
         finally:
             await self.budget.settle(reserved, spent - counted)
         self._count(work, outcome)
-        await self.accompany(work.task, outcome)
+        await self.after_task(work.task, outcome)
         return outcome
 
     def _count(self, work: WorkItem, outcome: Outcome) -> None:
@@ -227,7 +227,7 @@ class Runner(msgspec.Struct, frozen=True):
             if work is None:
                 await line.source.turn()
                 continue
-            if _is_submitted(work) and not self.stop.is_leaving():
+            if _is_submitted(work) and not self.stop.abandons_remote():
                 await self._begin(work, line)
                 continue
             self.counts.left += 1

@@ -69,7 +69,7 @@ class Stop:
         """Whether the run is stopping."""
         return self.reason is not None
 
-    def is_leaving(self) -> bool:
+    def abandons_remote(self) -> bool:
         """Whether what the provider works on is left to the next run."""
         return self._leaving
 
@@ -80,7 +80,7 @@ class Stop:
 
     async def wait(self, seconds: float) -> None:
         """Wait for what the provider works on, or return early when that is left."""
-        if not self.is_leaving():
+        if not self.abandons_remote():
             await self._sleep(seconds, self._waiting)
 
     async def _sleep(self, seconds: float, sleepers: _Sleepers) -> None:

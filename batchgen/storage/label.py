@@ -27,7 +27,7 @@ class Keeper(Protocol):
     def discard(self, spooled: Spooled) -> None: ...
 
 
-class Labeller:
+class MetadataWriter:
     """Gives pictures their story; what has no place for one stays as it is."""
 
     def __init__(self, keeper: Keeper) -> None:
@@ -39,7 +39,7 @@ class Labeller:
 
     def _labelled(self, spooled: Spooled, task: Task, finished: Finished) -> Spooled:
         media = sniff(spooled.head)
-        story = story_of(task, finished)
+        story = metadata_of(task, finished)
         with _opened(spooled) as file:
             changes = media and edits(file, media, _encoded(story), task.prompt)
             if not changes:
@@ -59,7 +59,7 @@ async def unlabelled(spooled: Spooled, task: Task, finished: Finished) -> Spoole
     return spooled
 
 
-def story_of(task: Task, told: Finished | Outcome) -> dict[str, Json]:
+def metadata_of(task: Task, told: Finished | Outcome) -> dict[str, Json]:
     """What a picture tells of itself."""
     return {
         "schema": SCHEMA,

@@ -17,7 +17,7 @@ from batchgen.errors import unwritable
 from batchgen.job import Conversion, Extras
 from batchgen.media.formats import pixels_of
 from batchgen.storage.artifacts import make_folder, write_atomically
-from batchgen.storage.label import story_of
+from batchgen.storage.label import metadata_of
 from batchgen.types import Artifact, Outcome, Record, Task
 
 FOLDER = "converted"
@@ -31,7 +31,7 @@ _MIMES = {
 }  # fmt: skip
 
 
-class Companions(msgspec.Struct):
+class Sidecars(msgspec.Struct):
     """Makes what goes along with artifacts below `root`.
 
     say: hears of the first picture that cannot be converted. unreadable: how many there were.
@@ -115,7 +115,7 @@ def converted_of(artifact: Artifact, convert: Conversion) -> str:
 def sidecar(record: Record, artifact: Artifact) -> bytes:
     """The story of an artifact as a JSON file."""
     told = {
-        **story_of(record.task, record.outcome),
+        **metadata_of(record.task, record.outcome),
         "vars": dict(record.task.vars),
         "file": PurePosixPath(artifact.path).name,
         "sha256": artifact.sha256,

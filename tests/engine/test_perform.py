@@ -138,7 +138,7 @@ class World:
     def leaving(self) -> bool:
         return self.leave_after is not None and len(self.waited) >= self.leave_after
 
-    def hear_of_poll(self, task: Task, decision: Decision) -> None:
+    def record_poll(self, task: Task, decision: Decision) -> None:
         assert task.id == "fox-0"
         self.log.append(f"hear {decision.verb}")
 

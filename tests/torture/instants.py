@@ -145,7 +145,7 @@ INSTANTS = (
     Instant(
         "it has been asked for", Stage.SUBMITTED, "the id of the provider's job",
         "asks for that job; sends nothing",
-        "batchgen.engine.admission:Admission.hear_of_poll", turn=1, of=_JOBS, often=True,
+        "batchgen.engine.admission:Admission.record_poll", turn=1, of=_JOBS, often=True,
     ),
     Instant(
         "its URL is committed", Stage.RECEIVED, "the URL", _FETCH,
@@ -210,7 +210,7 @@ INSTANTS = (
     ),
     Instant(
         "its sidecar is next", Stage.DONE, "everything but the sidecar", "writes it when it ends",
-        "batchgen.storage.sidecars:Companions._make", after=False,
+        "batchgen.storage.sidecars:Sidecars._make", after=False,
     ),
     Instant(
         "`results.jsonl` is about to be put in order", Stage.DONE, "the lines, unordered",
