@@ -36,24 +36,24 @@ def service_of(provider: Provider, access: Access, limits: Limits) -> Service:
     )
 
 
-class Unanswered(msgspec.Struct, frozen=True):
+class Unavailable(msgspec.Struct, frozen=True):
     """Why a question has no answer."""
 
     reason: str
 
 
-def live_quotes(service: Service) -> dict[str, Quote] | Unanswered:
+def live_quotes(service: Service) -> dict[str, Quote] | Unavailable:
     """What the provider charges now, by model."""
     from batchgen.http.transport import AiohttpTransport  # noqa: PLC0415  # brings aiohttp
 
-    async def run() -> "Json | Unanswered":
+    async def run() -> "Json | Unavailable":
         async with AiohttpTransport(service, connections=1, open_sink=_no_sink) as transport:
             return await ask(transport, PATH)
 
     answer = asyncio.run(run())
-    if isinstance(answer, Unanswered):
+    if isinstance(answer, Unavailable):
         return answer
-    return read_quotes(answer) or Unanswered("it tells no price of an image")
+    return read_quotes(answer) or Unavailable("it tells no price of an image")
 
 
 async def preflight(transport: Transport, cost_usd: float) -> list[str]:
@@ -65,8 +65,8 @@ async def preflight(transport: Transport, cost_usd: float) -> list[str]:
     return [*_about_key(key), *_about_balance(billing, cost_usd)]
 
 
-def _about_key(key: "Json | Unanswered") -> list[str]:
-    if isinstance(key, Unanswered):
+def _about_key(key: "Json | Unavailable") -> list[str]:
+    if isinstance(key, Unavailable):
         return [f"preflight: the key's state is unknown: {key.reason}"]
     own = _object(_object(key).get("data")) or _object(key)
     if own.get("disabled") is True:
@@ -77,8 +77,8 @@ def _about_key(key: "Json | Unanswered") -> list[str]:
     return []
 
 
-def _about_balance(billing: "Json | Unanswered", cost_usd: float) -> list[str]:
-    if isinstance(billing, Unanswered):
+def _about_balance(billing: "Json | Unavailable", cost_usd: float) -> list[str]:
+    if isinstance(billing, Unavailable):
         return [f"preflight: the balance is unknown: {billing.reason}"]
     own = _object(billing)
     balance = own.get("current_balance", own.get("balance"))
@@ -98,17 +98,17 @@ def _about_balance(billing: "Json | Unanswered", cost_usd: float) -> list[str]:
     ]
 
 
-async def ask(transport: Transport, path: str) -> "Json | Unanswered":
+async def ask(transport: Transport, path: str) -> "Json | Unavailable":
     """The JSON that the provider answers a GET with, or why there is none."""
     reply = await transport.send(HttpRequest("GET", path, {}), "")
     if not isinstance(reply, HttpResponse):
-        return Unanswered(reply.message)
+        return Unavailable(reply.message)
     if reply.status != _OK:
-        return Unanswered(f"HTTP {reply.status}: {read_error(reply).message}")
+        return Unavailable(f"HTTP {reply.status}: {read_error(reply).message}")
     try:
         return read_json(reply.body)
     except ValueError:
-        return Unanswered("the reply is not JSON")
+        return Unavailable("the reply is not JSON")
 
 
 def _object(value: Json) -> Mapping[str, Json]:

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from batchgen.job import Job
 from batchgen.provider import catalog
-from batchgen.provider.endpoints import ENDPOINTS, READERS_OF_TASKS, REMOTE, UPLOADERS
+from batchgen.provider.endpoints import ENDPOINTS, REMOTE, TASK_READERS, UPLOADERS
 from batchgen.types import (
     Finished,
     HttpRequest,
@@ -94,13 +94,13 @@ class Adapter:
     def _model(self, task: Task) -> catalog.Model | None:
         if self._last[:2] != (task.model, task.endpoint):
             model = catalog.find(task.model, self._provider.catalog)
-            model = None if model is None else model.of_family(task.endpoint)
+            model = None if model is None else model.for_family(task.endpoint)
             self._last = (task.model, task.endpoint, model)
         return self._last[2]
 
 
 def _read(task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
-    reader = READERS_OF_TASKS.get(task.endpoint)
+    reader = TASK_READERS.get(task.endpoint)
     if reader is not None:
-        return reader.parse_for(task, response)
+        return reader.parse_for_task(task, response)
     return ENDPOINTS[task.endpoint].parse_response(response)

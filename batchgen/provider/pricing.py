@@ -33,17 +33,17 @@ class Prices:
         quote = self._job.quotes.get(task.model)
         if own is None and quote is not None:
             own = quote.usd(task.params)
-        return self._catalogued(task) if own is None else own * images_of(task)
+        return self._catalogued(task) if own is None else own * image_count(task)
 
     def _catalogued(self, task: Task) -> float | None:
         model = catalog.find(task.model, self._catalog)
         try:
-            return None if model is None else model.of_family(task.endpoint).price(task.params)
+            return None if model is None else model.for_family(task.endpoint).price(task.params)
         except OverflowError:  # a count of hundreds of digits that nobody checked
             return None
 
 
-def images_of(task: Task) -> int:
+def image_count(task: Task) -> int:
     """How many images a request asks for; a count that cannot be one is one."""
     for key in COUNT_KEYS:
         count = task.params.get(key)

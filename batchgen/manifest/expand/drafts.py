@@ -120,7 +120,7 @@ class Drafts:
             raise RowError("no model: give --model, or a `model` in the `body`")
         model = self.find(model_id)
         if model is not None:
-            model = model.of_family(endpoint)
+            model = model.for_family(endpoint)
         flagged = {name: typed(model, name, text) for name, text in self._flags.items()}
         return Draft(model_id, model, {**params, **flagged}, {})
 

@@ -25,13 +25,13 @@ def typed(text: str, forms: tuple[Form, ...]) -> Json:
     """The text as a value of one of the forms; the text itself where it is of none of them."""
     if _takes(forms, Kind.FLAG) and text.lower() in _FLAGS:
         return _FLAGS[text.lower()]
-    value = fitted(text, forms)
+    value = coerce(text, forms)
     if value is text:
-        value = fitted(text_value(text.strip()), forms)
+        value = coerce(text_value(text.strip()), forms)
     return value if any(_is_of(value, form) for form in forms) else text
 
 
-def fitted(value: Json, forms: tuple[Form, ...]) -> Json:
+def coerce(value: Json, forms: tuple[Form, ...]) -> Json:
     """The value in the type that the forms ask for, where nothing is lost by it.
 
     `2` becomes `"2"` for a list of texts, `1.0` becomes `1`, `"1024x768"` becomes sides, and a

@@ -5,24 +5,24 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from batchgen.provider.catalog.coerce import fitted, text_value, typed
+from batchgen.provider.catalog.coerce import coerce, text_value, typed
 from batchgen.provider.catalog.describe import describe, fault, meant, shown, size_advice
 from batchgen.provider.catalog.parameter import SIDES, Accepts, Finding, Parameter, any_of
 from batchgen.provider.catalog.translate import (
     COUNT_KEYS,
     IMAGE_KEYS,
     SIZE_KEYS,
-    own_count,
-    own_image,
-    own_size,
-    own_upload,
+    convert_size,
     pictures,
+    rename_count,
+    rename_image,
+    rename_upload,
 )
 from batchgen.types import Json, Severity, Tokens
 
 SEED_DATE = "2025-05"
 CURRENT_DATE = "2026-08"
-MOST_REQUESTS = 1000  # of one task
+MAX_REQUESTS = 1000  # of one task
 _INLINE = "gpt-image-"  # OpenAI's own, which have no `response_format`
 _MANY = "for more images use `repeat:` or several rows"
 
@@ -95,7 +95,7 @@ class Model:
     count_key: str | None = field(init=False)
     _sure: Mapping[str, Accepts] = field(init=False, repr=False, compare=False)
     _required: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    sure_prompt: tuple[int, float] = field(init=False, repr=False, compare=False)
+    undisputed_prompt: tuple[int, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         sure = {name: _sure(parameter) for name, parameter in self.parameters.items()}
@@ -126,7 +126,7 @@ class Model:
         return name if name in self.ours else None
 
     @property
-    def in_batch_max(self) -> int | None:
+    def batch_text_max(self) -> int | None:
         """Characters of each text where a request has several; None where they are unbounded."""
         parameter = self.parameters.get(self.prompt_key or "")
         items = parameter.forms[0].items if parameter else None
@@ -157,7 +157,7 @@ class Model:
         if self.seed_path is not None:
             for name, value in params.items():
                 parameter = self.parameters.get(name)
-                if value is not None and parameter is not None and parameter.is_of_old(value):
+                if value is not None and parameter is not None and parameter.is_seed_only(value):
                     return self.seed_path
         return self.path
 
@@ -165,7 +165,7 @@ class Model:
         """The model as it is for a request with parameters of these names."""
         return self.edit if self.edit is not None and not IMAGE_KEYS.isdisjoint(names) else self
 
-    def of_family(self, family: str) -> "Model":
+    def for_family(self, family: str) -> "Model":
         """The model as an endpoint's family has it."""
         return self.edit if self.edit is not None and self.edit.family == family else self
 
@@ -206,7 +206,7 @@ class Model:
         """
         name, most = self._count_name(params), self.count_max
         count = params.get(name)
-        if not isinstance(count, int) or not most < count <= most * MOST_REQUESTS:
+        if not isinstance(count, int) or not most < count <= most * MAX_REQUESTS:
             return (params,)
         rest = {key: value for key, value in params.items() if key != name}
         counts = [min(most, count - start) for start in range(0, count, most)]
@@ -240,11 +240,11 @@ class Model:
         a size takes the model's form, values take the parameter's type. What does not fit is left
         for `check` to tell.
         """
-        params = own_size(own_count(params, self.count_key), self.parameters.keys())
+        params = convert_size(rename_count(params, self.count_key), self.parameters.keys())
         if not IMAGE_KEYS.isdisjoint(params):
-            params = own_image(params, pictures(self.parameters))
+            params = rename_image(params, pictures(self.parameters))
         if "url" in params:
-            params = own_upload(params, self.parameters)
+            params = rename_upload(params, self.parameters)
         return {name: self._fitted(name, value) for name, value in params.items()}
 
     def check(self, params: Mapping[str, Json]) -> tuple[Finding, ...]:
@@ -273,7 +273,7 @@ class Model:
 
     def check_prompt(self, prompt: str) -> Finding | None:
         """What is wrong with the prompt: its length in characters, or that there is one at all."""
-        low, high = self.sure_prompt
+        low, high = self.undisputed_prompt
         if low <= len(prompt) <= high:
             return None
         return self._prompt_finding(len(prompt))
@@ -282,13 +282,13 @@ class Model:
         accepts = self._sure.get(name)
         if accepts is None or accepts(value):
             return value
-        return fitted(value, self.parameters[name].all_forms)
+        return coerce(value, self.parameters[name].all_forms)
 
     def _is_split(self, name: str, value: Json, params: Mapping[str, Json]) -> bool:
         """Whether a count is more than one request makes, and several can."""
         if not isinstance(value, int) or name != self._count_name(params):
             return False
-        return self.count_max < value <= self.count_max * MOST_REQUESTS
+        return self.count_max < value <= self.count_max * MAX_REQUESTS
 
     def _findings(self, name: str, value: Json, params: Mapping[str, Json]) -> list[Finding]:
         parameter = self.parameters.get(name)
@@ -354,7 +354,7 @@ class Model:
             return _error(f"{self.id} needs a prompt") if self.prompt.required else None
         if length < (least := self.prompt.min_chars):
             return _error(f"prompt is {length} characters; {self.id} takes at least {least}")
-        longest, bound = self.prompt_max, self.sure_prompt[1]
+        longest, bound = self.prompt_max, self.undisputed_prompt[1]
         if longest is not None and length > longest:
             return _error(f"prompt is {length} characters; {self.id} takes at most {longest}")
         return _warning(

@@ -87,7 +87,7 @@ class Parameter(msgspec.Struct, frozen=True):
         """The forms of either date, each once, the current ones first."""
         return self.forms + tuple(f for f in self.seed_forms or () if f not in self.forms)
 
-    def is_of_old(self, value: Json) -> bool:
+    def is_seed_only(self, value: Json) -> bool:
         """Whether only the spec of 2025-05 took the value."""
         return (
             bool(self.seed_forms)

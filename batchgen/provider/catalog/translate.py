@@ -10,7 +10,7 @@ IMAGE_KEYS = frozenset({"image", "image_url", "image_urls", "images"})
 SIZE_KEYS = ("image_size", "size", "aspect_ratio", "resolution")
 
 
-def own_count(params: Mapping[str, Json], key: str | None) -> Mapping[str, Json]:
+def rename_count(params: Mapping[str, Json], key: str | None) -> Mapping[str, Json]:
     """The count under the model's key; two counts that differ are left as they are.
 
     A model without a count key makes one image a request: a count of 1 says nothing then.
@@ -28,7 +28,7 @@ def own_count(params: Mapping[str, Json], key: str | None) -> Mapping[str, Json]
     return own
 
 
-def own_image(params: Mapping[str, Json], own: Mapping[str, bool]) -> Mapping[str, Json]:
+def rename_image(params: Mapping[str, Json], own: Mapping[str, bool]) -> Mapping[str, Json]:
     """The pictures under the model's name for them; several stay for a model that takes one.
 
     own: the model's names for its pictures, and whether each takes a list.
@@ -45,7 +45,7 @@ def own_image(params: Mapping[str, Json], own: Mapping[str, bool]) -> Mapping[st
     return {**rest, key: pictures[0] if len(pictures) == 1 else value}
 
 
-def own_upload(
+def rename_upload(
     params: Mapping[str, Json], parameters: Mapping[str, Parameter]
 ) -> Mapping[str, Json]:
     """What is to be a file has the name under which a file is uploaded, where a URL has another."""
@@ -65,7 +65,7 @@ def pictures(parameters: Mapping[str, Parameter]) -> dict[str, bool]:
     return {one.name: any(form.type is Kind.LIST for form in one.all_forms) for one in found}
 
 
-def own_size(params: Mapping[str, Json], names: Collection[str]) -> Mapping[str, Json]:
+def convert_size(params: Mapping[str, Json], names: Collection[str]) -> Mapping[str, Json]:
     """A width and height under the one of `size` and `image_size` that the model has."""
     for foreign, own in (("size", "image_size"), ("image_size", "size")):
         if foreign in names or own not in names or params.get(own) is not None:

@@ -52,10 +52,10 @@ class RemoteEndpoint(Endpoint, Protocol):
         """Read a 2xx reply to that; never raises, whatever the bytes."""
 
 
-class ReaderOfTasks(Endpoint, Protocol):
+class TaskReader(Endpoint, Protocol):
     """The adapter for a family whose replies are held against what was asked for."""
 
-    def parse_for(self, task: Task, response: HttpResponse) -> Finished | Unusable:
+    def parse_for_task(self, task: Task, response: HttpResponse) -> Finished | Unusable:
         """Read a 2xx reply to a task's request; never raises, whatever the bytes."""
 
 
@@ -74,16 +74,16 @@ _ALL: tuple[Endpoint, ...] = (
     images, edits, *_REMOTE, tts, three_d, ocr, embeddings, chat, moderation,
 )  # fmt: skip
 
-USUAL_ENDPOINT = "images"  # of models that the catalogue does not know
+DEFAULT_ENDPOINT = "images"  # of models that the catalogue does not know
 ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({one.name: one for one in _ALL})
 REMOTE: Mapping[str, RemoteEndpoint] = MappingProxyType({one.name: one for one in _REMOTE})
 UPLOADERS: Mapping[str, Uploader] = MappingProxyType({music.name: music})
-READERS_OF_TASKS: Mapping[str, ReaderOfTasks] = MappingProxyType({embeddings.name: embeddings})
+TASK_READERS: Mapping[str, TaskReader] = MappingProxyType({embeddings.name: embeddings})
 
 _BY_PATH = MappingProxyType({one.PATH: one.name for one in (images, edits, embeddings, chat)})
 
 
-def for_path(path: str) -> str | None:
+def family_of_path(path: str) -> str | None:
     """The family that answers at a path such as the `url` of an OpenAI Batch line, else None.
 
     The vendor's server also answers without the version: `/images/generations`.

@@ -17,7 +17,7 @@ from batchgen.provider.endpoints.replies import (
     cost_usd,
     failure,
     fields,
-    job_error,
+    find_job_error,
     read_object,
     shown,
     tokens_of,
@@ -50,27 +50,27 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
     body = read_object(response, "answer")
     if isinstance(body, Unusable):
         return body
-    answers = texts_of(body)
+    answers = answer_texts(body)
     if answers:
         made = tuple(_made(answer) for answer in answers)
         cost, tokens = cost_usd(body, response.headers), tokens_of(body)
         return Finished(made, cost_usd=cost, tokens=tokens)
-    return without_answer(response, body)
+    return missing_answer(response, body)
 
 
-def texts_of(body: Object) -> list[str]:
+def answer_texts(body: Object) -> list[str]:
     """The texts of the answers, without those that a filter cut off."""
     texts = [_text(message.get("content")) for message in _messages_of(body)]
     return [text for text in texts if text.strip()]
 
 
-def without_answer(response: HttpResponse, body: Object) -> Unusable:
+def missing_answer(response: HttpResponse, body: Object) -> Unusable:
     """Why a reply has no text."""
     refusals = [message.get("refusal") for message in _messages_of(body)]
     refusal = next((text for text in refusals if isinstance(text, str) and text), None)
     if refusal or "content_filter" in _reasons(body):
         return Unusable("content_policy", refusal or "the content filter cut the answer off")
-    if job_error(response, body):
+    if find_job_error(response, body):
         return failure(response, body)
     return Unusable("bad_response", f"no answer in the reply: {shown(response)}")
 

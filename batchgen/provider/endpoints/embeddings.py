@@ -13,7 +13,7 @@ from batchgen.provider.endpoints.replies import (
     cost_usd,
     failure,
     fields,
-    job_error,
+    find_job_error,
     read_object,
     shown,
     tokens_of,
@@ -37,7 +37,7 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
     return _parsed(response, None)
 
 
-def parse_for(task: Task, response: HttpResponse) -> Finished | Unusable:
+def parse_for_task(task: Task, response: HttpResponse) -> Finished | Unusable:
     """Read a 2xx reply to a task's request: a vector for each of its texts, and no more.
 
     Raises UsageError where Parquet is asked for and nothing here can write it.
@@ -51,7 +51,7 @@ def _parsed(response: HttpResponse, task: Task | None) -> Finished | Unusable:
         return body
     vectors = _vectors(body.get("data"))
     if not vectors:
-        if job_error(response, body):
+        if find_job_error(response, body):
             return failure(response, body)
         return Unusable("bad_response", f"no vectors of one length in the reply: {shown(response)}")
     lines = _lines(task) if task else []

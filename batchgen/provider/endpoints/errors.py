@@ -120,7 +120,7 @@ def _loaded(body: bytes) -> Json:
     return value
 
 
-def tidy(text: str, width: int = MESSAGE_WIDTH) -> str:
+def sanitize(text: str, width: int = MESSAGE_WIDTH) -> str:
     """Bring a foreign text to one bounded line without control characters and keys."""
     head = text[:_HEAD]
     for secret in _SECRETS:
@@ -132,13 +132,13 @@ def _messages(value: Json) -> Iterator[str]:
     """Every place where a message may stand, the likeliest first."""
     match value:
         case str():
-            yield tidy(value)
+            yield sanitize(value)
         case [first, *_]:
-            yield from _messages(first) if isinstance(first, dict) else [tidy(_words(value))]
+            yield from _messages(first) if isinstance(first, dict) else [sanitize(_words(value))]
         case dict():
-            yield tidy(_with_issues(value))
+            yield sanitize(_with_issues(value))
             for key in ("error", "detail", "errors", "issues", "error_description", "title"):
-                yield tidy(_words(value.get(key)))
+                yield sanitize(_words(value.get(key)))
         case _:
             return
 
@@ -194,7 +194,7 @@ def _code_of(source: Json, *keys: str) -> str | None:
         if isinstance(code, int) and not isinstance(code, bool):
             code = str(code)
         if isinstance(code, str) and code.strip():
-            return tidy(code, _CODE_WIDTH)
+            return sanitize(code, _CODE_WIDTH)
     return None
 
 
@@ -205,7 +205,7 @@ def _spoken(response: HttpResponse) -> str:
         title = _TITLE.search(text)
         text = title[1] if title else _TAG.sub(" ", _HIDDEN.sub(" ", text))
         text = html.unescape(text)
-    return tidy(text) or f"HTTP {response.status} without a body"
+    return sanitize(text) or f"HTTP {response.status} without a body"
 
 
 def _first(texts: Iterator[str]) -> str:

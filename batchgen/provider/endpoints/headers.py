@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 
-from batchgen.provider.endpoints.errors import tidy
+from batchgen.provider.endpoints.errors import sanitize
 
 _TOO_MANY = 429
 _LONGEST_ID = 200
@@ -26,12 +26,12 @@ _EPOCH_S = 1e9  # thirty years as a duration, the year 2001 as a moment
 def request_id(headers: Mapping[str, str]) -> str | None:
     """The name under which the provider knows the request."""
     for name in ("x-inference-id", "x-request-id", "request-id"):
-        if name in headers and (found := tidy(headers[name], _LONGEST_ID)):
+        if name in headers and (found := sanitize(headers[name], _LONGEST_ID)):
             return found
     return None
 
 
-def asked_wait_s(status: int | None, headers: Mapping[str, str], now: datetime) -> float | None:
+def requested_wait_s(status: int | None, headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds that the provider asks to wait, above 0; None where it asks nothing sensible.
 
     now: aware UTC. The reset times of the limits count on a 429 only: OpenAI sends them with
@@ -56,7 +56,7 @@ def _asked_waits(
             yield _reset_s(_short(headers, f"x-ratelimit-reset{what}"), now)
 
 
-def told_rate(headers: Mapping[str, str]) -> float | None:
+def advertised_rate(headers: Mapping[str, str]) -> float | None:
     """Requests a second that `x-ratelimit-*` come to, on a reply that took the last one.
 
     OpenAI's reset is the time until the whole limit is there again, so that the limit over it is

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from batchgen.media.formats import sniff
-from batchgen.provider.endpoints.errors import is_refusal, tidy
+from batchgen.provider.endpoints.errors import is_refusal
 from batchgen.provider.endpoints.replies import (
     Object,
     cost_usd,
-    job_error,
+    find_job_error,
     payload_at,
     post,
     read_object,
@@ -147,7 +147,7 @@ def _is_flagged(item: Json, body: Object, index: int) -> bool:
 def _without_images(
     response: HttpResponse, body: Object, found: list[Payload | _Flagged | _Broken]
 ) -> Unusable:
-    error = job_error(response, body)
+    error = find_job_error(response, body)
     if any(isinstance(one, _Flagged) for one in found) or (error and is_refusal(error)):
         message = error.message if error else "the content filter marked every image"
         return Unusable("content_policy", message, error.code if error else None)

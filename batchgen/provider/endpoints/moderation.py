@@ -7,7 +7,6 @@ codes (https://docs.aimlapi.com, "Content moderation models").
 import json
 
 from batchgen.provider.endpoints import chat
-from batchgen.provider.endpoints.errors import tidy
 from batchgen.provider.endpoints.replies import cost_usd, read_object, tokens_of
 from batchgen.types import Finished, HttpRequest, HttpResponse, Made, Task, Unusable
 
@@ -25,9 +24,9 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
     body = read_object(response, "verdict")
     if isinstance(body, Unusable):
         return body
-    texts = chat.texts_of(body)
+    texts = chat.answer_texts(body)
     if not texts:
-        return chat.without_answer(response, body)
+        return chat.missing_answer(response, body)
     verdict, *codes = texts[0].replace(",", " ").split()
     if verdict.casefold() not in ("safe", "unsafe"):
         return Unusable("bad_response", f"neither safe nor unsafe: {tidy(texts[0], 80)}")

@@ -16,8 +16,8 @@ from batchgen.provider.endpoints import remote
 from batchgen.provider.endpoints.replies import (
     Object,
     cost_usd,
+    failure_from_message,
     files_at,
-    find_failure,
     post,
     read_object,
     shown,
@@ -50,7 +50,7 @@ _PURPOSES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "refer_instrumental": ("instrumental", {"refer_instrumental": _INSTRUMENTAL}),
 }
 
-build_poll = remote.by_query
+build_poll = remote.poll_by_query
 
 
 def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
@@ -122,7 +122,7 @@ def _told_failure(body: Object) -> Unusable | None:
     base = body.get("base_resp")
     if not isinstance(base, dict) or base.get("status_code") in (0, None):
         return None
-    return find_failure(str(base.get("status_msg") or "music-01 failed"))
+    return failure_from_message(str(base.get("status_msg") or "music-01 failed"))
 
 
 def _recordings(task: Task) -> list[str]:

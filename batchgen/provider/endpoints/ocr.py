@@ -9,7 +9,7 @@ from batchgen.provider.endpoints.replies import (
     cost_usd,
     failure,
     fields,
-    job_error,
+    find_job_error,
     payload_at,
     read_object,
     shown,
@@ -69,7 +69,7 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
         pictures = [one for page in pages for one in _pictures(page.get("images"), response)]
         payloads: tuple[Payload, ...] = (made, *dict.fromkeys(pictures))
         return Finished(payloads, cost_usd=cost_usd(body, response.headers))
-    if job_error(response, body):
+    if find_job_error(response, body):
         return failure(response, body)
     return Unusable("bad_response", f"no page in the reply: {shown(response)}")
 

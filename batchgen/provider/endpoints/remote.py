@@ -39,7 +39,7 @@ def submitted(response: HttpResponse) -> Pending | Unusable:
     return Pending(remote_id)
 
 
-def by_query(path: str, remote_id: str) -> HttpRequest:
+def poll_by_query(path: str, remote_id: str) -> HttpRequest:
     """Ask for a job by `generation_id`; ids hold `:` and `/`, which are encoded."""
     return HttpRequest("GET", f"{path}?generation_id={quote(remote_id, safe='')}", {})
 

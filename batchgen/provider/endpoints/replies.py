@@ -11,7 +11,7 @@ from batchgen.provider.endpoints.errors import (
     is_refusal,
     read_error,
     read_json,
-    tidy,
+    sanitize,
 )
 from batchgen.types import (
     HttpRequest,
@@ -92,10 +92,10 @@ def _whole(value: Json) -> int | None:
     return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
 
 
-def find_failure(message: str) -> Unusable:
+def failure_from_message(message: str) -> Unusable:
     """A failure of which only a message is told."""
     refused = is_refusal(ProviderError(None, message))
-    return Unusable("content_policy" if refused else "remote_failed", tidy(message))
+    return Unusable("content_policy" if refused else "remote_failed", sanitize(message))
 
 
 def cost_usd(body: Object, headers: Mapping[str, str]) -> float | None:
@@ -105,12 +105,12 @@ def cost_usd(body: Object, headers: Mapping[str, str]) -> float | None:
 
 def failure(response: HttpResponse, body: Object) -> Unusable:
     """Why a remote job, or a generation that answered with 2xx, came to nothing."""
-    error = job_error(response, body) or read_error(response)
+    error = find_job_error(response, body) or read_error(response)
     kind = "content_policy" if is_refusal(error) else "remote_failed"
     return Unusable(kind, error.message, error.code)
 
 
-def job_error(response: HttpResponse, body: Object) -> ProviderError | None:
+def find_job_error(response: HttpResponse, body: Object) -> ProviderError | None:
     """The failure of the generation that a 2xx reply tells of, if any."""
     status = body.get("status")
     failed = isinstance(status, str) and status.casefold() in _FAILED
@@ -123,7 +123,7 @@ def job_error(response: HttpResponse, body: Object) -> ProviderError | None:
 
 def shown(response: HttpResponse) -> str:
     """The beginning of a body that is not what was asked for."""
-    return tidy(response.body[: 8 * _SHOWN].decode("utf-8", "replace"), _SHOWN)
+    return sanitize(response.body[: 8 * _SHOWN].decode("utf-8", "replace"), _SHOWN)
 
 
 def _told_costs(body: Object, headers: Mapping[str, str]) -> Iterator[float | None]:

@@ -8,7 +8,7 @@ from batchgen.provider.endpoints.replies import (
     cost_usd,
     failure,
     files_at,
-    job_error,
+    find_job_error,
     post,
     read_object,
     shown,
@@ -34,6 +34,6 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
     sounds = files_at(body, response=response, names=("audio", "audio_file", "audio_url", "url"))
     if sounds:
         return Finished(sounds, cost_usd=cost_usd(body, response.headers))
-    if job_error(response, body):
+    if find_job_error(response, body):
         return failure(response, body)
     return Unusable("bad_response", f"no sound in the reply: {shown(response)}")

@@ -31,7 +31,7 @@ def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
 
 def build_poll(path: str, remote_id: str) -> HttpRequest:
     """Ask for a job; Luma's own endpoint of 2025-05 can wait until it has ended."""
-    request = remote.by_query(path, remote_id)
+    request = remote.poll_by_query(path, remote_id)
     return replace(request, waiting=f"{request.path}&state=completed") if _LUMA in path else request
 
 

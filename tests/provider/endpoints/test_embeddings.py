@@ -46,7 +46,7 @@ def test_a_request_has_the_texts_and_nothing_that_is_only_ours() -> None:
 
 
 def test_vectors_stand_in_the_order_of_the_texts() -> None:
-    found = embeddings.parse_for(batch(), reply((1, [3, 4]), (0, [1, 2])))
+    found = embeddings.parse_for_task(batch(), reply((1, [3, 4]), (0, [1, 2])))
     assert floats(made(found).data) == [[1, 2], [3, 4]]
 
 
@@ -62,7 +62,7 @@ def test_vectors_stand_in_the_order_of_the_texts() -> None:
     ],
 )
 def test_a_reply_that_does_not_fit_the_texts_is_bad(vectors: list[Any], told: str) -> None:
-    found = embeddings.parse_for(batch(), reply(*vectors))
+    found = embeddings.parse_for_task(batch(), reply(*vectors))
     assert isinstance(found, Unusable)
     assert found.kind == "bad_response"
     assert told in found.message
@@ -70,7 +70,7 @@ def test_a_reply_that_does_not_fit_the_texts_is_bad(vectors: list[Any], told: st
 
 def test_a_parquet_file_has_the_rows_beside_their_vectors() -> None:
     task = batch(vector_format="parquet")
-    file = made(embeddings.parse_for(task, reply((1, [3, 4]), (0, [1, 2]))))
+    file = made(embeddings.parse_for_task(task, reply((1, [3, 4]), (0, [1, 2]))))
     assert file.media_type == "application/vnd.apache.parquet"
     assert rows(file) == [
         {"id": "fox", "line": 4, "text": "A fox", "vector": [1, 2]},
@@ -80,6 +80,6 @@ def test_a_parquet_file_has_the_rows_beside_their_vectors() -> None:
 
 def test_a_row_of_its_own_is_told_by_its_own_id() -> None:
     task = a_task(endpoint="embeddings", params={"vector_format": "parquet"}, vars={})
-    file = made(embeddings.parse_for(task, reply((0, [1, 2]))))
+    file = made(embeddings.parse_for_task(task, reply((0, [1, 2]))))
     (row,) = rows(file)
     assert (row["id"], row["line"], row["text"]) == ("fox-0", 2, "A fox, number 0")

@@ -12,7 +12,7 @@ from batchgen.provider.endpoints.errors import (
     is_refusal,
     read_error,
     read_json,
-    tidy,
+    sanitize,
 )
 from batchgen.types import HttpResponse
 from tests.provider.endpoints.test_images import VALUES
@@ -102,7 +102,7 @@ def test_any_body_gives_a_bounded_printable_line(body: bytes) -> None:
 
 @given(st.text())
 def test_tidying_twice_changes_nothing_more(text: str) -> None:
-    assert tidy(tidy(text)) == tidy(text)
+    assert sanitize(sanitize(text)) == sanitize(text)
 
 
 def as_read(body: bytes, reader: Callable[[bytes], object]) -> str:

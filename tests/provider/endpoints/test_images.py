@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.provider.endpoints import ENDPOINTS, for_path
+from batchgen.provider.endpoints import ENDPOINTS, family_of_path
 from batchgen.provider.endpoints.images import build_request, parse_response
 from batchgen.types import (
     Finished,
@@ -116,7 +116,7 @@ def test_request_holds_model_prompt_and_the_parameters_that_are_given() -> None:
     ],
 )
 def test_family_is_found_by_the_path_of_a_batch_line(path: str, family: str | None) -> None:
-    assert for_path(path) == family
+    assert family_of_path(path) == family
 
 
 def test_every_family_is_listed_under_its_own_name() -> None:
