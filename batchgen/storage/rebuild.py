@@ -191,7 +191,7 @@ def _task(line: _Line, number: int, provider: str) -> Task:
 def _endpoint(line: _Line, provider: str) -> str:
     """Where the request went, which no line tells: where the model's requests go."""
     model = catalog.find(line.model, provider)
-    return DEFAULT_ENDPOINT if model is None else model.given(line.params.keys()).family
+    return DEFAULT_ENDPOINT if model is None else model.for_parameters(line.params.keys()).family
 
 
 def _outcome(line: _Line, artifacts: tuple[Artifact, ...]) -> Outcome:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from batchgen.media.formats import sniff
-from batchgen.provider.endpoints.errors import is_refusal
+from batchgen.provider.endpoints.errors import is_refusal, sanitize
 from batchgen.provider.endpoints.replies import (
     Object,
     cost_usd,
@@ -124,7 +124,7 @@ def _payload(item: Json, response: HttpResponse, *, flagged: bool) -> Payload | 
         return _Broken(f"an item has neither a URL nor base64: {shown(response)}")
     payload = payload_at(source, response)
     if payload is None:
-        return _Broken(f"neither an http(s) URL nor whole base64: {tidy(source, _SHOWN)}")
+        return _Broken(f"neither an http(s) URL nor whole base64: {sanitize(source, _SHOWN)}")
     return _unless_text(payload) if isinstance(payload, Spooled) else payload
 
 

@@ -7,6 +7,7 @@ codes (https://docs.aimlapi.com, "Content moderation models").
 import json
 
 from batchgen.provider.endpoints import chat
+from batchgen.provider.endpoints.errors import sanitize
 from batchgen.provider.endpoints.replies import cost_usd, read_object, tokens_of
 from batchgen.types import Finished, HttpRequest, HttpResponse, Made, Task, Unusable
 
@@ -29,7 +30,7 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
         return chat.missing_answer(response, body)
     verdict, *codes = texts[0].replace(",", " ").split()
     if verdict.casefold() not in ("safe", "unsafe"):
-        return Unusable("bad_response", f"neither safe nor unsafe: {tidy(texts[0], 80)}")
+        return Unusable("bad_response", f"neither safe nor unsafe: {sanitize(texts[0], 80)}")
     told = {"verdict": verdict.casefold(), "categories": codes}
     made = Made(json.dumps(told).encode() + b"\n", "application/json")
     cost, tokens = cost_usd(body, response.headers), tokens_of(body)

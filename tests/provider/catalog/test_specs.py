@@ -102,7 +102,7 @@ def test_every_documented_limit_holds_both_ways(family: str) -> None:
         properties = [one.schema["properties"] for one in known]
         for spec in known:
             for name, schema in fields(family, spec):
-                known_otherwise = name in model.ours or (model.id, name) in WORDED_LIMITS
+                known_otherwise = name in model.extensions or (model.id, name) in WORDED_LIMITS
                 if known_otherwise or any(is_open(one[name]) for one in properties if name in one):
                     continue
                 is_prose = name in TOLD_IN_PROSE and name in FAMILIES[family].one_of
@@ -184,7 +184,7 @@ def _sample(schema: Raw) -> Any:
 def test_no_parameter_is_known_that_no_spec_has(family: str) -> None:
     for model in listed(family):
         names = {name for spec in dated(family, model.id) for name, _ in fields(family, spec)}
-        assert set(model.parameters) - (model.ours - names) == names, model.id
+        assert set(model.parameters) - (model.extensions - names) == names, model.id
 
 
 @EVERY_FAMILY
@@ -192,7 +192,7 @@ def test_defaults_are_the_current_specs(family: str) -> None:
     for model in listed(family):
         properties = dated(family, model.id)[0].schema["properties"]
         for name, parameter in model.parameters.items():
-            if name in model.ours:
+            if name in model.extensions:
                 continue
             default = properties.get(name, {}).get("default")
             if default is None or isinstance(default, list | dict):
