@@ -57,8 +57,8 @@ def coerce(value: Json, forms: tuple[Form, ...]) -> Json:
     return value
 
 
-def _takes(forms: tuple[Form, ...], kind: ValueType) -> bool:
-    return any(form.type is kind for form in forms)
+def _takes(forms: tuple[Form, ...], value_type: ValueType) -> bool:
+    return any(form.type is value_type for form in forms)
 
 
 def _takes_image_list(forms: tuple[Form, ...]) -> bool:

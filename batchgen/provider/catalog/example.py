@@ -4,7 +4,14 @@ from functools import cache
 
 from batchgen.provider.catalog.load import OPENAI, models
 from batchgen.provider.catalog.model import Model
-from batchgen.provider.catalog.parameter import SIDES, Form, Parameter, ValueType, is_id, is_input
+from batchgen.provider.catalog.parameter import (
+    SIDES,
+    Form,
+    Parameter,
+    ValueType,
+    is_id,
+    is_input,
+)
 from batchgen.types import Json
 
 IMAGE_URL = "https://example.com/photo.png"

@@ -1,4 +1,4 @@
-"""Loads the catalogue's data files on first use, and finds models in them.
+"""The catalogue's data files, loaded on first use, and the search for models.
 
 There is one file per family, generated from the vendor's specs of two dates by
 `tests/provider/catalog/extract.py`; `openai.json`, `prices.json` and `extensions.json` are edited

@@ -53,7 +53,7 @@ class Model:
     family: its endpoint. path: below the provider's host; seed_path: the path of 2025-05, if that
         was another one.
     prompt: None if the model takes no prompt.
-    seed_prompt: the prompt in the spec of 2025-05; None if it does not differ from `prompt`.
+    seed_prompt: the prompt in the spec of 2025-05; None if equal to `prompt` or unknown.
     in_seed: the vendor's documentation of 2025-05 had the model.
     one_of: parameters of which at least one must be given.
     extensions: parameters that batchgen adds; it translates them or does not send them.

@@ -72,7 +72,7 @@ class Parameter(msgspec.Struct, frozen=True):
     """A request field of a model; a value must match one of its forms.
 
     forms: accepted by the vendor's current spec; empty if that does not have the field.
-    seed_forms: accepted by the spec of 2025-05; None if it does not differ from `forms`.
+    seed_forms: accepted by the spec of 2025-05; None if equal to `forms` or unknown.
     default: the provider's value for a missing field; None if undocumented.
     """
 

@@ -52,9 +52,9 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
         return body
     answers = answer_texts(body)
     if answers:
-        made = tuple(_made(answer) for answer in answers)
+        files = tuple(_answer_file(answer) for answer in answers)
         cost, tokens = cost_usd(body, response.headers), read_tokens(body)
-        return Finished(made, cost_usd=cost, tokens=tokens)
+        return Finished(files, cost_usd=cost, tokens=tokens)
     return missing_answer(response, body)
 
 
@@ -125,7 +125,7 @@ def _text(content: Json) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def _made(text: str) -> Made:
+def _answer_file(text: str) -> Made:
     data = text.encode("utf-8", "replace")
     if text.lstrip()[:1] in ("{", "[") and _is_json(data):
         return Made(data, "application/json")

@@ -34,7 +34,7 @@ def build_request(task: Task, prompt_name: str = "input") -> HttpRequest:
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
     """Read a 2xx reply without its task; never raises, whatever the bytes."""
-    return _parsed(response, None)
+    return _parse(response, None)
 
 
 def parse_for_task(task: Task, response: HttpResponse) -> Finished | Unusable:
@@ -42,10 +42,10 @@ def parse_for_task(task: Task, response: HttpResponse) -> Finished | Unusable:
 
     Raises UsageError if the task wants Parquet and pyarrow is not installed.
     """
-    return _parsed(response, task)
+    return _parse(response, task)
 
 
-def _parsed(response: HttpResponse, task: Task | None) -> Finished | Unusable:
+def _parse(response: HttpResponse, task: Task | None) -> Finished | Unusable:
     body = read_object(response, "vector")
     if isinstance(body, Unusable):
         return body
@@ -60,10 +60,10 @@ def _parsed(response: HttpResponse, task: Task | None) -> Finished | Unusable:
     if task and len(vectors) != len(rows):
         message = f"{len(vectors)} vectors for {len(rows)} texts: {excerpt(response)}"
         return Unusable("bad_response", message)
-    return _finished(body, response, _file(vectors, rows, task))
+    return _result(body, response, _file(vectors, rows, task))
 
 
-def _finished(body: JsonObject, response: HttpResponse, file: Made) -> Finished:
+def _result(body: JsonObject, response: HttpResponse, file: Made) -> Finished:
     return Finished((file,), cost_usd=cost_usd(body, response.headers), tokens=read_tokens(body))
 
 

@@ -1,4 +1,4 @@
-"""Reads the provider's error code and message from error bodies of any shape.
+"""The error code and message in error bodies of any shape.
 
 The vendor documents `{message, path, requestId, statusCode, timestamp}`
 (https://docs.aimlapi.com, "Errors and messages"); validators add lists of issues, the

@@ -1,4 +1,4 @@
-"""Reads the headers of replies: request id, requested wait, rate limit.
+"""Request id, requested wait and rate limit from the headers of replies.
 
 `Retry-After` is RFC 9110, 10.2.3; `retry-after-ms` and `x-ratelimit-*` are OpenAI's. The vendor
 documents `x-inference-id` (https://docs.aimlapi.com, "Response headers") and no wait.
