@@ -44,7 +44,7 @@ class Unavailable(msgspec.Struct, frozen=True):
 
 def live_quotes(service: Service) -> dict[str, Quote] | Unavailable:
     """Return the provider's current prices, by model id and alias."""
-    from batchgen.http.transport import AiohttpTransport  # noqa: PLC0415  # brings aiohttp
+    from batchgen.http.transport import AiohttpTransport  # noqa: PLC0415  # imports aiohttp
 
     async def fetch() -> "Json | Unavailable":
         async with AiohttpTransport(service, connections=1, open_sink=_no_sink) as transport:

@@ -3,8 +3,8 @@
 There is one file per family, generated from the vendor's specs of two dates by
 `tests/provider/catalog/extract.py`; `openai.json`, `prices.json` and `extensions.json` are edited
 by hand. A model lists the parameters whose definition it shares under `common` and all others
-under `own`. `seed` holds what differed in 2025-05, and `edits` the parameters of the endpoint to
-which images are uploaded.
+under `own`. `old_spec` holds what differed in 2025-05; `edits` holds the parameters of the
+endpoint to which images are uploaded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class _Definition(msgspec.Struct):
     required: bool = False
 
 
-class _Seed(msgspec.Struct, forbid_unknown_fields=True):
+class _OldSpec(msgspec.Struct, forbid_unknown_fields=True):
     """What differs in the spec of 2025-05; null marks a parameter that it did not have."""
 
     path: str | None = None
@@ -52,7 +52,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     one_of: tuple[str, ...] = ()
     common: tuple[str, ...] = ()
     own: dict[str, _Raw] = {}
-    seed: _Seed | None = None
+    old_spec: _OldSpec | None = None
     token_price: TokenPrice | None = None
 
 
@@ -232,32 +232,32 @@ def _model(model_id: str, file: _File, prices: Mapping[str, Price]) -> Model:
     entry = file.models[model_id]
     shared = {name: file.common[name] for name in entry.common}
     current: dict[str, _Raw] = {**shared, **entry.own}
-    seed = entry.seed.parameters if entry.seed else {}
-    names = [*current, *(name for name in seed if name not in current)]
+    old = entry.old_spec.parameters if entry.old_spec else {}
+    names = [*current, *(name for name in old if name not in current)]
     return Model(
         id=model_id,
-        parameters={name: _parameter(name, current.get(name), seed) for name in names},
+        parameters={name: _parameter(name, current.get(name), old) for name in names},
         prompt=entry.prompt,
-        seed_prompt=entry.seed.prompt if entry.seed else None,
+        old_prompt=entry.old_spec.prompt if entry.old_spec else None,
         aliases=entry.aliases,
         fixed_price=next((prices[i] for i in (model_id, *entry.aliases) if i in prices), None),
         token_price=entry.token_price,
-        in_seed=entry.seed is not None,
+        in_old_spec=entry.old_spec is not None,
         family=file.family,
         path=entry.path or file.path,
-        seed_path=entry.seed.path if entry.seed else None,
+        old_path=entry.old_spec.path if entry.old_spec else None,
         one_of=entry.one_of,
     )
 
 
-def _parameter(name: str, raw: _Raw | None, seed: Mapping[str, _Raw | None]) -> Parameter:
+def _parameter(name: str, raw: _Raw | None, old: Mapping[str, _Raw | None]) -> Parameter:
     current = _definition(raw) if raw else None
-    raw_seed = seed.get(name)
-    seed_forms = tuple(_definition(raw_seed).any_of) if raw_seed else ()
+    raw_old = old.get(name)
+    old_forms = tuple(_definition(raw_old).any_of) if raw_old else ()
     return Parameter(
         name=name,
         forms=tuple(current.any_of) if current else (),
-        seed_forms=seed_forms if name in seed else None,
+        old_forms=old_forms if name in old else None,
         default=current.default if current else None,
         required=current is not None and current.required,
     )

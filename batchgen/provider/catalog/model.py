@@ -27,7 +27,7 @@ from batchgen.provider.catalog.translate import (
 )
 from batchgen.types import Json, Severity, Tokens
 
-SEED_DATE = "2025-05"
+OLD_DATE = "2025-05"
 CURRENT_DATE = "2026-08"
 MAX_REQUESTS = 1000  # per task
 _BASE64_ONLY = "gpt-image-"  # OpenAI's own models, which have no `response_format`
@@ -50,11 +50,11 @@ class Prompt(msgspec.Struct, frozen=True):
 class Model:
     """A model of a provider: its parameters with their limits, and its price.
 
-    family: its endpoint. path: below the provider's host; seed_path: the path of 2025-05, if that
+    family: its endpoint. path: below the provider's host; old_path: the path of 2025-05, if that
         was another one.
     prompt: None if the model takes no prompt.
-    seed_prompt: the prompt in the spec of 2025-05; None if equal to `prompt` or unknown.
-    in_seed: the vendor's documentation of 2025-05 had the model.
+    old_prompt: the prompt in the spec of 2025-05; None if equal to `prompt` or unknown.
+    in_old_spec: the vendor's documentation of 2025-05 had the model.
     one_of: parameters of which at least one must be given.
     extensions: parameters that batchgen adds; it translates them or does not send them.
     edit: the model at its endpoint for input images, if it has a separate one.
@@ -65,14 +65,14 @@ class Model:
     id: str
     parameters: Mapping[str, Parameter]
     prompt: Prompt | None
-    seed_prompt: Prompt | None = None
+    old_prompt: Prompt | None = None
     aliases: tuple[str, ...] = ()
     fixed_price: Price | None = None
     token_price: TokenPrice | None = None
-    in_seed: bool = False
+    in_old_spec: bool = False
     family: str = "images"
     path: str = "/v1/images/generations"
-    seed_path: str | None = None
+    old_path: str | None = None
     one_of: tuple[str, ...] = ()
     extensions: frozenset[str] = frozenset()
     edit: "Model | None" = None
@@ -91,7 +91,7 @@ class Model:
         object.__setattr__(self, "_undisputed", undisputed)
         object.__setattr__(self, "_required", required)
         object.__setattr__(
-            self, "undisputed_prompt", _undisputed_lengths(self.prompt, self.seed_prompt)
+            self, "undisputed_prompt", _undisputed_lengths(self.prompt, self.old_prompt)
         )
 
     @property
@@ -99,7 +99,7 @@ class Model:
         """Longest prompt, in characters, that either spec accepts; 0: no prompt, None: no limit."""
         if self.prompt is None:
             return 0
-        bounds = [p.max_chars for p in (self.prompt, self.seed_prompt) if p]
+        bounds = [p.max_chars for p in (self.prompt, self.old_prompt) if p]
         known = [bound for bound in bounds if bound is not None]
         return max(known) if len(known) == len(bounds) else None
 
@@ -142,11 +142,11 @@ class Model:
 
     def path_for(self, params: Mapping[str, Json]) -> str:
         """Return the path of a request: that of 2025-05 if only that spec accepts a parameter."""
-        if self.seed_path is not None:
+        if self.old_path is not None:
             for name, value in params.items():
                 parameter = self.parameters.get(name)
-                if value is not None and parameter is not None and parameter.is_seed_only(value):
-                    return self.seed_path
+                if value is not None and parameter is not None and parameter.is_old_only(value):
+                    return self.old_path
         return self.path
 
     def for_parameters(self, names: Collection[str]) -> "Model":
@@ -250,8 +250,8 @@ class Model:
 
     def _is_newer(self, name: str, params: Mapping[str, Json]) -> bool:
         """Whether the request goes to the endpoint of 2025-05, which has no such parameter."""
-        is_new = self.parameters[name].seed_forms == ()
-        return is_new and self.path_for(params) == self.seed_path
+        is_new = self.parameters[name].old_forms == ()
+        return is_new and self.path_for(params) == self.old_path
 
     def check_prompt(self, prompt: str) -> Finding | None:
         """Return the problem with a prompt: its length, or that the model takes none; else None."""
@@ -279,9 +279,9 @@ class Model:
                 return []
             return [_error(self._unknown_message(name, params))]
         is_current = any_of(parameter.forms)(value)
-        in_seed = parameter.seed_forms is not None and any_of(parameter.seed_forms)(value)
-        forms = parameter.forms or parameter.seed_forms or ()
-        if is_current or in_seed:
+        in_old_spec = parameter.old_forms is not None and any_of(parameter.old_forms)(value)
+        forms = parameter.forms or parameter.old_forms or ()
+        if is_current or in_old_spec:
             return [_warning(self._disputed_message(parameter, value, is_current=is_current))]
         message = describe_mismatch(name, value, forms, self.id)
         if name == self.count_key and isinstance(value, int) and value > self.count_max:
@@ -289,8 +289,8 @@ class Model:
         return [_error(message)]
 
     def _disputed_message(self, parameter: Parameter, value: Json, *, is_current: bool) -> str:
-        date, other = (CURRENT_DATE, SEED_DATE) if is_current else (SEED_DATE, CURRENT_DATE)
-        other_forms = parameter.seed_forms if is_current else parameter.forms
+        date, other = (CURRENT_DATE, OLD_DATE) if is_current else (OLD_DATE, CURRENT_DATE)
+        other_forms = parameter.old_forms if is_current else parameter.forms
         if not other_forms:
             return (
                 f"`{parameter.name}` is in {self.id}'s spec of {date} but not in the one of"
@@ -346,7 +346,7 @@ class Model:
         if longest is not None and length > longest:
             return _error(f"prompt is {length} characters; {self.id} takes at most {longest}")
         return _warning(
-            f"prompt is {length} characters; one of the vendor's specs of {SEED_DATE} and"
+            f"prompt is {length} characters; one of the vendor's specs of {OLD_DATE} and"
             f" {CURRENT_DATE} allows {self.id} at most {undisputed:.0f}; it is sent as given"
         )
 
@@ -354,17 +354,17 @@ class Model:
 def _accepted_by_both(parameter: Parameter) -> Accepts:
     """Return a check that the specs of both dates accept a value, so that it needs no message."""
     current = any_of(parameter.forms)
-    if parameter.seed_forms is None or parameter.seed_forms == parameter.forms:
+    if parameter.old_forms is None or parameter.old_forms == parameter.forms:
         return current
-    seed = any_of(parameter.seed_forms)
-    return lambda value: current(value) and seed(value)
+    old = any_of(parameter.old_forms)
+    return lambda value: current(value) and old(value)
 
 
-def _undisputed_lengths(prompt: Prompt | None, seed_prompt: Prompt | None) -> tuple[int, float]:
+def _undisputed_lengths(prompt: Prompt | None, old_prompt: Prompt | None) -> tuple[int, float]:
     if prompt is None:
         return 0, 0
     low = max(prompt.min_chars, 1 if prompt.required else 0)
-    bounds = [p.max_chars for p in (prompt, seed_prompt) if p and p.max_chars is not None]
+    bounds = [p.max_chars for p in (prompt, old_prompt) if p and p.max_chars is not None]
     return low, min(bounds, default=float("inf"))
 
 

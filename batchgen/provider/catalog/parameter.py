@@ -72,26 +72,26 @@ class Parameter(msgspec.Struct, frozen=True):
     """A request field of a model; a value must match one of its forms.
 
     forms: accepted by the vendor's current spec; empty if that does not have the field.
-    seed_forms: accepted by the spec of 2025-05; None if equal to `forms` or unknown.
+    old_forms: accepted by the spec of 2025-05; None if equal to `forms` or unknown.
     default: the provider's value for a missing field; None if undocumented.
     """
 
     name: str
     forms: tuple[Form, ...]
-    seed_forms: tuple[Form, ...] | None = None
+    old_forms: tuple[Form, ...] | None = None
     default: Scalar | None = None
     required: bool = False
 
     @property
     def all_forms(self) -> tuple[Form, ...]:
         """The forms of both specs without duplicates, the current ones first."""
-        return self.forms + tuple(f for f in self.seed_forms or () if f not in self.forms)
+        return self.forms + tuple(f for f in self.old_forms or () if f not in self.forms)
 
-    def is_seed_only(self, value: Json) -> bool:
+    def is_old_only(self, value: Json) -> bool:
         """Whether the spec of 2025-05 accepts the value and the current one does not."""
         return (
-            bool(self.seed_forms)
-            and any_of(self.seed_forms or ())(value)
+            bool(self.old_forms)
+            and any_of(self.old_forms or ())(value)
             and not (any_of(self.forms)(value))
         )
 

@@ -177,10 +177,10 @@ def _code(value: Json) -> str | None:
         case [first, *_] if isinstance(first, dict):
             return _code(first)
         case dict():
-            own = _code_of(value, "code", "error_code", "name")  # `type` may be a problem's URL
+            outer = _code_of(value, "code", "error_code", "name")  # `type` may be a problem's URL
             nested = (value.get("error"), value.get("detail"))
             inner = (_code_of(source, "code", "type", "name") for source in nested)
-            return next((code for code in (*inner, own) if code), None)
+            return next((code for code in (*inner, outer) if code), None)
         case _:
             return None
 

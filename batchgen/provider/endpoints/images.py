@@ -142,8 +142,8 @@ def _is_flagged(item: Json, body: JsonObject, index: int) -> bool:
     """Read `has_nsfw_concepts` (fal-hosted models, by position) and `content_violation` (Reve)."""
     flags = body.get("has_nsfw_concepts")
     by_position = isinstance(flags, list) and index < len(flags) and flags[index] is True
-    own = isinstance(item, dict) and item.get("content_violation") is True
-    return by_position or own or flags is True or body.get("content_violation") is True
+    by_item = isinstance(item, dict) and item.get("content_violation") is True
+    return by_position or by_item or flags is True or body.get("content_violation") is True
 
 
 def _without_images(

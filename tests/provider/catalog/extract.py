@@ -90,7 +90,7 @@ def parameter(name: str, schema: Raw, *, required: bool) -> Raw:
     compact: Raw = forms[0] if len(forms) == 1 else {"any_of": forms}
     default = schema.get("default")
     if default is not None and not isinstance(default, list | dict):
-        # The spec has 1080 as text once, where only whole numbers are allowed.
+        # The spec has 1080 as text once although only integers are allowed.
         compact["default"] = int(default) if compact.get("type") == "integer" else default
     if required:
         compact["required"] = True
@@ -154,13 +154,13 @@ def prompt(schema: Raw, family: Family) -> Raw | None:
 def catalogue(folder: Path, name: str) -> Raw:
     """Return the whole data file of a family; `folder` is `openapi`."""
     family = FAMILIES[name]
-    current, seed = by_date(folder, family)
-    latest = {**seed, **current}
+    current, old = by_date(folder, family)
+    latest = {**old, **current}
     fields = {model: parameters(spec.schema, family) for model, spec in latest.items()}
     common = _common(fields)
     known = {alias for spec in current.values() for alias in spec.ids}
     models = {
-        model: _entry(latest[model], seed.get(model), family=family, common=common, known=known)
+        model: _entry(latest[model], old.get(model), family=family, common=common, known=known)
         for model in sorted(latest)
     }
     enums = _named_enums(common, models)
@@ -271,12 +271,10 @@ def _common(fields: Mapping[str, Mapping[str, Raw]]) -> Raw:
     return {name: json.loads(text) for name, (text, n) in sorted(shared.items()) if n > 1}
 
 
-def _entry(
-    current: Spec, seed: Spec | None, *, family: Family, common: Raw, known: set[str]
-) -> Raw:
+def _entry(current: Spec, old: Spec | None, *, family: Family, common: Raw, known: set[str]) -> Raw:
     fields = parameters(current.schema, family)
     model, *others = current.ids
-    aliases = [name for name in others if name not in known or not current.is_seed]
+    aliases = [name for name in others if name not in known or not current.is_old]
     entry: Raw = {"prompt": prompt(current.schema, family)}
     if aliases := [*aliases, *PAGE_IDS.get(model, [])]:
         entry["aliases"] = aliases
@@ -286,22 +284,22 @@ def _entry(
         entry["one_of"] = one_of
     entry["common"] = [name for name, compact in fields.items() if common.get(name) == compact]
     entry["own"] = {n: compact for n, compact in fields.items() if common.get(n) != compact}
-    if seed is not None:
-        entry["seed"] = _difference(current.schema, seed.schema, family)
-        if seed.path != current.path:
-            entry["seed"]["path"] = seed.path
+    if old is not None:
+        entry["old_spec"] = _difference(current.schema, old.schema, family)
+        if old.path != current.path:
+            entry["old_spec"]["path"] = old.path
     return entry
 
 
-def _difference(schema: Raw, seed_schema: Raw, family: Family) -> Raw:
-    current, seed = parameters(schema, family), parameters(seed_schema, family)
+def _difference(schema: Raw, old_schema: Raw, family: Family) -> Raw:
+    current, old = parameters(schema, family), parameters(old_schema, family)
     # A count that only one spec limits is limited: more images take several requests.
     ignored = COUNT_KEYS + tuple(name for name in PROSE_ONLY if name in family.one_of)
-    names = [name for name in {**current, **seed} if name not in ignored]
-    changed = {n: seed.get(n) for n in names if _limits(current, n) != _limits(seed, n)}
+    names = [name for name in {**current, **old} if name not in ignored]
+    changed = {n: old.get(n) for n in names if _limits(current, n) != _limits(old, n)}
     difference: Raw = {"parameters": changed} if changed else {}
-    if prompt(schema, family) != prompt(seed_schema, family):
-        difference["prompt"] = prompt(seed_schema, family)
+    if prompt(schema, family) != prompt(old_schema, family):
+        difference["prompt"] = prompt(old_schema, family)
     return difference
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 Raw: TypeAlias = dict[str, Any]  # JSON schemas: whatever the vendor wrote
 
-SEED_SUFFIX = "@2025-05"
+OLD_SUFFIX = "@2025-05"
 _VIDEO_MAKERS = ("alibaba", "google", "kling", "minimax", "runway")
 
 
@@ -60,7 +60,7 @@ class Spec:
 
     ids: tuple[str, ...]
     path: str
-    is_seed: bool
+    is_old: bool
     schema: Raw
 
 
@@ -75,7 +75,7 @@ def read_specs(folder: Path, family: Family) -> Iterator[Spec]:
         schema.setdefault("required", [])
         if model := schema["properties"].pop("model", None):
             ids = tuple(dict.fromkeys(model["enum"]))
-            yield Spec(ids, path, file.stem.endswith(SEED_SUFFIX), schema)
+            yield Spec(ids, path, file.stem.endswith(OLD_SUFFIX), schema)
 
 
 def by_date(folder: Path, family: Family) -> tuple[dict[str, Spec], dict[str, Spec]]:
@@ -86,17 +86,17 @@ def by_date(folder: Path, family: Family) -> tuple[dict[str, Spec], dict[str, Sp
     page is used for it.
     """
     specs = list(read_specs(folder, family))
-    current = {spec.ids[0]: spec for spec in specs if not spec.is_seed}
+    current = {spec.ids[0]: spec for spec in specs if not spec.is_old}
     names = {name: spec.ids[0] for spec in current.values() for name in reversed(spec.ids)}
     names |= {name: name for name in current}
-    seed: dict[str, Spec] = {}
-    seed_specs = [spec for spec in specs if spec.is_seed]
-    for spec in seed_specs:
-        seed[names.get(spec.ids[0], spec.ids[0])] = spec
-    for spec in seed_specs:
+    old: dict[str, Spec] = {}
+    old_specs = [spec for spec in specs if spec.is_old]
+    for spec in old_specs:
+        old[names.get(spec.ids[0], spec.ids[0])] = spec
+    for spec in old_specs:
         for name in spec.ids[1:]:
-            seed.setdefault(names.get(name, spec.ids[0]), spec)
-    return current, seed
+            old.setdefault(names.get(name, spec.ids[0]), spec)
+    return current, old
 
 
 def plain(schema: Raw) -> Raw:

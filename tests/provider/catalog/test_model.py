@@ -145,7 +145,7 @@ def test_a_message_says_what_is_wrong_and_what_is_accepted(
     assert message in messages(model_id, params)
 
 
-def test_what_only_the_seed_spec_allows_is_a_warning() -> None:
+def test_what_only_the_spec_of_2025_05_allows_is_a_warning() -> None:
     findings = model("dall-e-2").check({"size": "1792x1024", "quality": "hd"})
     assert [finding.severity for finding in findings] == [Severity.WARNING] * 2
     assert findings[0].message == (
@@ -500,8 +500,8 @@ def test_a_price_per_second_is_multiplied_by_the_seconds() -> None:
 def test_ids_of_2025_05_find_the_current_model() -> None:
     assert model("#g1_nova-2-meeting") is model("nova-2-general")
     assert model("gpt-4o").id == "openai/gpt-4o"
-    seed_only = model("wan/v2.1/1.3b/text-to-video")
-    assert (seed_only.family, seed_only.path) == ("video", "/v2/generate/video/alibaba/generation")
+    old_model = model("wan/v2.1/1.3b/text-to-video")
+    assert (old_model.family, old_model.path) == ("video", "/v2/generate/video/alibaba/generation")
 
 
 def test_openais_gpt_image_refuses_a_response_format_because_it_always_returns_base64() -> None:

@@ -34,7 +34,7 @@ from tests.provider.catalog.specs import (
 )
 from tests.shared import shared_path
 
-SEED_MODELS = [
+OLD_MODELS = [
     "flux-pro",
     "flux-pro/v1.1",
     "flux-pro/v1.1-ultra",
@@ -272,7 +272,7 @@ def test_every_model_of_the_index_is_found_in_its_family() -> None:
 @EVERY_FAMILY
 def test_ids_that_share_a_current_spec_are_one_model(family: str) -> None:
     for spec in read_specs(shared_path("api", "openapi"), FAMILIES[family]):
-        if not spec.is_seed:
+        if not spec.is_old:
             first, *others = (catalog.find(name) for name in spec.ids)
             assert all(other is first for other in others), spec.ids
     assert all(
@@ -285,14 +285,14 @@ def test_a_model_has_the_path_of_its_latest_spec(family: str) -> None:
     for model in listed(family):
         model_specs = dated(family, model.id)
         assert model.path == model_specs[0].path
-        assert model.in_seed == any(spec.is_seed for spec in model_specs)
+        assert model.in_old_spec == any(spec.is_old for spec in model_specs)
 
 
-@pytest.mark.parametrize("model_id", SEED_MODELS)
-def test_the_models_of_the_seed_page_are_in_the_catalogue(model_id: str) -> None:
+@pytest.mark.parametrize("model_id", OLD_MODELS)
+def test_the_models_of_2025_05_are_in_the_catalogue(model_id: str) -> None:
     model = catalog.find(model_id)
     assert model is not None
-    assert model.in_seed
+    assert model.in_old_spec
     assert (model.family, model.path) == ("images", GENERATIONS)
 
 

@@ -46,9 +46,9 @@ def test_the_prompt_of_a_row_with_messages_follows_them() -> None:
     task = a_task(params={"messages": messages, "system": "Be brief."}, prompt="")
     system = {"role": "system", "content": "Be brief."}
     assert sent(chat.build_request(task))["messages"] == [system, *messages]
-    asked = a_task(params={"messages": messages}, prompt="And now?")
+    with_prompt = a_task(params={"messages": messages}, prompt="And now?")
     last = {"role": "user", "content": "And now?"}
-    assert sent(chat.build_request(asked))["messages"] == [*messages, last]
+    assert sent(chat.build_request(with_prompt))["messages"] == [*messages, last]
 
 
 @pytest.mark.parametrize(
