@@ -94,8 +94,9 @@ def _until(text: str, now: datetime) -> float | None:
 
 
 def _reset_s(text: str, now: datetime) -> float | None:
-    """Return the seconds until a limit resets: `6m0s`, `120ms`, seconds, or seconds or milliseconds
-    since the epoch.
+    """Return the seconds until a limit resets; None for text that cannot be read.
+
+    text: `6m0s`, `120ms`, plain seconds, or seconds or milliseconds since the epoch.
     """
     number = _number(text)
     if number is not None:
