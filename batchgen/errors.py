@@ -6,7 +6,9 @@ Failures of a single task are values (`types.Decision`), never exceptions.
 
 import errno
 from enum import IntEnum
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 
 class Exit(IntEnum):
@@ -67,6 +69,14 @@ _REMEDIES = {
 def not_installed(feature: str, library: str) -> str:
     """Return the message for a feature whose optional library cannot be imported."""
     return f"{feature} needs {library}, which is not installed: pip install {library}"
+
+
+def import_optional(module: str, feature: str, library: str) -> ModuleType:
+    """Import a module of an optional library. Raises UsageError if it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise UsageError(not_installed(feature, library)) from error
 
 
 def remedy(error: OSError) -> str:

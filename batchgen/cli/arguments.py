@@ -104,10 +104,10 @@ def quoted(manifest: Manifest, access: Access, tell: Callable[[str], None]) -> M
         tell("--live-prices: the simulator's prices are those of the catalogue")
         return manifest
     # aiohttp takes a quarter of a second to import: only what asks pays for it
-    from batchgen.provider.account import Unanswered, live_quotes, service_of  # noqa: PLC0415
+    from batchgen.provider.account import Unavailable, live_quotes, service_of  # noqa: PLC0415
 
     quotes = live_quotes(service_of(job.provider, access, job.limits))
-    if isinstance(quotes, Unanswered):
+    if isinstance(quotes, Unavailable):
         tell(f"--live-prices: {job.provider.name} does not say ({quotes.reason})")
         return manifest
     tell(f"--live-prices: {job.provider.name} tells the prices of {len(quotes)} models")

@@ -13,7 +13,7 @@ from batchgen.errors import Exit, UsageError
 from batchgen.job import PROVIDERS, SIMULATOR, Provider, access_of
 from batchgen.job.providers import bad_base_url
 from batchgen.provider import catalog
-from batchgen.provider.catalog.describe import describe, shown
+from batchgen.provider.catalog.describe import describe, format_value
 from batchgen.text import show_money
 from batchgen.types import Json
 
@@ -91,7 +91,7 @@ def _live(provider: Provider) -> Mapping[str, bool]:
     )
     listed = asyncio.run(live_models(service))
     aliases = {alias: False for one in listed for alias in one.aliases}
-    return aliases | {one.id: one.draws for one in listed}
+    return aliases | {one.id: one.makes_images for one in listed}
 
 
 def _unlisted(
@@ -188,7 +188,9 @@ def _lines(model: catalog.Model, live: Mapping[str, bool] | None) -> Iterator[st
 def _parameter_lines(model: catalog.Model) -> Iterator[str]:
     for name, parameter in model.parameters.items():
         needed = ", required" if parameter.required else ""
-        default = "" if parameter.default is None else f", default {shown(parameter.default)}"
+        default = (
+            "" if parameter.default is None else f", default {format_value(parameter.default)}"
+        )
         yield f"  {name:<24} {describe(parameter.all_forms)}{needed}{default}"
 
 

@@ -4,7 +4,7 @@ from batchgen.engine.retry import CUT
 from batchgen.engine.stop import Stop, StopReason
 from batchgen.engine.throttle import Budget, BudgetSpentError, Throttle, Ticket
 from batchgen.progress import Progress
-from batchgen.provider.pricing import images_of
+from batchgen.provider.pricing import image_count
 from batchgen.storage.counts import RunCounts
 from batchgen.types import STOPPING, Decision, Reply, Task, Verb
 
@@ -24,7 +24,7 @@ class Admission:
 
     async def admit(self, task: Task) -> Decision | None:
         """None when the request may go out; else the decision that ends its task's attempts."""
-        ticket = await self._throttle.admit(task.model, images_of(task))
+        ticket = await self._throttle.admit(task.model, image_count(task))
         if not self._stop.is_set():
             try:
                 self._budget.take_request()

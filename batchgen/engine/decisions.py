@@ -12,8 +12,8 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from batchgen.engine.retry import CUT
-from batchgen.provider.endpoints.errors import REFUSAL_WORDS, read_error, tidy
-from batchgen.provider.endpoints.headers import asked_wait_s, request_id
+from batchgen.provider.endpoints.errors import REFUSAL_WORDS, read_error, sanitize
+from batchgen.provider.endpoints.headers import request_id, requested_wait_s
 from batchgen.types import (
     Decision,
     FaultKind,
@@ -149,7 +149,7 @@ def classify(  # noqa: PLR0913  # the reply, and what is held against it; keywor
     """
     match reply:
         case NetworkFault(kind, message, sent):
-            seen = _Seen(model, phase, tidy(message), fault=kind, sent=sent)
+            seen = _Seen(model, phase, sanitize(message), fault=kind, sent=sent)
         case HttpResponse() if reply.status in _OK:
             result = parse(reply)
             if not isinstance(result, Unusable):
@@ -179,7 +179,7 @@ def _until_asked(
     """Seconds until the provider wants to be asked for what it works on, where it tells them."""
     if not isinstance(result, Pending):
         return None
-    asked_s = asked_wait_s(reply.status, reply.headers, now)
+    asked_s = requested_wait_s(reply.status, reply.headers, now)
     return None if asked_s is None else min(asked_s, settings.max_wait_s)
 
 
@@ -187,7 +187,7 @@ def _unusable(found: Unusable, reply: HttpResponse, model: str, phase: Phase) ->
     return _Seen(
         model,
         phase,
-        tidy(found.message),
+        sanitize(found.message),
         status=reply.status,
         code=found.code,
         word=found.kind,
@@ -200,7 +200,7 @@ def _refused(reply: HttpResponse, model: str, phase: Phase) -> _Seen:
     error = read_error(reply)
     message = error.message
     if reply.status in _REDIRECT:
-        target = tidy(reply.headers.get("location", "").partition("?")[0], 200) or "nowhere"
+        target = sanitize(reply.headers.get("location", "").partition("?")[0], 200) or "nowhere"
         message = f"HTTP {reply.status} redirects to {target}"
         if phase in _PROVIDER:  # a key and a paid request are not carried to another address
             message += "; set the provider's base URL to where the API itself answers"
@@ -223,7 +223,7 @@ def _judge(seen: _Seen, settings: RetrySettings, now: datetime) -> Decision:
     verb = own.verb if own else _as_the_provider_wishes(built_in, seen)
     message, after_s = seen.message, None
     if verb is Verb.RETRY:
-        asked_s = asked_wait_s(seen.status, seen.headers, now)
+        asked_s = requested_wait_s(seen.status, seen.headers, now)
         after_s = rule.after_s if asked_s is None else min(asked_s, settings.max_wait_s)
         if asked_s is not None and asked_s > settings.max_wait_s:
             message += f" (asked to wait {asked_s:.0f} s,{CUT}{settings.max_wait_s:.0f} s)"

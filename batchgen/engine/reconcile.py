@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from batchgen.http.service import Transport
-from batchgen.provider.account import Unanswered, ask
+from batchgen.provider.account import Unavailable, get_json
 from batchgen.storage.ledger import Ledger, Settlement
 from batchgen.types import Json
 
@@ -33,8 +33,8 @@ async def settle(transport: Transport, ledger: Ledger, now: datetime) -> tuple[i
     began = max(min(waiting.values()) - _EARLIER, now - _LONGEST)
     settled: list[Settlement] = []
     for page in range(_MOST_PAGES):
-        answer = await ask(transport, _query(began, now + _EARLIER, page))
-        if isinstance(answer, Unanswered):
+        answer = await get_json(transport, _query(began, now + _EARLIER, page))
+        if isinstance(answer, Unavailable):
             ledger.settle(settled)
             return len(settled), answer.reason
         settled += [one for one in _entries(answer) if waiting.pop(one.idempotency_key, None)]

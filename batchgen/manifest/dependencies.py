@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from batchgen.provider.catalog.translate import COUNT_KEYS
-from batchgen.provider.pricing import images_of
+from batchgen.provider.pricing import image_count
 from batchgen.text import did_you_mean, one_line
 from batchgen.types import Input, Problem, Reference, Task
 
@@ -235,7 +235,7 @@ def _files_of(task: Task) -> int:
     if task.endpoint not in _COUNTED:
         return _ANY_NUMBER
     given = [task.params[key] for key in COUNT_KEYS if task.params.get(key) is not None]
-    return images_of(task) if all(type(one) is int for one in given) else _ANY_NUMBER
+    return image_count(task) if all(type(one) is int for one in given) else _ANY_NUMBER
 
 
 def _told(circle: list[Task]) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from batchgen.provider.adapter import Adapter
-from batchgen.provider.pricing import Prices, images_of
+from batchgen.provider.pricing import Prices, image_count
 from batchgen.types import HttpRequest, Json, Task
 
 OTHER_MODELS = "other models"
@@ -100,7 +100,7 @@ class Estimator:
         self.whole.add(kind.one, times)
 
     def _one(self, task: Task) -> Estimate:
-        usd, images = self._prices.of(task), images_of(task)
+        usd, images = self._prices.of(task), image_count(task)
         several = images > 1 or task.inputs
         requests = len(self._dialect.requests(task)) if several else 1
         return Estimate(1, requests, images, usd or 0.0, int(usd is None))

@@ -1,7 +1,7 @@
-"""What the provider tells of prices, the key and the balance, asked before anything is sent.
+"""Prices, key state and balance of the account, read from the provider before a run.
 
-All of these were documented later than the images API (FACTS section 7), and other providers do
-not have them: whatever is missing or unreadable is told, never an error.
+The vendor documented these endpoints later than the images API (FACTS section 7), and other
+providers do not have them: a missing or unreadable answer is reported, never an error.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from batchgen.http.service import Service, Transport
 from batchgen.job import Access, Limits, Provider
 from batchgen.job.money import Quote
 from batchgen.provider.endpoints.errors import read_error, read_json
-from batchgen.provider.pricing import PATH, read_quotes
+from batchgen.provider.pricing import QUOTES_PATH, read_quotes
 from batchgen.text import show_money
 from batchgen.types import HttpRequest, HttpResponse, Json, PayloadSink
 
@@ -22,7 +22,7 @@ _OK = 200
 
 
 def service_of(provider: Provider, access: Access, limits: Limits) -> Service:
-    """The provider as the transport sees it."""
+    """Return the connection settings for a job's provider."""
     return Service(
         provider.base_url,
         access.key,
@@ -36,58 +36,60 @@ def service_of(provider: Provider, access: Access, limits: Limits) -> Service:
     )
 
 
-class Unanswered(msgspec.Struct, frozen=True):
-    """Why a question has no answer."""
+class Unavailable(msgspec.Struct, frozen=True):
+    """Why the provider gave no usable answer."""
 
     reason: str
 
 
-def live_quotes(service: Service) -> dict[str, Quote] | Unanswered:
-    """What the provider charges now, by model."""
-    from batchgen.http.transport import AiohttpTransport  # noqa: PLC0415  # brings aiohttp
+def live_quotes(service: Service) -> dict[str, Quote] | Unavailable:
+    """Return the provider's current prices, by model id and alias."""
+    from batchgen.http.transport import AiohttpTransport  # noqa: PLC0415  # imports aiohttp
 
-    async def run() -> "Json | Unanswered":
+    async def fetch() -> "Json | Unavailable":
         async with AiohttpTransport(service, connections=1, open_sink=_no_sink) as transport:
-            return await ask(transport, PATH)
+            return await get_json(transport, QUOTES_PATH)
 
-    answer = asyncio.run(run())
-    if isinstance(answer, Unanswered):
-        return answer
-    return read_quotes(answer) or Unanswered("it tells no price of an image")
+    body = asyncio.run(fetch())
+    if isinstance(body, Unavailable):
+        return body
+    return read_quotes(body) or Unavailable("no image prices in the reply")
 
 
 async def preflight(transport: Transport, cost_usd: float) -> list[str]:
-    """What a person should know of key and balance before a job of this price.
+    """Return warnings about the key and the balance for a job with this estimate in USD.
 
-    Raises UsageError where the key is disabled.
+    Raises UsageError if the key is disabled.
     """
-    key, billing = await asyncio.gather(ask(transport, "/v1/key"), ask(transport, "/v2/billing"))
-    return [*_about_key(key), *_about_balance(billing, cost_usd)]
+    key, billing = await asyncio.gather(
+        get_json(transport, "/v1/key"), get_json(transport, "/v2/billing")
+    )
+    return [*_key_warnings(key), *_balance_warnings(billing, cost_usd)]
 
 
-def _about_key(key: "Json | Unanswered") -> list[str]:
-    if isinstance(key, Unanswered):
-        return [f"preflight: the key's state is unknown: {key.reason}"]
-    own = _object(_object(key).get("data")) or _object(key)
-    if own.get("disabled") is True:
-        raise UsageError("the provider says that this key is disabled: use another one")
-    scopes = own.get("scopes")
+def _key_warnings(body: "Json | Unavailable") -> list[str]:
+    if isinstance(body, Unavailable):
+        return [f"preflight: the key's state is unknown: {body.reason}"]
+    key = _object(_object(body).get("data")) or _object(body)
+    if key.get("disabled") is True:
+        raise UsageError("the provider reports that this key is disabled; use another key")
+    scopes = key.get("scopes")
     if isinstance(scopes, list) and scopes and "model:image" not in scopes:
-        return ["preflight: the key's scopes do not have model:image; requests may be refused"]
+        return ["preflight: the key does not have the scope model:image; requests may be refused"]
     return []
 
 
-def _about_balance(billing: "Json | Unanswered", cost_usd: float) -> list[str]:
-    if isinstance(billing, Unanswered):
-        return [f"preflight: the balance is unknown: {billing.reason}"]
-    own = _object(billing)
-    balance = own.get("current_balance", own.get("balance"))
+def _balance_warnings(body: "Json | Unavailable", cost_usd: float) -> list[str]:
+    if isinstance(body, Unavailable):
+        return [f"preflight: the balance is unknown: {body.reason}"]
+    billing = _object(body)
+    balance = billing.get("current_balance", billing.get("balance"))
     try:
         usd = float(balance) if isinstance(balance, int | float | str) else None
     except ValueError:
         usd = None
     if usd is None:
-        return ["preflight: the balance is unknown: the reply tells none"]
+        return ["preflight: the balance is unknown: not in the reply"]
     if usd >= cost_usd:
         return []
     return [
@@ -98,17 +100,17 @@ def _about_balance(billing: "Json | Unanswered", cost_usd: float) -> list[str]:
     ]
 
 
-async def ask(transport: Transport, path: str) -> "Json | Unanswered":
-    """The JSON that the provider answers a GET with, or why there is none."""
+async def get_json(transport: Transport, path: str) -> "Json | Unavailable":
+    """Return the JSON body of a GET request, or why there is none."""
     reply = await transport.send(HttpRequest("GET", path, {}), "")
     if not isinstance(reply, HttpResponse):
-        return Unanswered(reply.message)
+        return Unavailable(reply.message)
     if reply.status != _OK:
-        return Unanswered(f"HTTP {reply.status}: {read_error(reply).message}")
+        return Unavailable(f"HTTP {reply.status}: {read_error(reply).message}")
     try:
         return read_json(reply.body)
     except ValueError:
-        return Unanswered("the reply is not JSON")
+        return Unavailable("the reply is not JSON")
 
 
 def _object(value: Json) -> Mapping[str, Json]:
@@ -116,4 +118,4 @@ def _object(value: Json) -> Mapping[str, Json]:
 
 
 def _no_sink() -> PayloadSink:
-    raise StorageError("the provider's answer holds a file where prices were asked for")
+    raise StorageError("the provider's price list contains a file")

@@ -1,4 +1,4 @@
-"""How a job's requests are put to its provider, and what its replies cost."""
+"""The adapter between a job's tasks and its provider: requests, replies, polls, costs."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from msgspec import structs
 
 from batchgen.job import Job
 from batchgen.provider import catalog
-from batchgen.provider.endpoints import ENDPOINTS, READERS_OF_TASKS, REMOTE, UPLOADERS
+from batchgen.provider.endpoints import ENDPOINTS, REMOTE, TASK_READERS, UPLOADERS
 from batchgen.types import (
     Finished,
     HttpRequest,
@@ -20,34 +20,35 @@ from batchgen.types import (
 
 
 class Adapter:
-    """The endpoints as the job's provider has them: its paths, its models' limits and prices."""
+    """The endpoints with the paths, model limits and token prices of one job's provider."""
 
     def __init__(self, job: Job) -> None:
         self._provider = job.provider
-        self._asking = job.limits.polling
-        self._splits = job.check
+        self._polling = job.limits.polling
+        self._splits_counts = job.check
         self._token_prices = job.token_prices
         # Most jobs have one model.
         self._last: tuple[str, str, catalog.Model | None] = ("", "", None)
 
     def requests(self, task: Task) -> tuple[HttpRequest, ...]:
-        """What is sent for a task, in this order: several where it wants more images than one
-        request of its model makes, or where files are uploaded first.
+        """Return the requests of a task, in the order in which they are sent.
+
+        There are several if the task wants more images than the model makes per request, or if
+        files are uploaded first.
         """
         model = self._model(task)
-        whole = model is None or not self._splits
-        parts = (task.params,) if whole or model is None else model.split(task.params)
-        found = tuple(self._request(task, params, model) for params in parts)
+        parts = model.split(task.params) if model and self._splits_counts else (task.params,)
+        requests = tuple(self._request(task, params, model) for params in parts)
         if task.inputs and task.endpoint in UPLOADERS:
-            return (*UPLOADERS[task.endpoint].build_uploads(task), *found)
-        return found
+            return (*UPLOADERS[task.endpoint].build_uploads(task), *requests)
+        return requests
 
     def _request(
         self, task: Task, params: Mapping[str, Json], model: catalog.Model | None
     ) -> HttpRequest:
         part = task if params is task.params else structs.replace(task, params=params)
-        words = (model.prompt.name,) if model and model.prompt else ()
-        request = ENDPOINTS[task.endpoint].build_request(part, *words)
+        prompt_name = (model.prompt.name,) if model and model.prompt else ()
+        request = ENDPOINTS[task.endpoint].build_request(part, *prompt_name)
         path = self._path(task)
         if path is None or path == request.path:
             return request
@@ -56,51 +57,54 @@ class Adapter:
     def parse_upload(
         self, task: Task, request: HttpRequest, response: HttpResponse
     ) -> Finished | Unusable:
-        """Read a 2xx reply to an upload; KeyError for a family without any."""
+        """Read a 2xx reply to an upload. Raises KeyError for a family without uploads."""
         return UPLOADERS[task.endpoint].parse_upload(request, response)
 
     def parse(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
-        """Read a 2xx reply to one of them; tokens become money where their price is known."""
-        found = _read(task, response)
-        if not isinstance(found, Finished) or found.cost_usd is not None:
-            return found
-        own, model = self._token_prices.get(task.model), self._model(task)
-        if own is not None:
-            return structs.replace(found, cost_usd=own.usd(found.tokens))
-        if model is None or found.tokens is None:
-            return found
-        return structs.replace(found, cost_usd=model.token_cost(found.tokens))
+        """Read a 2xx reply to a task's request; compute the cost from tokens if it has none."""
+        result = _read(task, response)
+        if not isinstance(result, Finished) or result.cost_usd is not None:
+            return result
+        job_price, model = self._token_prices.get(task.model), self._model(task)
+        if job_price is not None:
+            return structs.replace(result, cost_usd=job_price.usd(result.tokens))
+        if model is None or result.tokens is None:
+            return result
+        return structs.replace(result, cost_usd=model.token_cost(result.tokens))
 
     def polling(self, task: Task) -> Polling | None:
-        """When the provider is asked for the result of a task; None where its reply has it."""
+        """Return the polling intervals of a task; None if its reply contains the result."""
         remote = REMOTE.get(task.endpoint)
-        return None if remote is None else self._asking.over(remote.POLLING)
+        return None if remote is None else self._polling.over(remote.POLLING)
 
     def poll(self, task: Task, remote_id: str) -> HttpRequest:
-        """Ask how the remote job of a task stands; KeyError for a family without any."""
+        """Return the request for the state of a remote job.
+
+        Raises KeyError for a family without remote jobs.
+        """
         remote = REMOTE[task.endpoint]
         return remote.build_poll(self._path(task) or remote.PATH, remote_id)
 
     def parse_poll(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
-        """Read a 2xx reply to that."""
+        """Read a 2xx reply to a poll. Raises KeyError for a family without remote jobs."""
         return REMOTE[task.endpoint].parse_poll(response)
 
     def _path(self, task: Task) -> str | None:
-        """Where the task's model answers; None where it is the family's usual path."""
-        own = self._provider.paths.get(task.endpoint)
-        model = None if own else self._model(task)
-        return own or (model.path_for(task.params) if model else None)
+        """Return the path of the task's model; None for the family's default path."""
+        path = self._provider.paths.get(task.endpoint)
+        model = None if path else self._model(task)
+        return path or (model.path_for(task.params) if model else None)
 
     def _model(self, task: Task) -> catalog.Model | None:
         if self._last[:2] != (task.model, task.endpoint):
             model = catalog.find(task.model, self._provider.catalog)
-            model = None if model is None else model.of_family(task.endpoint)
+            model = None if model is None else model.for_family(task.endpoint)
             self._last = (task.model, task.endpoint, model)
         return self._last[2]
 
 
 def _read(task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
-    reader = READERS_OF_TASKS.get(task.endpoint)
+    reader = TASK_READERS.get(task.endpoint)
     if reader is not None:
-        return reader.parse_for(task, response)
+        return reader.parse_for_task(task, response)
     return ENDPOINTS[task.endpoint].parse_response(response)

@@ -1,7 +1,7 @@
-"""The models that a provider has now: `GET /v1/models`.
+"""The models that a provider offers now: `GET /v1/models`.
 
-The AI/ML API answers without a key and tells each model's type and aliases
-(https://docs.aimlapi.com, "Models"); OpenAI's list has ids only.
+The AI/ML API answers without a key and lists each model's type and aliases
+(https://docs.aimlapi.com, "Models"); OpenAI lists ids only.
 """
 
 import re
@@ -12,58 +12,54 @@ import msgspec
 from batchgen.errors import UsageError
 from batchgen.http.service import Service
 from batchgen.http.transport import AiohttpTransport
-from batchgen.provider.endpoints.errors import read_error, read_json
-from batchgen.types import HttpRequest, HttpResponse, Json, PayloadSink, Reply
+from batchgen.provider.account import Unavailable, get_json
+from batchgen.types import Json, PayloadSink
 
-_REQUEST = HttpRequest("GET", "/v1/models", {})
-_OK = 200
-_DRAWS = re.compile(r"image|dall-e|flux|diffusion", re.IGNORECASE)
+_PATH = "/v1/models"
+_IMAGE_MODEL_ID = re.compile(r"image|dall-e|flux|diffusion", re.IGNORECASE)
 
 
-class Live(msgspec.Struct, frozen=True):
-    """A model that the provider lists; `draws`: it is for images, as far as the list tells."""
+class ListedModel(msgspec.Struct, frozen=True):
+    """A model on the provider's list.
+
+    makes_images: by its type, or by its id if the list has no types.
+    """
 
     id: str
     aliases: tuple[str, ...]
-    draws: bool
+    makes_images: bool
 
 
-async def live_models(service: Service) -> tuple[Live, ...]:
-    """The provider's list; raises UsageError that says why there is none."""
+async def live_models(service: Service) -> tuple[ListedModel, ...]:
+    """Return the provider's list of models. Raises UsageError if it cannot be read."""
     async with AiohttpTransport(service, connections=1, open_sink=_no_sink) as transport:
-        reply = await transport.send(_REQUEST, "")
-    return tuple(_read(_listed(reply, service)))
+        body = await get_json(transport, _PATH)
+    if isinstance(body, Unavailable):
+        raise _no_list(service, body.reason)
+    models = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(models, list):
+        raise _no_list(service, "the reply has no list `data`")
+    return tuple(_read(models))
+
+
+def _no_list(service: Service, reason: str) -> UsageError:
+    return UsageError(f"{service.url(_PATH)} returned no list of models: {reason}")
 
 
 def _no_sink() -> PayloadSink:
-    raise UsageError("the provider's list of models holds a file")
+    raise UsageError("the provider's list of models contains a file")
 
 
-def _listed(reply: Reply, service: Service) -> list[Json]:
-    where = service.url(_REQUEST.path)
-    if not isinstance(reply, HttpResponse):
-        raise UsageError(f"{where} gave no list of models: {reply.message}")
-    if reply.status != _OK:
-        told = read_error(reply).message
-        raise UsageError(f"{where} gave no list of models: HTTP {reply.status} {told}".rstrip())
-    try:
-        body = read_json(reply.body)
-    except ValueError:
-        body = None
-    data = body.get("data") if isinstance(body, dict) else None
-    if not isinstance(data, list):
-        raise UsageError(f"{where} gave no list of models: there is no `data` in the reply")
-    return data
+def _read(models: list[Json]) -> Iterator[ListedModel]:
+    for model in models:
+        if isinstance(model, dict) and isinstance(model.get("id"), str):
+            yield _listed_model(str(model["id"]), model)
 
 
-def _read(data: list[Json]) -> Iterator[Live]:
-    for item in data:
-        if isinstance(item, dict) and isinstance(item.get("id"), str):
-            yield _live(str(item["id"]), item)
-
-
-def _live(model_id: str, item: Mapping[str, Json]) -> Live:
-    aliases, kind = item.get("aliases"), item.get("type")
-    named = aliases if isinstance(aliases, list) else []
-    draws = kind == "image" if isinstance(kind, str) else bool(_DRAWS.search(model_id))
-    return Live(model_id, tuple(name for name in named if isinstance(name, str)), draws)
+def _listed_model(model_id: str, model: Mapping[str, Json]) -> ListedModel:
+    aliases, kind = model.get("aliases"), model.get("type")
+    names = aliases if isinstance(aliases, list) else []
+    makes_images = (
+        kind == "image" if isinstance(kind, str) else bool(_IMAGE_MODEL_ID.search(model_id))
+    )
+    return ListedModel(model_id, tuple(n for n in names if isinstance(n, str)), makes_images)

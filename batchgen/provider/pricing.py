@@ -1,4 +1,4 @@
-"""What a task's request costs, as far as anybody knows: the job, the provider, the catalogue."""
+"""The price of a task: from the job, the provider's price list, or the catalogue."""
 
 import math
 from collections.abc import Iterator
@@ -9,11 +9,12 @@ from batchgen.provider import catalog
 from batchgen.provider.catalog.translate import COUNT_KEYS
 from batchgen.types import Json, Task
 
-_MOST_IMAGES = 1000  # beyond what any model makes in a request
+QUOTES_PATH = "/v1/models?include=pricing"
+_MAX_IMAGES = 1000  # more than any model makes in one request
 
 
 class Prices:
-    """Prices in US dollars: those of the job before the provider's own, the catalogue's last."""
+    """Prices in USD: the job's own first, then the provider's, then the catalogue's."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -21,42 +22,39 @@ class Prices:
         self._last: tuple[str, object, float | None] = ("", None, None)
 
     def of(self, task: Task) -> float | None:
-        """The price of one generation; None where it is unknown."""
+        """Return the price of one generation in USD; None if it is unknown."""
         model, params, usd = self._last  # equal requests share their parameters
         if task.params is not params or task.model != model:
-            usd = self._priced(task)
+            usd = self._price(task)
             self._last = (task.model, task.params, usd)
         return usd
 
-    def _priced(self, task: Task) -> float | None:
-        own = self._job.prices.get(task.model)
+    def _price(self, task: Task) -> float | None:
+        per_image = self._job.prices.get(task.model)
         quote = self._job.quotes.get(task.model)
-        if own is None and quote is not None:
-            own = quote.usd(task.params)
-        return self._catalogued(task) if own is None else own * images_of(task)
+        if per_image is None and quote is not None:
+            per_image = quote.usd(task.params)
+        return self._catalog_price(task) if per_image is None else per_image * image_count(task)
 
-    def _catalogued(self, task: Task) -> float | None:
+    def _catalog_price(self, task: Task) -> float | None:
         model = catalog.find(task.model, self._catalog)
         try:
-            return None if model is None else model.of_family(task.endpoint).price(task.params)
-        except OverflowError:  # a count of hundreds of digits that nobody checked
+            return None if model is None else model.for_family(task.endpoint).price(task.params)
+        except OverflowError:  # an unchecked count of hundreds of digits
             return None
 
 
-def images_of(task: Task) -> int:
-    """How many images a request asks for; a count that cannot be one is one."""
+def image_count(task: Task) -> int:
+    """Return how many images a task asks for; 1 if its count is missing or impossible."""
     for key in COUNT_KEYS:
         count = task.params.get(key)
-        if isinstance(count, int) and 1 <= count <= _MOST_IMAGES:
+        if isinstance(count, int) and 1 <= count <= _MAX_IMAGES:
             return count
     return 1
 
 
-PATH = "/v1/models?include=pricing"
-
-
 def read_quotes(body: Json) -> dict[str, Quote]:
-    """The quotes of a list of models by id and alias; what cannot be read is left out."""
+    """Return the image prices of a list of models by id and alias; skip what cannot be read."""
     models = body.get("data") if isinstance(body, dict) else None
     quotes: dict[str, Quote] = {}
     for model in models if isinstance(models, list) else []:
@@ -74,25 +72,25 @@ def _variants(pricing: Json) -> Iterator[Variant]:
     match pricing.get("kind"):
         case "fixed":
             units = pricing.get("units")
-            # Several units (input and output tokens) add up to no price of an image.
+            # The sum of several units (input and output tokens) is not the price of an image.
             if isinstance(units, list) and len(units) == 1:
                 yield from _variant(units[0])
         case "variants":
-            found = pricing.get("variants")
-            for one in found if isinstance(found, list) else []:
-                yield from _variant(one)
+            variants = pricing.get("variants")
+            for variant in variants if isinstance(variants, list) else []:
+                yield from _variant(variant)
 
 
 def _variant(value: Json) -> Iterator[Variant]:
-    """A variant, unless its unit is not the image or its price is none."""
+    """Yield the variant if its unit is the image and it has a price."""
     if not isinstance(value, dict):
         return
-    words = (value.get("unit"), value.get("name"), value.get("measure"))
+    unit_names = (value.get("unit"), value.get("name"), value.get("measure"))
     price, per = _amount(value.get("price")), _amount(value.get("per", 1))
     when = value.get("when", {})
-    of_images = any("image" in str(word).casefold() for word in words)
-    if of_images and price is not None and per and isinstance(when, dict):
-        conditions = tuple((name, condition_text(one)) for name, one in when.items())
+    is_per_image = any("image" in str(name).casefold() for name in unit_names)
+    if is_per_image and price is not None and per and isinstance(when, dict):
+        conditions = tuple((name, condition_text(wanted)) for name, wanted in when.items())
         yield Variant(conditions, price / per)
 
 

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from batchgen.errors import UsageError, not_installed
+from batchgen.errors import import_optional
 from batchgen.storage.results import line_of
 from batchgen.types import Record
 
@@ -26,21 +26,13 @@ def write_parquet(records: Iterable[Record], file: BinaryIO) -> None:
 
     Raises UsageError where pyarrow is not installed.
     """
-    arrow, parquet = _pyarrow()
+    arrow = import_optional("pyarrow", "--format parquet", "pyarrow")
+    parquet = import_optional("pyarrow.parquet", "--format parquet", "pyarrow")
     schema = _schema(arrow)
     rows = (_row(record) for record in records)
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for group in _groups(rows):
             writer.write_table(arrow.Table.from_pylist(group, schema=schema))
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow  # noqa: ICN001, PLC0415  # no abbreviations;  an extra, and heavy
-        from pyarrow import parquet  # noqa: PLC0415  # as above
-    except ImportError as error:
-        raise UsageError(not_installed("--format parquet", "pyarrow")) from error
-    return pyarrow, parquet
 
 
 def _schema(arrow: Any) -> Any:  # noqa: ANN401  # pyarrow has no types of its own

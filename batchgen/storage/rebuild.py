@@ -20,7 +20,7 @@ from batchgen.errors import StorageError
 from batchgen.job.canonical import canonical
 from batchgen.manifest.expand.identity import request_digest
 from batchgen.provider import catalog
-from batchgen.provider.endpoints import USUAL_ENDPOINT
+from batchgen.provider.endpoints import DEFAULT_ENDPOINT
 from batchgen.storage.artifacts import fsync_folder
 from batchgen.storage.directory import ledger_path
 from batchgen.storage.ledger.identity import FILE_NAME as IDENTITY
@@ -191,7 +191,7 @@ def _task(line: _Line, number: int, provider: str) -> Task:
 def _endpoint(line: _Line, provider: str) -> str:
     """Where the request went, which no line tells: where the model's requests go."""
     model = catalog.find(line.model, provider)
-    return USUAL_ENDPOINT if model is None else model.given(line.params.keys()).family
+    return DEFAULT_ENDPOINT if model is None else model.for_parameters(line.params.keys()).family
 
 
 def _outcome(line: _Line, artifacts: tuple[Artifact, ...]) -> Outcome:

@@ -113,7 +113,7 @@ def test_live_asks_the_provider_and_needs_no_key(tmp_path: Path) -> None:
 def test_a_provider_that_cannot_be_asked_is_told(tmp_path: Path) -> None:
     ended = batchgen("models", "--live", "--base-url", "http://127.0.0.1:9", cwd=tmp_path)
     assert ended.code == 2
-    assert "http://127.0.0.1:9/v1/models gave no list of models" in ended.err
+    assert "http://127.0.0.1:9/v1/models returned no list of models" in ended.err
     public = batchgen("models", "--live", "--base-url", "http://example.com", cwd=tmp_path)
     assert "https:// is right" in public.err
 

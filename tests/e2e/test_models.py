@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.provider import catalog
-from batchgen.provider.catalog.example import PICTURE
+from batchgen.provider.catalog.example import IMAGE_URL
 from batchgen.types import Json
 from tests.e2e.command import batchgen, results
 from tests.e2e.simulated import simulate, stats
@@ -24,7 +24,7 @@ def written(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 def example(model: catalog.Model) -> dict[str, Any]:
     """The catalogue's own row for a model, with a file of this machine in the place of a URL."""
-    text = json.dumps(catalog.example(model)).replace(PICTURE, "photo.png")
+    text = json.dumps(catalog.example(model)).replace(IMAGE_URL, "photo.png")
     row: dict[str, Any] = {**json.loads(text), "id": model.id.replace("/", "_")}
     if "image_size" in row and not model.check({**row_params(row), "image_size": SMALL}):
         row["image_size"] = SMALL  # drawn sooner

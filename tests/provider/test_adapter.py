@@ -1,4 +1,4 @@
-"""How requests are put to a provider, and what its replies cost."""
+"""Requests to a provider, and the cost of its replies."""
 
 import json
 from pathlib import Path
@@ -29,18 +29,18 @@ def test_a_count_above_the_models_maximum_becomes_several_requests() -> None:
     assert bodies == [{**common, "num_images": 4}, {**common, "num_images": 1}]
 
 
-def test_without_the_check_a_count_is_sent_as_given() -> None:
+def test_without_the_check_a_count_is_not_split() -> None:
     task = a_task(params={"num_images": 5}, model="flux/dev")
     (request,) = Adapter(replace(JOB, check=False)).requests(task)
     assert request.body["num_images"] == 5
 
 
-def test_an_unknown_model_is_sent_what_was_given() -> None:
+def test_parameters_of_an_unknown_model_are_sent_unchanged() -> None:
     (request,) = Adapter(JOB).requests(a_task(params={"n": 99}, model="lab/x"))
     assert request.body["n"] == 99
 
 
-def test_a_provider_may_answer_at_another_path() -> None:
+def test_a_provider_may_have_another_path() -> None:
     provider = replace(PROVIDERS["aimlapi"], paths={"images": "/v1/img"})
     (request,) = Adapter(replace(JOB, provider=provider)).requests(a_task())
     assert request.path == "/v1/img"
@@ -55,15 +55,15 @@ def test_a_provider_may_answer_at_another_path() -> None:
         (JOB, "openai/gpt-image-1", {"x-aimlapi-usd-spent": "0.5"}, 0.5),
     ],
 )
-def test_what_a_result_cost_is_told_or_follows_from_its_tokens(
+def test_the_cost_of_a_result_is_reported_or_computed_from_tokens(
     job: Job, model: str, headers: dict[str, str], cost: float | None
 ) -> None:
-    picture = Spooled("1.part", 99, "a" * 64, a_png())
+    image = Spooled("1.part", 99, "a" * 64, a_png())
     body = {"data": [{"b64_json": "batchgen-payload:0"}], "usage": USAGE}
-    response = HttpResponse(200, headers, json.dumps(body).encode(), (picture,))
-    found = Adapter(job).parse(a_task(model=model), response)
-    assert isinstance(found, Finished)
-    assert found.cost_usd == (None if cost is None else pytest.approx(cost))
+    response = HttpResponse(200, headers, json.dumps(body).encode(), (image,))
+    result = Adapter(job).parse(a_task(model=model), response)
+    assert isinstance(result, Finished)
+    assert result.cost_usd == (None if cost is None else pytest.approx(cost))
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ def test_what_a_result_cost_is_told_or_follows_from_its_tokens(
         ({}, None),
     ],
 )
-def test_tokens_cost_what_the_job_says(usage: dict[str, int], cost: float | None) -> None:
+def test_token_prices_of_the_job_are_used(usage: dict[str, int], cost: float | None) -> None:
     job = replace(JOB, token_prices={"openai/gpt-4o": TokenPrices(2.5, 10)})
     body = {"choices": [{"message": {"content": "A fox."}}], "usage": usage}
     task = a_task(endpoint="chat", model="openai/gpt-4o")
-    found = Adapter(job).parse(task, HttpResponse(200, {}, json.dumps(body).encode()))
-    assert isinstance(found, Finished)
-    assert found.cost_usd == (None if cost is None else pytest.approx(cost))
+    result = Adapter(job).parse(task, HttpResponse(200, {}, json.dumps(body).encode()))
+    assert isinstance(result, Finished)
+    assert result.cost_usd == (None if cost is None else pytest.approx(cost))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_tokens_cost_what_the_job_says(usage: dict[str, int], cost: float | None
         ("veo2", {"duration": 5}, "/v2/video/generations"),
     ],
 )
-def test_what_only_the_spec_of_2025_05_takes_goes_to_its_endpoint_and_is_asked_for_there(
+def test_a_request_that_only_the_spec_of_2025_05_allows_uses_its_endpoint(
     model: str, params: dict[str, Json], path: str
 ) -> None:
     task = a_task(endpoint="video", model=model, params=params)
@@ -104,10 +104,10 @@ def test_what_only_the_spec_of_2025_05_takes_goes_to_its_endpoint_and_is_asked_f
     assert Adapter(JOB).poll(task, "7").path == f"{path}?generation_id=7"
 
 
-def test_lumas_endpoint_of_2025_05_may_be_asked_with_a_question_that_waits() -> None:
+def test_lumas_endpoint_of_2025_05_supports_long_polls() -> None:
     provider = replace(PROVIDERS["aimlapi"], paths={"video": f"{OLD}/luma-ai/generation"})
     task = a_task(endpoint="video", model="luma/ray-2")
-    question = Adapter(replace(JOB, provider=provider)).poll(task, "7")
-    assert question.path == f"{OLD}/luma-ai/generation?generation_id=7"
-    assert question.waiting == f"{question.path}&state=completed"
+    poll = Adapter(replace(JOB, provider=provider)).poll(task, "7")
+    assert poll.path == f"{OLD}/luma-ai/generation?generation_id=7"
+    assert poll.waiting == f"{poll.path}&state=completed"
     assert Adapter(JOB).poll(task, "7").waiting == ""

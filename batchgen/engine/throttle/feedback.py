@@ -5,7 +5,7 @@ from enum import Enum, auto
 
 import msgspec
 
-from batchgen.provider.endpoints.headers import told_rate
+from batchgen.provider.endpoints.headers import advertised_rate
 from batchgen.types import Decision, FaultKind, HttpResponse, Reply
 
 _OVERLOADED = frozenset({503, 529})  # 529: "overloaded" of several providers
@@ -40,7 +40,7 @@ def heard(reply: Reply, decision: Decision) -> Heard:
         return Heard(Signal.CROWDED if crowded else Signal.REFUSED)
     if reply.status in _OVERLOADED:
         return Heard(Signal.OVERLOADED)
-    return Heard(Signal.ACCEPTED, per_second=told_rate(reply.headers))
+    return Heard(Signal.ACCEPTED, per_second=advertised_rate(reply.headers))
 
 
 _KNOWN = 20  # accepted requests before anything is concluded

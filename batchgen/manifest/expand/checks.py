@@ -88,7 +88,7 @@ class Checks:
 
     def lengths(self, draft: Draft) -> tuple[int, float]:
         """How many characters a prompt has at least and at most about which there is no doubt."""
-        return draft.model.sure_prompt if self._on and draft.model else (0, inf)
+        return draft.model.undisputed_prompt if self._on and draft.model else (0, inf)
 
     def faults(self, draft: Draft) -> list[str]:
         """What is wrong with the parameters of a draft whose prompt is wrong already."""
@@ -100,7 +100,7 @@ class Checks:
 
     def in_batch(self, draft: Draft, prompt: str) -> None:
         """Refuse a text that is too long among others; raises RowError."""
-        most = draft.model.in_batch_max if self._on and draft.model else None
+        most = draft.model.batch_text_max if self._on and draft.model else None
         if most is not None and len(prompt) > most:
             raise RowError(
                 f"prompt is {len(prompt)} characters; {draft.model_id} takes at most {most} of each"

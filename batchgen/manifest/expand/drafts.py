@@ -120,7 +120,7 @@ class Drafts:
             raise RowError("no model: give --model, or a `model` in the `body`")
         model = self.find(model_id)
         if model is not None:
-            model = model.of_family(endpoint)
+            model = model.for_family(endpoint)
         flagged = {name: typed(model, name, text) for name, text in self._flags.items()}
         return Draft(model_id, model, {**params, **flagged}, {})
 
@@ -138,7 +138,7 @@ class Drafts:
         if model is None or model.edit is None:
             return model
         names = {name for name, value in given.items() if value is not None}
-        return model.given(names | self._flags.keys())
+        return model.for_parameters(names | self._flags.keys())
 
     def _model_id(self, fields: Fields, axes: Mapping[str, Json]) -> str:
         model_id = self._job.overrides.get("model") or axes.get("model") or fields.text("model")

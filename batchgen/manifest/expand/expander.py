@@ -21,7 +21,7 @@ from batchgen.manifest.expand.openai_batch_lines import is_batch_line, missing, 
 from batchgen.manifest.expand.row_cache import CachedRow, RowCache
 from batchgen.manifest.input_files import InputFiles
 from batchgen.provider import catalog
-from batchgen.provider.endpoints import ENDPOINTS, USUAL_ENDPOINT
+from batchgen.provider.endpoints import DEFAULT_ENDPOINT, ENDPOINTS
 from batchgen.types import Input, Json, Problem, Row, Severity, Task
 
 # Rows of one origin, and what the `from:` item of their file adds: nothing (`{}`) for a file that
@@ -241,7 +241,7 @@ def _resolved(
 
 def _endpoint(model: catalog.Model | None) -> str:
     if model is None:
-        return USUAL_ENDPOINT
+        return DEFAULT_ENDPOINT
     if model.family not in ENDPOINTS:
         known = ", ".join(ENDPOINTS)
         raise RowError(

@@ -9,7 +9,7 @@ import msgspec
 
 from batchgen.job.canonical import canonical, shown
 from batchgen.manifest.expand.fields import RowError
-from batchgen.provider.endpoints import for_path
+from batchgen.provider.endpoints import family_of_path
 from batchgen.types import Json, Row
 
 _SAID_IN = {"chat": "messages", "embeddings": "input"}
@@ -52,7 +52,7 @@ def missing(line: BatchLine) -> str | None:
 
 
 def _endpoint(url: Json) -> str:
-    endpoint = for_path(url) if isinstance(url, str) else None
+    endpoint = family_of_path(url) if isinstance(url, str) else None
     if endpoint is None:
         raise RowError(
             f"`url` {shown(url)} is no endpoint that batchgen knows; /v1/images/generations,"

@@ -1,4 +1,4 @@
-"""Models as data, and the checks made from them: parameters, limits, prices. Pure."""
+"""The model catalogue: parameters, limits, prices, and the checks of requests."""
 
 from batchgen.provider.catalog.coerce import text_value
 from batchgen.provider.catalog.example import (
@@ -16,26 +16,27 @@ from batchgen.provider.catalog.load import (
     search,
     suggest,
 )
-from batchgen.provider.catalog.model import Model, Price, Prompt
+from batchgen.provider.catalog.model import Model, Prompt
 from batchgen.provider.catalog.parameter import (
     Finding,
     Form,
-    Kind,
     Parameter,
+    ValueType,
     is_path,
     is_reference,
 )
+from batchgen.provider.catalog.prices import Price
 from batchgen.provider.catalog.translate import IMAGE_KEYS
 
 __all__ = [
     "IMAGE_KEYS",
     "Finding",
     "Form",
-    "Kind",
     "Model",
     "Parameter",
     "Price",
     "Prompt",
+    "ValueType",
     "example",
     "find",
     "image_parameter_names",

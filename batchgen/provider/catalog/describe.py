@@ -1,4 +1,4 @@
-"""Messages about values: what is wrong, and what would be right."""
+"""Descriptions of parameters, and messages about values that a model does not accept."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -7,8 +7,8 @@ from json import dumps
 from batchgen.provider.catalog.parameter import (
     SIDES,
     Form,
-    Kind,
     Scalar,
+    ValueType,
     acceptor,
     any_of,
     is_input,
@@ -18,145 +18,153 @@ from batchgen.provider.catalog.parameter import (
 from batchgen.text import show_bytes
 from batchgen.types import Json
 
-_LONGEST_VALUE = 48
-_LONGEST_LIST = 14
-_JSON_TYPES: dict[type, frozenset[Kind]] = {
-    str: frozenset({Kind.TEXT, Kind.WXH}),
-    bool: frozenset({Kind.FLAG}),
-    int: frozenset({Kind.WHOLE, Kind.NUMBER}),
-    float: frozenset({Kind.WHOLE, Kind.NUMBER}),
-    list: frozenset({Kind.LIST}),
-    dict: frozenset({Kind.RECORD, Kind.SIDES}),
+_MAX_VALUE_WIDTH = 48
+_MAX_LISTED = 14
+_JSON_TYPES: dict[type, frozenset[ValueType]] = {
+    str: frozenset({ValueType.TEXT, ValueType.WXH}),
+    bool: frozenset({ValueType.BOOLEAN}),
+    int: frozenset({ValueType.INTEGER, ValueType.NUMBER}),
+    float: frozenset({ValueType.INTEGER, ValueType.NUMBER}),
+    list: frozenset({ValueType.LIST}),
+    dict: frozenset({ValueType.RECORD, ValueType.SIDES}),
 }
 
 
-def shown(value: Json) -> str:
-    """The value as a person would write it, cut where it is long."""
+def format_value(value: Json) -> str:
+    """Format a value as a person would write it, shortened to 48 characters."""
     text = value if isinstance(value, str) else repr(value)
     if isinstance(value, (bool, list, dict)):
         text = dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+    return text if len(text) <= _MAX_VALUE_WIDTH else text[: _MAX_VALUE_WIDTH - 1] + "…"
 
 
-def listed(values: Iterable[Scalar]) -> str:
-    """The values in one line, the first dozen where there are many."""
-    texts = [shown(value) for value in values]
-    if len(texts) <= _LONGEST_LIST:
+def format_values(values: Iterable[Scalar]) -> str:
+    """Join the values in one line; of more than 14, only the first dozen."""
+    texts = [format_value(value) for value in values]
+    if len(texts) <= _MAX_LISTED:
         return ", ".join(texts)
-    return f"{', '.join(texts[: _LONGEST_LIST - 2])}, … ({len(texts)} values)"
+    return f"{', '.join(texts[: _MAX_LISTED - 2])}, … ({len(texts)} values)"
 
 
-def meant(word: str, words: Iterable[str]) -> str:
-    """`; did you mean ...?` where one of the words is close, or else nothing."""
+def suggestion(word: str, words: Iterable[str]) -> str:
+    """Return `; did you mean ...?` if one of the words is similar, else an empty string."""
     by_fold = {known.casefold(): known for known in words}
-    close = get_close_matches(word[:_LONGEST_VALUE].casefold(), by_fold, n=1, cutoff=0.7)
+    close = get_close_matches(word[:_MAX_VALUE_WIDTH].casefold(), by_fold, n=1, cutoff=0.7)
     return f"; did you mean `{by_fold[close[0]]}`?" if close else ""
 
 
 def describe(forms: tuple[Form, ...]) -> str:
-    """What the forms take, as the end of "it takes ..."."""
-    return " or ".join(_described(form) for form in forms) or "nothing"
+    """Describe the accepted values, to follow "it takes"."""
+    return " or ".join(_describe_form(form) for form in forms) or "nothing"
 
 
-def size_advice(own: Mapping[str, tuple[Form, ...]], params: Mapping[str, Json]) -> str:
-    """How a size is given; `own`: the model's own parameters for it, and what they take."""
-    if not own:
+def size_advice(size_forms: Mapping[str, tuple[Form, ...]], params: Mapping[str, Json]) -> str:
+    """Return how to set the size of a model's output.
+
+    size_forms: the model's size parameters, each with the forms that it accepts.
+    """
+    if not size_forms:
         return "its size cannot be chosen"
-    given = [key for key in own if params.get(key) is not None]
-    if given:
-        return f"`{given[0]}` sets its size already"
-    width, height = (shown(params.get(name)) for name in SIDES)
-    if params.keys() >= set(SIDES) and tuple(own) == ("image_size",):
-        return f"its size is set by `image_size: {{width: {width}, height: {height}}}`"
-    if params.keys() >= set(SIDES) and tuple(own) == ("size",):
-        return f"its size is set by `size: {width}x{height}`"
-    ways = [f"`{key}`: {describe(forms)}" for key, forms in own.items()]
-    return f"its size is set by {' and '.join(ways)}"
+    present = [key for key in size_forms if params.get(key) is not None]
+    if present:
+        return f"`{present[0]}` already sets the size"
+    width, height = (format_value(params.get(name)) for name in SIDES)
+    if params.keys() >= set(SIDES) and tuple(size_forms) == ("image_size",):
+        return f"set the size with `image_size: {{width: {width}, height: {height}}}`"
+    if params.keys() >= set(SIDES) and tuple(size_forms) == ("size",):
+        return f"set the size with `size: {width}x{height}`"
+    ways = [f"`{key}`: {describe(forms)}" for key, forms in size_forms.items()]
+    return f"set the size with {' and '.join(ways)}"
 
 
-def fault(path: str, value: Json, forms: tuple[Form, ...], model: str) -> str:
-    """Why the value has none of the forms, and what would be right; `path` names the field."""
-    kinds = _JSON_TYPES.get(type(value), frozenset())
-    near = [form for form in forms if form.type in kinds]
-    if not near:
-        return _type_fault(path, value, forms, model)
+def describe_mismatch(path: str, value: Json, forms: tuple[Form, ...], model: str) -> str:
+    """Return why a model does not accept a value, and what it accepts.
+
+    path: the field, such as `image_size.width` or `images[2]`.
+    """
+    types = _JSON_TYPES.get(type(value), frozenset())
+    candidates = [form for form in forms if form.type in types]
+    if not candidates:
+        return _type_mismatch(path, value, forms, model)
     pair = split_wxh(value) if isinstance(value, str) else None
-    wxh = next((form for form in near if form.type is Kind.WXH), None)
+    wxh = next((form for form in candidates if form.type is ValueType.WXH), None)
     if pair and wxh:
-        return _pair_fault(path, pair, wxh, model)
-    if near[0].enum:
-        return _foreign(path, value, forms, model)
-    match near[0].type:
-        case Kind.SIDES:
-            return _sides_fault(path, value, near[0], model)
-        case Kind.LIST | Kind.RECORD:
-            return _inner_fault(path, value, near[0], model)
+        return _wxh_mismatch(path, pair, wxh, model)
+    if candidates[0].enum:
+        return _enum_mismatch(path, value, forms, model)
+    match candidates[0].type:
+        case ValueType.SIDES:
+            return _sides_mismatch(path, value, candidates[0], model)
+        case ValueType.LIST | ValueType.RECORD:
+            return _inner_mismatch(path, value, candidates[0], model)
         case _:
-            return _plain_fault(path, value, near[0], forms, model)
+            return _limit_mismatch(path, value, candidates[0], forms, model)
 
 
-def _described(form: Form) -> str:  # noqa: PLR0911 - a return for each kind
+def _describe_form(form: Form) -> str:  # noqa: PLR0911 - one return per type
     if form.enum:
-        return listed(form.enum)
+        return format_values(form.enum)
     match form.type:
-        case Kind.FLAG:
+        case ValueType.BOOLEAN:
             return "true or false"
-        case Kind.WHOLE | Kind.NUMBER:
-            return _span(form) or ("a whole number" if form.type is Kind.WHOLE else "a number")
-        case Kind.TEXT:
-            return _text(form)
-        case Kind.SIDES:
-            return f"{{width, height}}{_in_brackets(form)}"
-        case Kind.WXH:
-            return f"WIDTHxHEIGHT{_in_brackets(form)}"
-        case Kind.LIST:
-            items = f" {_inputs(form.items)}" if form.items and is_input(form.items) else ""
+        case ValueType.INTEGER | ValueType.NUMBER:
+            return _number_range(form) or (
+                "a whole number" if form.type is ValueType.INTEGER else "a number"
+            )
+        case ValueType.TEXT:
+            return _describe_text(form)
+        case ValueType.SIDES:
+            return f"{{width, height}}{_size_limits(form)}"
+        case ValueType.WXH:
+            return f"WIDTHxHEIGHT{_size_limits(form)}"
+        case ValueType.LIST:
+            items = f" {_item_kind(form.items)}" if form.items and is_input(form.items) else ""
             return f"a list of {_item_range(form)}{items}"
-        case Kind.RECORD:
+        case ValueType.RECORD:
             return f"{{{', '.join(form.fields)}}}"
-        case Kind.ANY:
+        case ValueType.ANY:
             return "any value"
 
 
-def _file(form: Form) -> str:
+def _describe_file(form: Form) -> str:
     if not form.media:
         return "the path of a file" + (", or the id of an upload" if form.ids else "")
-    kinds = "/".join(one.rpartition("/")[2] for one in form.media)
-    return f"a file ({kinds}, at most {show_bytes(form.max_bytes or 0)})"
+    subtypes = "/".join(mime.rpartition("/")[2] for mime in form.media)
+    return f"a file ({subtypes}, at most {show_bytes(form.max_bytes or 0)})"
 
 
-def _inputs(form: Form) -> str:
+def _item_kind(form: Form) -> str:
     return "files" if form.file else "URLs or files"
 
 
-def _text(form: Form) -> str:
+def _describe_text(form: Form) -> str:
     if form.file:
-        return _file(form)
+        return _describe_file(form)
     if form.uri:
         return "a URL or a file"
-    span = _range(form.min_chars or None, form.max_chars)
-    return f"text of {span} characters" if span else "text"
+    length = _range(form.min_chars or None, form.max_chars)
+    return f"text of {length} characters" if length else "text"
 
 
-def _each_side(form: Form) -> str:
+def _side_limits(form: Form) -> str:
     step = f"multiples of {form.multiple_of}" if form.multiple_of else ""
     span = _range(form.minimum, form.maximum)
     return ", ".join(part for part in (span, step) if part) or "whole numbers"
 
 
-def _in_brackets(form: Form) -> str:
+def _size_limits(form: Form) -> str:
     ratio = f", at most {form.max_ratio:g}:1" if form.max_ratio else ""
     area = f", at most {form.max_pixels} pixels" if form.max_pixels else ""
-    return f" ({_each_side(form)}{ratio}{area})"
+    return f" ({_side_limits(form)}{ratio}{area})"
 
 
 def _item_range(form: Form) -> str:
     return _range(form.min_items or None, form.max_items) or "any number"
 
 
-def _span(form: Form) -> str:
+def _number_range(form: Form) -> str:
     span = _range(form.minimum, form.maximum)
-    return f"a whole number, {span}" if form.type is Kind.WHOLE and span else span
+    return f"a whole number, {span}" if form.type is ValueType.INTEGER and span else span
 
 
 def _range(low: float | None, high: float | None) -> str:
@@ -167,33 +175,38 @@ def _range(low: float | None, high: float | None) -> str:
     return f"{low:.10g}" if low == high else f"{low:.10g} to {high:.10g}"
 
 
-def _type_fault(path: str, value: Json, forms: tuple[Form, ...], model: str) -> str:
+def _type_mismatch(path: str, value: Json, forms: tuple[Form, ...], model: str) -> str:
     if type(value) is int and any(str(value) in form.enum for form in forms):
         return f"`{path}` is the number {value}; {model} takes it as text: '{value}'"
-    kind = "the text " if isinstance(value, str) else ""
-    return f"`{path}` is {kind}{shown(value)}; {model} takes {describe(forms)}"
+    prefix = "the text " if isinstance(value, str) else ""
+    return f"`{path}` is {prefix}{format_value(value)}; {model} takes {describe(forms)}"
 
 
-def _foreign(path: str, value: Json, forms: tuple[Form, ...], model: str) -> str:
+def _enum_mismatch(path: str, value: Json, forms: tuple[Form, ...], model: str) -> str:
     allowed = [choice for form in forms for choice in form.enum]
     others = tuple(form for form in forms if not form.enum)
     if len(allowed) == 1:
-        return f"`{path}` is {shown(value)}; {model} takes {describe(forms)}"
-    rest = f", nor {describe(others)}" if others else ""
-    hint = meant(value, map(str, allowed)) if isinstance(value, str) else ""
-    return f"`{path}` {shown(value)} is not one of {listed(allowed)}{rest}{hint}"
+        return f"`{path}` is {format_value(value)}; {model} takes {describe(forms)}"
+    alternative = f" or {describe(others)}" if others else ""
+    hint = suggestion(value, map(str, allowed)) if isinstance(value, str) else ""
+    return (
+        f"`{path}` {format_value(value)} is not one of {format_values(allowed)}{alternative}{hint}"
+    )
 
 
-def _plain_fault(path: str, value: Json, form: Form, forms: tuple[Form, ...], model: str) -> str:
+def _limit_mismatch(path: str, value: Json, form: Form, forms: tuple[Form, ...], model: str) -> str:
     if isinstance(value, str) and (form.max_chars is not None or form.min_chars):
         span = _range(form.min_chars or None, form.max_chars)
         return f"`{path}` is {len(value)} characters; {model} takes {span}"
     if isinstance(value, str) and form.file:
-        return f"`{path}` {shown(value)} is a URL; {model} takes {describe(forms)}: download it"
+        accepted = describe(forms)
+        return (
+            f"`{path}` {format_value(value)} is a URL; {model} takes {accepted}; download it first"
+        )
     span = _range(form.minimum, form.maximum)
     if isinstance(value, (int, float)) and span and _is_outside(value, form):
-        return f"`{path}` is {shown(value)}; {model} takes {span}"
-    return f"`{path}` is {shown(value)}; {model} takes {describe(forms)}"
+        return f"`{path}` is {format_value(value)}; {model} takes {span}"
+    return f"`{path}` is {format_value(value)}; {model} takes {describe(forms)}"
 
 
 def _is_outside(value: float, form: Form) -> bool:
@@ -201,51 +214,51 @@ def _is_outside(value: float, form: Form) -> bool:
     return (low is not None and value < low) or (high is not None and value > high)
 
 
-def _pair_fault(path: str, pair: tuple[int, int], form: Form, model: str) -> str:
+def _wxh_mismatch(path: str, pair: tuple[int, int], form: Form, model: str) -> str:
     for name, number in zip(SIDES, pair, strict=True):
         if not acceptor(side(form))(number):
-            return _side_fault(path, name, number, form=form, model=model)
+            return _side_mismatch(path, name, number, form=form, model=model)
     size = f"{pair[0]}x{pair[1]}"
-    return f"`{path}` {size} has the wrong shape; {model} takes {describe((form,))}"
+    return f"`{path}` {size} has a wrong aspect ratio or area; {model} takes {describe((form,))}"
 
 
-def _sides_fault(path: str, value: Json, form: Form, model: str) -> str:
+def _sides_mismatch(path: str, value: Json, form: Form, model: str) -> str:
     sides = value if isinstance(value, dict) else {}
     fits = acceptor(side(form))
     for name, number in sides.items():
         if name in SIDES and not fits(number):
-            return _side_fault(path, name, number, form=form, model=model)
-    return f"`{path}` is {shown(value)}; {model} takes {describe((form,))}"
+            return _side_mismatch(path, name, number, form=form, model=model)
+    return f"`{path}` is {format_value(value)}; {model} takes {describe((form,))}"
 
 
-def _side_fault(path: str, name: str, value: Json, *, form: Form, model: str) -> str:
+def _side_mismatch(path: str, name: str, value: Json, *, form: Form, model: str) -> str:
     if type(value) is int and not _is_outside(value, form):
-        right = " or ".join(map(str, _neighbours(value, form)))
+        multiples = " or ".join(map(str, _nearest_multiples(value, form)))
         step = form.multiple_of
-        return f"`{path}` {name} {value} is not a multiple of {step}; {right} are"
-    return f"`{path}` {name} is {shown(value)}; {model} takes {_each_side(form)}"
+        return f"`{path}` {name} {value} is not a multiple of {step}; use {multiples}"
+    return f"`{path}` {name} is {format_value(value)}; {model} takes {_side_limits(form)}"
 
 
-def _neighbours(value: int, form: Form) -> list[int]:
+def _nearest_multiples(value: int, form: Form) -> list[int]:
     step = form.multiple_of or 1
     below = value - value % step
     return [number for number in (below, below + step) if not _is_outside(number, form)]
 
 
-def _inner_fault(path: str, value: Json, form: Form, model: str) -> str:
-    inner = _list_items(path, value, form) if isinstance(value, list) else []
+def _inner_mismatch(path: str, value: Json, form: Form, model: str) -> str:
+    parts = _list_items(path, value, form) if isinstance(value, list) else []
     if isinstance(value, dict):
-        inner = [
+        parts = [
             (f"{path}.{name}", item, (form.fields[name],))
             for name, item in value.items()
             if name in form.fields
         ]
-    for inner_path, item, forms in inner:
+    for inner_path, item, forms in parts:
         if not any_of(forms)(item):
-            return fault(inner_path, item, forms, model)
+            return describe_mismatch(inner_path, item, forms, model)
     if isinstance(value, list):
         return f"`{path}` has {len(value)} items; {model} takes {_item_range(form)}"
-    return _field_fault(path, value, form, model)
+    return _field_mismatch(path, value, form, model)
 
 
 def _list_items(
@@ -256,10 +269,10 @@ def _list_items(
     return [(f"{path}[{index}]", item, (form.items,)) for index, item in enumerate(value)]
 
 
-def _field_fault(path: str, value: Json, form: Form, model: str) -> str:
+def _field_mismatch(path: str, value: Json, form: Form, model: str) -> str:
     names = value.keys() if isinstance(value, dict) else set()
     missing = [name for name in form.needs if name not in names]
     if missing:
         return f"`{path}` has no `{missing[0]}`; {model} takes {describe((form,))}"
     extra = next((name for name in names if name not in form.fields), "")
-    return f"`{path}.{shown(extra)}` is not known; {model} takes {describe((form,))}"
+    return f"`{path}.{format_value(extra)}` is unknown; {model} takes {describe((form,))}"

@@ -1,19 +1,26 @@
-"""What a model's inputs are, and a row for it that passes its checks."""
+"""The file inputs of a model, and an example row that passes its checks."""
 
 from functools import cache
 
 from batchgen.provider.catalog.load import OPENAI, models
 from batchgen.provider.catalog.model import Model
-from batchgen.provider.catalog.parameter import SIDES, Form, Kind, Parameter, is_id, is_input
+from batchgen.provider.catalog.parameter import (
+    SIDES,
+    Form,
+    Parameter,
+    ValueType,
+    is_id,
+    is_input,
+)
 from batchgen.types import Json
 
-PICTURE = "https://example.com/photo.png"
+IMAGE_URL = "https://example.com/photo.png"
 _FILE = "input.wav"
 _PROMPT = "A lighthouse at dawn"
 
 
 def inputs(model: Model) -> tuple[str, ...]:
-    """The parameters that take pictures and other files, by their URL or their path."""
+    """Return the parameters that accept images and other files, by URL or path."""
     parameters = model.parameters if model.edit is None else model.edit.parameters
     return tuple(
         name
@@ -23,28 +30,28 @@ def inputs(model: Model) -> tuple[str, ...]:
 
 
 def upload_form(model: Model, name: str) -> Form | None:
-    """The form of a file under that name, where not every URL or file will do; else None."""
+    """Return the form with the limits of the files under that name; None if it has no limits."""
     forms = model.parameters[name].all_forms
-    flat = [one for form in forms for one in (form, form.items) if one is not None]
-    return next((form for form in flat if form.file or form.media), None)
+    with_items = [each for form in forms for each in (form, form.items) if each is not None]
+    return next((form for form in with_items if form.file or form.media), None)
 
 
 def is_upload_id(model: Model, name: str, text: str) -> bool:
-    """Whether a text is the id of an upload, where the parameter takes such besides files."""
+    """Whether a parameter accepts ids of uploads and the text is one."""
     parameter = model.parameters.get(name)
     return parameter is not None and any(is_id(form, text) for form in parameter.forms)
 
 
 @cache
 def input_names() -> frozenset[str]:
-    """The parameters of any model that take pictures."""
+    """Return the names of all parameters, of any model, that accept files."""
     return frozenset(
         name for table in (models(), models(OPENAI)) for model in table for name in inputs(model)
     )
 
 
 def example(model: Model) -> dict[str, Json]:
-    """A small row: the model, a prompt where it takes one, what it needs, and its size."""
+    """Return a small row: the model, its prompt if it takes one, required parameters, the size."""
     row: dict[str, Json] = {"model": model.id}
     if model.prompt is not None:
         row["prompt"] = _PROMPT
@@ -52,8 +59,8 @@ def example(model: Model) -> dict[str, Json]:
         if parameter.required:
             row[name] = _value(parameter)
     if model.one_of:
-        first = model.one_of[0]
-        row.setdefault(first, _value(model.parameters[first]))
+        name = model.one_of[0]
+        row.setdefault(name, _value(model.parameters[name]))
     if size := next((key for key in model.size_keys if model.parameters[key].forms), None):
         row.setdefault(size, _value(model.parameters[size]))
     return row
@@ -62,29 +69,29 @@ def example(model: Model) -> dict[str, Json]:
 def _value(parameter: Parameter) -> Json:
     if parameter.default is not None:
         return parameter.default
-    return _of_form((parameter.forms or parameter.all_forms)[0])
+    return _form_value((parameter.forms or parameter.all_forms)[0])
 
 
-def _of_form(form: Form) -> Json:  # noqa: PLR0911 - a return for each kind
-    least = int(form.minimum or 1)
+def _form_value(form: Form) -> Json:  # noqa: PLR0911 - one return per type
+    minimum = int(form.minimum or 1)
     if form.enum:
         return form.enum[0]
     match form.type:
-        case Kind.FLAG:
+        case ValueType.BOOLEAN:
             return True
-        case Kind.WHOLE | Kind.NUMBER:
-            return least
-        case Kind.LIST:
-            return [_of_form(form.items)] * max(1, form.min_items) if form.items else []
-        case Kind.RECORD:
-            return {name: _of_form(form.fields[name]) for name in form.needs}
-        case Kind.SIDES:
-            return dict.fromkeys(SIDES, least)
-        case Kind.WXH:
-            return f"{least}x{least}"
-        case Kind.TEXT:
-            return _FILE if form.file else PICTURE if form.uri else _text(form)
-        case Kind.ANY:
+        case ValueType.INTEGER | ValueType.NUMBER:
+            return minimum
+        case ValueType.LIST:
+            return [_form_value(form.items)] * max(1, form.min_items) if form.items else []
+        case ValueType.RECORD:
+            return {name: _form_value(form.fields[name]) for name in form.needs}
+        case ValueType.SIDES:
+            return dict.fromkeys(SIDES, minimum)
+        case ValueType.WXH:
+            return f"{minimum}x{minimum}"
+        case ValueType.TEXT:
+            return _FILE if form.file else IMAGE_URL if form.uri else _text(form)
+        case ValueType.ANY:
             return {}
 
 

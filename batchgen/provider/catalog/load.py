@@ -1,9 +1,10 @@
-"""Reads the catalogue's data files, once and when first asked, and finds models in them.
+"""The catalogue's data files, loaded on first use, and the search for models.
 
-There is a file a family, made from the vendor's specs of two dates (`tests/catalog/extract.py`
-writes them); `openai.json` and `prices.json` are kept by hand. A model lists the parameters whose
-definition it shares under `common`, the others under `own`; `seed` holds what was otherwise in
-2025-05; `edits` has what a model takes where pictures are uploaded to it.
+There is one file per family, generated from the vendor's specs of two dates by
+`tests/provider/catalog/extract.py`; `openai.json`, `prices.json` and `extensions.json` are edited
+by hand. A model lists the parameters whose definition it shares under `common` and all others
+under `own`. `old_spec` holds what differed in 2025-05; `edits` holds the parameters of the
+endpoint to which images are uploaded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,27 +17,28 @@ from typing import TypeAlias
 
 import msgspec
 
-from batchgen.provider.catalog.model import Model, Price, Prompt, TokenPrice
+from batchgen.provider.catalog.model import Model, Prompt
 from batchgen.provider.catalog.parameter import Form, Parameter, Scalar
+from batchgen.provider.catalog.prices import Price, TokenPrice
 
 OPENAI = "openai"
-# In this order an id is looked for; a family's file is read when the search comes to it.
-_IMAGES = "image"
-_OTHERS = ("video", "music", "tts", "stt", "3d", "ocr", "embeddings", "chat", "moderation")
+# The order in which an id is looked up; the file of a family is read when the search reaches it.
+_IMAGE_TABLE = "image"
+_OTHER_TABLES = ("video", "music", "tts", "stt", "3d", "ocr", "embeddings", "chat", "moderation")
 _EDITS = "/v1/images/edits"
 _Raw: TypeAlias = dict[str, object]
 
 
 class _Definition(msgspec.Struct):
-    """A parameter as the data files have it: a form's fields, or several forms in `any_of`."""
+    """A parameter in a data file: the fields of one form, or several forms in `any_of`."""
 
     any_of: list[Form]
     default: Scalar | None = None
     required: bool = False
 
 
-class _Seed(msgspec.Struct, forbid_unknown_fields=True):
-    """What differs in the spec of 2025-05; a null is a parameter that it did not have."""
+class _OldSpec(msgspec.Struct, forbid_unknown_fields=True):
+    """What differs in the spec of 2025-05; null marks a parameter that it did not have."""
 
     path: str | None = None
     prompt: Prompt | None = None
@@ -50,7 +52,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     one_of: tuple[str, ...] = ()
     common: tuple[str, ...] = ()
     own: dict[str, _Raw] = {}
-    seed: _Seed | None = None
+    old_spec: _OldSpec | None = None
     token_price: TokenPrice | None = None
 
 
@@ -63,8 +65,8 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     edits: dict[str, _Entry] = {}
 
 
-class _Ours(msgspec.Struct, forbid_unknown_fields=True):
-    """What rows may give to models beyond the vendor's specs; the ids are patterns."""
+class _Extension(msgspec.Struct, forbid_unknown_fields=True):
+    """Parameters that batchgen adds to the vendor's specs; `models` are patterns of ids."""
 
     family: str
     models: tuple[str, ...]
@@ -72,7 +74,7 @@ class _Ours(msgspec.Struct, forbid_unknown_fields=True):
     one_of: tuple[str, ...] = ()
 
 
-class _Source(msgspec.Struct, forbid_unknown_fields=True):
+class _PriceSource(msgspec.Struct, forbid_unknown_fields=True):
     source: str
     date: str | None
     per: str | None = None
@@ -80,50 +82,53 @@ class _Source(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def find(model_id: str, provider: str = "aimlapi") -> Model | None:
-    """The model of that id or alias; None where the catalogue does not know it.
+    """Return the model with that id or alias; None if the catalogue does not have it.
 
-    The provider `openai` has a table of its own, every other one has the AI/ML API's.
+    provider: `openai` for its own table, anything else for the AI/ML API's.
     """
     tables = (_by_name(table) for table in _tables(provider))
-    return next((found[model_id] for found in tables if model_id in found), None)
+    return next((by_name[model_id] for by_name in tables if model_id in by_name), None)
 
 
 def models(provider: str = "aimlapi") -> Sequence[Model]:
-    """Every model that the catalogue knows of the provider, by family and id."""
+    """Return all models of the provider, ordered by family and id."""
     return tuple(model for table in _tables(provider) for model in _load(table).values())
 
 
 def suggest(model_id: str, provider: str = "aimlapi") -> str | None:
-    """The id that was probably meant, for "did you mean ...?"."""
+    """Return the id that was probably meant, for "did you mean ...?"; None if none is similar."""
     known = tuple(name for table in _tables(provider) for name in _by_name(table))
     word = model_id.casefold()
     tail = word.rpartition("/")[2]
-    same = [name for name in known if name == word or name.endswith(f"/{tail}")]
-    found = search(model_id, provider) if _letters(model_id) else ()
-    named = sorted((one.id for one in found), key=len)
-    return next(iter(same or named or get_close_matches(word, known, n=1, cutoff=0.6)), None)
+    exact = [name for name in known if name == word or name.endswith(f"/{tail}")]
+    matches = search(model_id, provider) if _letters_and_digits(model_id) else ()
+    matching = sorted((model.id for model in matches), key=len)
+    return next(iter(exact or matching or get_close_matches(word, known, n=1, cutoff=0.6)), None)
 
 
 def search(text: str, provider: str = "aimlapi") -> Sequence[Model]:
-    """The models whose id or alias has every word of a text, as people write their names.
+    """Return the models whose id or alias contains every word of a text.
 
-    Only letters and digits count: "DALL·E 2" finds dall-e-2, "v3.5 large" the one with v35-large.
+    Only letters and digits count: "DALL·E 2" finds dall-e-2, "v3.5 large" finds v35-large.
     """
-    words = [_letters(word) for word in text.split()]
+    words = [_letters_and_digits(word) for word in text.split()]
     return tuple(
         model
         for model in models(provider)
-        if any(all(word in _letters(name) for word in words) for name in (model.id, *model.aliases))
+        if any(
+            all(word in _letters_and_digits(name) for word in words)
+            for name in (model.id, *model.aliases)
+        )
     )
 
 
-def _letters(text: str) -> str:
+def _letters_and_digits(text: str) -> str:
     return "".join(filter(str.isalnum, text.casefold()))
 
 
 @cache
 def parameter_names() -> frozenset[str]:
-    """The name of every parameter of any model of any family."""
+    """Return the names of all parameters of all models."""
     tables = (*models(), *models(OPENAI))
     edits = (model.edit for model in tables if model.edit is not None)
     return frozenset(name for model in (*tables, *edits) for name in model.parameters)
@@ -131,39 +136,39 @@ def parameter_names() -> frozenset[str]:
 
 @cache
 def image_parameter_names() -> frozenset[str]:
-    """The name of every parameter of an image model: CSV columns that are not variables."""
-    tables = [model for table in (_IMAGES, OPENAI) for model in _load(table).values()]
+    """Return the parameter names of all image models: CSV columns that are not variables."""
+    tables = [model for table in (_IMAGE_TABLE, OPENAI) for model in _load(table).values()]
     return frozenset(name for model in tables for name in model.parameters)
 
 
 def _tables(provider: str) -> Sequence[str]:
-    return (OPENAI,) if provider == OPENAI else (_IMAGES, *_OTHERS)
+    return (OPENAI,) if provider == OPENAI else (_IMAGE_TABLE, *_OTHER_TABLES)
 
 
 @cache
 def _by_name(table: str) -> Mapping[str, Model]:
-    known = _load(table)
-    by_alias = {alias: model for model in known.values() for alias in model.aliases}
-    return {**by_alias, **known}
+    by_id = _load(table)
+    by_alias = {alias: model for model in by_id.values() for alias in model.aliases}
+    return {**by_alias, **by_id}
 
 
 @cache
 def _load(table: str) -> Mapping[str, Model]:
     raw: _Raw = msgspec.json.decode(_read(f"{table}.json"))
-    file = msgspec.convert(_expanded(raw, raw["enums"]), _File)
+    file = msgspec.convert(_with_enums(raw, raw["enums"]), _File)
     prices = {} if table == OPENAI else _prices()
-    ours = () if table == OPENAI else _ours(file.family)
-    found = {}
+    extensions = () if table == OPENAI else _extensions(file.family)
+    loaded = {}
     for model_id in sorted(file.models):
-        model = _with_ours(_model(model_id, file, prices), ours)
+        model = _extended(_model(model_id, file, prices), extensions)
         if model_id in file.edits:
             model = replace(model, edit=_edit(model_id, file))
-        found[model_id] = model
-    return found
+        loaded[model_id] = model
+    return loaded
 
 
 def _edit(model_id: str, file: _File) -> Model:
-    """A model where pictures are uploaded to it; tokens cost the same there."""
+    """Return the model as it is at the edits endpoint; its tokens cost the same there."""
     entry = file.edits[model_id]
     entry.token_price = file.models[model_id].token_price
     edits = msgspec.structs.replace(file, models=file.edits)
@@ -171,24 +176,24 @@ def _edit(model_id: str, file: _File) -> Model:
 
 
 @cache
-def _ours(family: str) -> tuple[_Ours, ...]:
-    groups = msgspec.json.decode(_read("ours.json"), type=list[_Ours])
+def _extensions(family: str) -> tuple[_Extension, ...]:
+    groups = msgspec.json.decode(_read("extensions.json"), type=list[_Extension])
     return tuple(group for group in groups if group.family == family)
 
 
-def _with_ours(model: Model, groups: Sequence[_Ours]) -> Model:
-    """A model with what batchgen itself takes for it, and puts into the vendor's words."""
-    groups = [one for one in groups if any(fnmatchcase(model.id, p) for p in one.models)]
-    own = {name: raw for group in groups for name, raw in group.parameters.items()}
-    if not own:
+def _extended(model: Model, groups: Sequence[_Extension]) -> Model:
+    """Return the model with the parameters that batchgen adds to it."""
+    groups = [g for g in groups if any(fnmatchcase(model.id, pattern) for pattern in g.models)]
+    added = {name: raw for group in groups for name, raw in group.parameters.items()}
+    if not added:
         return model
-    parameters = {name: _parameter(name, raw, {}) for name, raw in own.items()}
+    parameters = {name: _parameter(name, raw, {}) for name, raw in added.items()}
     one_of = tuple(name for group in groups for name in group.one_of)
     return replace(
         model,
         parameters={**model.parameters, **parameters},
         one_of=(*model.one_of, *one_of),
-        ours=frozenset(own),
+        extensions=frozenset(added),
     )
 
 
@@ -196,27 +201,26 @@ def _read(name: str) -> bytes:
     return resources.files("batchgen.provider.catalog").joinpath(name).read_bytes()
 
 
-def _expanded(node: object, enums: object) -> object:
-    """The tree with the shared enums in their places."""
+def _with_enums(node: object, enums: object) -> object:
+    """Return the tree with names of shared enums replaced by their values."""
     if isinstance(node, list):
-        return [_expanded(item, enums) for item in node]
+        return [_with_enums(item, enums) for item in node]
     if not isinstance(node, dict):
         return node
-    tree = {name: _expanded(item, enums) for name, item in node.items()}
+    tree = {name: _with_enums(item, enums) for name, item in node.items()}
     if isinstance(enum := tree.get("enum"), str) and isinstance(enums, dict):
         tree["enum"] = enums[enum]
     return tree
 
 
 def _definition(raw: _Raw) -> _Definition:
-    facts = ("default", "required")
-    form = {name: value for name, value in raw.items() if name not in facts}
+    form = {name: value for name, value in raw.items() if name not in ("default", "required")}
     forms = form.get("any_of", [form])
     return msgspec.convert({**raw, "any_of": forms}, _Definition)
 
 
 def _prices() -> dict[str, Price]:
-    sources = msgspec.json.decode(_read("prices.json"), type=list[_Source])
+    sources = msgspec.json.decode(_read("prices.json"), type=list[_PriceSource])
     return {
         model_id: Price(usd, source.source, source.date, source.per)
         for source in reversed(sources)  # the first source that has a price wins
@@ -228,32 +232,32 @@ def _model(model_id: str, file: _File, prices: Mapping[str, Price]) -> Model:
     entry = file.models[model_id]
     shared = {name: file.common[name] for name in entry.common}
     current: dict[str, _Raw] = {**shared, **entry.own}
-    before = entry.seed.parameters if entry.seed else {}
-    names = [*current, *(name for name in before if name not in current)]
+    old = entry.old_spec.parameters if entry.old_spec else {}
+    names = [*current, *(name for name in old if name not in current)]
     return Model(
         id=model_id,
-        parameters={name: _parameter(name, current.get(name), before) for name in names},
+        parameters={name: _parameter(name, current.get(name), old) for name in names},
         prompt=entry.prompt,
-        seed_prompt=entry.seed.prompt if entry.seed else None,
+        old_prompt=entry.old_spec.prompt if entry.old_spec else None,
         aliases=entry.aliases,
         fixed_price=next((prices[i] for i in (model_id, *entry.aliases) if i in prices), None),
         token_price=entry.token_price,
-        in_seed=entry.seed is not None,
+        in_old_spec=entry.old_spec is not None,
         family=file.family,
         path=entry.path or file.path,
-        seed_path=entry.seed.path if entry.seed else None,
+        old_path=entry.old_spec.path if entry.old_spec else None,
         one_of=entry.one_of,
     )
 
 
-def _parameter(name: str, now: _Raw | None, before: Mapping[str, _Raw | None]) -> Parameter:
-    current = _definition(now) if now else None
-    then = before.get(name)
-    seed_forms = tuple(_definition(then).any_of) if then else ()
+def _parameter(name: str, raw: _Raw | None, old: Mapping[str, _Raw | None]) -> Parameter:
+    current = _definition(raw) if raw else None
+    raw_old = old.get(name)
+    old_forms = tuple(_definition(raw_old).any_of) if raw_old else ()
     return Parameter(
         name=name,
         forms=tuple(current.any_of) if current else (),
-        seed_forms=seed_forms if name in before else None,
+        old_forms=old_forms if name in old else None,
         default=current.default if current else None,
         required=current is not None and current.required,
     )

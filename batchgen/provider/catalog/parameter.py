@@ -1,4 +1,4 @@
-"""What a model takes under one name: the forms of a value, and quick tests made from them."""
+"""Parameters of models: the accepted forms of a value, and fast checks built from them."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -13,40 +13,40 @@ Scalar: TypeAlias = bool | int | float | str
 Accepts: TypeAlias = Callable[[Json], bool]
 
 SIDES = ("width", "height")
-_LONGEST_SCHEME = 16
-_MOST_DIGITS = 6
+_MAX_SCHEME_LENGTH = 16
+_MAX_DIGITS = 6
 
 
-class Kind(StrEnum):
-    """The kinds of value; SIDES and WXH are the ways of giving a width and a height."""
+class ValueType(StrEnum):
+    """The types of value. SIDES and WXH are two notations for a width and a height."""
 
     TEXT = "string"
-    WHOLE = "integer"
+    INTEGER = "integer"
     NUMBER = "number"
-    FLAG = "boolean"
+    BOOLEAN = "boolean"
     LIST = "array"
     RECORD = "record"
     SIDES = "sides"  # {"width": 1024, "height": 768}
     WXH = "WxH"  # "1024x768"
-    ANY = "any"  # what the vendor's spec leaves open, or has in too many forms
+    ANY = "any"  # the vendor's spec leaves it open or has too many forms
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):
-    """One form that a value may have, with its limits (inclusive; None where there is none).
+    """One accepted form of a value, with its limits (inclusive; None if there is no limit).
 
     minimum, maximum: of the number, or of each side in pixels.
     multiple_of: of the number, or of each side.
-    min_chars, max_chars: characters of a text. uri: the text is a URL, `data:` included,
-        or a file's path, which is held against the disk when its row is read. Where a file may
-        stand, a reference to another row's may too.
-    file: only a file's path will do; it is sent along. max_bytes, media: of such a file.
-    ids: a word without dots and slashes is no path, but the id of an earlier upload.
-    max_ratio, max_pixels: long side to short side, and the area, of a `WxH`.
-    items, min_items, max_items: of a list. fields, needs: of a record; needs: its required ones.
-    partial: one of the two sides may be left out.
+    min_chars, max_chars: length of a text in characters.
+    uri: the text is a URL (`data:` included) or a file's path, which is checked on disk when its
+        row is read; a reference to another row's artifact is accepted too.
+    file: only a file's path is accepted; the file is uploaded. max_bytes, media: of such a file.
+    ids: a word without dots and slashes is the id of an earlier upload, not a path.
+    max_ratio, max_pixels: ratio of the long side to the short side, and the area, of a `WxH`.
+    items, min_items, max_items: of a list. fields: of a record; needs: its required fields.
+    partial: one of the two sides may be missing.
     """
 
-    type: Kind
+    type: ValueType
     enum: tuple[Scalar, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
@@ -69,42 +69,42 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """A request field of a model: any one of its forms will do.
+    """A request field of a model; a value must match one of its forms.
 
-    forms: what the current spec takes, empty where it does not have the field.
-    seed_forms: what the spec of 2025-05 took; None where nothing else is known than `forms`.
-    default: what the provider takes when the field is not given, None where undocumented.
+    forms: accepted by the vendor's current spec; empty if that does not have the field.
+    old_forms: accepted by the spec of 2025-05; None if equal to `forms` or unknown.
+    default: the provider's value for a missing field; None if undocumented.
     """
 
     name: str
     forms: tuple[Form, ...]
-    seed_forms: tuple[Form, ...] | None = None
+    old_forms: tuple[Form, ...] | None = None
     default: Scalar | None = None
     required: bool = False
 
     @property
     def all_forms(self) -> tuple[Form, ...]:
-        """The forms of either date, each once, the current ones first."""
-        return self.forms + tuple(f for f in self.seed_forms or () if f not in self.forms)
+        """The forms of both specs without duplicates, the current ones first."""
+        return self.forms + tuple(f for f in self.old_forms or () if f not in self.forms)
 
-    def is_of_old(self, value: Json) -> bool:
-        """Whether only the spec of 2025-05 took the value."""
+    def is_old_only(self, value: Json) -> bool:
+        """Whether the spec of 2025-05 accepts the value and the current one does not."""
         return (
-            bool(self.seed_forms)
-            and any_of(self.seed_forms or ())(value)
+            bool(self.old_forms)
+            and any_of(self.old_forms or ())(value)
             and not (any_of(self.forms)(value))
         )
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Something wrong or doubtful in a request; an error forbids it, a warning is only told."""
+    """A problem in a request: an error stops the run, a warning is only shown."""
 
     severity: Severity
     message: str
 
 
 def any_of(forms: tuple[Form, ...]) -> Accepts:
-    """The test that a value has one of the forms."""
+    """Return a check that a value matches one of the forms."""
     match [acceptor(form) for form in forms]:
         case []:
             return lambda _: False
@@ -112,63 +112,63 @@ def any_of(forms: tuple[Form, ...]) -> Accepts:
             return only
         case [first, second]:
             return lambda value: first(value) or second(value)
-        case several:
-            return lambda value: any(accepts(value) for accepts in several)
+        case checks:
+            return lambda value: any(accepts(value) for accepts in checks)
 
 
-def acceptor(form: Form) -> Accepts:  # noqa: PLR0911 - a return for each kind
-    """The test that a value has this form; made once a model, it runs for every row."""
+def acceptor(form: Form) -> Accepts:  # noqa: PLR0911 - one return per type
+    """Return a check that a value matches this form; built once per model, it runs on every row."""
     if form.enum:
         return _enumerated(form)
     match form.type:
-        case Kind.FLAG:
+        case ValueType.BOOLEAN:
             return lambda value: type(value) is bool
-        case Kind.WHOLE | Kind.NUMBER:
+        case ValueType.INTEGER | ValueType.NUMBER:
             return _number(form)
-        case Kind.TEXT:
+        case ValueType.TEXT:
             return _text(form)
-        case Kind.SIDES:
+        case ValueType.SIDES:
             return _sides(form)
-        case Kind.WXH:
+        case ValueType.WXH:
             return _wxh(form)
-        case Kind.LIST:
+        case ValueType.LIST:
             return _list(form)
-        case Kind.RECORD:
+        case ValueType.RECORD:
             return _record(form)
-        case Kind.ANY:
+        case ValueType.ANY:
             return lambda _: True
         case _:
             assert_never(form.type)
 
 
 def is_uri(text: str) -> bool:
-    """Whether the text begins with a scheme; one letter before the colon is a drive's."""
-    scheme = text[: max(text.find(":", 0, _LONGEST_SCHEME), 0)]  # the rest may be megabytes
+    """Whether the text begins with a URL scheme; a single letter is a drive, not a scheme."""
+    scheme = text[: max(text.find(":", 0, _MAX_SCHEME_LENGTH), 0)]  # the rest may be megabytes
     return len(scheme) > 1 and scheme.replace("+", "").isalnum()
 
 
 def is_input(form: Form) -> bool:
-    """Whether the text names a file or where one is to be had."""
+    """Whether the form accepts the path or URL of a file."""
     return form.uri or form.file
 
 
 def is_path(text: str) -> bool:
-    """Whether the text names a file of this machine: by its path, or by a `file:` URL."""
+    """Whether the text is a local path or a `file:` URL."""
     return bool(text) and (not is_uri(text) or text[:5].lower() == "file:")
 
 
 def is_id(form: Form, text: str) -> bool:
-    """Whether the text is the provider's id of an upload, where the form takes such."""
+    """Whether the form accepts ids of uploads and the text can be one."""
     return form.ids and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
 
 
 def is_reference(value: Json) -> bool:
-    """Whether a value is to be an artifact of another row: `{from: ID}`, or `{from: ID, n: 2}`."""
+    """Whether a value refers to an artifact of another row: `{from: ID}` or `{from: ID, n: 2}`."""
     return type(value) is dict and "from" in value and value.keys() <= {"from", "n"}
 
 
 def split_wxh(text: str) -> tuple[int, int] | None:
-    """`1024x768` as (1024, 768); None for any other text."""
+    """Parse `1024x768` into (1024, 768); None for any other text."""
     width, _, height = text.partition("x")
     if not (_is_digits(width) and _is_digits(height)):
         return None
@@ -176,20 +176,20 @@ def split_wxh(text: str) -> tuple[int, int] | None:
 
 
 def _is_digits(text: str) -> bool:
-    # No leading zero, and no more digits than pixels need: the text survives a round trip.
-    return text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= _MOST_DIGITS
+    # Without leading zeros the text survives a round trip; no image needs more digits.
+    return text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= _MAX_DIGITS
 
 
 def _enumerated(form: Form) -> Accepts:
     allowed = frozenset(form.enum)
-    kind = type(form.enum[0])  # told apart by type, for 1 == True == 1.0
-    return lambda value: type(value) is kind and value in allowed
+    value_type = type(form.enum[0])  # checked because 1 == True == 1.0
+    return lambda value: type(value) is value_type and value in allowed
 
 
 def _number(form: Form) -> Accepts:
     low, high = _bounds(form)
     step = form.multiple_of or 1
-    if form.type is Kind.WHOLE:
+    if form.type is ValueType.INTEGER:
         return lambda value: type(value) is int and low <= value <= high and not value % step
     return lambda value: (
         (type(value) is int or (type(value) is float and isfinite(value))) and low <= value <= high
@@ -203,20 +203,20 @@ def _bounds(form: Form) -> tuple[float, float]:
 
 
 def _text(form: Form) -> Accepts:
-    shortest, longest = form.min_chars, form.max_chars
+    min_chars, max_chars = form.min_chars, form.max_chars
     if form.file:
         return lambda value: (type(value) is str and is_path(value)) or is_reference(value)
     if form.uri:
         return lambda value: (type(value) is str and bool(value)) or is_reference(value)
-    if longest is None:
-        return lambda value: type(value) is str and len(value) >= shortest
-    return lambda value: type(value) is str and shortest <= len(value) <= longest
+    if max_chars is None:
+        return lambda value: type(value) is str and len(value) >= min_chars
+    return lambda value: type(value) is str and min_chars <= len(value) <= max_chars
 
 
 def side(form: Form) -> Form:
-    """The form of each side of a size."""
+    """Return the form of one side of a size."""
     return Form(
-        type=Kind.WHOLE,
+        type=ValueType.INTEGER,
         minimum=form.minimum,
         maximum=form.maximum,
         multiple_of=form.multiple_of,
@@ -225,11 +225,11 @@ def side(form: Form) -> Form:
 
 def _sides(form: Form) -> Accepts:
     fits = _number(side(form))
-    least = 0 if form.partial else len(SIDES)
+    min_sides = 0 if form.partial else len(SIDES)
     names = frozenset(SIDES)
 
     def accepts(value: Json) -> bool:
-        if type(value) is not dict or len(value) < least or not value.keys() <= names:
+        if type(value) is not dict or len(value) < min_sides or not value.keys() <= names:
             return False
         return all(map(fits, value.values()))
 
@@ -252,10 +252,10 @@ def _wxh(form: Form) -> Accepts:
 
 def _list(form: Form) -> Accepts:
     fits = acceptor(form.items) if form.items else (lambda _: True)
-    least = form.min_items
-    most = float("inf") if form.max_items is None else form.max_items
+    min_items = form.min_items
+    max_items = float("inf") if form.max_items is None else form.max_items
     return lambda value: (
-        type(value) is list and least <= len(value) <= most and all(map(fits, value))
+        type(value) is list and min_items <= len(value) <= max_items and all(map(fits, value))
     )
 
 

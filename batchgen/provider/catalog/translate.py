@@ -1,8 +1,8 @@
-"""The same request in a model's own words: one name for the count, one way of giving the size."""
+"""Translation of common parameter names (count, images, size) to those of a model."""
 
 from collections.abc import Collection, Mapping
 
-from batchgen.provider.catalog.parameter import SIDES, Kind, Parameter, is_reference, split_wxh
+from batchgen.provider.catalog.parameter import SIDES, Parameter, ValueType, is_reference, split_wxh
 from batchgen.types import Json
 
 COUNT_KEYS = ("count", "n", "num_images")
@@ -10,46 +10,49 @@ IMAGE_KEYS = frozenset({"image", "image_url", "image_urls", "images"})
 SIZE_KEYS = ("image_size", "size", "aspect_ratio", "resolution")
 
 
-def own_count(params: Mapping[str, Json], key: str | None) -> Mapping[str, Json]:
-    """The count under the model's key; two counts that differ are left as they are.
+def rename_count(params: Mapping[str, Json], key: str | None) -> Mapping[str, Json]:
+    """Move the count to the model's key; leave two different counts unchanged.
 
-    A model without a count key makes one image a request: a count of 1 says nothing then.
+    key: None for a model that makes one image per request; a count of 1 is then removed.
     """
-    foreign = [name for name in COUNT_KEYS if name in params and name != key]
-    if not foreign:
+    others = [name for name in COUNT_KEYS if name in params and name != key]
+    if not others:
         return params
-    own = dict(params)
-    for name in foreign:
+    renamed = dict(params)
+    for name in others:
         if key is None:
-            if own[name] == 1:
-                del own[name]
-        elif own.get(key) in (None, own[name]):
-            own[key] = own.pop(name)
-    return own
+            if renamed[name] == 1:
+                del renamed[name]
+        elif renamed.get(key) in (None, renamed[name]):
+            renamed[key] = renamed.pop(name)
+    return renamed
 
 
-def own_image(params: Mapping[str, Json], own: Mapping[str, bool]) -> Mapping[str, Json]:
-    """The pictures under the model's name for them; several stay for a model that takes one.
+def rename_image(params: Mapping[str, Json], takes_list: Mapping[str, bool]) -> Mapping[str, Json]:
+    """Move the input images to the model's parameter; leave several if the model takes only one.
 
-    own: the model's names for its pictures, and whether each takes a list.
+    takes_list: the model's image parameters, and whether each takes a list.
     """
-    given = [name for name in IMAGE_KEYS & params.keys() if name not in own]
-    if len(given) != 1 or not own or any(params.get(name) is not None for name in own):
+    others = [name for name in IMAGE_KEYS & params.keys() if name not in takes_list]
+    if len(others) != 1 or not takes_list:
         return params
-    value = params[given[0]]
-    pictures = value if isinstance(value, list) else [value]
-    key = next((name for name, several in own.items() if several or len(pictures) == 1), None)
+    if any(params.get(name) is not None for name in takes_list):
+        return params
+    value = params[others[0]]
+    images = value if isinstance(value, list) else [value]
+    fitting = (name for name, is_list in takes_list.items() if is_list or len(images) == 1)
+    key = next(fitting, None)
     if key is None:
         return params
-    rest = {name: one for name, one in params.items() if name != given[0]}
-    return {**rest, key: pictures[0] if len(pictures) == 1 else value}
+    rest = {name: kept for name, kept in params.items() if name != others[0]}
+    return {**rest, key: images[0] if len(images) == 1 else value}
 
 
-def own_upload(
+def rename_upload(
     params: Mapping[str, Json], parameters: Mapping[str, Parameter]
 ) -> Mapping[str, Json]:
-    """What is to be a file has the name under which a file is uploaded, where a URL has another."""
-    upload = next((one.name for one in parameters.values() if _is_upload(one)), None)
+    """Move a reference from `url` to the model's upload parameter: its artifact is a local file."""
+    upload = next((each.name for each in parameters.values() if _is_upload(each)), None)
     if upload is None or upload in params or not is_reference(params["url"]):
         return params
     return {upload if name == "url" else name: value for name, value in params.items()}
@@ -59,21 +62,24 @@ def _is_upload(parameter: Parameter) -> bool:
     return any(form.file for form in parameter.all_forms)
 
 
-def pictures(parameters: Mapping[str, Parameter]) -> dict[str, bool]:
-    """The names of the pictures that are worked on, and whether each takes several."""
-    found = (parameters[name] for name in parameters if name in IMAGE_KEYS)
-    return {one.name: any(form.type is Kind.LIST for form in one.all_forms) for one in found}
+def image_inputs(parameters: Mapping[str, Parameter]) -> dict[str, bool]:
+    """Return the model's image parameters, and whether each takes a list."""
+    return {
+        name: any(form.type is ValueType.LIST for form in parameter.all_forms)
+        for name, parameter in parameters.items()
+        if name in IMAGE_KEYS
+    }
 
 
-def own_size(params: Mapping[str, Json], names: Collection[str]) -> Mapping[str, Json]:
-    """A width and height under the one of `size` and `image_size` that the model has."""
-    for foreign, own in (("size", "image_size"), ("image_size", "size")):
-        if foreign in names or own not in names or params.get(own) is not None:
+def convert_size(params: Mapping[str, Json], names: Collection[str]) -> Mapping[str, Json]:
+    """Move a width and height to `size` or `image_size`, whichever the model has."""
+    for other, key in (("size", "image_size"), ("image_size", "size")):
+        if other in names or key not in names or params.get(key) is not None:
             continue
-        text = _wxh_text(params.get(foreign))
+        text = _wxh_text(params.get(other))
         if text is not None:
-            kept = {name: value for name, value in params.items() if name != foreign}
-            return {**kept, own: text}
+            rest = {name: value for name, value in params.items() if name != other}
+            return {**rest, key: text}
     return params
 
 

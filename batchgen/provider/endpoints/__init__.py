@@ -1,7 +1,7 @@
-"""The API families: what each sends, and what its replies mean.
+"""The API families: how each builds its requests and reads its replies.
 
-A family is a module with the functions of `Endpoint`; they are functions of values, without I/O.
-Where the provider answers later, it has those of `RemoteEndpoint` too.
+A family is a module with the functions of `Endpoint`: pure functions of values, without I/O. A
+family whose results arrive later has those of `RemoteEndpoint` too.
 """
 
 from collections.abc import Mapping
@@ -31,9 +31,9 @@ class Endpoint(Protocol):
     PATH: str
 
     def build_request(self, task: Task, prompt_name: str = ...) -> HttpRequest:
-        """Make the request of a task; the same task always gives the same request.
+        """Return the request of a task; equal tasks have equal requests.
 
-        prompt_name: what the model calls the prompt.
+        prompt_name: the model's name for the prompt.
         """
 
     def parse_response(self, response: HttpResponse) -> Finished | Pending | Unusable:
@@ -41,21 +41,21 @@ class Endpoint(Protocol):
 
 
 class RemoteEndpoint(Endpoint, Protocol):
-    """The adapter for a family whose replies name a job, which is asked for its result later."""
+    """The adapter for a family whose replies name a remote job, which is polled for its result."""
 
     POLLING: Polling
 
     def build_poll(self, path: str, remote_id: str) -> HttpRequest:
-        """Ask for a job that was submitted at `path`."""
+        """Return the request for the state of a job that was submitted at `path`."""
 
     def parse_poll(self, response: HttpResponse) -> Finished | Pending | Unusable:
-        """Read a 2xx reply to that; never raises, whatever the bytes."""
+        """Read a 2xx reply to a poll; never raises, whatever the bytes."""
 
 
-class ReaderOfTasks(Endpoint, Protocol):
-    """The adapter for a family whose replies are held against what was asked for."""
+class TaskReader(Endpoint, Protocol):
+    """The adapter for a family whose replies are compared with their tasks."""
 
-    def parse_for(self, task: Task, response: HttpResponse) -> Finished | Unusable:
+    def parse_for_task(self, task: Task, response: HttpResponse) -> Finished | Unusable:
         """Read a 2xx reply to a task's request; never raises, whatever the bytes."""
 
 
@@ -63,10 +63,10 @@ class Uploader(Endpoint, Protocol):
     """The adapter for a family that may have to upload files before a task's request."""
 
     def build_uploads(self, task: Task) -> tuple[HttpRequest, ...]:
-        """The uploads; what they bring stands open in the request of `build_request`."""
+        """Return the uploads; `build_request` leaves places for the ids that they return."""
 
     def parse_upload(self, request: HttpRequest, response: HttpResponse) -> Finished | Unusable:
-        """Read a 2xx reply to one of them; never raises, whatever the bytes."""
+        """Read a 2xx reply to an upload; never raises, whatever the bytes."""
 
 
 _REMOTE: tuple[RemoteEndpoint, ...] = (video, music, stt)
@@ -74,19 +74,19 @@ _ALL: tuple[Endpoint, ...] = (
     images, edits, *_REMOTE, tts, three_d, ocr, embeddings, chat, moderation,
 )  # fmt: skip
 
-USUAL_ENDPOINT = "images"  # of models that the catalogue does not know
-ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({one.name: one for one in _ALL})
-REMOTE: Mapping[str, RemoteEndpoint] = MappingProxyType({one.name: one for one in _REMOTE})
+DEFAULT_ENDPOINT = "images"  # for models that are not in the catalogue
+ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({family.name: family for family in _ALL})
+REMOTE: Mapping[str, RemoteEndpoint] = MappingProxyType({f.name: f for f in _REMOTE})
 UPLOADERS: Mapping[str, Uploader] = MappingProxyType({music.name: music})
-READERS_OF_TASKS: Mapping[str, ReaderOfTasks] = MappingProxyType({embeddings.name: embeddings})
+TASK_READERS: Mapping[str, TaskReader] = MappingProxyType({embeddings.name: embeddings})
 
-_BY_PATH = MappingProxyType({one.PATH: one.name for one in (images, edits, embeddings, chat)})
+_BY_PATH = MappingProxyType({f.PATH: f.name for f in (images, edits, embeddings, chat)})
 
 
-def for_path(path: str) -> str | None:
-    """The family that answers at a path such as the `url` of an OpenAI Batch line, else None.
+def family_of_path(path: str) -> str | None:
+    """Return the family of a path such as the `url` of an OpenAI Batch line; None if unknown.
 
-    The vendor's server also answers without the version: `/images/generations`.
+    The path may lack the version, as the vendor's server allows: `/images/generations`.
     """
     bare = "/" + path.strip().strip("/")
     return _BY_PATH.get(bare) or _BY_PATH.get("/v1" + bare)

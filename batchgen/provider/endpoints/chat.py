@@ -1,10 +1,10 @@
 """The chat family: a prompt in, an answer of text or JSON back.
 
-`POST /v1/chat/completions` as OpenAI has it. A row's prompt becomes the user's message, `system`
-the system's, and `image_url` or `image_urls` pictures beside the prompt. A row may give `messages`
-itself; system and prompt then stand before and after them
+`POST /v1/chat/completions` in OpenAI's format. A row's prompt becomes the user's message, `system`
+the system message, and `image_url` or `image_urls` become images in the user's message. If a row
+has `messages`, the system message goes before them and the prompt after them
 (https://platform.openai.com/docs/api-reference/chat/create). Claude models have no system message:
-their `system` is a field beside the messages (https://docs.aimlapi.com, "Claude 3.7 Sonnet").
+their `system` is a separate field (https://docs.aimlapi.com, "Claude 3.7 Sonnet").
 """
 
 import re
@@ -13,29 +13,29 @@ from typing import cast
 
 from batchgen.provider.endpoints.errors import read_json
 from batchgen.provider.endpoints.replies import (
-    Object,
+    JsonObject,
+    body_fields,
     cost_usd,
-    failure,
-    fields,
-    job_error,
+    excerpt,
+    find_job_error,
     read_object,
-    shown,
-    tokens_of,
+    read_tokens,
+    remote_failure,
 )
 from batchgen.types import Finished, HttpRequest, HttpResponse, Input, Json, Made, Task, Unusable
 
 name: str = "chat"
 PATH: str = "/v1/chat/completions"
 
-_PICTURES = ("image_url", "image_urls")
-_OWN = frozenset({"system", "messages", *_PICTURES, "stream", "stream_options"})
+_IMAGE_KEYS = ("image_url", "image_urls")
+_MESSAGE_KEYS = frozenset({"system", "messages", *_IMAGE_KEYS, "stream", "stream_options"})
 _CLAUDE = "claude-"  # models whose messages have the roles `user` and `assistant` only
 _MARKDOWN = re.compile(r"^(?:#{1,6} |[-*] |\d+\. |> |```|\|.+\|)", re.MULTILINE)
 
 
 def build_request(task: Task, prompt_name: str = "messages") -> HttpRequest:
-    """Make the request of a task; the answer is always asked for whole, never as a stream."""
-    body = fields(task, prompt_name="prompt", without=_OWN)
+    """Return the request of a task; the answer is never streamed."""
+    body = body_fields(task, prompt_name="prompt", without=_MESSAGE_KEYS)
     body.pop("prompt", None)
     system = task.params.get("system")
     if system and task.model.startswith(_CLAUDE):
@@ -46,55 +46,55 @@ def build_request(task: Task, prompt_name: str = "messages") -> HttpRequest:
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
-    """Read a 2xx reply: a file an answer; never raises, whatever the bytes."""
+    """Read a 2xx reply: one file per answer; never raises, whatever the bytes."""
     body = read_object(response, "answer")
     if isinstance(body, Unusable):
         return body
-    answers = texts_of(body)
+    answers = answer_texts(body)
     if answers:
-        made = tuple(_made(answer) for answer in answers)
-        cost, tokens = cost_usd(body, response.headers), tokens_of(body)
-        return Finished(made, cost_usd=cost, tokens=tokens)
-    return without_answer(response, body)
+        files = tuple(_answer_file(answer) for answer in answers)
+        cost, tokens = cost_usd(body, response.headers), read_tokens(body)
+        return Finished(files, cost_usd=cost, tokens=tokens)
+    return missing_answer(response, body)
 
 
-def texts_of(body: Object) -> list[str]:
-    """The texts of the answers, without those that a filter cut off."""
-    texts = [_text(message.get("content")) for message in _messages_of(body)]
+def answer_texts(body: JsonObject) -> list[str]:
+    """Return the texts of the answers, without empty ones."""
+    texts = [_text(message.get("content")) for message in _reply_messages(body)]
     return [text for text in texts if text.strip()]
 
 
-def without_answer(response: HttpResponse, body: Object) -> Unusable:
-    """Why a reply has no text."""
-    refusals = [message.get("refusal") for message in _messages_of(body)]
+def missing_answer(response: HttpResponse, body: JsonObject) -> Unusable:
+    """Return why a reply has no text."""
+    refusals = [message.get("refusal") for message in _reply_messages(body)]
     refusal = next((text for text in refusals if isinstance(text, str) and text), None)
-    if refusal or "content_filter" in _reasons(body):
-        return Unusable("content_policy", refusal or "the content filter cut the answer off")
-    if job_error(response, body):
-        return failure(response, body)
-    return Unusable("bad_response", f"no answer in the reply: {shown(response)}")
+    if refusal or "content_filter" in _finish_reasons(body):
+        return Unusable("content_policy", refusal or "the content filter stopped the answer")
+    if find_job_error(response, body):
+        return remote_failure(response, body)
+    return Unusable("bad_response", f"no answer in the reply: {excerpt(response)}")
 
 
 def _messages(task: Task, system: Json) -> Input:
-    """The messages: a tuple where files may stand in them."""
-    given = _given(task, "messages")
-    told: list[Input] = [{"role": "system", "content": system}] if system else []
-    told += given if isinstance(given, list | tuple) else ()
-    pictures = [_part(url) for name in _PICTURES for url in _urls(_given(task, name))]
-    if pictures:
-        words: list[Input] = [{"type": "text", "text": task.prompt}] if task.prompt else []
-        told.append({"role": "user", "content": (*words, *pictures)})
+    """Return the messages, in a tuple if they may contain files."""
+    from_row = _parameter(task, "messages")
+    messages: list[Input] = [{"role": "system", "content": system}] if system else []
+    messages += from_row if isinstance(from_row, list | tuple) else ()
+    images = [_image_part(url) for name in _IMAGE_KEYS for url in _urls(_parameter(task, name))]
+    if images:
+        text: list[Input] = [{"type": "text", "text": task.prompt}] if task.prompt else []
+        messages.append({"role": "user", "content": (*text, *images)})
     elif task.prompt:
-        told.append({"role": "user", "content": task.prompt})
-    may_hold_files = bool(pictures) or "messages" in task.inputs
-    return tuple(told) if may_hold_files else cast("list[Json]", told)
+        messages.append({"role": "user", "content": task.prompt})
+    may_have_files = bool(images) or "messages" in task.inputs
+    return tuple(messages) if may_have_files else cast("list[Json]", messages)
 
 
-def _part(url: Input) -> Input:
+def _image_part(url: Input) -> Input:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
-def _given(task: Task, name: str) -> Input:
+def _parameter(task: Task, name: str) -> Input:
     return task.inputs.get(name, task.params.get(name))
 
 
@@ -102,22 +102,22 @@ def _urls(value: Input) -> Sequence[Input]:
     return () if value is None else value if isinstance(value, list | tuple) else (value,)
 
 
-def _choices(body: Object) -> Sequence[Object]:
+def _choices(body: JsonObject) -> Sequence[JsonObject]:
     choices = body.get("choices")
-    return [one for one in choices if isinstance(one, dict)] if isinstance(choices, list) else []
+    return [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
 
 
-def _messages_of(body: Object) -> list[Object]:
-    found = (choice.get("message") for choice in _choices(body))
-    return [message for message in found if isinstance(message, dict)]
+def _reply_messages(body: JsonObject) -> list[JsonObject]:
+    messages = (choice.get("message") for choice in _choices(body))
+    return [message for message in messages if isinstance(message, dict)]
 
 
-def _reasons(body: Object) -> list[Json]:
+def _finish_reasons(body: JsonObject) -> list[Json]:
     return [choice.get("finish_reason") for choice in _choices(body)]
 
 
 def _text(content: Json) -> str:
-    """A message's text, which may come in parts."""
+    """Return the text of a message, which may have several parts."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
@@ -125,7 +125,7 @@ def _text(content: Json) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def _made(text: str) -> Made:
+def _answer_file(text: str) -> Made:
     data = text.encode("utf-8", "replace")
     if text.lstrip()[:1] in ("{", "[") and _is_json(data):
         return Made(data, "application/json")

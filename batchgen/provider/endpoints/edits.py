@@ -1,7 +1,7 @@
-"""The image edits family: `POST /v1/images/edits`, a form with the pictures as uploaded files.
+"""The image edits family: `POST /v1/images/edits`, a form with the input images as files.
 
-The vendor's spec of it says JSON, but its samples and OpenAI's reference upload files
-(https://platform.openai.com/docs/api-reference/images/createEdit). Replies are those of the
+The vendor's spec says JSON, but its samples and OpenAI's reference upload files
+(https://platform.openai.com/docs/api-reference/images/createEdit). Replies have the format of the
 images family.
 """
 
@@ -13,7 +13,7 @@ PATH: str = "/v1/images/edits"
 
 
 def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
-    """Make the request of a task; parameters that are None count as not given."""
+    """Return the request of a task; parameters that are None count as absent."""
     return HttpRequest("POST", PATH, images.build_request(task, prompt_name).body, multipart=True)
 
 

@@ -1,10 +1,10 @@
-"""What a provider says went wrong, out of every shape that error bodies have.
+"""The error code and message in error bodies of any shape.
 
 The vendor documents `{message, path, requestId, statusCode, timestamp}`
 (https://docs.aimlapi.com, "Errors and messages"); validators add lists of issues, the
 OpenAI-compatible layer `{error: {message, type, param, code}}`, FastAPI `detail`, gateways HTML
-or nothing. The text is for a person and goes into ledger and results, so it is bounded, stands on
-one line, and shows no key.
+or nothing. The message is for people and goes into the ledger and the results, so it is one line
+of limited length without keys.
 """
 
 import html
@@ -20,9 +20,9 @@ from batchgen.types import HttpResponse, Json
 
 MESSAGE_WIDTH = 500
 _CODE_WIDTH = 100
-_HEAD = 8 * MESSAGE_WIDTH  # what is read of a text; `one_line` looks no further either
-_MOST_ISSUES = 5
-_DEEPEST = 6
+_HEAD = 8 * MESSAGE_WIDTH  # characters of a text that are read; `one_line` reads no more either
+_MAX_ISSUES = 5
+_MAX_DEPTH = 6
 
 _TITLE = re.compile(r"<title[^>]{0,200}>(.{1,500}?)</title", re.IGNORECASE | re.DOTALL)
 _HIDDEN = re.compile(
@@ -32,7 +32,7 @@ _TAG = re.compile(r"<[^<>]*>")
 _SECRETS = (
     re.compile(r"(?P<before>\bbearer\s+)[^\s\"',;]{6,}", re.IGNORECASE),
     re.compile(r"(?P<before>\bsk-)[\w*.-]{3,}"),
-    # "Incorrect API key provided: 0123abcd": the vendor's own keys have no prefix to know them by.
+    # "Incorrect API key provided: 0123abcd": the vendor's own keys have no recognisable prefix.
     re.compile(
         r"(?P<before>\b(?:api[ _-]?key|token|secret|authorization)[\w \\\"']{0,20}[:=]"
         r"\s*[\\\"']{0,4})(?!bearer\b|sk-)[\w*.+/-]{8,}",
@@ -40,7 +40,7 @@ _SECRETS = (
     ),
 )
 
-# Words that only a content filter uses. Names of request parameters ("enable_safety_checker",
+# Phrases that only a content filter uses. Names of request parameters ("enable_safety_checker",
 # "safety_tolerance", "moderation") are not among them: validators quote those in plain 400s.
 REFUSAL_WORDS = (
     "content_policy",
@@ -71,57 +71,56 @@ REFUSAL_WORDS = (
 
 
 class ProviderError(msgspec.Struct, frozen=True):
-    """The provider's own word for what went wrong, and its message (500 characters at most)."""
+    """The provider's error code and its message (at most 500 characters)."""
 
     code: str | None
     message: str
 
 
 def read_error(response: HttpResponse) -> ProviderError:
-    """Read the error that a reply tells of, whatever its shape; never raises."""
+    """Return the error in a reply, whatever its shape; never raises."""
     try:
         value = read_json(response.body)
     except ValueError:
-        return ProviderError(None, _spoken(response))
-    found = find_error(value)
-    return ProviderError(found.code, found.message or _spoken(response))
+        return ProviderError(None, _body_text(response))
+    error = find_error(value)
+    return ProviderError(error.code, error.message or _body_text(response))
 
 
 def find_error(value: Json) -> ProviderError:
-    """Find code and message in a JSON value; an empty message where it tells nothing."""
-    message = _first(_messages(value))
-    return ProviderError(_code(value), message)
+    """Find code and message in a JSON value; the message is empty if there is none."""
+    return ProviderError(_code(value), _first(_messages(value)))
 
 
 def is_refusal(error: ProviderError) -> bool:
-    """Tell whether the words are those of a content filter."""
-    said = f"{error.code or ''}\n{error.message}".casefold()
-    return any(word in said for word in REFUSAL_WORDS)
+    """Whether the error is a refusal by a content filter, judged by its words."""
+    text = f"{error.code or ''}\n{error.message}".casefold()
+    return any(word in text for word in REFUSAL_WORDS)
 
 
 def read_json(body: bytes) -> Json:
-    """Parse a JSON body. Raises ValueError for anything else, however it is broken."""
+    """Parse a JSON body. Raises ValueError if it is not JSON."""
     try:
         return cast("Json", msgspec.json.decode(body))
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        pass  # such as a byte order mark, NaN, halves of surrogate pairs: these are read below
+        pass  # a byte order mark, NaN or half a surrogate pair: read below
     try:
-        return _loaded(body)
+        return _read_leniently(body)
     except RecursionError as error:
         raise ValueError("JSON nested too deeply") from error
 
 
-def _loaded(body: bytes) -> Json:
+def _read_leniently(body: bytes) -> Json:
     value: Json
     try:
         value = json.loads(body)
-    except UnicodeDecodeError:  # some text beside the picture, in the encoding of another age
+    except UnicodeDecodeError:  # some text beside the image is not in UTF-8
         value = json.loads(body.decode("utf-8", "replace"))
     return value
 
 
-def tidy(text: str, width: int = MESSAGE_WIDTH) -> str:
-    """Bring a foreign text to one bounded line without control characters and keys."""
+def sanitize(text: str, width: int = MESSAGE_WIDTH) -> str:
+    """Return a provider's text as one bounded line without control characters and keys."""
     head = text[:_HEAD]
     for secret in _SECRETS:
         head = secret.sub(r"\g<before>***", head)
@@ -129,48 +128,48 @@ def tidy(text: str, width: int = MESSAGE_WIDTH) -> str:
 
 
 def _messages(value: Json) -> Iterator[str]:
-    """Every place where a message may stand, the likeliest first."""
+    """Yield the messages in a body, the most likely one first."""
     match value:
         case str():
-            yield tidy(value)
+            yield sanitize(value)
         case [first, *_]:
-            yield from _messages(first) if isinstance(first, dict) else [tidy(_words(value))]
+            yield from _messages(first) if isinstance(first, dict) else [sanitize(_text_of(value))]
         case dict():
-            yield tidy(_with_issues(value))
+            yield sanitize(_with_issues(value))
             for key in ("error", "detail", "errors", "issues", "error_description", "title"):
-                yield tidy(_words(value.get(key)))
+                yield sanitize(_text_of(value.get(key)))
         case _:
             return
 
 
 def _with_issues(body: dict[str, Json]) -> str:
-    """The message, and after it what a validator found: "Body validation error: n: too big"."""
-    parts = (_words(body.get("message")), _words(body.get("issues") or body.get("errors")))
+    """Return the message with a validator's issues: "Body validation error: n: too big"."""
+    parts = (_text_of(body.get("message")), _text_of(body.get("issues") or body.get("errors")))
     return ": ".join(part for part in parts if part) if parts[0] else ""
 
 
-def _words(value: Json, depth: int = 0) -> str:
-    """The text of a message that may be a string, a list of issues or an object."""
+def _text_of(value: Json, depth: int = 0) -> str:
+    """Return the text of a message, which may be a string, a list of issues or an object."""
     match value:
         case str():
             return value[:_HEAD].strip()
-        case list() if depth < _DEEPEST:
-            found = (_issue(item, depth + 1) for item in value[:_MOST_ISSUES])
-            return "; ".join(words for words in found if words)
-        case dict() if depth < _DEEPEST:
+        case list() if depth < _MAX_DEPTH:
+            issues = (_issue(item, depth + 1) for item in value[:_MAX_ISSUES])
+            return "; ".join(issue for issue in issues if issue)
+        case dict() if depth < _MAX_DEPTH:
             keys = ("message", "msg", "detail", "error", "reason", "title", "issues", "errors")
-            return _first(_words(value.get(key), depth + 1) for key in keys)
+            return _first(_text_of(value.get(key), depth + 1) for key in keys)
         case _:
             return ""
 
 
 def _issue(issue: Json, depth: int) -> str:
-    """An issue with the field that it is about: FastAPI says `loc`, zod `path`."""
-    words = _words(issue, depth)
-    place = (issue.get("loc") or issue.get("path")) if isinstance(issue, dict) else None
-    names = place if isinstance(place, list) else [place]
-    where = ".".join(str(part) for part in names if isinstance(part, str | int) and part != "body")
-    return f"{where}: {words}" if where and words else words
+    """Return an issue with the field that it is about: FastAPI's `loc`, zod's `path`."""
+    text = _text_of(issue, depth)
+    location = (issue.get("loc") or issue.get("path")) if isinstance(issue, dict) else None
+    names = location if isinstance(location, list) else [location]
+    field = ".".join(str(part) for part in names if isinstance(part, str | int) and part != "body")
+    return f"{field}: {text}" if field and text else text
 
 
 def _code(value: Json) -> str | None:
@@ -178,10 +177,10 @@ def _code(value: Json) -> str | None:
         case [first, *_] if isinstance(first, dict):
             return _code(first)
         case dict():
-            own = _code_of(value, "code", "error_code", "name")  # `type` may be a problem's URL
+            outer = _code_of(value, "code", "error_code", "name")  # `type` may be a problem's URL
             nested = (value.get("error"), value.get("detail"))
-            told = (_code_of(source, "code", "type", "name") for source in nested)
-            return next((code for code in (*told, own) if code), None)
+            inner = (_code_of(source, "code", "type", "name") for source in nested)
+            return next((code for code in (*inner, outer) if code), None)
         case _:
             return None
 
@@ -194,18 +193,18 @@ def _code_of(source: Json, *keys: str) -> str | None:
         if isinstance(code, int) and not isinstance(code, bool):
             code = str(code)
         if isinstance(code, str) and code.strip():
-            return tidy(code, _CODE_WIDTH)
+            return sanitize(code, _CODE_WIDTH)
     return None
 
 
-def _spoken(response: HttpResponse) -> str:
-    """What a body without a known shape says: an HTML page's title, else its text."""
+def _body_text(response: HttpResponse) -> str:
+    """Return the text of a body without a known shape: an HTML page's title, else its text."""
     text = response.body[: 4 * _HEAD].decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if text.startswith("<"):
         title = _TITLE.search(text)
         text = title[1] if title else _TAG.sub(" ", _HIDDEN.sub(" ", text))
         text = html.unescape(text)
-    return tidy(text) or f"HTTP {response.status} without a body"
+    return sanitize(text) or f"HTTP {response.status} without a body"
 
 
 def _first(texts: Iterator[str]) -> str:

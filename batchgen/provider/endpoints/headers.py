@@ -1,7 +1,7 @@
-"""What the headers of a reply tell: its id, and how long to wait before the next request.
+"""Request id, requested wait and rate limit from the headers of replies.
 
 `Retry-After` is RFC 9110, 10.2.3; `retry-after-ms` and `x-ratelimit-*` are OpenAI's. The vendor
-documents `x-inference-id` (https://docs.aimlapi.com, "Response headers") and no wait at all.
+documents `x-inference-id` (https://docs.aimlapi.com, "Response headers") and no wait.
 """
 
 import re
@@ -10,38 +10,38 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 
-from batchgen.provider.endpoints.errors import tidy
+from batchgen.provider.endpoints.errors import sanitize
 
 _TOO_MANY = 429
-_LONGEST_ID = 200
-_LONGEST_WAIT = 64  # characters; what is longer is no number and no date
+_MAX_ID_WIDTH = 200
+_MAX_VALUE_WIDTH = 64  # characters; no number and no date is longer
 _UNITS_S = MappingProxyType({"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001})
 _PARTS = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s)", re.ASCII)
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+", re.ASCII)
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_LONGEST_RESET_S = 86_400.0  # moments of the epoch are beyond it
-_EPOCH_S = 1e9  # thirty years as a duration, the year 2001 as a moment
+_MAX_RESET_S = 86_400.0  # times since the epoch are larger
+_MIN_EPOCH_S = 1e9  # thirty years as a duration, the year 2001 as a time since the epoch
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    """The name under which the provider knows the request."""
+    """Return the provider's id of the request; None if there is none."""
     for name in ("x-inference-id", "x-request-id", "request-id"):
-        if name in headers and (found := tidy(headers[name], _LONGEST_ID)):
-            return found
+        if name in headers and (value := sanitize(headers[name], _MAX_ID_WIDTH)):
+            return value
     return None
 
 
-def asked_wait_s(status: int | None, headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that the provider asks to wait, above 0; None where it asks nothing sensible.
+def requested_wait_s(status: int | None, headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return the seconds that the provider asks to wait, above 0; None if it does not ask.
 
-    now: aware UTC. The reset times of the limits count on a 429 only: OpenAI sends them with
+    now: aware UTC. The reset times of the limits are read on a 429 only: OpenAI sends them with
     every reply.
     """
-    waits = _asked_waits(status, headers, now)
+    waits = _requested_waits(status, headers, now)
     return next((wait for wait in waits if wait is not None and wait > 0), None)
 
 
-def _asked_waits(
+def _requested_waits(
     status: int | None, headers: Mapping[str, str], now: datetime
 ) -> Iterator[float | None]:
     milliseconds = _number(_short(headers, "retry-after-ms"))
@@ -51,31 +51,31 @@ def _asked_waits(
     yield _until(after, now)
     if status != _TOO_MANY:
         return
-    for what in ("-requests", "-tokens", ""):
-        if headers.get(f"x-ratelimit-remaining{what}", "0").strip() == "0":
-            yield _reset_s(_short(headers, f"x-ratelimit-reset{what}"), now)
+    for suffix in ("-requests", "-tokens", ""):
+        if headers.get(f"x-ratelimit-remaining{suffix}", "0").strip() == "0":
+            yield _reset_s(_short(headers, f"x-ratelimit-reset{suffix}"), now)
 
 
-def told_rate(headers: Mapping[str, str]) -> float | None:
-    """Requests a second that `x-ratelimit-*` come to, on a reply that took the last one.
+def advertised_rate(headers: Mapping[str, str]) -> float | None:
+    """Return the requests per second of `x-ratelimit-*`, from a reply that used the last request.
 
-    OpenAI's reset is the time until the whole limit is there again, so that the limit over it is
-    the rate; where a window ends then it is at least that. None where anything is missing.
+    OpenAI's reset is the time until the whole limit is available again, so the rate is the limit
+    divided by it; with a fixed window the rate is at least that. None if a header is missing.
     """
-    for what in ("-requests", ""):
-        if f"x-ratelimit-limit{what}" not in headers:
+    for suffix in ("-requests", ""):
+        if f"x-ratelimit-limit{suffix}" not in headers:
             continue
-        remaining = _number(_short(headers, f"x-ratelimit-remaining{what}"))
-        limit = _number(_short(headers, f"x-ratelimit-limit{what}"))
-        reset_s = _reset_s(_short(headers, f"x-ratelimit-reset{what}"), _EPOCH)
-        if remaining == 0 and limit and reset_s and 0 < reset_s <= _LONGEST_RESET_S:
+        remaining = _number(_short(headers, f"x-ratelimit-remaining{suffix}"))
+        limit = _number(_short(headers, f"x-ratelimit-limit{suffix}"))
+        reset_s = _reset_s(_short(headers, f"x-ratelimit-reset{suffix}"), _EPOCH)
+        if remaining == 0 and limit and reset_s and 0 < reset_s <= _MAX_RESET_S:
             return limit / reset_s
     return None
 
 
 def _short(headers: Mapping[str, str], name: str) -> str:
     text = headers.get(name, "").strip()
-    return text if len(text) <= _LONGEST_WAIT else ""
+    return text if len(text) <= _MAX_VALUE_WIDTH else ""
 
 
 def _number(text: str) -> float | None:
@@ -83,24 +83,27 @@ def _number(text: str) -> float | None:
 
 
 def _until(text: str, now: datetime) -> float | None:
-    """Seconds until an HTTP date (RFC 9110, 5.6.7)."""
+    """Return the seconds until an HTTP date (RFC 9110, 5.6.7); None for other text."""
     try:
-        moment = parsedate_to_datetime(text)
-        # `-0000` gives a naive date, which by RFC 5322 is UTC.
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        parsed = parsedate_to_datetime(text)
+        # `-0000` gives a naive date, which is UTC by RFC 5322.
+        aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
         return (aware - now).total_seconds()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 
 
 def _reset_s(text: str, now: datetime) -> float | None:
-    """Seconds until a limit resets: `6m0s`, `120ms`, plain seconds, or a moment of the epoch."""
+    """Return the seconds until a limit resets; None for text that cannot be read.
+
+    text: `6m0s`, `120ms`, plain seconds, or seconds or milliseconds since the epoch.
+    """
     number = _number(text)
     if number is not None:
-        if number < _EPOCH_S:
+        if number < _MIN_EPOCH_S:
             return number
-        moment = number / 1000 if number >= 1000 * _EPOCH_S else number
-        return moment - now.timestamp()
+        epoch_s = number / 1000 if number >= 1000 * _MIN_EPOCH_S else number
+        return epoch_s - now.timestamp()
     parts = _PARTS.findall(text)
     if not parts or "".join(amount + unit for amount, unit in parts) != text:
         return None

@@ -1,14 +1,14 @@
 """The moderation family: a text in, a verdict back.
 
-Llama Guard models answer at the chat's path with `safe`, or with `unsafe` and a line of category
-codes (https://docs.aimlapi.com, "Content moderation models").
+Llama Guard models use the chat's path and answer `safe`, or `unsafe` and a line of category codes
+(https://docs.aimlapi.com, "Content moderation models").
 """
 
 import json
 
 from batchgen.provider.endpoints import chat
-from batchgen.provider.endpoints.errors import tidy
-from batchgen.provider.endpoints.replies import cost_usd, read_object, tokens_of
+from batchgen.provider.endpoints.errors import sanitize
+from batchgen.provider.endpoints.replies import cost_usd, read_object, read_tokens
 from batchgen.types import Finished, HttpRequest, HttpResponse, Made, Task, Unusable
 
 name: str = "moderation"
@@ -16,7 +16,7 @@ PATH: str = chat.PATH
 
 
 def build_request(task: Task, prompt_name: str = "messages") -> HttpRequest:
-    """Make the request of a task; parameters that are None count as not given."""
+    """Return the request of a task; parameters that are None count as absent."""
     return chat.build_request(task, prompt_name)
 
 
@@ -25,13 +25,15 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
     body = read_object(response, "verdict")
     if isinstance(body, Unusable):
         return body
-    texts = chat.texts_of(body)
+    texts = chat.answer_texts(body)
     if not texts:
-        return chat.without_answer(response, body)
+        return chat.missing_answer(response, body)
     verdict, *codes = texts[0].replace(",", " ").split()
     if verdict.casefold() not in ("safe", "unsafe"):
-        return Unusable("bad_response", f"neither safe nor unsafe: {tidy(texts[0], 80)}")
-    told = {"verdict": verdict.casefold(), "categories": codes}
-    made = Made(json.dumps(told).encode() + b"\n", "application/json")
-    cost, tokens = cost_usd(body, response.headers), tokens_of(body)
-    return Finished((made,), cost_usd=cost, tokens=tokens)
+        return Unusable(
+            "bad_response", f"the verdict is neither safe nor unsafe: {sanitize(texts[0], 80)}"
+        )
+    result = {"verdict": verdict.casefold(), "categories": codes}
+    file = Made(json.dumps(result).encode() + b"\n", "application/json")
+    cost, tokens = cost_usd(body, response.headers), read_tokens(body)
+    return Finished((file,), cost_usd=cost, tokens=tokens)

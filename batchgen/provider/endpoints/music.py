@@ -1,10 +1,10 @@
-"""The music family: most models work on a job and name the file's URL when asked.
+"""The music family: most models run a remote job, whose result has the URL of the file.
 
-`POST /v2/generate/audio` is asked at the same path; MiniMax's music-01 of 2025-05 answers at once
-with the file in hexadecimal digits (https://docs.aimlapi.com, "Music models"). It sings like a
-recording that was uploaded before under a purpose: a song gives two ids, a voice and an
-instrumental one each. The vendor's spec of the upload tells no name for the file; `file` is that of
-MiniMax's own (https://platform.minimaxi.com, "Music upload").
+Jobs of `POST /v2/generate/audio` are polled at the same path. MiniMax's music-01 of 2025-05 returns
+the file directly, in hexadecimal digits (https://docs.aimlapi.com, "Music models"). It imitates a
+recording that was uploaded before for a purpose: a song returns two ids, a voice or an instrumental
+one id each. The vendor's spec of the upload does not name the file's field; `file` is the name in
+MiniMax's own API (https://platform.minimaxi.com, "Music upload").
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from msgspec.structs import replace
 
 from batchgen.provider.endpoints import remote
 from batchgen.provider.endpoints.replies import (
-    Object,
+    JsonObject,
+    build_post,
     cost_usd,
-    files_at,
-    find_failure,
-    post,
+    excerpt,
+    failure_from_message,
+    find_files,
     read_object,
-    shown,
 )
 from batchgen.types import (
     Awaited,
@@ -43,45 +43,45 @@ POLLING: Polling = Polling(first_s=10, interval_s=15, deadline_s=600)
 
 _UPLOAD = "/v2/generate/audio/minimax/upload"
 _VOICE, _INSTRUMENTAL = "voice_id", "instrumental_id"
-# What a row calls a recording, its purpose, and the fields that the ids of its upload go into.
+# Parameter of a row: the purpose of its upload, and request field: id that the upload returns.
 _PURPOSES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "refer_song": ("song", {"refer_voice": _VOICE, "refer_instrumental": _INSTRUMENTAL}),
     "refer_voice": ("voice", {"refer_voice": _VOICE}),
     "refer_instrumental": ("instrumental", {"refer_instrumental": _INSTRUMENTAL}),
 }
 
-build_poll = remote.by_query
+build_poll = remote.poll_by_query
 
 
 def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
-    """Make the request of a task; parameters that are None count as not given.
+    """Return the request of a task; parameters that are None count as absent.
 
-    The ids of recordings that have to be uploaded first stand open in it.
+    The ids of recordings that are uploaded first are `Awaited`.
     """
-    request = post(task, PATH, prompt_name)
+    request = build_post(task, PATH, prompt_name)
     body = {name: value for name, value in request.body.items() if name != "refer_song"}
     for name in _recordings(task):
         ids = _PURPOSES[name][1].items()
-        body |= {field: Awaited(own) for field, own in ids if not isinstance(body.get(field), str)}
+        body |= {field: Awaited(id_) for field, id_ in ids if not isinstance(body.get(field), str)}
     return replace(request, body=body, is_long=True)
 
 
 def build_uploads(task: Task) -> tuple[HttpRequest, ...]:
-    """The uploads that come before a task's request: one for each recording of this machine."""
+    """Return the uploads that precede a task's request: one for each local recording."""
     return tuple(_upload(name, task.inputs[name]) for name in _recordings(task))
 
 
 def parse_upload(request: HttpRequest, response: HttpResponse) -> Finished | Unusable:
-    """Read a 2xx reply to an upload: the ids that it was to bring; never raises."""
-    body = read_object(response, "id of an upload")
+    """Read a 2xx reply to an upload: the expected ids; never raises."""
+    body = read_object(response, "upload id")
     if isinstance(body, Unusable):
         return body
-    if failed := _told_failure(body):
-        return failed
-    ids = {name: text for name in request.brings if (text := _word(body.get(name)))}
+    if failure := _reported_failure(body):
+        return failure
+    ids = {name: text for name in request.brings if (text := _upload_id(body.get(name)))}
     if ids.keys() != set(request.brings):
-        wanted = " and ".join(request.brings)
-        return Unusable("bad_response", f"no {wanted} in the reply: {shown(response)}")
+        expected = " and ".join(request.brings)
+        return Unusable("bad_response", f"no {expected} in the reply: {excerpt(response)}")
     cost = cost_usd(body, response.headers) or 0.0
     return Finished((), cost_usd=cost, uploads=tuple(ids.items()))
 
@@ -91,22 +91,22 @@ def parse_response(response: HttpResponse) -> Finished | Pending | Unusable:
     body = read_object(response, "job")
     if isinstance(body, Unusable):
         return body
-    sound = _in_digits(body)
-    if isinstance(sound, Made):
-        return Finished((sound,), cost_usd=cost_usd(body, response.headers))
-    return sound or remote.submitted(response)
+    file = _hex_file(body)
+    if isinstance(file, Made):
+        return Finished((file,), cost_usd=cost_usd(body, response.headers))
+    return file or remote.parse_submission(response)
 
 
 def parse_poll(response: HttpResponse) -> Finished | Pending | Unusable:
     """Read a 2xx reply; never raises, whatever the bytes."""
-    sounds = partial(files_at, response=response, names=("audio_file", "audio", "audio_url"))
-    return remote.result(response, "sound", sounds)
+    audio = partial(find_files, response=response, names=("audio_file", "audio", "audio_url"))
+    return remote.parse_result(response, "audio", audio)
 
 
-def _in_digits(body: Object) -> Made | Unusable | None:
-    """The file that music-01 sends; None for a reply of another kind."""
-    if failed := _told_failure(body):
-        return failed
+def _hex_file(body: JsonObject) -> Made | Unusable | None:
+    """Return the file that music-01 sends; None for other replies."""
+    if failure := _reported_failure(body):
+        return failure
     data = body.get("data")
     digits = data.get("audio") if isinstance(data, dict) else None
     if not isinstance(digits, str) or not digits:
@@ -117,12 +117,12 @@ def _in_digits(body: Object) -> Made | Unusable | None:
         return Unusable("bad_response", "`data.audio` is not in hexadecimal digits")
 
 
-def _told_failure(body: Object) -> Unusable | None:
-    """MiniMax's own way of telling that a request with status 200 has failed."""
+def _reported_failure(body: JsonObject) -> Unusable | None:
+    """Return the failure in a reply with status 200, in MiniMax's own format."""
     base = body.get("base_resp")
     if not isinstance(base, dict) or base.get("status_code") in (0, None):
         return None
-    return find_failure(str(base.get("status_msg") or "music-01 failed"))
+    return failure_from_message(str(base.get("status_msg") or "music-01 failed"))
 
 
 def _recordings(task: Task) -> list[str]:
@@ -135,5 +135,5 @@ def _upload(name: str, file: Input) -> HttpRequest:
     return HttpRequest("POST", _UPLOAD, body, multipart=True, brings=tuple(ids.values()))
 
 
-def _word(value: Json) -> str:
+def _upload_id(value: Json) -> str:
     return value.strip() if isinstance(value, str) and value.isprintable() else ""

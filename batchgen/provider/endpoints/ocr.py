@@ -1,18 +1,19 @@
-"""The OCR family: a document in, its pages as Markdown back, with the pictures in them.
+"""The OCR family: a document in, its pages as Markdown back, with their images.
 
 `document` is an object with a `document_url` or `image_url`; Google's model takes the URL itself,
-or base64 with its `mimeType` (https://docs.aimlapi.com, "OCR"). A row gives a URL or a file's
-path, which goes as a `data:` URL where the specs have a URI; there is no upload.
+or base64 with its `mimeType` (https://docs.aimlapi.com, "OCR"). A row has a URL or a file's path; a
+file is sent as a `data:` URL if the spec has a URI. There is no upload.
 """
 
 from batchgen.provider.endpoints.replies import (
+    JsonObject,
+    body_fields,
     cost_usd,
-    failure,
-    fields,
-    job_error,
-    payload_at,
+    excerpt,
+    find_job_error,
     read_object,
-    shown,
+    remote_failure,
+    resolve_payload,
 )
 from batchgen.types import (
     Base64,
@@ -29,54 +30,55 @@ from batchgen.types import (
 
 name: str = "ocr"
 PATH: str = "/v1/ocr"
-_BARE = "google/"  # whose models take base64 without a `data:` before it
-_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".bmp", ".tif", ".tiff")
-_BETWEEN_PAGES = "\n\n---\n\n"
+_BARE_BASE64 = "google/"  # models that take base64 without `data:`
+_IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".bmp", ".tif", ".tiff")
+_PAGE_BREAK = "\n\n---\n\n"
 
 
 def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
-    """Make the request of a task; parameters that are None count as not given."""
-    body = fields(task, prompt_name=prompt_name)
+    """Return the request of a task; parameters that are None count as absent."""
+    body = body_fields(task, prompt_name=prompt_name)
     document = body.get("document")
-    if task.model.startswith(_BARE):
+    if task.model.startswith(_BARE_BASE64):
         if isinstance(document, LocalFile):
             body |= {"document": Base64(document), "mimeType": document.media_type}
     elif isinstance(document, str | LocalFile):
-        kind = "image_url" if _is_picture(document) else "document_url"
+        kind = "image_url" if _is_image(document) else "document_url"
         body["document"] = {"type": kind, kind: document}
     return HttpRequest("POST", PATH, body, is_long=True)
 
 
-def _is_picture(document: str | LocalFile) -> bool:
+def _is_image(document: str | LocalFile) -> bool:
     if isinstance(document, LocalFile):
         return document.media_type.startswith("image/")
     if document.startswith("data:"):
         return document.startswith("data:image/")
     path = document.partition("?")[0].partition("#")[0]
-    return path.lower().endswith(_PICTURES)
+    return path.lower().endswith(_IMAGE_EXTENSIONS)
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
-    """Read a 2xx reply: one Markdown file, then its pictures; never raises."""
+    """Read a 2xx reply: one Markdown file, then its images; never raises."""
     body = read_object(response, "page")
     if isinstance(body, Unusable):
         return body
-    listed = body.get("pages")
-    pages = [page for page in listed if isinstance(page, dict)] if isinstance(listed, list) else []
+    pages = _objects(body.get("pages"))
     texts = [text for page in pages if isinstance(text := page.get("markdown"), str)]
     if texts:
-        made = Made(_BETWEEN_PAGES.join(texts).encode("utf-8", "replace"), "text/markdown")
-        pictures = [one for page in pages for one in _pictures(page.get("images"), response)]
-        payloads: tuple[Payload, ...] = (made, *dict.fromkeys(pictures))
+        markdown = Made(_PAGE_BREAK.join(texts).encode("utf-8", "replace"), "text/markdown")
+        images = [image for page in pages for image in _images(page.get("images"), response)]
+        payloads: tuple[Payload, ...] = (markdown, *dict.fromkeys(images))
         return Finished(payloads, cost_usd=cost_usd(body, response.headers))
-    if job_error(response, body):
-        return failure(response, body)
-    return Unusable("bad_response", f"no page in the reply: {shown(response)}")
+    if find_job_error(response, body):
+        return remote_failure(response, body)
+    return Unusable("bad_response", f"no page in the reply: {excerpt(response)}")
 
 
-def _pictures(images: Json, response: HttpResponse) -> list[Payload]:
-    items = (
-        [image for image in images if isinstance(image, dict)] if isinstance(images, list) else []
-    )
-    sources = [text for item in items if isinstance(text := item.get("image_base64"), str)]
-    return [one for source in sources if (one := payload_at(source, response)) is not None]
+def _images(items: Json, response: HttpResponse) -> list[Payload]:
+    sources = (item.get("image_base64") for item in _objects(items))
+    payloads = (resolve_payload(text, response) for text in sources if isinstance(text, str))
+    return [payload for payload in payloads if payload is not None]
+
+
+def _objects(items: Json) -> list[JsonObject]:
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []

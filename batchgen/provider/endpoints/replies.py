@@ -1,4 +1,4 @@
-"""What the replies of all families have in common: JSON, payloads, cost, failure."""
+"""Shared by all families: request bodies, and the JSON, files, cost and failures of replies."""
 
 import math
 import re
@@ -11,7 +11,7 @@ from batchgen.provider.endpoints.errors import (
     is_refusal,
     read_error,
     read_json,
-    tidy,
+    sanitize,
 )
 from batchgen.types import (
     HttpRequest,
@@ -26,30 +26,30 @@ from batchgen.types import (
 )
 
 CREDITS_PER_USD = 2_000_000  # https://docs.aimlapi.com, "Pricing"
-Object: TypeAlias = Mapping[str, Json]
+JsonObject: TypeAlias = Mapping[str, Json]
 
-_SHOWN = 80
-_MOST_TOKENS = 10**9
+_EXCERPT_WIDTH = 80
+_MAX_TOKENS = 10**9
 _FAILED = frozenset({"failed", "failure", "error", "cancelled", "canceled"})
 _REFERENCE = re.compile(r"batchgen-payload:([0-9]{1,6})", re.ASCII)
 _WEB = re.compile(r"https?://[^\s/?#][^\s]*", re.IGNORECASE)
 
 
-def read_object(response: HttpResponse, what: str) -> Object | Unusable:
-    """The JSON object of a reply that should have brought `what`."""
+def read_object(response: HttpResponse, expected: str) -> JsonObject | Unusable:
+    """Return the JSON object in a reply. expected: what it should contain, for the message."""
     if not response.body.strip():
-        return Unusable("bad_response", f"HTTP {response.status} with an empty body, no {what}")
+        return Unusable("bad_response", f"HTTP {response.status} with an empty body: no {expected}")
     try:
         body = read_json(response.body)
     except ValueError:
-        return Unusable("bad_response", f"the body is not JSON: {shown(response)}")
+        return Unusable("bad_response", f"the body is not JSON: {excerpt(response)}")
     if not isinstance(body, dict):
-        return Unusable("bad_response", f"the body is not a JSON object: {shown(response)}")
+        return Unusable("bad_response", f"the body is not a JSON object: {excerpt(response)}")
     return body
 
 
-def payload_at(source: str, response: HttpResponse) -> Payload | None:
-    """What a text of a reply stands for: bytes that came with it, or an http(s) URL."""
+def resolve_payload(source: str, response: HttpResponse) -> Payload | None:
+    """Return the payload for a text of a reply: bytes that arrived with it, or an http(s) URL."""
     reference = _REFERENCE.fullmatch(source)
     if reference:
         index = int(reference[1])
@@ -57,10 +57,14 @@ def payload_at(source: str, response: HttpResponse) -> Payload | None:
     return Remote(source) if _WEB.fullmatch(source) and source.isprintable() else None
 
 
-def files_at(body: Object, *, response: HttpResponse, names: Sequence[str]) -> tuple[Payload, ...]:
-    """The files under these names: URLs, objects with a `url`, lists of both; each once."""
-    found = (payload_at(source, response) for name in names for source in _sources(body.get(name)))
-    return tuple(dict.fromkeys(one for one in found if one is not None))
+def find_files(
+    body: JsonObject, *, response: HttpResponse, names: Sequence[str]
+) -> tuple[Payload, ...]:
+    """Return the files under these names: URLs, objects with a `url`, lists of both; each once."""
+    payloads = (
+        resolve_payload(source, response) for name in names for source in _sources(body.get(name))
+    )
+    return tuple(dict.fromkeys(payload for payload in payloads if payload is not None))
 
 
 def _sources(value: Json) -> Iterator[str]:
@@ -72,61 +76,65 @@ def _sources(value: Json) -> Iterator[str]:
                 yield from _sources(item) if isinstance(item, str | dict) else ()
         case dict():
             keys = ("b64_json", "base64", "url", "video", "audio", "download_url")
-            named = (value.get(key) for key in keys)
-            yield from [text.strip() for text in named if isinstance(text, str) and text][:1]
+            texts = (value.get(key) for key in keys)
+            yield from [text.strip() for text in texts if isinstance(text, str) and text][:1]
         case _:
             return
 
 
-def tokens_of(body: Object) -> Tokens | None:
-    """The counts of a chat or of embeddings, whose prompts are charged as texts."""
+def read_tokens(body: JsonObject) -> Tokens | None:
+    """Return the tokens of a chat or of embeddings; their input is charged as text."""
     usage = body.get("usage")
     if not isinstance(usage, dict):
         return None
-    read = _whole(usage.get("prompt_tokens", usage.get("total_tokens")))
-    written = _whole(usage.get("completion_tokens", 0))
-    return None if read is None or written is None else Tokens(read, 0, written)
+    text = token_count(usage.get("prompt_tokens", usage.get("total_tokens")))
+    output = token_count(usage.get("completion_tokens", 0))
+    return None if text is None or output is None else Tokens(text, 0, output)
 
 
-def _whole(value: Json) -> int | None:
-    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
+def token_count(value: Json) -> int | None:
+    """Return a plausible number of tokens; None for any other value."""
+    return value if type(value) is int and 0 <= value <= _MAX_TOKENS else None
 
 
-def find_failure(message: str) -> Unusable:
-    """A failure of which only a message is told."""
-    refused = is_refusal(ProviderError(None, message))
-    return Unusable("content_policy" if refused else "remote_failed", tidy(message))
+def failure_from_message(message: str) -> Unusable:
+    """Return a failure that has only a message."""
+    is_refused = is_refusal(ProviderError(None, message))
+    return Unusable("content_policy" if is_refused else "remote_failed", sanitize(message))
 
 
-def cost_usd(body: Object, headers: Mapping[str, str]) -> float | None:
-    """US dollars. `tokens_used` is the older name of credits, not a count of tokens."""
-    return next((cost for cost in _told_costs(body, headers) if cost is not None), None)
+def cost_usd(body: JsonObject, headers: Mapping[str, str]) -> float | None:
+    """Return the cost in USD that a reply reports; None if it does not.
+
+    `tokens_used` is the older name of credits, not a count of tokens.
+    """
+    return next((cost for cost in _reported_costs(body, headers) if cost is not None), None)
 
 
-def failure(response: HttpResponse, body: Object) -> Unusable:
-    """Why a remote job, or a generation that answered with 2xx, came to nothing."""
-    error = job_error(response, body) or read_error(response)
+def remote_failure(response: HttpResponse, body: JsonObject) -> Unusable:
+    """Return why a remote job, or a generation with a 2xx reply, failed."""
+    error = find_job_error(response, body) or read_error(response)
     kind = "content_policy" if is_refusal(error) else "remote_failed"
     return Unusable(kind, error.message, error.code)
 
 
-def job_error(response: HttpResponse, body: Object) -> ProviderError | None:
-    """The failure of the generation that a 2xx reply tells of, if any."""
+def find_job_error(response: HttpResponse, body: JsonObject) -> ProviderError | None:
+    """Return the error in a 2xx reply; None if it has none."""
     status = body.get("status")
     failed = isinstance(status, str) and status.casefold() in _FAILED
     if not body.get("error") and not failed:
         return None
-    # `message` may be a mere "ok" beside the error, so the error's own words go first.
-    found = find_error({"error": body.get("error")})
-    return found if found.message else read_error(response)
+    # `message` may be "ok" although there is an error, so the error's own message goes first.
+    error = find_error({"error": body.get("error")})
+    return error if error.message else read_error(response)
 
 
-def shown(response: HttpResponse) -> str:
-    """The beginning of a body that is not what was asked for."""
-    return tidy(response.body[: 8 * _SHOWN].decode("utf-8", "replace"), _SHOWN)
+def excerpt(response: HttpResponse) -> str:
+    """Return the beginning of an unexpected body, for a message."""
+    return sanitize(response.body[: 8 * _EXCERPT_WIDTH].decode("utf-8", "replace"), _EXCERPT_WIDTH)
 
 
-def _told_costs(body: Object, headers: Mapping[str, str]) -> Iterator[float | None]:
+def _reported_costs(body: JsonObject, headers: Mapping[str, str]) -> Iterator[float | None]:
     meta = body.get("meta")
     usage = meta.get("usage") if isinstance(meta, dict) else None
     if isinstance(usage, dict):
@@ -147,22 +155,22 @@ def _amount(value: Json, per_usd: int = 1) -> float | None:
     return amount if math.isfinite(amount) and amount >= 0 else None
 
 
-def fields(
+def body_fields(
     task: Task, *, prompt_name: str = "prompt", without: frozenset[str] = frozenset()
 ) -> dict[str, Input]:
-    """The body's fields, files in their places; parameters that are None count as not given.
+    """Return the fields of a request body, files included; None counts as absent.
 
-    prompt_name: what the request calls the prompt. without: parameters that are not sent.
+    prompt_name: the request's name for the prompt. without: parameters that are not sent.
     """
     prompt = {prompt_name: task.prompt} if task.prompt else {}  # some models take none
-    given = {
+    params = {
         name: value
         for name, value in {**task.params, **task.inputs}.items()
         if value is not None and name not in without
     }
-    return {"model": task.model, **prompt, **given}
+    return {"model": task.model, **prompt, **params}
 
 
-def post(task: Task, path: str, prompt_name: str = "prompt") -> HttpRequest:
-    """A request with all that is given."""
-    return HttpRequest("POST", path, fields(task, prompt_name=prompt_name))
+def build_post(task: Task, path: str, prompt_name: str = "prompt") -> HttpRequest:
+    """Return a POST request with the model, the prompt and all parameters of a task."""
+    return HttpRequest("POST", path, body_fields(task, prompt_name=prompt_name))

@@ -1,73 +1,73 @@
-"""Subtitles (SubRip) from the times that a transcript tells."""
+"""Subtitles (SubRip) from the times in a transcript."""
 
 import math
 from collections.abc import Iterator
 
 import msgspec
 
-from batchgen.provider.endpoints.replies import Object
+from batchgen.provider.endpoints.replies import JsonObject
 from batchgen.types import Json
 
-_LONGEST_S = 6.0
-_MOST_CHARACTERS = 84  # two lines of a screen
-_LATEST_S = 360_000.0  # a hundred hours
+_MAX_CUE_S = 6.0
+_MAX_CUE_CHARACTERS = 84  # two lines on a screen
+_MAX_TIME_S = 360_000.0  # a hundred hours
 _MS = 1000
 
 
-class _Said(msgspec.Struct, frozen=True):
-    """Words with the seconds at which they begin and end."""
+class _Cue(msgspec.Struct, frozen=True):
+    """A text with the seconds at which it begins and ends."""
 
     text: str
     start_s: float
     end_s: float
 
 
-def srt(result: Object) -> str:
-    """The subtitles of a result; empty where it tells no times.
+def srt(result: JsonObject) -> str:
+    """Return the subtitles of a result; empty if it has no times.
 
-    Sentences of OpenAI and Deepgram have seconds, those of AssemblyAI whole milliseconds.
+    OpenAI and Deepgram give times in seconds, AssemblyAI in whole milliseconds.
     """
     for key in ("segments", "utterances", "words"):
-        told = list(_told(result.get(key)))
-        if told:
-            cues = _grouped(told) if key == "words" else told
-            return "\n".join(_cue(number, said) for number, said in enumerate(cues, 1))
+        timed = list(_timed_texts(result.get(key)))
+        if timed:
+            cues = _group_words(timed) if key == "words" else timed
+            return "\n".join(_format_cue(number, cue) for number, cue in enumerate(cues, 1))
     return ""
 
 
-def _told(items: Json) -> Iterator[_Said]:
-    sayings = [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
-    per_s = _MS if all(type(one.get("end")) is int for one in sayings) else 1
-    for item in sayings:
+def _timed_texts(items: Json) -> Iterator[_Cue]:
+    parts = [part for part in items if isinstance(part, dict)] if isinstance(items, list) else []
+    per_s = _MS if all(type(part.get("end")) is int for part in parts) else 1
+    for item in parts:
         texts = (item.get(key) for key in ("punctuated_word", "text", "transcript", "word"))
-        text = next((one for one in texts if isinstance(one, str) and one.strip()), None)
+        text = next((text for text in texts if isinstance(text, str) and text.strip()), None)
         start_s, end_s = (_seconds(item.get(name), per_s) for name in ("start", "end"))
         if text is not None and start_s is not None and end_s is not None:
-            yield _Said(" ".join(text.split()), start_s, end_s)
+            yield _Cue(" ".join(text.split()), start_s, end_s)
 
 
 def _seconds(value: Json, per_s: int) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    if not 0 <= value <= _LATEST_S * _MS:  # nor a NaN
+    if not 0 <= value <= _MAX_TIME_S * _MS:  # refuses NaN too
         return None
     return value / per_s
 
 
-def _grouped(words: list[_Said]) -> Iterator[_Said]:
+def _group_words(words: list[_Cue]) -> Iterator[_Cue]:
     line = words[0]
     for word in words[1:]:
         longer = f"{line.text} {word.text}"
-        if len(longer) > _MOST_CHARACTERS or word.end_s - line.start_s > _LONGEST_S:
+        if len(longer) > _MAX_CUE_CHARACTERS or word.end_s - line.start_s > _MAX_CUE_S:
             yield line
             line = word
         else:
-            line = _Said(longer, line.start_s, word.end_s)
+            line = _Cue(longer, line.start_s, word.end_s)
     yield line
 
 
-def _cue(number: int, said: _Said) -> str:
-    return f"{number}\n{_clock(said.start_s)} --> {_clock(said.end_s)}\n{said.text}\n"
+def _format_cue(number: int, cue: _Cue) -> str:
+    return f"{number}\n{_clock(cue.start_s)} --> {_clock(cue.end_s)}\n{cue.text}\n"
 
 
 def _clock(seconds: float) -> str:

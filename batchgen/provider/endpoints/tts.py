@@ -1,17 +1,17 @@
-"""The speech family: a text in; the sound itself comes back, or a URL of it.
+"""The speech family: a text in; the audio itself or its URL back.
 
-Which of the two depends on the model and on `stream`, so the reply decides
+Which of the two depends on the model and on `stream`, so it is read from the reply
 (https://docs.aimlapi.com, "Text-to-speech").
 """
 
 from batchgen.provider.endpoints.replies import (
+    build_post,
     cost_usd,
-    failure,
-    files_at,
-    job_error,
-    post,
+    excerpt,
+    find_files,
+    find_job_error,
     read_object,
-    shown,
+    remote_failure,
 )
 from batchgen.types import Finished, HttpRequest, HttpResponse, Task, Unusable
 
@@ -20,20 +20,20 @@ PATH: str = "/v1/tts"
 
 
 def build_request(task: Task, prompt_name: str = "text") -> HttpRequest:
-    """Make the request of a task; parameters that are None count as not given."""
-    return post(task, PATH, prompt_name)
+    """Return the request of a task; parameters that are None count as absent."""
+    return build_post(task, PATH, prompt_name)
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
     """Read a 2xx reply; never raises, whatever the bytes."""
     if response.payloads and not response.body:
         return Finished(response.payloads[:1], cost_usd=cost_usd({}, response.headers))
-    body = read_object(response, "sound")
+    body = read_object(response, "audio")
     if isinstance(body, Unusable):
         return body
-    sounds = files_at(body, response=response, names=("audio", "audio_file", "audio_url", "url"))
-    if sounds:
-        return Finished(sounds, cost_usd=cost_usd(body, response.headers))
-    if job_error(response, body):
-        return failure(response, body)
-    return Unusable("bad_response", f"no sound in the reply: {shown(response)}")
+    files = find_files(body, response=response, names=("audio", "audio_file", "audio_url", "url"))
+    if files:
+        return Finished(files, cost_usd=cost_usd(body, response.headers))
+    if find_job_error(response, body):
+        return remote_failure(response, body)
+    return Unusable("bad_response", f"no audio in the reply: {excerpt(response)}")

@@ -1,23 +1,23 @@
-"""Vectors as files: NumPy's own (NEP 1), and Parquet with the rows that they belong to."""
+"""Files of vectors: NumPy's format (NEP 1), and Parquet with the rows of the vectors."""
 
 import sys
 from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from batchgen.errors import UsageError, not_installed
+from batchgen.errors import import_optional
 
 if TYPE_CHECKING:
     from array import array
 
 Vector: TypeAlias = "array[float]"
-_ALIGNED = 64
+_ALIGNMENT = 64
 
 
-class Line(msgspec.Struct, frozen=True):
-    """The row that a vector belongs to: its id, its line in the manifest, its text."""
+class VectorRow(msgspec.Struct, frozen=True):
+    """The row of a vector: its id, its line in the manifest, its text."""
 
     id: str
     line: int
@@ -25,29 +25,31 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def npy(vectors: Sequence[Vector]) -> bytes:
-    """A two-dimensional array of 32-bit floats, a row a vector; they are of one length."""
+    """Return a .npy file: 32-bit floats, one row per vector. All vectors have the same length."""
     shape = f"({len(vectors)}, {len(vectors[0])})"
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode()
-    before = b"\x93NUMPY\x01\x00"
-    padding = -(len(before) + 2 + len(header) + 1) % _ALIGNED
+    magic = b"\x93NUMPY\x01\x00"
+    padding = -(len(magic) + 2 + len(header) + 1) % _ALIGNMENT
     header += b" " * padding + b"\n"
-    return before + len(header).to_bytes(2, "little") + header + _floats(vectors)
+    return magic + len(header).to_bytes(2, "little") + header + _floats(vectors)
 
 
-def parquet(vectors: Sequence[Vector], lines: Sequence[Line]) -> bytes:
-    """A table with the columns `id`, `line`, `text` and `vector`, a row a vector.
+def parquet(vectors: Sequence[Vector], rows: Sequence[VectorRow]) -> bytes:
+    """Return a Parquet file with the columns `id`, `line`, `text` and `vector`.
 
-    Raises UsageError where pyarrow is not installed.
+    Raises UsageError if pyarrow is not installed.
     """
-    arrow, writer = _pyarrow()
+    feature = "`vector_format: parquet`"
+    arrow = import_optional("pyarrow", feature, "pyarrow")
+    writer = import_optional("pyarrow.parquet", feature, "pyarrow")
     count, length = len(vectors), len(vectors[0])
     buffers = [None, arrow.py_buffer(b"".join(map(bytes, vectors)))]
     floats = arrow.Array.from_buffers(arrow.float32(), count * length, buffers)
     table = arrow.table(
         {
-            "id": arrow.array([line.id for line in lines], arrow.string()),
-            "line": arrow.array([line.line for line in lines], arrow.int64()),
-            "text": arrow.array([line.text for line in lines], arrow.string()),
+            "id": arrow.array([row.id for row in rows], arrow.string()),
+            "line": arrow.array([row.line for row in rows], arrow.int64()),
+            "text": arrow.array([row.text for row in rows], arrow.string()),
             "vector": arrow.FixedSizeListArray.from_arrays(floats, length),
         }
     )
@@ -61,12 +63,3 @@ def _floats(vectors: Sequence[Vector]) -> bytes:
         for vector in vectors:
             vector.byteswap()
     return b"".join(map(bytes, vectors))
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow  # noqa: ICN001, PLC0415  # no abbreviations;  an extra, and heavy
-        from pyarrow import parquet as writer  # noqa: PLC0415  # as above
-    except ImportError as error:
-        raise UsageError(not_installed("`vector_format: parquet`", "pyarrow")) from error
-    return pyarrow, writer

@@ -1,7 +1,7 @@
-"""Makes the catalogue's data from the vendor's specs of both dates, a file a family.
+"""Generates the catalogue's data from the vendor's specs of both dates, one file per family.
 
-`python -m tests.catalog.extract` writes batchgen/catalog/*.json anew; a test holds the files
-against what this would write.
+`python -m tests.provider.catalog.extract` rewrites batchgen/provider/catalog/*.json; a test
+compares the files with what this module generates.
 """
 
 import json
@@ -16,27 +16,27 @@ from tests.shared import shared_path
 
 CATALOG = Path(__file__).resolve().parents[3] / "batchgen" / "provider" / "catalog"
 COUNT_KEYS = ("n", "num_images")
-# A page of 2025-05 tells these in prose, which its schema leaves out (FACTS, section 5).
-TOLD_IN_PROSE = ("url", "audio", "file")
-# Some say of their type only that it is text; the descriptions name URLs and base64.
-PICTURES = ("image", "image_url", "image_urls")
+# A page of 2025-05 describes these in prose only, not in its schema (FACTS, section 5).
+PROSE_ONLY = ("url", "audio", "file")
+# Some schemas give the type text only; their descriptions name URLs and base64.
+IMAGE_NAMES = ("image", "image_url", "image_urls")
 _MEDIA = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
-_SHORTEST_SHARED_ENUM = 5
+_MIN_SHARED_ENUM = 5
 _ANY: Raw = {"type": "any"}
-# Pages of the vendor that name a model otherwise than its spec does (FACTS, notes on 2b).
+# Models whose page has another id than their spec (FACTS, notes on 2b).
 PAGE_IDS = {
     "google/nano-banana-edit": ["google/gemini-2.5-flash-image-edit"],
     "google/gemini-3-pro-image-edit": ["google/nano-banana-pro-edit"],
 }
-# Not in the catalogue, because batchgen has no endpoint for them yet: the search model, whose
-# results take a second call, and the Claude models whose only specs are of `/v1/messages` (in
-# 2025-05 `/messages`), Anthropic's form. `read_specs` skips those files: the chat family has
-# none of their paths.
+# Not in the catalogue, because batchgen has no endpoint for them: the search model, whose results
+# need a second request, and the Claude models that have specs only for `/v1/messages` (in 2025-05
+# `/messages`), Anthropic's format. `read_specs` skips those files, because their paths are not
+# among those of the chat family.
 LEFT_OUT = frozenset({"bagoodex/bagoodex-search-v1"})
 
 
 def form(schema: Raw) -> Raw:
-    """One JSON schema, without its `anyOf`, in the catalogue's compact form."""
+    """Return one JSON schema (without `anyOf`) in the catalogue's compact form."""
     properties = schema.get("properties", {})
     if schema.get("format") == "binary":
         return {"type": "string", "file": True}
@@ -62,13 +62,13 @@ def form(schema: Raw) -> Raw:
 
 
 def _lengths(schema: Raw) -> Raw:
-    """A text's bounds; that it may not be empty is said of nearly all."""
+    """Return the length limits of a text; a minimum of 1 is left out, nearly all have it."""
     compact: Raw = {"min_chars": schema["minLength"]} if schema.get("minLength", 0) > 1 else {}
     return {**compact, "max_chars": schema["maxLength"]} if "maxLength" in schema else compact
 
 
 def inner_form(schema: Raw) -> Raw:
-    """The form of an item or a field: one, which takes anything where the spec has several."""
+    """Return the form of an item or a field; it accepts anything if the spec has several forms."""
     forms = schema.get("anyOf", [schema])
     if all("enum" in one and one["type"] == forms[0]["type"] for one in forms):
         return form({**forms[0], "enum": [value for one in forms for value in one["enum"]]})
@@ -76,12 +76,12 @@ def inner_form(schema: Raw) -> Raw:
 
 
 def parameter(name: str, schema: Raw, *, required: bool) -> Raw:
-    """A property of a request schema as the data file has it."""
+    """Return a property of a request schema in the format of the data file."""
     if is_upload(schema):
         return {**upload(schema), **({"required": True} if required else {})}
     forms = [form(inner) for inner in schema.get("anyOf", [schema])]
-    if name in PICTURES:
-        forms = [_picture(one) for one in forms]
+    if name in IMAGE_NAMES:
+        forms = [_image_form(one) for one in forms]
     if name in COUNT_KEYS:
         forms = [_count(schema)]
     if _ANY in forms:
@@ -90,29 +90,29 @@ def parameter(name: str, schema: Raw, *, required: bool) -> Raw:
     compact: Raw = forms[0] if len(forms) == 1 else {"any_of": forms}
     default = schema.get("default")
     if default is not None and not isinstance(default, list | dict):
-        # The spec has 1080 as text once, where only whole numbers are allowed.
+        # The spec has 1080 as text once although only integers are allowed.
         compact["default"] = int(default) if compact.get("type") == "integer" else default
     if required:
         compact["required"] = True
     return compact
 
 
-def _picture(compact: Raw) -> Raw:
+def _image_form(compact: Raw) -> Raw:
     if "items" in compact:
-        return {**compact, "items": _picture(compact["items"])}
+        return {**compact, "items": _image_form(compact["items"])}
     return {**compact, "uri": True} if compact["type"] == "string" else compact
 
 
 def is_upload(schema: Raw) -> bool:
-    """Whether a field is a file, which the spec of the edits tells in its description alone."""
+    """Whether a field is a file; the spec of the edits says so only in its description."""
     return re.search(r"local (PNG )?file", schema.get("description", "")) is not None
 
 
 def upload(schema: Raw) -> Raw:
-    """A field that takes a file, with what its description says of the file."""
-    words = schema["description"]
-    size = re.search(r"(?:up to|under) ([0-9]+) ?MB", words)
-    media = [mime for word, mime in _MEDIA.items() if word in words.lower()]
+    """Return a field that takes a file, with the limits in its description."""
+    text = schema["description"]
+    size = re.search(r"(?:up to|under) ([0-9]+) ?MB", text)
+    media = [mime for word, mime in _MEDIA.items() if word in text.lower()]
     file: Raw = {"type": "string", "file": True, "media": media}
     if size:
         file["max_bytes"] = int(size[1]) * 1024**2
@@ -124,7 +124,7 @@ def upload(schema: Raw) -> Raw:
 
 
 def parameters(schema: Raw, family: Family) -> dict[str, Raw]:
-    """Every request field besides the model and the prompt."""
+    """Return all request fields except the model and the prompt."""
     return {
         name: parameter(name, inner, required=name in schema["required"])
         for name, inner in schema["properties"].items()
@@ -133,12 +133,12 @@ def parameters(schema: Raw, family: Family) -> dict[str, Raw]:
 
 
 def prompt_name(schema: Raw, family: Family) -> str | None:
-    """What the request calls the text that a row has as its prompt; None where it has none."""
+    """Return the request's name for the prompt; None if it has no prompt."""
     return next((name for name in family.prompts if name in schema["properties"]), None)
 
 
 def prompt(schema: Raw, family: Family) -> Raw | None:
-    """The bounds of the prompt; None for a model that takes none."""
+    """Return the limits of the prompt; None for a model that takes none."""
     name = prompt_name(schema, family)
     if name is None:
         return None
@@ -152,15 +152,15 @@ def prompt(schema: Raw, family: Family) -> Raw | None:
 
 
 def catalogue(folder: Path, name: str) -> Raw:
-    """The whole data file of a family; `folder` is `openapi`."""
+    """Return the whole data file of a family; `folder` is `openapi`."""
     family = FAMILIES[name]
-    current, seed = by_date(folder, family)
-    latest = {**seed, **current}
+    current, old = by_date(folder, family)
+    latest = {**old, **current}
     fields = {model: parameters(spec.schema, family) for model, spec in latest.items()}
     common = _common(fields)
     known = {alias for spec in current.values() for alias in spec.ids}
     models = {
-        model: _entry(latest[model], seed.get(model), family=family, common=common, known=known)
+        model: _entry(latest[model], old.get(model), family=family, common=common, known=known)
         for model in sorted(latest)
     }
     enums = _named_enums(common, models)
@@ -169,7 +169,7 @@ def catalogue(folder: Path, name: str) -> Raw:
 
 
 def _edits(folder: Path, family: Family) -> Raw:
-    """What models of the family take at the endpoint to which pictures are uploaded."""
+    """Return the parameters of the family's models at the endpoint for image uploads."""
     current, _ = by_date(folder, EDITS)
     if family.folder != EDITS.folder or family.paths[0] != GENERATIONS:
         return {}
@@ -179,8 +179,8 @@ def _edits(folder: Path, family: Family) -> Raw:
     }
 
 
-def written(data: Raw) -> str:
-    """The data as text for people: a line a parameter."""
+def data_file(data: Raw) -> str:
+    """Return the data as readable JSON, one line per parameter."""
     lines = ["{", *(f'  "{key}": {json.dumps(data[key])},' for key in ("family", "path"))]
     for part in ("enums", "common"):
         lines += [f'  "{part}": {{', _lines(data[part], 4), "  },"]
@@ -222,10 +222,10 @@ def _sides(schema: Raw) -> Raw:
 
 
 def _count(schema: Raw) -> Raw:
-    # The specs call counts "number", bound some of them by an enum of 1, some not from below.
-    most = schema["enum"][0] if "enum" in schema else schema.get("maximum")
+    # The specs type counts as "number"; some are limited by an enum of 1, some have no minimum.
+    maximum = schema["enum"][0] if "enum" in schema else schema.get("maximum")
     compact: Raw = {"type": "integer", "minimum": 1}
-    return compact if most is None else {**compact, "maximum": most}
+    return compact if maximum is None else {**compact, "maximum": maximum}
 
 
 def _item_bounds(schema: Raw) -> Raw:
@@ -234,7 +234,7 @@ def _item_bounds(schema: Raw) -> Raw:
 
 
 def _named_enums(common: Raw, models: Raw) -> dict[str, list[Any]]:
-    """Names for the long enums that stand more than once; PRESET is the word of our notes."""
+    """Return names for the long enums that occur more than once; sizes are named PRESET."""
     places: list[tuple[str, Raw]] = list(common.items())
     places += [place for entry in models.values() for place in entry["own"].items()]
     uses: Counter[tuple[str, tuple[Any, ...]]] = Counter()
@@ -243,7 +243,7 @@ def _named_enums(common: Raw, models: Raw) -> dict[str, list[Any]]:
             uses[name, tuple(one.get("enum", ()))] += 1
     names: dict[str, list[Any]] = {}
     for (name, values), count in uses.most_common():
-        if count > 1 and len(values) >= _SHORTEST_SHARED_ENUM:
+        if count > 1 and len(values) >= _MIN_SHARED_ENUM:
             word = "PRESET" if name == "image_size" else name.upper()
             known = sum(key.startswith(word) for key in names)
             names[f"{word}_{known + 1}" if known else word] = list(values)
@@ -262,7 +262,7 @@ def _with_names(node: Any, enums: Mapping[str, list[Any]]) -> Any:
 
 
 def _common(fields: Mapping[str, Mapping[str, Raw]]) -> Raw:
-    """The definition of each parameter that most models have, where at least two share it."""
+    """Return the most frequent definition of each parameter, if at least two models share it."""
     counts: dict[str, Counter[str]] = {}
     for model_fields in fields.values():
         for name, compact in model_fields.items():
@@ -271,55 +271,55 @@ def _common(fields: Mapping[str, Mapping[str, Raw]]) -> Raw:
     return {name: json.loads(text) for name, (text, n) in sorted(shared.items()) if n > 1}
 
 
-def _entry(now: Spec, then: Spec | None, *, family: Family, common: Raw, known: set[str]) -> Raw:
-    fields = parameters(now.schema, family)
-    model, *others = now.ids
-    aliases = [name for name in others if name not in known or not now.is_seed]
-    entry: Raw = {"prompt": prompt(now.schema, family)}
+def _entry(current: Spec, old: Spec | None, *, family: Family, common: Raw, known: set[str]) -> Raw:
+    fields = parameters(current.schema, family)
+    model, *others = current.ids
+    aliases = [name for name in others if name not in known or not current.is_old]
+    entry: Raw = {"prompt": prompt(current.schema, family)}
     if aliases := [*aliases, *PAGE_IDS.get(model, [])]:
         entry["aliases"] = aliases
-    if now.path != family.paths[0]:
-        entry["path"] = now.path
+    if current.path != family.paths[0]:
+        entry["path"] = current.path
     if one_of := [name for name in family.one_of if name in fields]:
         entry["one_of"] = one_of
     entry["common"] = [name for name, compact in fields.items() if common.get(name) == compact]
     entry["own"] = {n: compact for n, compact in fields.items() if common.get(n) != compact}
-    if then is not None:
-        entry["seed"] = _difference(now.schema, then.schema, family)
-        if then.path != now.path:
-            entry["seed"]["path"] = then.path
+    if old is not None:
+        entry["old_spec"] = _difference(current.schema, old.schema, family)
+        if old.path != current.path:
+            entry["old_spec"]["path"] = old.path
     return entry
 
 
-def _difference(now: Raw, then: Raw, family: Family) -> Raw:
-    current, before = parameters(now, family), parameters(then, family)
-    # A count that only one date bounds is bounded: more is asked for by several requests.
-    untold = COUNT_KEYS + tuple(name for name in TOLD_IN_PROSE if name in family.one_of)
-    names = [name for name in {**current, **before} if name not in untold]
-    changed = {n: before.get(n) for n in names if _limits(current, n) != _limits(before, n)}
+def _difference(schema: Raw, old_schema: Raw, family: Family) -> Raw:
+    current, old = parameters(schema, family), parameters(old_schema, family)
+    # A count that only one spec limits is limited: more images take several requests.
+    ignored = COUNT_KEYS + tuple(name for name in PROSE_ONLY if name in family.one_of)
+    names = [name for name in {**current, **old} if name not in ignored]
+    changed = {n: old.get(n) for n in names if _limits(current, n) != _limits(old, n)}
     difference: Raw = {"parameters": changed} if changed else {}
-    if prompt(now, family) != prompt(then, family):
-        difference["prompt"] = prompt(then, family)
+    if prompt(schema, family) != prompt(old_schema, family):
+        difference["prompt"] = prompt(old_schema, family)
     return difference
 
 
 def _limits(fields: dict[str, Raw], name: str) -> Raw | None:
-    found = fields.get(name)
-    return found and {key: value for key, value in found.items() if key != "default"}
+    field = fields.get(name)
+    return field and {key: value for key, value in field.items() if key != "default"}
 
 
 def _enum_type(schema: Raw) -> str:
-    # A number that may be 5 or 10 is a whole number: 5.0 is then sent as 5.
+    # A number that can only be 5 or 10 is an integer, so that 5.0 is sent as 5.
     whole = schema["type"] == "number" and all(type(one) is int for one in schema["enum"])
     return "integer" if whole else str(schema["type"])
 
 
 def file_name(family: str) -> str:
-    """The data file of a family, in batchgen/catalog."""
+    """Return the name of a family's data file in batchgen/provider/catalog."""
     return f"{'image' if family == 'images' else family}.json"
 
 
 if __name__ == "__main__":
-    for each in FAMILIES:
-        text = written(catalogue(shared_path("api", "openapi"), each))
-        CATALOG.joinpath(file_name(each)).write_text(text, "utf-8")
+    for family_name in FAMILIES:
+        text = data_file(catalogue(shared_path("api", "openapi"), family_name))
+        CATALOG.joinpath(file_name(family_name)).write_text(text, "utf-8")

@@ -1,26 +1,26 @@
-"""Values at and just outside every documented limit, read from the vendor's JSON schemas.
+"""Values at and just outside every documented limit, from the vendor's JSON schemas.
 
-This reads the schemas by itself, not through `extract`, so that neither hides the other's faults.
+This module reads the schemas without `extract`, so that neither hides the other's errors.
 """
 
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 Raw: TypeAlias = dict[str, Any]
-Probe: TypeAlias = tuple[str, Any]  # what is probed, and the value
+Probe: TypeAlias = tuple[str, Any]  # the limit that is probed, and the value
 
 FOREIGN = "no-such-value"
 
 
 def allows(schema: Raw, value: Any) -> bool:
-    """Whether a JSON schema of the kind that the vendor writes takes the value."""
+    """Whether a JSON schema of the vendor's kind accepts the value."""
     if "anyOf" in schema:
         return any(allows(inner, value) for inner in schema["anyOf"])
     if not _has_type(schema["type"], value) or value not in schema.get("enum", [value]):
         return False
     if isinstance(value, str):
-        least = int(schema.get("minLength", 0)) if schema.get("minLength", 0) > 1 else 0
-        return least <= len(value) <= int(schema.get("maxLength", len(value)))
+        shortest = int(schema.get("minLength", 0)) if schema.get("minLength", 0) > 1 else 0
+        return shortest <= len(value) <= int(schema.get("maxLength", len(value)))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
     if isinstance(value, list):
@@ -30,9 +30,9 @@ def allows(schema: Raw, value: Any) -> bool:
 
 
 def is_open(schema: Raw) -> bool:
-    """Whether the catalogue takes anything here: no type, or several forms inside another one."""
+    """Whether the catalogue accepts any value: no type, or several forms inside another one."""
     if schema.get("format") == "binary":
-        return True  # a file's path, where the schema has a buffer
+        return True  # the schema has a buffer, the catalogue a file's path
     forms = schema.get("anyOf", [schema])
     return any(_is_open_form(form) for form in forms)
 
@@ -50,7 +50,7 @@ def _is_open_form(schema: Raw) -> bool:
 
 
 def probes(schema: Raw) -> Iterator[Probe]:
-    """Values inside and outside the limits; which is which, `allows` tells."""
+    """Yield values inside and outside the limits; `allows` distinguishes them."""
     for inner in schema.get("anyOf", []):
         yield from probes(inner)
     if "enum" in schema:
@@ -70,11 +70,11 @@ def probes(schema: Raw) -> Iterator[Probe]:
 
 
 def sample(schema: Raw) -> Any:
-    """A value that the schema takes."""
+    """Return a value that the schema accepts."""
     return next(value for _, value in probes(schema) if allows(schema, value))
 
 
-def _has_type(kind: str, value: Any) -> bool:
+def _has_type(name: str, value: Any) -> bool:
     types: dict[str, type | tuple[type, ...]] = {
         "string": str,
         "boolean": bool,
@@ -83,7 +83,7 @@ def _has_type(kind: str, value: Any) -> bool:
         "array": list,
         "object": dict,
     }
-    return isinstance(value, types[kind]) and isinstance(value, bool) == (kind == "boolean")
+    return isinstance(value, types[name]) and isinstance(value, bool) == (name == "boolean")
 
 
 def _allows_object(schema: Raw, value: Raw) -> bool:
@@ -92,8 +92,8 @@ def _allows_object(schema: Raw, value: Raw) -> bool:
         return False
     if not all(allows(known[name], inner) for name, inner in value.items()):
         return False
-    worded = "multiple of 32" in schema.get("description", "")
-    return not (worded and any(inner % 32 for inner in value.values()))
+    has_step = "multiple of 32" in schema.get("description", "")
+    return not (has_step and any(inner % 32 for inner in value.values()))
 
 
 def _foreign(schema: Raw) -> Any:
@@ -104,7 +104,7 @@ def _foreign(schema: Raw) -> Any:
 
 
 def _default(schema: Raw) -> Any:
-    # One default of the specs is the text "1080" where only whole numbers are allowed.
+    # One default of the specs is the text "1080" although only integers are allowed.
     default = schema["default"]
     return int(default) if schema.get("type") == "integer" else default
 
@@ -136,8 +136,8 @@ def _list_probes(schema: Raw) -> Iterator[Probe]:
     if "maxItems" in schema:
         lengths |= {schema["maxItems"], schema["maxItems"] + 1}
     yield from (("items", [item] * length) for length in sorted(lengths))
-    for what, value in probes(schema["items"]):
-        yield f"item {what}", [value]
+    for limit, value in probes(schema["items"]):
+        yield f"item {limit}", [value]
 
 
 def _object_probes(schema: Raw) -> Iterator[Probe]:
@@ -148,8 +148,8 @@ def _object_probes(schema: Raw) -> Iterator[Probe]:
     yield "object", {**good, FOREIGN: 1}
     for name, inner in known.items():
         yield "required", {key: value for key, value in good.items() if key != name}
-        for what, value in probes(inner):
-            yield f"{name} {what}", {**good, name: value}
+        for probed, value in probes(inner):
+            yield f"{name} {probed}", {**good, name: value}
         for limit in ("minimum", "maximum"):
             if limit in inner and step > 1:
                 yield "multiple", {**good, name: inner[limit] // step * step + step}

@@ -1,4 +1,4 @@
-"""The vendor's request schemas of both dates, family by family, in one plain dialect."""
+"""The vendor's request schemas of both dates, by family, in one uniform notation."""
 
 import json
 from collections.abc import Iterator
@@ -8,16 +8,17 @@ from typing import Any, TypeAlias
 
 Raw: TypeAlias = dict[str, Any]  # JSON schemas: whatever the vendor wrote
 
-SEED_SUFFIX = "@2025-05"
+OLD_SUFFIX = "@2025-05"
 _VIDEO_MAKERS = ("alibaba", "google", "kling", "minimax", "runway")
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Where a family's schemas are, and what they call the text that a row gives as its prompt.
+    """The schemas of a family.
 
-    folder: below `openapi`. paths: the usual one first; those of 2025-05 after it.
-    one_of: parameters of which at least one must be given, where a model has them.
+    folder: below `openapi`. paths: the default one first, then those of 2025-05.
+    prompts: names of the request field that a row's prompt goes to.
+    one_of: parameters of which at least one must be given, if a model has them.
     """
 
     folder: str
@@ -55,16 +56,16 @@ FAMILIES = {
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A request schema: the models that it is for, the path, and the properties but `model`."""
+    """A request schema: its models, its path, and its properties without `model`."""
 
     ids: tuple[str, ...]
     path: str
-    is_seed: bool
+    is_old: bool
     schema: Raw
 
 
 def read_specs(folder: Path, family: Family) -> Iterator[Spec]:
-    """Every request schema of a family that names its models; `folder` is `openapi`."""
+    """Yield the request schemas of a family that name their models; `folder` is `openapi`."""
     for file in sorted((folder / family.folder).glob("*.json")):
         paths = json.loads(file.read_bytes())["paths"]
         path = next((path for path in family.paths if "post" in paths.get(path, {})), None)
@@ -74,34 +75,34 @@ def read_specs(folder: Path, family: Family) -> Iterator[Spec]:
         schema.setdefault("required", [])
         if model := schema["properties"].pop("model", None):
             ids = tuple(dict.fromkeys(model["enum"]))
-            yield Spec(ids, path, file.stem.endswith(SEED_SUFFIX), schema)
+            yield Spec(ids, path, file.stem.endswith(OLD_SUFFIX), schema)
 
 
 def by_date(folder: Path, family: Family) -> tuple[dict[str, Spec], dict[str, Spec]]:
-    """The specs by model id, those of today and those of 2025-05.
+    """Return the current specs and those of 2025-05, each by model id.
 
-    Ids that share a current spec are one model, known by the first. A page of 2025-05 names two
-    models, one of which has a page of its own: that one counts. Models that only 2025-05 knew
-    are known by the first id too.
+    Ids that share a current spec are one model with the first id, and so are ids that only a spec
+    of 2025-05 has. A page of 2025-05 names two models, one of which has its own page too: the own
+    page is used for it.
     """
     specs = list(read_specs(folder, family))
-    current = {spec.ids[0]: spec for spec in specs if not spec.is_seed}
+    current = {spec.ids[0]: spec for spec in specs if not spec.is_old}
     names = {name: spec.ids[0] for spec in current.values() for name in reversed(spec.ids)}
     names |= {name: name for name in current}
-    seed: dict[str, Spec] = {}
-    old = [spec for spec in specs if spec.is_seed]
-    for spec in old:
-        seed[names.get(spec.ids[0], spec.ids[0])] = spec
-    for spec in old:
+    old: dict[str, Spec] = {}
+    old_specs = [spec for spec in specs if spec.is_old]
+    for spec in old_specs:
+        old[names.get(spec.ids[0], spec.ids[0])] = spec
+    for spec in old_specs:
         for name in spec.ids[1:]:
-            seed.setdefault(names.get(name, spec.ids[0]), spec)
-    return current, seed
+            old.setdefault(names.get(name, spec.ids[0]), spec)
+    return current, old
 
 
 def plain(schema: Raw) -> Raw:
-    """The schema in the words that all families share: `anyOf`, and a type wherever one is meant.
+    """Return the schema in a notation that all families share: `anyOf`, and explicit types.
 
-    A form that only says that null will do is left out: a null counts as not given.
+    A form that only allows null is left out: a null counts as absent.
     """
     if "allOf" in schema:
         return _joined([plain(inner) for inner in schema["allOf"]])

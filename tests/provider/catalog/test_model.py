@@ -1,4 +1,4 @@
-"""What a person is told, and how requests are put into a model's own words."""
+"""Messages about parameters, and the translation of requests to a model's own names and types."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from batchgen.types import Json, Severity, Tokens
 
 DEV = "flux/dev"
 PRESETS = "square_hd, square, portrait_4_3, portrait_16_9, landscape_4_3, landscape_16_9"
-MANY = "for more images use `repeat:` or several rows"
+MORE_IMAGES = "for more images use `repeat:` or several rows"
 
 
 def model(model_id: str, provider: str = "aimlapi") -> catalog.Model:
@@ -40,7 +40,7 @@ def messages(model_id: str, params: dict[str, Any], provider: str = "aimlapi") -
         (
             DEV,
             {"image_size": {"width": 1000, "height": 512}},
-            "`image_size` width 1000 is not a multiple of 32; 992 or 1024 are",
+            "`image_size` width 1000 is not a multiple of 32; use 992 or 1024",
         ),
         (
             "flux-pro",
@@ -51,21 +51,24 @@ def messages(model_id: str, params: dict[str, Any], provider: str = "aimlapi") -
             DEV,
             {"image_size": "squarehd"},
             (
-                f"`image_size` squarehd is not one of {PRESETS}, nor {{width, height}}"
+                f"`image_size` squarehd is not one of {PRESETS} or {{width, height}}"
                 " (512 to 1536, multiples of 32); did you mean `square_hd`?"
             ),
         ),
-        (DEV, {"n": 2}, "`n` is `num_images` for flux/dev"),
+        (DEV, {"n": 2}, "`n` is called `num_images` in flux/dev; give only that one"),
         (DEV, {"siz": 1}, "`siz` is not a parameter of flux/dev; did you mean `size`?"),
         (DEV, {"sed": 1}, "`sed` is not a parameter of flux/dev; did you mean `seed`?"),
         (DEV, {"promt": "x"}, "`promt` is not a parameter of flux/dev; did you mean `prompt`?"),
-        (DEV, {"num_images": 4001}, f"`num_images` is 4001; flux/dev takes 1 to 4; {MANY}"),
+        (DEV, {"num_images": 4001}, f"`num_images` is 4001; flux/dev takes 1 to 4; {MORE_IMAGES}"),
         ("dall-e-2", {"n": 0}, "`n` is 0; dall-e-2 takes 1 to 10"),
-        ("dall-e-3", {"n": 1001}, f"`n` is 1001; dall-e-3 takes 1; {MANY}"),
+        ("dall-e-3", {"n": 1001}, f"`n` is 1001; dall-e-3 takes 1; {MORE_IMAGES}"),
         (
             "reve/create-image",
             {"n": 1001},
-            f"`n` is not a parameter of reve/create-image, which makes one image a request; {MANY}",
+            (
+                "`n` is not a parameter of reve/create-image, which makes one image per request;"
+                f" {MORE_IMAGES}"
+            ),
         ),
         (
             "dall-e-2",
@@ -94,20 +97,20 @@ def messages(model_id: str, params: dict[str, Any], provider: str = "aimlapi") -
             "dall-e-3",
             {"width": 1024, "height": 1024},
             (
-                "`width` and `height` are not parameters of dall-e-3; its size is set by"
+                "`width` and `height` are not parameters of dall-e-3; set the size with"
                 " `size: 1024x1024`"
             ),
         ),
         (
             DEV,
             {"width": 512, "image_size": "square"},
-            "`width` is not a parameter of flux/dev; `image_size` sets its size already",
+            "`width` is not a parameter of flux/dev; `image_size` already sets the size",
         ),
         (
             "flux-pro/v1.1-ultra",
             {"image_size": "square"},
             (
-                "`image_size` is not a parameter of flux-pro/v1.1-ultra; its size is set by"
+                "`image_size` is not a parameter of flux-pro/v1.1-ultra; set the size with"
                 " `aspect_ratio`: 21:9, 16:9, 4:3, 3:2, 1:1, 2:3, 3:4, 9:16, 9:21"
             ),
         ),
@@ -125,8 +128,8 @@ def messages(model_id: str, params: dict[str, Any], provider: str = "aimlapi") -
             "flux/schnell",
             {"image": "cat.png"},
             (
-                "`image` is not a parameter of flux/schnell, which takes no picture;"
-                " `batchgen models` tells which do"
+                "`image` is not a parameter of flux/schnell, which takes no input image;"
+                " `batchgen models` lists models that do"
             ),
         ),
         (
@@ -136,25 +139,26 @@ def messages(model_id: str, params: dict[str, Any], provider: str = "aimlapi") -
         ),
     ],
 )
-def test_a_message_says_what_is_wrong_and_what_would_be_right(
+def test_a_message_says_what_is_wrong_and_what_is_accepted(
     model_id: str, params: dict[str, Any], message: str
 ) -> None:
     assert message in messages(model_id, params)
 
 
-def test_what_only_the_seed_spec_allows_is_a_warning() -> None:
+def test_what_only_the_spec_of_2025_05_allows_is_a_warning() -> None:
     findings = model("dall-e-2").check({"size": "1792x1024", "quality": "hd"})
     assert [finding.severity for finding in findings] == [Severity.WARNING] * 2
     assert findings[0].message == (
-        "`size` 1792x1024 is in dall-e-2's spec of 2025-05 and not in that of 2026-08"
+        "`size` 1792x1024 is in dall-e-2's spec of 2025-05 but not in the one of 2026-08"
         " (1024x1024, 512x512, 256x256); it is sent as given"
     )
     assert findings[1].message == (
-        "`quality` is in dall-e-2's spec of 2025-05 and not in that of 2026-08; it is sent as given"
+        "`quality` is in dall-e-2's spec of 2025-05 but not in the one of 2026-08;"
+        " it is sent as given"
     )
 
 
-def test_null_counts_as_not_given() -> None:
+def test_null_counts_as_absent() -> None:
     assert model(DEV).check({"seed": None, "image_size": None, "strength": None}) == ()
 
 
@@ -166,25 +170,25 @@ def test_null_counts_as_not_given() -> None:
         ("topaz-labs/sharpen", 3, "topaz-labs/sharpen takes no prompt; leave it out"),
     ],
 )
-def test_a_prompt_out_of_bounds_is_an_error(model_id: str, length: int, message: str) -> None:
+def test_a_prompt_of_the_wrong_length_is_an_error(model_id: str, length: int, message: str) -> None:
     finding = model(model_id).check_prompt("x" * length)
     assert finding == catalog.Finding(Severity.ERROR, message)
 
 
-def test_a_prompt_that_one_date_allows_is_a_warning() -> None:
+def test_a_prompt_that_only_one_spec_allows_is_a_warning() -> None:
     finding = model("dall-e-2").check_prompt("x" * 1001)
     assert finding is not None
     assert finding.severity is Severity.WARNING
 
 
-def test_a_prompt_may_be_left_out_where_it_is_optional_or_not_taken() -> None:
+def test_a_prompt_may_be_missing_if_the_model_does_not_need_one() -> None:
     assert model("beeble/switchx-image-to-image").check_prompt("") is None
     assert model("topaz-labs/sharpen").check_prompt("") is None
     assert not model("topaz-labs/sharpen").prompt_required
 
 
 @pytest.mark.parametrize(
-    ("model_id", "params", "own"),
+    ("model_id", "params", "translated"),
     [
         (DEV, {"n": 2}, {"num_images": 2}),
         (DEV, {"count": 2.0}, {"num_images": 2}),
@@ -209,10 +213,10 @@ def test_a_prompt_may_be_left_out_where_it_is_optional_or_not_taken() -> None:
         ("flux-pro", {"strange": [1]}, None),
     ],
 )
-def test_a_request_is_put_into_the_models_words_without_loss(
-    model_id: str, params: dict[str, Any], own: dict[str, Any] | None
+def test_a_request_is_translated_to_the_models_names_without_loss(
+    model_id: str, params: dict[str, Any], translated: dict[str, Any] | None
 ) -> None:
-    assert model(model_id).normalise(params) == (params if own is None else own)
+    assert model(model_id).normalise(params) == (params if translated is None else translated)
 
 
 @pytest.mark.parametrize(
@@ -239,11 +243,11 @@ def test_a_request_is_put_into_the_models_words_without_loss(
         (DEV, "sku", "007", "007"),
     ],
 )
-def test_text_takes_the_type_of_its_parameter(
+def test_text_is_parsed_as_the_type_of_its_parameter(
     model_id: str, name: str, text: str, value: Json
 ) -> None:
-    typed = model(model_id).from_text(name, text)
-    assert (type(typed), typed) == (type(value), value)
+    parsed = model(model_id).from_text(name, text)
+    assert (type(parsed), parsed) == (type(value), value)
 
 
 @pytest.mark.parametrize(
@@ -267,11 +271,11 @@ def test_text_takes_the_type_of_its_parameter(
     ],
 )
 def test_text_of_unknown_type_is_json_or_text(text: str, value: Json) -> None:
-    typed = catalog.text_value(text)
-    assert (type(typed), typed) == (type(value), value)
+    parsed = catalog.text_value(text)
+    assert (type(parsed), parsed) == (type(value), value)
 
 
-def test_a_price_is_for_all_images_of_a_request() -> None:
+def test_a_price_covers_all_images_of_a_request() -> None:
     assert model("flux/schnell").price({}) == 0.004
     assert model("flux/schnell").price({"num_images": 3}) == pytest.approx(0.012)
     assert model("flux/schnell").price({"num_images": "3"}) is None
@@ -312,7 +316,7 @@ def test_gpt_image_2_takes_any_size_within_bounds(size: str, *, fits: bool) -> N
     assert (messages("gpt-image-2", {"size": size}, "openai") == []) is fits
 
 
-def test_a_size_in_words_of_the_spec_is_held_at_its_bounds() -> None:
+def test_size_limits_that_the_spec_has_in_prose_are_checked() -> None:
     for size in ("512x512", "2048x2048", "512x2048"):
         assert messages("bytedance/seedream-3.0", {"size": size}) == []
     for size in ("511x512", "2048x2049", "0512x512", "512 x 512"):
@@ -333,7 +337,7 @@ def test_aliases_are_the_same_model() -> None:
     )
 
 
-def test_every_parameter_name_types_a_column() -> None:
+def test_parameter_names_are_those_of_every_model() -> None:
     names = catalog.parameter_names()
     assert {"num_images", "n", "image_size", "seed", "style", "moderation"} <= names
     assert "prompt" not in names
@@ -357,31 +361,31 @@ NAMES = st.sampled_from(sorted(catalog.parameter_names())) | st.sampled_from(["c
 
 
 @given(st.sampled_from(ALL), st.dictionaries(NAMES | st.text(), JSON | SIDES))
-def test_any_json_is_checked_without_a_crash(one: catalog.Model, params: dict[str, Json]) -> None:
-    for finding in one.check(params) + one.check(one.normalise(params)):
+def test_any_json_is_checked_without_a_crash(each: catalog.Model, params: dict[str, Json]) -> None:
+    for finding in each.check(params) + each.check(each.normalise(params)):
         assert finding.message
-    one.price(params)
+    each.price(params)
 
 
 @given(st.sampled_from(ALL), st.dictionaries(NAMES, JSON | SIDES))
-def test_a_request_in_the_models_words_stays_as_it_is(
-    one: catalog.Model, params: dict[str, Json]
+def test_translating_a_request_twice_changes_nothing_more(
+    each: catalog.Model, params: dict[str, Json]
 ) -> None:
-    once = one.normalise(params)
-    assert repr(one.normalise(once)) == repr(once)
+    once = each.normalise(params)
+    assert repr(each.normalise(once)) == repr(once)
 
 
 @given(st.sampled_from(ALL), NAMES, st.text() | st.integers().map(str))
-def test_any_text_is_typed_without_a_crash(one: catalog.Model, name: str, text: str) -> None:
-    one.check({name: one.from_text(name, text)})
+def test_any_text_is_parsed_without_a_crash(each: catalog.Model, name: str, text: str) -> None:
+    each.check({name: each.from_text(name, text)})
 
 
 @given(st.integers(16, 48), st.integers(16, 48))
 def test_a_valid_size_passes_from_text_to_check(wide: int, high: int) -> None:
     text = f"{wide * 32}x{high * 32}"
-    one = model(DEV)
+    dev = model(DEV)
     for name in ("size", "image_size"):
-        assert one.check(one.normalise({name: one.from_text(name, text)})) == ()
+        assert dev.check(dev.normalise({name: dev.from_text(name, text)})) == ()
 
 
 @pytest.mark.parametrize(
@@ -411,7 +415,7 @@ def test_a_count_above_the_maximum_is_split(
 def test_the_last_seed_of_a_split_stays_within_the_models_limits() -> None:
     model = catalog.find("alibaba/wan2.2-t2i-flash")
     assert model is not None
-    seeds = [one["seed"] for one in model.split({"num_images": 5, "seed": 2147483647})]
+    seeds = [params["seed"] for params in model.split({"num_images": 5, "seed": 2147483647})]
     assert seeds == [2147483647, 2147483646]
 
 
@@ -421,7 +425,7 @@ def test_the_price_of_a_split_count_is_that_of_all_images() -> None:
     assert model.price({"n": 3}) == pytest.approx(3 * 0.063)
 
 
-def test_tokens_become_money_where_their_price_is_known() -> None:
+def test_tokens_have_a_cost_if_their_price_is_known() -> None:
     known, unknown = (catalog.find(name, "openai") for name in ("gpt-image-1", "gpt-image-2"))
     assert known is not None
     assert unknown is not None
@@ -431,11 +435,11 @@ def test_tokens_become_money_where_their_price_is_known() -> None:
     assert unknown.token_cost(tokens) is None
 
 
-def test_the_text_of_a_row_has_the_name_that_its_model_gives_it() -> None:
+def test_a_model_may_have_another_name_for_the_prompt() -> None:
     named = {
-        name: one.prompt.name
+        name: listed.prompt.name
         for name in ("veo2", "openai/tts-1", "music-01", "voyage-2")
-        if (one := model(name)).prompt
+        if (listed := model(name)).prompt
     }
     assert named == {
         "veo2": "prompt",
@@ -474,7 +478,7 @@ def test_a_chat_model_takes_the_parameters_of_its_own_spec(
     name: str, params: dict[str, Any], message: str | None
 ) -> None:
     found = messages(name, params)
-    assert [one[: len(message or "")] for one in found] == ([message] if message else [])
+    assert [text[: len(message or "")] for text in found] == ([message] if message else [])
 
 
 def test_one_of_several_inputs_is_enough() -> None:
@@ -485,7 +489,7 @@ def test_one_of_several_inputs_is_enough() -> None:
     assert finding.message == "`url` or `audio` is missing; nova-3 needs one of them"
 
 
-def test_a_price_by_the_second_is_multiplied_by_the_seconds() -> None:
+def test_a_price_per_second_is_multiplied_by_the_seconds() -> None:
     video = model("kling-video/v1/standard/image-to-video")
     assert video.price({}) == pytest.approx(5 * 0.0315)
     assert video.price({"duration": 10}) == pytest.approx(0.315)
@@ -493,27 +497,27 @@ def test_a_price_by_the_second_is_multiplied_by_the_seconds() -> None:
     assert model("stable-audio").price({"steps": 50}) == pytest.approx(0.0063)
 
 
-def test_ids_of_2025_lead_to_the_model_of_today() -> None:
+def test_ids_of_2025_05_find_the_current_model() -> None:
     assert model("#g1_nova-2-meeting") is model("nova-2-general")
     assert model("gpt-4o").id == "openai/gpt-4o"
-    only_then = model("wan/v2.1/1.3b/text-to-video")
-    assert (only_then.family, only_then.path) == ("video", "/v2/generate/video/alibaba/generation")
+    old_model = model("wan/v2.1/1.3b/text-to-video")
+    assert (old_model.family, old_model.path) == ("video", "/v2/generate/video/alibaba/generation")
 
 
-def test_openais_gpt_image_says_that_it_always_answers_inline() -> None:
+def test_openais_gpt_image_refuses_a_response_format_because_it_always_returns_base64() -> None:
     lead = "`response_format` is not a parameter of "
     for name in ("gpt-image-1", "gpt-image-2"):
-        (told,) = messages(name, {"response_format": "url"}, "openai")
-        assert told == f"{lead}{name}, which always answers with base64; leave it out"
+        (message,) = messages(name, {"response_format": "url"}, "openai")
+        assert message == f"{lead}{name}, which always returns base64; leave it out"
     (other,) = messages("flux-pro", {"response_format": "url"})
     assert "base64" not in other
 
 
-def test_a_row_as_the_spec_of_2025_05_has_it_misses_nothing_of_todays() -> None:
+def test_a_row_for_the_spec_of_2025_05_needs_no_new_parameters() -> None:
     model = catalog.find("video-01-live2d")
     assert model is not None
-    then = model.check({"first_frame_image": "https://x/a.png"})
-    assert [one.severity for one in then] == [Severity.WARNING]
+    findings = model.check({"first_frame_image": "https://x/a.png"})
+    assert [finding.severity for finding in findings] == [Severity.WARNING]
     assert "`image_url` is missing" in model.check({})[0].message
 
 

@@ -1,4 +1,4 @@
-"""The catalogue's data against the vendor's specs of both dates: each limit, both ways."""
+"""The catalogue's data compared with the vendor's specs of both dates, at each limit."""
 
 import csv
 import re
@@ -15,12 +15,12 @@ from batchgen.types import Severity
 from tests.provider.catalog.extract import (
     LEFT_OUT,
     PAGE_IDS,
-    TOLD_IN_PROSE,
+    PROSE_ONLY,
     catalogue,
+    data_file,
     file_name,
     is_upload,
     prompt_name,
-    written,
 )
 from tests.provider.catalog.probes import allows, is_open, probes, sample
 from tests.provider.catalog.specs import (
@@ -34,7 +34,7 @@ from tests.provider.catalog.specs import (
 )
 from tests.shared import shared_path
 
-SEED_MODELS = [
+OLD_MODELS = [
     "flux-pro",
     "flux-pro/v1.1",
     "flux-pro/v1.1-ultra",
@@ -49,8 +49,8 @@ SEED_MODELS = [
     "stable-diffusion-v3-medium",
     "stable-diffusion-v35-large",
 ]
-NAMELESS = ("", "google-ocr")  # their pages have requests without a `model`
-WORDED_LIMITS = {("bytedance/seedream-3.0", "size")}  # the schema has them in a sentence only
+WITHOUT_MODEL = ("", "google-ocr")  # their pages have requests without a `model`
+LIMITS_IN_PROSE = {("bytedance/seedream-3.0", "size")}  # the schema only describes them
 
 
 EVERY_FAMILY = pytest.mark.parametrize("family", FAMILIES)
@@ -62,7 +62,7 @@ def specs(family: str = "images") -> tuple[dict[str, Spec], dict[str, Spec]]:
 
 
 def dated(family: str, model_id: str) -> list[Spec]:
-    """The specs of the model, the current one first."""
+    """Return the specs of the model, the current one first."""
     return [by_id[model_id] for by_id in specs(family) if model_id in by_id]
 
 
@@ -71,73 +71,73 @@ def listed(family: str) -> list[catalog.Model]:
 
 
 def fields(family: str, spec: Spec) -> Iterator[tuple[str, Raw]]:
-    """The properties but the prompt."""
+    """Return the properties without the prompt."""
     prompt = prompt_name(spec.schema, FAMILIES[family])
     return ((name, raw) for name, raw in spec.schema["properties"].items() if name != prompt)
 
 
 def verdict(model: catalog.Model, name: str, value: Any, needed: dict[str, Any]) -> str:
     findings = model.check({**needed, name: value})
-    told = [f.severity.value for f in findings if f.message.startswith(f"`{name}")]
-    return max(told, default="passes", key="warning".__ne__)
+    severities = [f.severity.value for f in findings if f.message.startswith(f"`{name}")]
+    return max(severities, default="passes", key="warning".__ne__)
 
 
 def expected(name: str, value: Any, known: list[Raw]) -> str:
-    """What the specs of the dates that know the model say of the value together."""
+    """Return the verdict that follows from all specs that have the model."""
     fits = [name in schema and allows(schema[name], value) for schema in known]
     if name in COUNT_KEYS:
-        whole = isinstance(value, int) and value >= 1
-        return "passes" if whole else "error"  # what is above the maximum is split
+        is_count = isinstance(value, int) and value >= 1
+        return "passes" if is_count else "error"  # a count above the maximum is split
     if not any(fits):
         return "error"
     return "passes" if all(fits) else "warning"
 
 
 @EVERY_FAMILY
-def test_every_documented_limit_holds_both_ways(family: str) -> None:
+def test_every_documented_limit_is_checked_on_both_sides(family: str) -> None:
     probed, wrong = 0, []
     for model in listed(family):
         known = dated(family, model.id)
         needed = _needed(family, known[0])
-        properties = [one.schema["properties"] for one in known]
+        properties = [spec.schema["properties"] for spec in known]
         for spec in known:
             for name, schema in fields(family, spec):
-                known_otherwise = name in model.ours or (model.id, name) in WORDED_LIMITS
-                if known_otherwise or any(is_open(one[name]) for one in properties if name in one):
+                differs = name in model.extensions or (model.id, name) in LIMITS_IN_PROSE
+                if differs or any(is_open(dated[name]) for dated in properties if name in dated):
                     continue
-                is_prose = name in TOLD_IN_PROSE and name in FAMILIES[family].one_of
-                for what, value in probes(schema):
+                is_prose = name in PROSE_ONLY and name in FAMILIES[family].one_of
+                for limit, value in probes(schema):
                     want = expected(name, value, properties[:1] if is_prose else properties)
                     got = verdict(model, name, value, needed)
                     probed += 1
                     if got != want:
-                        wrong.append((model.id, name, what, value, want, got))
+                        wrong.append((model.id, name, limit, value, want, got))
     assert wrong == []
     assert probed > {"images": 2200, "video": 3000}.get(family, 15)
 
 
-def test_every_limit_of_the_edits_holds_both_ways() -> None:
+def test_every_limit_of_the_edits_is_checked_on_both_sides() -> None:
     probed = 0
     for model_id, spec in by_date(shared_path("api", "openapi"), EDITS)[0].items():
         model = catalog.find(model_id)
         assert model is not None
         assert model.edit is not None
         properties = {
-            name: one for name, one in spec.schema["properties"].items() if name != "prompt"
+            name: schema for name, schema in spec.schema["properties"].items() if name != "prompt"
         }
-        files = [name for name, one in properties.items() if is_upload(one)]
+        files = [name for name, schema in properties.items() if is_upload(schema)]
         assert (files, model.edit.path) == (["image", "mask"], spec.path)
         assert set(model.edit.parameters) == set(properties)
         for name in properties.keys() - set(files):
-            for what, value in probes(properties[name]):
+            for limit, value in probes(properties[name]):
                 want = expected(name, value, [properties])
                 probed += 1
-                assert verdict(model.edit, name, value, {"image": "a.png"}) == want, (name, what)
+                assert verdict(model.edit, name, value, {"image": "a.png"}) == want, (name, limit)
     assert probed > 60
 
 
 @pytest.mark.parametrize(
-    ("params", "told"),
+    ("params", "message"),
     [
         ({"image": "a.png"}, ""),
         ({"image": ["a.png"] * 16, "mask": "file:m.png"}, ""),
@@ -148,13 +148,13 @@ def test_every_limit_of_the_edits_holds_both_ways() -> None:
         ({"image": "a.png", "moderation": "low"}, "`moderation` is not a parameter"),
     ],
 )
-def test_pictures_to_edit_are_files(params: dict[str, Any], told: str) -> None:
+def test_images_to_edit_are_files(params: dict[str, Any], message: str) -> None:
     model = catalog.find("openai/gpt-image-1")
     assert model is not None
     assert model.edit is not None
-    found = "; ".join(finding.message for finding in model.edit.check(params))
-    assert found.startswith(told) or told in found
-    assert bool(found) == bool(told)
+    messages = "; ".join(finding.message for finding in model.edit.check(params))
+    assert messages.startswith(message) or message in messages
+    assert bool(messages) == bool(message)
 
 
 def test_a_count_above_the_documented_maximum_takes_another_request() -> None:
@@ -163,10 +163,10 @@ def test_a_count_above_the_documented_maximum_takes_another_request() -> None:
         assert model is not None
         properties = spec.schema["properties"]
         name = next((key for key in COUNT_KEYS if key in properties), None)
-        most = properties[name].get("maximum", 1) if name else 1
+        maximum = properties[name].get("maximum", 1) if name else 1
         key = name or "n"
-        assert len(model.split({key: most})) == 1, model_id
-        assert len(model.split({key: most + 1})) == 2, model_id
+        assert len(model.split({key: maximum})) == 1, model_id
+        assert len(model.split({key: maximum + 1})) == 2, model_id
 
 
 def _needed(family: str, spec: Spec) -> dict[str, Any]:
@@ -181,18 +181,18 @@ def _sample(schema: Raw) -> Any:
 
 
 @EVERY_FAMILY
-def test_no_parameter_is_known_that_no_spec_has(family: str) -> None:
+def test_every_parameter_is_in_a_spec(family: str) -> None:
     for model in listed(family):
         names = {name for spec in dated(family, model.id) for name, _ in fields(family, spec)}
-        assert set(model.parameters) - (model.ours - names) == names, model.id
+        assert set(model.parameters) - (model.extensions - names) == names, model.id
 
 
 @EVERY_FAMILY
-def test_defaults_are_the_current_specs(family: str) -> None:
+def test_defaults_are_those_of_the_current_spec(family: str) -> None:
     for model in listed(family):
         properties = dated(family, model.id)[0].schema["properties"]
         for name, parameter in model.parameters.items():
-            if name in model.ours:
+            if name in model.extensions:
                 continue
             default = properties.get(name, {}).get("default")
             if default is None or isinstance(default, list | dict):
@@ -202,7 +202,7 @@ def test_defaults_are_the_current_specs(family: str) -> None:
 
 
 @EVERY_FAMILY
-def test_leaving_out_a_required_input_is_an_error(family: str) -> None:
+def test_a_missing_required_parameter_is_an_error(family: str) -> None:
     for model in listed(family):
         needed = _needed(family, dated(family, model.id)[0])
         for name in needed:
@@ -231,7 +231,7 @@ def test_prompt_lengths_are_those_that_either_spec_allows(family: str) -> None:
 
 
 def _prompt(family: str, spec: Spec) -> Raw | None:
-    """The schema of the prompt; of several forms, the text."""
+    """Return the schema of the prompt; of several forms, the text."""
     name = prompt_name(spec.schema, FAMILIES[family])
     if name is None:
         return None
@@ -240,11 +240,11 @@ def _prompt(family: str, spec: Spec) -> Raw | None:
 
 
 @EVERY_FAMILY
-def test_the_data_file_is_what_the_specs_make_it(family: str) -> None:
+def test_the_data_file_is_generated_from_the_specs(family: str) -> None:
     data = (
         resources.files("batchgen.provider.catalog").joinpath(file_name(family)).read_text("utf-8")
     )
-    assert data == written(catalogue(shared_path("api", "openapi"), family))
+    assert data == data_file(catalogue(shared_path("api", "openapi"), family))
     assert len(data) < 80_000
 
 
@@ -255,7 +255,7 @@ def test_every_model_of_the_index_is_found_in_its_family() -> None:
         rows = [
             row
             for row in csv.DictReader(file)
-            if row["model_id"] not in (*NAMELESS, *LEFT_OUT)
+            if row["model_id"] not in (*WITHOUT_MODEL, *LEFT_OUT)
             and row["method"] == "POST"
             and row["path"] in paths
         ]
@@ -272,7 +272,7 @@ def test_every_model_of_the_index_is_found_in_its_family() -> None:
 @EVERY_FAMILY
 def test_ids_that_share_a_current_spec_are_one_model(family: str) -> None:
     for spec in read_specs(shared_path("api", "openapi"), FAMILIES[family]):
-        if not spec.is_seed:
+        if not spec.is_old:
             first, *others = (catalog.find(name) for name in spec.ids)
             assert all(other is first for other in others), spec.ids
     assert all(
@@ -281,18 +281,18 @@ def test_ids_that_share_a_current_spec_are_one_model(family: str) -> None:
 
 
 @EVERY_FAMILY
-def test_a_model_answers_at_the_path_of_its_latest_spec(family: str) -> None:
+def test_a_model_has_the_path_of_its_latest_spec(family: str) -> None:
     for model in listed(family):
-        specs_of_it = dated(family, model.id)
-        assert model.path == specs_of_it[0].path
-        assert model.in_seed == any(spec.is_seed for spec in specs_of_it)
+        model_specs = dated(family, model.id)
+        assert model.path == model_specs[0].path
+        assert model.in_old_spec == any(spec.is_old for spec in model_specs)
 
 
-@pytest.mark.parametrize("model_id", SEED_MODELS)
-def test_the_models_that_the_seed_page_names_are_there(model_id: str) -> None:
+@pytest.mark.parametrize("model_id", OLD_MODELS)
+def test_the_models_of_2025_05_are_in_the_catalogue(model_id: str) -> None:
     model = catalog.find(model_id)
     assert model is not None
-    assert model.in_seed
+    assert model.in_old_spec
     assert (model.family, model.path) == ("images", GENERATIONS)
 
 

@@ -1,4 +1,4 @@
-"""Embeddings of several texts: which vector is whose, and the files that come of them."""
+"""Embeddings of several texts: the order of the vectors, and the files made from them."""
 
 import io
 import json
@@ -40,18 +40,18 @@ def made(found: Finished | Unusable) -> Made:
     return only
 
 
-def test_a_request_has_the_texts_and_nothing_that_is_only_ours() -> None:
+def test_a_request_has_the_texts_but_no_parameters_of_batchgen() -> None:
     request = embeddings.build_request(batch(vector_format="parquet"))
     assert request.body == {"model": "m", **PARAMS}
 
 
-def test_vectors_stand_in_the_order_of_the_texts() -> None:
-    found = embeddings.parse_for(batch(), reply((1, [3, 4]), (0, [1, 2])))
+def test_vectors_are_in_the_order_of_the_texts() -> None:
+    found = embeddings.parse_for_task(batch(), reply((1, [3, 4]), (0, [1, 2])))
     assert floats(made(found).data) == [[1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize(
-    ("vectors", "told"),
+    ("vectors", "message"),
     [
         ([(0, [1, 2])], "1 vectors for 2 texts"),
         ([(0, [1, 2]), (1, [3, 4]), (2, [5, 6])], "3 vectors for 2 texts"),
@@ -61,16 +61,18 @@ def test_vectors_stand_in_the_order_of_the_texts() -> None:
         ([], "no vectors"),
     ],
 )
-def test_a_reply_that_does_not_fit_the_texts_is_bad(vectors: list[Any], told: str) -> None:
-    found = embeddings.parse_for(batch(), reply(*vectors))
+def test_a_reply_that_does_not_match_the_texts_is_a_bad_response(
+    vectors: list[Any], message: str
+) -> None:
+    found = embeddings.parse_for_task(batch(), reply(*vectors))
     assert isinstance(found, Unusable)
     assert found.kind == "bad_response"
-    assert told in found.message
+    assert message in found.message
 
 
-def test_a_parquet_file_has_the_rows_beside_their_vectors() -> None:
+def test_a_parquet_file_has_the_rows_with_their_vectors() -> None:
     task = batch(vector_format="parquet")
-    file = made(embeddings.parse_for(task, reply((1, [3, 4]), (0, [1, 2]))))
+    file = made(embeddings.parse_for_task(task, reply((1, [3, 4]), (0, [1, 2]))))
     assert file.media_type == "application/vnd.apache.parquet"
     assert rows(file) == [
         {"id": "fox", "line": 4, "text": "A fox", "vector": [1, 2]},
@@ -78,8 +80,8 @@ def test_a_parquet_file_has_the_rows_beside_their_vectors() -> None:
     ]
 
 
-def test_a_row_of_its_own_is_told_by_its_own_id() -> None:
+def test_a_row_that_is_not_in_a_batch_has_its_own_id() -> None:
     task = a_task(endpoint="embeddings", params={"vector_format": "parquet"}, vars={})
-    file = made(embeddings.parse_for(task, reply((0, [1, 2]))))
+    file = made(embeddings.parse_for_task(task, reply((0, [1, 2]))))
     (row,) = rows(file)
     assert (row["id"], row["line"], row["text"]) == ("fox-0", 2, "A fox, number 0")

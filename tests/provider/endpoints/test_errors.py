@@ -1,4 +1,4 @@
-"""What is read out of error bodies of every shape."""
+"""Error codes and messages from error bodies of every shape."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from batchgen.provider.endpoints.errors import (
     is_refusal,
     read_error,
     read_json,
-    tidy,
+    sanitize,
 )
 from batchgen.types import HttpResponse
 from tests.provider.endpoints.test_images import VALUES
@@ -54,7 +54,7 @@ def read(body: object, status: int = 400) -> ProviderError:
         ({"name": "ModelBusy", "message": "busy"}, "ModelBusy", "busy"),
         ([{"error": {"code": 429, "message": "slow down"}}], "429", "slow down"),
         ("only a string", None, "only a string"),
-        ({"unheard": "of"}, None, '{"unheard": "of"}'),
+        ({"unknown": "shape"}, None, '{"unknown": "shape"}'),
         (b"upstream connect error\r\n", None, "upstream connect error"),
         (b"<html><title>502 Bad\n Gateway</title><p>nginx", None, "502 Bad Gateway"),
         (b"<p>No <b>worker</b> &amp; no queue</p>", None, "No worker & no queue"),
@@ -78,16 +78,16 @@ def test_error_is_read_from_each_shape(body: object, code: str | None, message: 
         "bad token=aVerySecretThing",
     ],
 )
-def test_key_that_a_provider_echoes_is_masked(text: str) -> None:
+def test_a_key_in_an_error_is_masked(text: str) -> None:
     for body in ({"message": text}, text.encode(), {"error": {"code": text}}):
-        shown = repr(read(body))
-        assert "VerySecret" not in shown
-        assert "***" in shown
+        error = repr(read(body))
+        assert "VerySecret" not in error
+        assert "***" in error
 
 
-def test_message_about_a_parameter_is_no_refusal() -> None:
-    quoted = "safety_tolerance: expected 1 to 6; moderation: expected low or auto"
-    assert not is_refusal(ProviderError(None, quoted))
+def test_a_message_about_a_parameter_is_not_a_refusal() -> None:
+    message = "safety_tolerance: expected 1 to 6; moderation: expected low or auto"
+    assert not is_refusal(ProviderError(None, message))
     assert is_refusal(ProviderError("content_policy_violation", ""))
     assert is_refusal(ProviderError(None, "Your request was rejected by our Safety System."))
 
@@ -101,12 +101,12 @@ def test_any_body_gives_a_bounded_printable_line(body: bytes) -> None:
 
 
 @given(st.text())
-def test_tidying_twice_changes_nothing_more(text: str) -> None:
-    assert tidy(tidy(text)) == tidy(text)
+def test_sanitizing_twice_changes_nothing_more(text: str) -> None:
+    assert sanitize(sanitize(text)) == sanitize(text)
 
 
 def as_read(body: bytes, reader: Callable[[bytes], object]) -> str:
-    """What a reader makes of a body, down to the kinds of its numbers; NaN is like no other."""
+    """Return what a reader parses, as text that distinguishes types of numbers and allows NaN."""
     try:
         return repr(reader(body))
     except (ValueError, RecursionError):
@@ -131,13 +131,13 @@ def test_json_is_read_as_the_standard_library_reads_it(body: bytes) -> None:
     assert as_read(body, read_json) == as_read(body, json.loads)
 
 
-def test_text_of_another_encoding_beside_a_picture_loses_its_odd_letters_and_no_more() -> None:
+def test_text_in_another_encoding_loses_only_its_invalid_characters() -> None:
     body = b'{"data":[{"b64_json":"batchgen-payload:0","revised_prompt":"a caf\xe9"}]}'
     item = {"b64_json": "batchgen-payload:0", "revised_prompt": "a caf\ufffd"}
     assert read_json(body) == {"data": [item]}
 
 
-def test_what_is_nested_beyond_measure_is_no_json_in_any_encoding() -> None:
+def test_json_that_is_nested_too_deeply_is_refused_in_any_encoding() -> None:
     for letter in (b"e", b"\xe9"):
         with pytest.raises(ValueError, match="nested too deeply"):
             read_json(b"[" * 200_000 + b'"' + letter + b'"' + b"]" * 200_000)

@@ -1,4 +1,4 @@
-"""The families besides images: requests and replies, from recorded samples (values invented)."""
+"""The families except images: requests and replies, from recorded samples (values invented)."""
 
 import json
 import struct
@@ -47,9 +47,10 @@ def test_recorded_reply_is_read_as_expected(case: Path) -> None:
     response = HttpResponse(sample["status"], sample["headers"], body, (PNG,))
     match parsed(case.parent.name, sample["kind"], response):
         case Finished() as finished:
-            told = expected["finished"]
-            assert [_told(one, response) for one in finished.payloads] == told["payloads"]
-            assert finished.cost_usd == told["cost_usd"]
+            wanted = expected["finished"]
+            payloads = [_as_expected(payload, response) for payload in finished.payloads]
+            assert payloads == wanted["payloads"]
+            assert finished.cost_usd == wanted["cost_usd"]
         case Pending(remote_id):
             assert remote_id == expected["pending"]
         case Unusable() as unusable:
@@ -57,7 +58,8 @@ def test_recorded_reply_is_read_as_expected(case: Path) -> None:
             assert expected["unusable"]["message"] in unusable.message
 
 
-def _told(payload: Payload, response: HttpResponse) -> Mapping[str, object]:
+def _as_expected(payload: Payload, response: HttpResponse) -> Mapping[str, object]:
+    """Return a payload in the format of expected.json."""
     match payload:
         case Remote(url):
             return {"url": url}
@@ -72,13 +74,13 @@ def _told(payload: Payload, response: HttpResponse) -> Mapping[str, object]:
 
 
 def floats(npy: bytes) -> list[list[float]]:
-    """A two-dimensional array of a .npy file (NEP 1, version 1.0)."""
+    """Read the two-dimensional array of a .npy file (NEP 1, version 1.0)."""
     assert sniff(npy) is NPY
     size = int.from_bytes(npy[8:10], "little")
     assert (10 + size) % 64 == 0
     header = npy[10 : 10 + size].decode()
     assert header.startswith("{'descr': '<f4', 'fortran_order': False, 'shape': (")
-    rows, columns = (int(one) for one in header.partition("(")[2].partition(")")[0].split(","))
+    rows, columns = (int(text) for text in header.partition("(")[2].partition(")")[0].split(","))
     values = struct.unpack(f"<{rows * columns}f", npy[10 + size :])
     return [list(values[row * columns : (row + 1) * columns]) for row in range(rows)]
 
@@ -99,7 +101,9 @@ def test_every_family_has_recorded_samples() -> None:
         ("stt", "/v1/stt/create", "prompt"),
     ],
 )
-def test_a_request_holds_what_is_given(family: str, path: str, prompt_name: str) -> None:
+def test_a_request_has_the_prompt_and_the_parameters(
+    family: str, path: str, prompt_name: str
+) -> None:
     task = a_task(endpoint=family, model="m", params={"duration": 5, "seed": None})
     request = ENDPOINTS[family].build_request(task)
     assert (request.method, request.path) == ("POST", path)
@@ -108,15 +112,15 @@ def test_a_request_holds_what_is_given(family: str, path: str, prompt_name: str)
     assert renamed.body["script"] == "A fox, number 0"
 
 
-def test_a_prompt_is_the_users_message_with_pictures_beside_it() -> None:
+def test_a_prompt_and_images_become_the_users_message() -> None:
     params: dict[str, Json] = {
         "system": "Be brief.",
         "image_url": "https://x/a.png",
         "stream": True,
     }
     request = ENDPOINTS["chat"].build_request(a_task(model="gpt-4o", params=params))
-    picture = {"type": "image_url", "image_url": {"url": "https://x/a.png"}}
-    content = [{"type": "text", "text": "A fox, number 0"}, picture]
+    image = {"type": "image_url", "image_url": {"url": "https://x/a.png"}}
+    content = [{"type": "text", "text": "A fox, number 0"}, image]
     assert request.path == "/v1/chat/completions"
     (sent,) = body_of(request).pieces
     assert isinstance(sent, bytes)
@@ -129,7 +133,7 @@ def test_a_prompt_is_the_users_message_with_pictures_beside_it() -> None:
     }
 
 
-def test_the_system_text_of_a_claude_model_is_a_field_beside_the_messages() -> None:
+def test_the_system_text_of_a_claude_model_is_a_separate_field() -> None:
     params: dict[str, Json] = {"system": "Be brief.", "max_tokens": 64}
     task = a_task(model="claude-3-7-sonnet-20250219", params=params)
     assert ENDPOINTS["chat"].build_request(task).body == {
@@ -151,7 +155,7 @@ def test_tokens_of_an_answer_are_counted() -> None:
     assert (found.tokens.text_input, found.tokens.output) == (12, 3)
 
 
-def test_a_reply_that_is_itself_a_sound_is_kept() -> None:
+def test_a_reply_whose_body_is_audio_is_a_file() -> None:
     headers = {"content-type": "audio/wav", "x-aimlapi-credits-used": "2000"}
     found = ENDPOINTS["tts"].parse_response(HttpResponse(200, headers, b"", (PNG,)))
     assert found == Finished((PNG,), cost_usd=0.001)
@@ -165,7 +169,7 @@ def test_a_reply_that_is_itself_a_sound_is_kept() -> None:
         ("stt", "/v1/stt/7f%3Akling%2Fv1%26x%3D1"),
     ],
 )
-def test_a_job_is_asked_for_under_its_whole_id(family: str, path: str) -> None:
+def test_a_job_is_polled_with_its_whole_id(family: str, path: str) -> None:
     request = REMOTE[family].build_poll(REMOTE[family].PATH, "7f:kling/v1&x=1")
     assert (request.method, request.path) == ("GET", path)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.provider.endpoints import ENDPOINTS, for_path
+from batchgen.provider.endpoints import ENDPOINTS, family_of_path
 from batchgen.provider.endpoints.images import build_request, parse_response
 from batchgen.types import (
     Finished,
@@ -36,20 +36,20 @@ def spooled(content: bytes, index: int = 0) -> Spooled:
     return Spooled(f"{index}.part", len(content), digest, content[:4096])
 
 
-def taken_out(value: Json, payloads: list[Spooled]) -> Json:
-    """What the transport leaves of a body: payloads apart, references in their places."""
+def extract_payloads(value: Json, payloads: list[Spooled]) -> Json:
+    """Return a body as the transport returns it, with its payloads moved to the list."""
     match value:
         case dict():
-            return {key: _taken(key, item, payloads) for key, item in value.items()}
+            return {key: _extracted(key, item, payloads) for key, item in value.items()}
         case list():
-            return [taken_out(item, payloads) for item in value]
+            return [extract_payloads(item, payloads) for item in value]
         case _:
             return value
 
 
-def _taken(key: str, item: Json, payloads: list[Spooled]) -> Json:
+def _extracted(key: str, item: Json, payloads: list[Spooled]) -> Json:
     if not isinstance(item, str) or item.startswith("batchgen-payload:"):
-        return taken_out(item, payloads)
+        return extract_payloads(item, payloads)
     if key not in ("b64_json", "image_base64") and not item.startswith("data:"):
         return item
     payloads.append(spooled(b64decode(item.rpartition(",")[2], validate=True), len(payloads)))
@@ -60,7 +60,7 @@ def recorded(sample: Mapping[str, Any]) -> HttpResponse:
     payloads: list[Spooled] = []
     body = sample.get("text")
     if body is None:
-        body = json.dumps(taken_out(sample["body"], payloads))
+        body = json.dumps(extract_payloads(sample["body"], payloads))
     return HttpResponse(sample["status"], sample["headers"], body.encode(), tuple(payloads))
 
 
@@ -81,22 +81,22 @@ def test_recorded_reply_is_read_as_expected(case: str) -> None:
     response = recorded(sample)
     match parse_response(response):
         case Finished() as finished:
-            told = expected["finished"]
-            wanted: tuple[Payload, ...] = tuple(
-                Remote(one["url"]) if "url" in one else response.payloads[one["spooled"]]
-                for one in told["payloads"]
+            wanted = expected["finished"]
+            payloads: tuple[Payload, ...] = tuple(
+                Remote(item["url"]) if "url" in item else response.payloads[item["spooled"]]
+                for item in wanted["payloads"]
             )
-            assert finished.payloads == wanted
-            assert finished.revised_prompt == told["revised_prompt"]
-            assert finished.seed == told["seed"]
-            assert finished.cost_usd == (told["cost_usd"] and pytest.approx(told["cost_usd"]))
+            assert finished.payloads == payloads
+            assert finished.revised_prompt == wanted["revised_prompt"]
+            assert finished.seed == wanted["seed"]
+            assert finished.cost_usd == (wanted["cost_usd"] and pytest.approx(wanted["cost_usd"]))
         case Unusable() as unusable:
-            told = expected["unusable"]
-            assert (unusable.kind, unusable.code) == (told["kind"], told["code"])
-            assert told["message"] in unusable.message
+            wanted = expected["unusable"]
+            assert (unusable.kind, unusable.code) == (wanted["kind"], wanted["code"])
+            assert wanted["message"] in unusable.message
 
 
-def test_request_holds_model_prompt_and_the_parameters_that_are_given() -> None:
+def test_a_request_has_the_model_the_prompt_and_the_parameters() -> None:
     request = build_request(task(size="512x512", n=2, style=None))
     assert (request.method, request.path) == ("POST", "/v1/images/generations")
     assert request.body == {"model": "dall-e-2", "prompt": "A fox", "size": "512x512", "n": 2}
@@ -115,50 +115,50 @@ def test_request_holds_model_prompt_and_the_parameters_that_are_given() -> None:
         ("", None),
     ],
 )
-def test_family_is_found_by_the_path_of_a_batch_line(path: str, family: str | None) -> None:
-    assert for_path(path) == family
+def test_the_path_of_a_batch_line_names_the_family(path: str, family: str | None) -> None:
+    assert family_of_path(path) == family
 
 
 def test_every_family_is_listed_under_its_own_name() -> None:
     assert all(endpoint.name == name for name, endpoint in ENDPOINTS.items())
 
 
-def test_good_image_is_kept_beside_a_broken_one() -> None:
+def test_a_good_image_is_kept_when_another_is_broken() -> None:
     good = spooled(PNG)
     items = [{"b64_json": "batchgen-payload:0"}, {"b64_json": "batchgen-payload:9"}]
     assert parse_response(reply({"data": items}, good)) == Finished((good,))
 
 
-def test_payload_that_is_referred_to_twice_is_stored_once() -> None:
+def test_a_payload_with_two_references_is_stored_once() -> None:
     good = spooled(PNG)
     items = [{"b64_json": "batchgen-payload:0"}, {"url": "batchgen-payload:0"}]
     assert parse_response(reply({"data": items}, good)) == Finished((good,))
 
 
-def test_payload_that_no_item_refers_to_is_left_out() -> None:
+def test_a_payload_without_an_item_is_left_out() -> None:
     body = {"data": [{"url": URL}], "preview": "batchgen-payload:0"}
     assert parse_response(reply(body, spooled(PNG))) == Finished((Remote(URL),))
 
 
-def test_base64_goes_before_the_url_of_the_same_item() -> None:
+def test_base64_is_preferred_to_the_url_of_the_same_item() -> None:
     good = spooled(PNG)
     body = {"data": [{"url": URL, "b64_json": "batchgen-payload:0"}]}
     assert parse_response(reply(body, good)) == Finished((good,))
 
 
 @pytest.mark.parametrize("usage", [{"credits_used": "NaN"}, {"usd_spent": -1}, {"usd_spent": True}])
-def test_absurd_cost_is_unknown(usage: object) -> None:
+def test_an_impossible_cost_is_unknown(usage: object) -> None:
     found = parse_response(reply({"data": [{"url": URL}], "meta": {"usage": usage}}))
     assert found == Finished((Remote(URL),))
 
 
-def test_half_of_a_surrogate_pair_never_reaches_the_results() -> None:
+def test_half_a_surrogate_pair_is_replaced() -> None:
     found = parse_response(reply({"data": [{"url": URL, "revised_prompt": "fox \ud83e"}]}))
     assert isinstance(found, Finished)
     assert found.revised_prompt == "fox ?"
 
 
-def test_url_of_an_error_page_is_not_taken_for_an_image() -> None:
+def test_the_url_beside_an_error_is_not_an_image() -> None:
     found = parse_response(reply({"error": {"message": "no worker"}, "url": URL}))
     assert found == Unusable("remote_failed", "no worker")
 
@@ -220,14 +220,14 @@ def test_any_bytes_are_read_without_raising(body: bytes) -> None:
     assert isinstance(parse_response(HttpResponse(200, {}, body)), Unusable)
 
 
-def test_json_nested_without_end_is_a_bad_response() -> None:
+def test_json_that_is_nested_too_deeply_is_a_bad_response() -> None:
     found = parse_response(HttpResponse(200, {}, b"[" * 100_000))
     assert isinstance(found, Unusable)
     assert found.kind == "bad_response"
 
 
 @given(st.integers(), st.integers(min_value=0, max_value=10**12))
-def test_seed_is_exact_and_credits_are_two_million_a_dollar(seed: int, credit: int) -> None:
+def test_the_seed_is_exact_and_a_dollar_is_two_million_credits(seed: int, credit: int) -> None:
     body = {"data": [{"url": URL}], "seed": seed, "meta": {"usage": {"credits_used": credit}}}
     found = parse_response(reply(body))
     assert isinstance(found, Finished)
@@ -248,7 +248,7 @@ def test_the_tokens_of_a_gpt_image_are_counted_by_kind() -> None:
 
 
 @pytest.mark.parametrize("usage", [None, 7, {}, {"output_tokens": -1}, {"output_tokens": "many"}])
-def test_tokens_that_cannot_be_counted_are_left_out(usage: Json) -> None:
+def test_impossible_token_counts_are_left_out(usage: Json) -> None:
     found = parse_response(reply({"data": [{"url": URL}], "usage": usage}))
     assert isinstance(found, Finished)
     assert found.tokens is None

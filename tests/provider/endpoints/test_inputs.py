@@ -1,4 +1,4 @@
-"""Requests with files of this machine in them: chat, OCR, music-01's uploads."""
+"""Requests that contain local files: chat, OCR, music-01's uploads."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from batchgen.provider.endpoints import chat, music, ocr
 from batchgen.types import Finished, HttpRequest, HttpResponse, Input, Json, LocalFile, Unusable
 from tests.given import a_png, a_task
 
-DIALECT = Adapter(Job("j", PROVIDERS["aimlapi"], Path("out")))
+ADAPTER = Adapter(Job("j", PROVIDERS["aimlapi"], Path("out")))
 
 
 @pytest.fixture
@@ -23,12 +23,12 @@ def cat(tmp_path: Path) -> LocalFile:
 
 
 def sent(request: HttpRequest) -> Any:
-    """The JSON of a request; a file's base64 as its name."""
+    """Return the JSON of a request, with each file's name in place of its base64."""
     pieces = body_of(request).pieces
     return json.loads(b"".join(p if isinstance(p, bytes) else p.file.name.encode() for p in pieces))
 
 
-def test_pictures_stand_behind_the_prompt_in_the_users_message(cat: LocalFile) -> None:
+def test_images_follow_the_prompt_in_the_users_message(cat: LocalFile) -> None:
     params: dict[str, Json] = {"image_urls": ["pics/cat.png", "https://x.test/b.png"]}
     inputs: dict[str, Input] = {"image_urls": (cat, "https://x.test/b.png")}
     task = a_task(model="openai/gpt-4o", params=params, inputs=inputs)
@@ -38,17 +38,17 @@ def test_pictures_stand_behind_the_prompt_in_the_users_message(cat: LocalFile) -
     assert urls == ["data:image/png;base64,pics/cat.png", "https://x.test/b.png"]
 
 
-def test_a_row_may_give_messages_and_its_prompt_goes_behind_them() -> None:
-    given: list[Json] = [
+def test_the_prompt_of_a_row_with_messages_follows_them() -> None:
+    messages: list[Json] = [
         {"role": "user", "content": "Hello"},
         {"role": "assistant", "content": "Good day"},
     ]
-    task = a_task(params={"messages": given, "system": "Be brief."}, prompt="")
+    task = a_task(params={"messages": messages, "system": "Be brief."}, prompt="")
     system = {"role": "system", "content": "Be brief."}
-    assert sent(chat.build_request(task))["messages"] == [system, *given]
-    asked = a_task(params={"messages": given}, prompt="And now?")
+    assert sent(chat.build_request(task))["messages"] == [system, *messages]
+    with_prompt = a_task(params={"messages": messages}, prompt="And now?")
     last = {"role": "user", "content": "And now?"}
-    assert sent(chat.build_request(asked))["messages"] == [*given, last]
+    assert sent(chat.build_request(with_prompt))["messages"] == [*messages, last]
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_a_row_may_give_messages_and_its_prompt_goes_behind_them() -> None:
         ("http://[", "document_url"),
     ],
 )
-def test_a_document_is_told_by_its_url(document: str, kind: str) -> None:
+def test_the_type_of_a_document_follows_from_its_url(document: str, kind: str) -> None:
     task = a_task(model="mistral/mistral-ocr-latest", prompt="", params={"document": document})
     assert sent(ocr.build_request(task))["document"] == {"type": kind, kind: document}
 
 
-def test_a_local_document_goes_as_a_data_url_or_as_bare_base64(cat: LocalFile) -> None:
+def test_a_local_document_is_sent_as_a_data_url_or_as_bare_base64(cat: LocalFile) -> None:
     for model in ("mistral/mistral-ocr-latest", "zhipu/glm-ocr"):
         task = a_task(model=model, prompt="", params={}, inputs={"document": cat})
         url = "data:image/png;base64,pics/cat.png"
@@ -93,23 +93,24 @@ def a_song(**inputs: LocalFile) -> Any:
 def test_a_recording_is_uploaded_before_the_song(
     cat: LocalFile, name: str, purpose: str, brings: tuple[str, ...]
 ) -> None:
-    upload, song = DIALECT.requests(a_song(**{name: cat}))
+    upload, song = ADAPTER.requests(a_song(**{name: cat}))
     assert (upload.path, upload.multipart) == ("/v2/generate/audio/minimax/upload", True)
     assert (upload.body, upload.brings) == ({"purpose": purpose, "file": cat}, brings)
     assert song.path == "/v2/generate/audio/minimax/generate"
     assert song.body.keys() == {"model", "lyrics"} | {
-        {"voice_id": "refer_voice", "instrumental_id": "refer_instrumental"}[one] for one in brings
+        {"voice_id": "refer_voice", "instrumental_id": "refer_instrumental"}[id_name]
+        for id_name in brings
     }
 
 
-def test_an_id_of_an_earlier_upload_is_sent_as_it_is() -> None:
+def test_the_id_of_an_earlier_upload_is_sent_unchanged() -> None:
     task = a_task(endpoint="music", model="music-01", params={"refer_voice": "vocal-1"})
-    (song,) = DIALECT.requests(task)
+    (song,) = ADAPTER.requests(task)
     assert song.body["refer_voice"] == "vocal-1"
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         ({"voice_id": "v-1", "base_resp": {"status_code": 0, "status_msg": ""}}, None),
         ({"base_resp": {"status_code": 0}}, "no voice_id in the reply"),
@@ -118,11 +119,11 @@ def test_an_id_of_an_earlier_upload_is_sent_as_it_is() -> None:
         ([], "not a JSON object"),
     ],
 )
-def test_an_upload_has_to_bring_its_ids(cat: LocalFile, body: Any, told: str | None) -> None:
-    upload, _ = music.build_uploads(a_song(refer_voice=cat))[0], None
+def test_an_upload_must_return_its_ids(cat: LocalFile, body: Any, message: str | None) -> None:
+    (upload,) = music.build_uploads(a_song(refer_voice=cat))
     found = music.parse_upload(upload, HttpResponse(200, {}, json.dumps(body).encode()))
-    if told is None:
+    if message is None:
         assert found == Finished((), cost_usd=0.0, uploads=(("voice_id", "v-1"),))
     else:
         assert isinstance(found, Unusable)
-        assert told in found.message
+        assert message in found.message
