@@ -56,7 +56,7 @@ def _asked_waits(
             yield _reset_s(_short(headers, f"x-ratelimit-reset{what}"), now)
 
 
-def told_rate(headers: Mapping[str, str]) -> float | None:
+def advertised_rate(headers: Mapping[str, str]) -> float | None:
     """Requests a second that `x-ratelimit-*` come to, on a reply that took the last one.
 
     OpenAI's reset is the time until the whole limit is there again, so that the limit over it is
