@@ -18,7 +18,11 @@ COMMIT = "commit"
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """place: as in `instants.CrashPoint`. call: the number of the last call, from 1."""
+    """The call that kills the process.
+
+    place: as in `instants.CrashPoint`. call: the number of that call, from 1. after: whether it is
+    killed after the call instead of before it.
+    """
 
     place: str
     call: int
@@ -40,7 +44,7 @@ def inject(fault: Fault) -> None:
 
 
 def _killer(call: int) -> Callable[[], None]:
-    """Return a function that kills this process when it is called for the given time."""
+    """Return a function that kills this process when it is called for the `call`-th time."""
     calls: Iterator[int] = count(1)
 
     def kill() -> None:

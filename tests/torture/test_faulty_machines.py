@@ -144,7 +144,7 @@ async def test_a_directory_without_write_permission_is_reported(
 
         assert await job.run(machine=Machine(user_id=_OTHER_USER)) == 4
 
-        assert "mend the permissions" in job.take_log()
+        assert "fix the permissions" in job.take_log()
         assert provider.generations == {}
         await job.finish_and_check()
 

@@ -1,4 +1,4 @@
-"""The limits on money and requests: prices are reserved before sending, then charges booked."""
+"""Limits on money and requests: the price is reserved before sending, the charge booked after."""
 
 import asyncio
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Admits the requests of one model in order, within the rate and the concurrency it allows.
+"""The gate of one model: its requests pass in order, within the limits of rate and concurrency.
 
 A gate spaces requests evenly, without a burst at the start of a minute. It closes for as long as
 the provider asks. Afterwards requests are sent at the learned rate, not all at once.
@@ -24,7 +24,7 @@ _OVERLOAD_SHARE = 0.2  # a single 503 is no overload; five in a row are
 
 
 class Gate:
-    """The queue of one model's requests.
+    """The queue of one model's requests, with the limits that they wait for.
 
     monotonic: seconds. sleep: waits, or returns early when the run is stopping; the caller then
     does not send.
