@@ -26,8 +26,8 @@ from batchgen.job import Flags, access_of
 from batchgen.manifest.formats.source import Format, Source
 from batchgen.manifest.open import open_manifest, source_of
 from batchgen.manifest.plan import check
-from batchgen.progress import Progress, Silent
-from batchgen.progress.counts import SETTLED
+from batchgen.progress import NoProgress, Progress
+from batchgen.progress.counts import TERMINAL
 from batchgen.storage.summary import Summary
 from batchgen.types import Json, Outcome, Record, Task
 
@@ -65,7 +65,7 @@ class Run:
         self._flags = flags or Flags()
         self._selection = selection or Selection()
         self._environment = os.environ if environment is None else environment
-        self._progress = progress or Silent()
+        self._progress = progress or NoProgress()
 
     def sync(self, each: Callable[[Record], None] | None = None) -> Summary:
         """Run to the end without an event loop; `each` is called with every task that ends.
@@ -74,7 +74,7 @@ class Run:
         """
 
         async def hear(task: Task, outcome: Outcome) -> None:
-            if each is not None and outcome.status in SETTLED:
+            if each is not None and outcome.status in TERMINAL:
                 each(Record(task, outcome))
 
         with _source(self._job) as source:
@@ -87,7 +87,7 @@ class Run:
         stop = Stop(SystemClock())
 
         async def hear(task: Task, outcome: Outcome) -> None:
-            if outcome.status in SETTLED:
+            if outcome.status in TERMINAL:
                 await ended.put(Record(task, outcome))
 
         async def go() -> None:

@@ -59,7 +59,7 @@ class LockedError(BatchgenError):
 _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free space"),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more open files (`ulimit -n`)"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "mend the permissions"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "fix the permissions"),
     errno.EROFS: "make the file system writable",
     errno.ENOENT: "put the output directory back where it was",
     **dict.fromkeys((errno.EEXIST, errno.EISDIR, errno.ENOTDIR), "move what is in its place away"),

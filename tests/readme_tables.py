@@ -16,7 +16,7 @@ from batchgen.provider import catalog
 from batchgen.report import export_parquet
 from batchgen.simulator.fault_names import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
 from batchgen.text import show_money
-from tests.torture.instants import INSTANTS
+from tests.torture.instants import CRASH_POINTS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -144,9 +144,9 @@ def _decisions() -> Iterator[tuple[str, str, str]]:
 
 
 def _crashes() -> Iterator[tuple[str, str, str, str, str]]:
-    for instant in INSTANTS:
-        charged = "if keys are ignored" if instant.may_pay else "no"
-        yield instant.name, instant.stage, instant.left, instant.next_run, charged
+    for point in CRASH_POINTS:
+        charged = "if keys are ignored" if point.may_pay else "no"
+        yield point.name, point.stage, point.left, point.next_run, charged
 
 
 def _faults() -> Iterator[tuple[str, str]]:

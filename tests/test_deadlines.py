@@ -21,7 +21,7 @@ def stop(seconds: float) -> None:
     """Let the clock go on while the event loop does nothing, as when the process is stopped."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
-    loop.skip(seconds)
+    loop.advance(seconds)
 
 
 async def cancelled_after(deadlines: Deadlines, *pieces_after_s: float) -> float:
@@ -143,7 +143,7 @@ def test_no_timer_is_left_after_closing() -> None:
         deadlines.close()
         await asyncio.get_running_loop().create_future()
 
-    with pytest.raises(RuntimeError, match="everybody waits"):
+    with pytest.raises(RuntimeError, match="all tasks wait"):
         run_virtually(wait())
 
 

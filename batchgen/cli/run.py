@@ -61,10 +61,10 @@ def _heard(arguments: argparse.Namespace) -> Iterator[Progress]:
     try:
         yield progress
     except BatchgenError as error:
-        progress.broke_off(error)
+        progress.run_failed(error)
         raise
     except OSError as error:
-        progress.broke_off(of_system(error))
+        progress.run_failed(of_system(error))
         raise
     finally:
         progress.close()
@@ -83,7 +83,7 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
             check(manifest, identify=False).raise_errors()
         access = access_of(manifest.job.provider, environment)
         if arguments.live_prices:
-            manifest = quoted(manifest, access, progress.say)
+            manifest = quoted(manifest, access, progress.log)
         return Session(
             manifest,
             selection,

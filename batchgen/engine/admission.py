@@ -24,14 +24,14 @@ class Admission:
 
     async def admit(self, task: Task) -> Decision | None:
         """None when the request may go out; else the decision that ends its task's attempts."""
-        ticket = await self._throttle.admit(task.model, image_count(task))
+        ticket = await self._throttle.acquire(task.model, image_count(task))
         if not self._stop.is_set():
             try:
-                self._budget.take_request()
+                self._budget.count_request()
             except BudgetSpentError as error:
                 self._stop.set(StopReason.BUDGET, str(error), kind=error.bound)
         if self._stop.is_set():
-            self._throttle.leave(task.model)
+            self._throttle.release(task.model)
             return Decision(Verb.HALT, STOPPING)
         self._tickets[task.key] = ticket
         self._counts.requests += 1
@@ -57,13 +57,13 @@ class Admission:
         if decision.verb is Verb.HALT:
             self._stop.set(StopReason.HALT, _halted(decision), kind=decision.kind)
         ticket = self._tickets.pop(task.key)
-        if self._throttle.hear(task.model, ticket, reply, decision) and decision.after_s:
+        if self._throttle.record(task.model, ticket, reply, decision) and decision.after_s:
             # A wait that was cut is told in the message; there it is worth more than the kind.
             reason = decision.message if CUT in decision.message else "rate limit"
             self._progress.gate_closed(task.model, decision.after_s, reason)
-        if decision.hold and (news := self._throttle.news(task.model)) is not None:
+        if decision.hold and (message := self._throttle.message_to_log(task.model)) is not None:
             status = decision.http_status
-            self._progress.say(f"{task.model}: the provider refuses requests ({status}); {news}")
+            self._progress.log(f"{task.model}: the provider refuses requests ({status}); {message}")
         if decision.verb is not Verb.ACCEPT:
             self._progress.attempt_failed(task, attempt, decision, decision.after_s)
 

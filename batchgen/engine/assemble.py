@@ -80,7 +80,7 @@ class AssembledRun:
         self._positions = positions
         self._stop = stop
         self._job = job = terms.manifest.job
-        self._say = terms.progress.say
+        self._say = terms.progress.log
         self._started_s = terms.clock.monotonic()
         self._counts = RunCounts(now := terms.clock.now(), now)
         self._companions = _companions_of(job, self._say)
@@ -224,7 +224,7 @@ class AssembledRun:
                 terms.reload_job or (lambda: terms.manifest),
                 workers,
             )
-            terms.progress.explain_by(controls.holding)
+            terms.progress.set_bottleneck(controls.holding)
             with controls.listening() if terms.handle_signals else nullcontext():
                 yield controls
 

@@ -36,7 +36,7 @@ class LiveLimits(msgspec.Struct, frozen=True):
         """What holds the run back at this moment, in words; in_flight: tasks under way."""
         if self.budget.is_waited_for():
             return "the budget"
-        if (reason := self.throttle.reason()) is not None:
+        if (reason := self.throttle.bottleneck()) is not None:
             return reason
         return f"concurrency {self.workers}" if in_flight >= self.workers else None
 
@@ -57,12 +57,12 @@ class LiveLimits(msgspec.Struct, frozen=True):
             if manifest.problems:
                 raise RejectedError(manifest.problems)
         except BatchgenError as error:
-            self.progress.say(f"the limits stay as they are: {error}")
+            self.progress.log(f"the limits stay as they are: {error}")
             return
         limits = manifest.job.limits
-        self.throttle.allow(limits.of_model)
-        self.budget.allow(limits.max_cost_usd)
-        self.progress.say(f"limits read anew: {_told(limits, self.workers)}")
+        self.throttle.set_limits(limits.of_model)
+        self.budget.set_max_cost(limits.max_cost_usd)
+        self.progress.log(f"limits read anew: {_told(limits, self.workers)}")
 
 
 def _told(limits: Limits, workers: int) -> str:
@@ -126,5 +126,5 @@ def open_shared_budget(
         yield None
         return
     with SharedBudget(job.budget, clock.now, identity) as shared_budget:
-        shared_budget.take_over(unknown_spend.usd)
+        shared_budget.recover(unknown_spend.usd)
         yield shared_budget

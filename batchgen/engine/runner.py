@@ -176,7 +176,7 @@ class Runner(msgspec.Struct, frozen=True):
         counted = (price or 0.0) if _is_sent_again(work) else 0.0
         try:
             if _is_submitted(work):
-                reserved = await self.budget.hold((price or 0.0) - counted)
+                reserved = await self.budget.reserve_submitted((price or 0.0) - counted)
             else:
                 reserved = await self.budget.reserve(price, counted_usd=counted)
         except BudgetSpentError as error:
@@ -199,7 +199,7 @@ class Runner(msgspec.Struct, frozen=True):
                 self.performer.store.settle(artifact.path for artifact in outcome.artifacts)
                 self.results.append(work.task, outcome)
         finally:
-            await self.budget.settle(reserved, spent - counted)
+            await self.budget.book(reserved, spent - counted)
         self._count(work, outcome)
         await self.after_task(work.task, outcome)
         return outcome

@@ -51,12 +51,12 @@ class Session(RunRequest, frozen=True):
             is_new = not path.exists()
             # Before anything is made on disk.
             plan = self._check(positions) if is_new else None
-            stack.enter_context(locked(directory, self.progress.say))
+            stack.enter_context(locked(directory, self.progress.log))
             ledger = stack.enter_context(Ledger(path))
             _check_provider(ledger, self.manifest.job.provider)
             self._check_kind(ledger)
             if (other := other_manifest(ledger, self.manifest)) is not None:
-                self.progress.say(str(other))
+                self.progress.log(str(other))
             if plan is None:
                 positions = Positions(ledger, counts)
                 plan = self._check(positions)
@@ -72,7 +72,7 @@ class Session(RunRequest, frozen=True):
         kinds = failed_kinds(ledger)
         if wanted not in kinds:
             told = f"those that did: {', '.join(sorted(kinds))}" if kinds else "none has failed"
-            self.progress.say(f"--retry-failed {wanted}: no task has failed for that; {told}")
+            self.progress.log(f"--retry-failed {wanted}: no task has failed for that; {told}")
 
     def _check(self, positions: Positions) -> Plan:
         def select(items: _Items) -> _Items:
@@ -80,7 +80,7 @@ class Session(RunRequest, frozen=True):
 
         plan = check(self.manifest, select=select)
         for line in plan.lines(Severity.WARNING):
-            self.progress.say(line)
+            self.progress.log(line)
         plan.raise_errors()
         positions.close()
         return plan

@@ -54,7 +54,7 @@ class Signals:
             return
         self._first = number
         self._stop.set(StopReason.SIGNAL, f"{number.name} was received")
-        self._progress.say(
+        self._progress.log(
             "stopping: what is under way is finished and kept; once more ends at once"
         )
         if self._patience_s is not None:
@@ -65,5 +65,5 @@ class Signals:
         if self._stop.cut or self._work is None:
             return
         self._stop.cut = True
-        self._progress.say(told)
+        self._progress.log(told)
         self._work.cancel()

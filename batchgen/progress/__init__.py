@@ -1,7 +1,7 @@
-"""What a running job tells: a bar on a terminal, plain lines or JSON events elsewhere.
+"""Progress of a running job: a bar on a terminal, plain lines or JSON events elsewhere.
 
-Everything is driven by the events of the run and a clock that is passed in: no thread, no timer.
-The runner calls `tick` about once a second, so that a run that waits still tells why.
+The events of the run and the clock argument drive everything: no thread, no timer. The runner calls
+`tick` about once per second, so that a waiting run still shows why it waits.
 """
 
 import math
@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from batchgen.errors import UsageError
-from batchgen.progress.bar import Bar
-from batchgen.progress.counts import Pace, Tally
-from batchgen.progress.events import Progress, Several, Silent
-from batchgen.progress.lines import JsonEnd, JsonLines, JsonLog, Lines, LogLines
+from batchgen.progress.bar import ProgressBar
+from batchgen.progress.counts import CompletionRate, StatusLine
+from batchgen.progress.events import CombinedProgress, NoProgress, Progress
+from batchgen.progress.lines import JsonEvents, JsonFailure, JsonLog, TextLines, TextLog
 from batchgen.progress.metrics import Metrics
 from batchgen.progress.sink import Sink
 
 __all__ = [
-    "Bar", "JsonEnd", "JsonLines", "JsonLog", "Lines", "LogLines", "Pace", "Progress",
-    "Several", "Silent", "Sink", "Tally", "make_progress",
+    "CombinedProgress", "CompletionRate", "JsonEvents", "JsonFailure", "JsonLog", "NoProgress",
+    "Progress", "ProgressBar", "Sink", "StatusLine", "TextLines", "TextLog", "make_progress",
 ]  # fmt: skip
 
 
-def make_progress(  # noqa: PLR0913  a flag of the command each, all keyword-only
+def make_progress(  # noqa: PLR0913  one per flag of the command, all keyword-only
     *,
     stream: TextIO,
     terminal: bool,
@@ -36,40 +36,40 @@ def make_progress(  # noqa: PLR0913  a flag of the command each, all keyword-onl
     metrics_file: Path | None,
     clock: Callable[[], float],
 ) -> Progress:
-    """The progress that the flags of `run` ask for.
+    """Return the progress that the flags of `run` ask for.
 
-    clock: monotonic seconds. interval_s: between two plain status lines. bar: False leaves out the
-    bar and the status lines of `stream`, not its messages. A log file is told everything, quiet or
-    not, and is appended to; a metrics file is replaced. Raises UsageError where one of them cannot
-    be written.
+    clock: monotonic seconds. interval_s: between two plain status lines. bar: False omits the bar
+    and the status lines of `stream`, not its messages. The log file gets everything, quiet or not,
+    and is appended to; the metrics file is replaced. Raise UsageError if one of them cannot be
+    written.
     """
     sink = Sink(stream)
-    shown: Progress
+    on_stream: Progress
     if log_format == "json":
-        shown = (JsonEnd if quiet else JsonLines)(sink, now=_utc_now)
+        on_stream = (JsonFailure if quiet else JsonEvents)(sink, now=_utc_now)
     elif quiet:
-        shown = Silent()
+        on_stream = NoProgress()
     elif terminal and bar:
-        shown = Bar(sink, clock=clock)
+        on_stream = ProgressBar(sink, clock=clock)
     else:
-        shown = Lines(sink, clock=clock, interval_s=interval_s if bar else math.inf)
+        on_stream = TextLines(sink, clock=clock, interval_s=interval_s if bar else math.inf)
     log: Progress | None = None
     if log_file is not None and log_format == "json":
         log = JsonLog(_open_log(log_file), now=_utc_now)
     elif log_file is not None:
-        log = LogLines(_open_log(log_file), clock=clock, interval_s=interval_s, stamp=_stamp)
+        log = TextLog(_open_log(log_file), clock=clock, interval_s=interval_s, stamp=_stamp)
     metrics = None if metrics_file is None else _open_metrics(metrics_file, clock, log)
-    others = [one for one in (log, metrics) if one is not None]
-    return Several(shown, *others) if others else shown
+    files = [file for file in (log, metrics) if file is not None]
+    return CombinedProgress(on_stream, *files) if files else on_stream
 
 
 def _open_metrics(path: Path, clock: Callable[[], float], log: Progress | None) -> Metrics:
-    """The metrics file; why there is none is in the log too, which is closed then."""
+    """Create the metrics file; log the reason and close the log if that fails."""
     try:
         return Metrics(path, clock=clock, now=_utc_now)
     except UsageError as error:
         if log is not None:
-            log.broke_off(error)
+            log.run_failed(error)
             log.close()
         raise
 
@@ -81,8 +81,8 @@ def _open_log(path: Path) -> Sink:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(
-            f"the log file {path} cannot be written: {reason}; --log-file takes the path of a"
-            " file in a folder that exists"
+            f"the log file {path} cannot be written: {reason};"
+            " pass --log-file a path in an existing folder"
         ) from error
     return Sink(stream, owned=True)
 

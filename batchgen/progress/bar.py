@@ -1,10 +1,10 @@
-"""A tqdm line on a terminal."""
+"""The progress bar of a terminal."""
 
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
-from batchgen.progress.counts import SAID_WIDTH, Counting
+from batchgen.progress.counts import LOG_WIDTH, TextProgress
 from batchgen.progress.sink import Sink
 from batchgen.text import fit, one_line
 from batchgen.types import Json
@@ -18,10 +18,10 @@ _GRAPHIC = "|{bar:12}| "
 _GRAPHIC_WIDTH = 15
 
 
-class Bar(Counting):
-    """A tqdm line on a terminal, without colour; messages stand above it.
+class ProgressBar(TextProgress):
+    """A tqdm line on a terminal, without colour; messages are printed above it.
 
-    The line is cleared at the end: the closing summary takes its place.
+    The line is cleared at the end, because the closing summary follows.
     """
 
     def __init__(self, sink: Sink, *, clock: Callable[[], float]) -> None:
@@ -35,8 +35,8 @@ class Bar(Counting):
         self._bar = _open_bar(self._sink, total)
         self.tick()
 
-    def say(self, message: str) -> None:
-        line = one_line(message, SAID_WIDTH)
+    def log(self, message: str) -> None:
+        line = one_line(message, LOG_WIDTH)
         if self._bar is None:
             self._sink.line(line)
         else:
@@ -46,11 +46,11 @@ class Bar(Counting):
         if self._bar is None:
             return
         self._due = self._clock() + _REDRAW_S
-        width = self._sink.columns() - 1  # some terminals wrap once the last column is filled
+        width = self._sink.columns() - 1  # some terminals wrap when the last column is filled
         graphic = width >= _WIDTH_FOR_GRAPHIC
-        line = fit(self._tally.fields(), width - _GRAPHIC_WIDTH if graphic else width)
+        line = fit(self._status_line.fields(), width - _GRAPHIC_WIDTH if graphic else width)
         self._bar.ncols = width
-        self._bar.n = self._tally.settled
+        self._bar.n = self._status_line.done
         self._bar.bar_format = (_GRAPHIC if graphic else "") + "{desc}"
         self._bar.set_description_str(line, refresh=False)
         self._bar.refresh()
@@ -59,7 +59,7 @@ class Bar(Counting):
         if self._clock() >= self._due:
             self.tick()
 
-    def finish(self, summary: Mapping[str, Json]) -> None:  # noqa: ARG002  it is told elsewhere
+    def finish(self, summary: Mapping[str, Json]) -> None:  # noqa: ARG002  the caller prints it
         self.close()
 
     def close(self) -> None:
@@ -70,12 +70,14 @@ class Bar(Counting):
 
 
 def _open_bar(sink: Sink, total: int) -> "tqdm[NoReturn]":
-    from tqdm import tqdm  # noqa: PLC0415  only a terminal needs it, and --help must stay fast
+    from tqdm import tqdm  # noqa: PLC0415  only a terminal needs it, and --help must start fast
 
-    class OwnBar(tqdm):  # type: ignore[type-arg]  # the class cannot be subscripted when it runs
-        """tqdm without its monitor thread; a class of its own leaves other users' tqdm alone."""
+    class QuietTqdm(tqdm):  # type: ignore[type-arg]  # cannot be subscripted at run time
+        """tqdm without its monitor thread; a subclass leaves tqdm unchanged for others."""
 
         monitor_interval = 0
 
-    OwnBar.set_lock(threading.RLock())  # tqdm's own needs semaphores, which containers may lack
-    return OwnBar(total=total, file=sink, leave=False, bar_format="{desc}", colour=None)
+    QuietTqdm.set_lock(
+        threading.RLock()
+    )  # tqdm's default lock needs semaphores, which containers may lack
+    return QuietTqdm(total=total, file=sink, leave=False, bar_format="{desc}", colour=None)

@@ -1,81 +1,92 @@
-"""Where a run stands, by its events: counts, rate, spend, time left."""
+"""Counts, rate, spend and time left of a run, as the fields of a status line."""
 
 import math
 from collections import deque
 from collections.abc import Callable
 
-from batchgen.progress.events import Silent
+from batchgen.progress.events import NoProgress
 from batchgen.text import Field, one_line, show_count, show_duration, show_money, show_rate
 from batchgen.types import Decision, Outcome, Status, Task, Verb
 
-SETTLED = frozenset(
+TERMINAL = frozenset(
     {Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.UNKNOWN, Status.SKIPPED}
 )
+MESSAGE_WIDTH = 300
+LOG_WIDTH = 2000
+_REASON_WIDTH = 40
+_MAX_CAUSES = 50
 
 
-class Pace:
-    """Completions a second over the recent past.
+class CompletionRate:
+    """Completed tasks per second in the recent past.
 
-    The window is the last 30 s, or the last 60 completions where those reach further back: a
-    fast run is not judged by a tenth of a second, nor a slow one by its last completion.
+    The window is the last 30 s, or the last 60 completions if they reach further back. So the
+    rate of a slow run does not depend on its last completion alone.
     """
 
-    SPAN_S = 30.0
-    LEAST = 60
-    _GRAIN_S = 0.25  # completions closer together share a mark, which bounds their number
+    WINDOW_S = 30.0
+    MIN_COMPLETIONS = 60
+    _RESOLUTION_S = 0.25  # completions closer together share a mark, which limits their number
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._count = 0
         self._marks = deque([(clock(), 0)])
 
-    def mark(self) -> None:
-        """A task was completed now."""
+    def record(self) -> None:
+        """Count a task that was completed now."""
         now = self._clock()
         self._count += 1
         marks = self._marks
-        if now - marks[-1][0] >= self._GRAIN_S:
+        if now - marks[-1][0] >= self._RESOLUTION_S:
             marks.append((now, self._count))
-        while len(marks) > 1 and self._dispensable(marks[1], now):
+        while len(marks) > 1 and self._covers_window(marks[1], now):
             marks.popleft()
 
-    def _dispensable(self, following: tuple[float, int], now: float) -> bool:
-        at, count = following
-        return now - at >= self.SPAN_S and self._count - count >= self.LEAST
+    def _covers_window(self, mark: tuple[float, int], now: float) -> bool:
+        at, count = mark
+        return now - at >= self.WINDOW_S and self._count - count >= self.MIN_COMPLETIONS
 
     def per_s(self) -> float | None:
-        """The rate; None before the first completion. Falls while nothing completes."""
-        since, before = self._marks[0]
+        """Return the rate; None before the first completion. It falls if nothing completes."""
+        since, count_before = self._marks[0]
         elapsed_s = self._clock() - since
-        done = self._count - before
-        return done / elapsed_s if done and elapsed_s > 0 else None
+        completed = self._count - count_before
+        return completed / elapsed_s if completed and elapsed_s > 0 else None
 
 
-class Tally:
-    """Where the run stands, by its events."""
+class StatusLine:
+    """The state of a run, counted from its events.
+
+    clock: monotonic seconds. total: selected tasks, done or not.
+    """
 
     def __init__(self, clock: Callable[[], float], *, total: int = 0) -> None:
         self._clock = clock
-        self._pace = Pace(clock)
+        self._rate = CompletionRate(clock)
         self._total = total
-        self._settled = 0
+        self._done = 0
         self._in_flight = 0
-        self._by_status = dict.fromkeys(SETTLED, 0)
+        self._by_status = dict.fromkeys(TERMINAL, 0)
         self._retries = 0
         self._usd = 0.0
-        self._unpriced = False
-        self._is_open = True
-        self._holds: dict[str, tuple[float, str]] = {}
-        self._holding: Callable[[int], str | None] = lambda _: None
+        self._has_unknown_price = False
+        self._is_running = True
+        self._closed_gates: dict[str, tuple[float, str]] = {}  # by model: until when, and why
+        self._bottleneck: Callable[[int], str | None] = lambda _: None
 
     @property
-    def settled(self) -> int:
-        """Tasks that need nothing more, those of earlier runs included."""
-        return self._settled
+    def done(self) -> int:
+        """The number of tasks that are done, those of earlier runs included."""
+        return self._done
 
-    def explain_by(self, holding: Callable[[int], str | None]) -> None:
-        """Take what tells what holds the run back, where no gate is closed."""
-        self._holding = holding
+    def set_bottleneck(self, bottleneck: Callable[[int], str | None]) -> None:
+        """Set the callback that explains what limits the run while no gate is closed."""
+        self._bottleneck = bottleneck
+
+    def tasks_skipped(self, count: int) -> None:
+        """Count tasks that are done already."""
+        self._done += count
 
     def task_started(self) -> None:
         self._in_flight += 1
@@ -83,147 +94,146 @@ class Tally:
     def task_finished(self, outcome: Outcome) -> None:
         self._in_flight -= 1
         self._usd += outcome.cost_usd or 0.0
-        if outcome.status in SETTLED:
-            self._settled += 1
+        if outcome.status in TERMINAL:
+            self._done += 1
             self._by_status[outcome.status] += 1
-            self._unpriced |= outcome.cost_usd is None and outcome.status is Status.SUCCEEDED
+            self._has_unknown_price |= (
+                outcome.cost_usd is None and outcome.status is Status.SUCCEEDED
+            )
             if outcome.status is not Status.SKIPPED:  # which takes no time
-                self._pace.mark()
+                self._rate.record()
 
     def attempt_failed(self, decision: Decision) -> None:
         self._retries += decision.verb is Verb.RETRY
 
     def gate_closed(self, model: str, seconds: float, reason: str) -> None:
-        self._holds[model] = (self._clock() + seconds, reason)
+        self._closed_gates[model] = (self._clock() + seconds, reason)
 
     def fields(self) -> tuple[Field, ...]:
-        """The parts of a status line, in the order in which they are read."""
-        told_of = (Status.FAILED, Status.REFUSED, Status.UNKNOWN, Status.SKIPPED)
-        failed, refused, unknown, skipped = (self._by_status[status] for status in told_of)
-        rate = self._pace.per_s()
-        told = (
-            Field(0, f"{show_count(self._settled)} of {show_count(self._total)}"),
+        """Return the parts of a status line in their order."""
+        statuses = (Status.FAILED, Status.REFUSED, Status.UNKNOWN, Status.SKIPPED)
+        failed, refused, unknown, skipped = (self._by_status[status] for status in statuses)
+        rate = self._rate.per_s()
+        fields = (
+            Field(0, f"{show_count(self._done)} of {show_count(self._total)}"),
             Field(1, f"{show_count(failed)} failed" if failed else ""),
             Field(3, f"{show_count(refused)} refused" if refused else ""),
             Field(4, f"{show_count(unknown)} unknown" if unknown else ""),
             Field(4, f"{show_count(skipped)} skipped" if skipped else ""),
             Field(8, f"{show_count(self._in_flight)} in flight" if self._in_flight else ""),
-            Field(10, _retries(self._retries)),
+            Field(10, _format_retries(self._retries)),
             Field(7, show_rate(rate) if rate else ""),
-            Field(2, self._closed()),
-            Field(9, self._held()),
-            Field(6, self._spend()),
-            Field(5, self._left(rate)),
+            Field(2, self._format_closed_gate()),
+            Field(9, self._format_bottleneck()),
+            Field(6, self._format_spend()),
+            Field(5, self._format_time_left(rate)),
         )
-        return tuple(field for field in told if field.text)
+        return tuple(field for field in fields if field.text)
 
     def final_fields(self) -> tuple[Field, ...]:
-        """The same at the end of the run, when nothing is held and no time is left."""
-        self._holds.clear()
-        self._holding = lambda _: None
-        self._is_open = False
+        """Return the parts of the last status line, without waits and time left."""
+        self._closed_gates.clear()
+        self._bottleneck = lambda _: None
+        self._is_running = False
         return self.fields()
 
-    def skipped(self, count: int) -> None:
-        """Tasks that needed nothing any more."""
-        self._settled += count
+    def _format_bottleneck(self) -> str:
+        bottleneck = self._bottleneck(self._in_flight)
+        return f"limited by {bottleneck}" if bottleneck and not self._closed_gates else ""
 
-    def _held(self) -> str:
-        held_by = self._holding(self._in_flight)
-        return f"held by {held_by}" if held_by and not self._holds else ""
-
-    def _closed(self) -> str:
+    def _format_closed_gate(self) -> str:
         now = self._clock()
-        self._holds = {model: hold for model, hold in self._holds.items() if hold[0] > now}
-        if not self._holds:
+        gates = self._closed_gates.items()
+        self._closed_gates = {model: (until, why) for model, (until, why) in gates if until > now}
+        if not self._closed_gates:
             return ""
-        until, reason = max(self._holds.values())
-        return f"{one_line(reason, 40)} for {show_duration(math.ceil(until - now))} more"
+        until, reason = max(self._closed_gates.values())
+        wait = show_duration(math.ceil(until - now))
+        return f"waiting {wait} ({one_line(reason, _REASON_WIDTH)})"
 
-    def _spend(self) -> str:
+    def _format_spend(self) -> str:
         if not self._usd:
             return ""
-        return ("at least " if self._unpriced else "") + show_money(self._usd)
+        return ("at least " if self._has_unknown_price else "") + show_money(self._usd)
 
-    def _left(self, rate: float | None) -> str:
-        left = self._total - self._settled if self._is_open else 0
-        return f"{show_duration(round(left / rate))} left" if rate and left > 0 else ""
+    def _format_time_left(self, rate: float | None) -> str:
+        tasks_left = self._total - self._done if self._is_running else 0
+        return f"{show_duration(round(tasks_left / rate))} left" if rate and tasks_left > 0 else ""
 
 
-def _retries(count: int) -> str:
+def _format_retries(count: int) -> str:
     return f"{show_count(count)} {'retry' if count == 1 else 'retries'}" if count else ""
 
 
-MESSAGE_WIDTH = 300
-SAID_WIDTH = 2000
-_MOST_CAUSES = 50
+class TextProgress(NoProgress):
+    """Keeps a status line, and logs the first failure of each cause.
 
-
-class Counting(Silent):
-    """Keeps the tally, and says the first failure of each cause."""
+    clock: monotonic seconds. Subclasses print: `log` a message, `tick` the status line.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._tally = Tally(clock)
-        self._causes = _Causes()
+        self._status_line = StatusLine(clock)
+        self._first_failures = _FirstFailures()
 
     def start(self, *, name: str, total: int) -> None:
-        self._tally = Tally(self._clock, total=total)
-        self.say(f"{name}: {show_count(total)} task{'' if total == 1 else 's'}")
+        self._status_line = StatusLine(self._clock, total=total)
+        self.log(f"{name}: {show_count(total)} task{'' if total == 1 else 's'}")
 
-    def explain_by(self, holding: Callable[[int], str | None]) -> None:
-        self._tally.explain_by(holding)
+    def set_bottleneck(self, bottleneck: Callable[[int], str | None]) -> None:
+        self._status_line.set_bottleneck(bottleneck)
 
     def tasks_skipped(self, count: int) -> None:
-        self._tally.skipped(count)
+        self._status_line.tasks_skipped(count)
         self._changed()
 
-    def task_started(self, task: Task) -> None:  # noqa: ARG002  only their number is told
-        self._tally.task_started()
+    def task_started(self, task: Task) -> None:  # noqa: ARG002  only the number is shown
+        self._status_line.task_started()
         self._changed()
 
     def attempt_failed(
         self,
-        task: Task,  # noqa: ARG002  only the number of retries is told
+        task: Task,  # noqa: ARG002  only the number of retries is shown
         attempt: int,  # noqa: ARG002  see above
         decision: Decision,
         wait_s: float | None,  # noqa: ARG002  see above
     ) -> None:
-        self._tally.attempt_failed(decision)
+        self._status_line.attempt_failed(decision)
         self._changed()
 
     def gate_closed(self, model: str, seconds: float, reason: str) -> None:
-        self._tally.gate_closed(model, seconds, reason)
+        self._status_line.gate_closed(model, seconds, reason)
         self._changed()
 
     def task_finished(self, task: Task, outcome: Outcome) -> None:
-        self._tally.task_finished(outcome)
-        if told := self._causes.told(task, outcome):
-            self.say(told)
+        self._status_line.task_finished(outcome)
+        message = self._first_failures.describe_if_first(task, outcome)
+        if message is not None:
+            self.log(message)
         self._changed()
 
     def _changed(self) -> None:
         self.tick()
 
 
-class _Causes:
-    """Lets the first failure of each cause through; the others are only counted."""
+class _FirstFailures:
+    """The causes of failures so far; only the first failure of each cause is described."""
 
     def __init__(self) -> None:
-        self._seen: set[tuple[str, str | None, int | None]] = set()
+        self._causes: set[tuple[str, str | None, int | None]] = set()
 
-    def told(self, task: Task, outcome: Outcome) -> str | None:
+    def describe_if_first(self, task: Task, outcome: Outcome) -> str | None:
         error = outcome.error
-        if error is None or outcome.status not in SETTLED or len(self._seen) >= _MOST_CAUSES:
+        if error is None or outcome.status not in TERMINAL or len(self._causes) >= _MAX_CAUSES:
             return None
         cause = (error.kind, error.code, outcome.http_status)
-        if cause in self._seen:
+        if cause in self._causes:
             return None
-        self._seen.add(cause)
+        self._causes.add(cause)
         http = f", HTTP {outcome.http_status}" if outcome.http_status else ""
         message = one_line(error.message, MESSAGE_WIDTH)
-        return f"{outcome.status}: {task.id} ({_where(task)}): {error.kind}{http}: {message}"
+        return f"{outcome.status}: {task.id} ({_location(task)}): {error.kind}{http}: {message}"
 
 
-def _where(task: Task) -> str:
+def _location(task: Task) -> str:
     return f"{task.file}:{task.line}" if task.line else task.file

@@ -1,4 +1,4 @@
-"""The events of a run, and who hears them."""
+"""The events of a run, and the interface of everything that reports them."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -8,52 +8,52 @@ from batchgen.types import Decision, Json, Outcome, Task
 
 
 class Progress(Protocol):
-    """Hears the events of a run; never raises for want of a place to write them."""
+    """Receives the events of a run. No method raises if a stream or file cannot be written."""
 
     def start(self, *, name: str, total: int) -> None:
-        """The run begins: so many tasks are selected, done or not."""
+        """Report that the run begins; `total` counts all selected tasks, done or not."""
 
-    def explain_by(self, holding: Callable[[int], str | None]) -> None:
-        """Take what tells, of so many tasks under way, what holds the run back now."""
+    def set_bottleneck(self, bottleneck: Callable[[int], str | None]) -> None:
+        """Set the callback that explains what limits the run (argument: tasks in flight)."""
 
     def tasks_skipped(self, count: int) -> None:
-        """So many tasks turned out to need nothing any more."""
+        """Report tasks that are done already."""
 
     def task_started(self, task: Task) -> None:
-        """A worker took the task up."""
+        """Report that a worker has started the task."""
 
     def attempt_failed(
         self, task: Task, attempt: int, decision: Decision, wait_s: float | None
     ) -> None:
-        """An attempt (from 1) was not accepted; `wait_s` until the next, None if there is none."""
+        """Report an attempt (from 1) that was not accepted; wait_s: until the next, or None."""
 
     def gate_closed(self, model: str, seconds: float, reason: str) -> None:
-        """Nothing of this model is sent for so many seconds, for a reason in words."""
+        """Report that no requests of this model are sent for this time."""
 
     def task_finished(self, task: Task, outcome: Outcome) -> None:
-        """A worker let go of the task; open outcomes (a stopped run) settle nothing."""
+        """Report that a worker has left the task; a stopped run leaves tasks that are not done."""
 
-    def say(self, message: str) -> None:
-        """A line for the person."""
+    def log(self, message: str) -> None:
+        """Report a message for people."""
 
     def tick(self) -> None:
-        """Time has passed."""
+        """Update what depends on the time; called about once per second."""
 
     def finish(self, summary: Mapping[str, Json]) -> None:
-        """The run ended; `summary` is what summary.json holds."""
+        """Report the end of the run; `summary` is the content of summary.json."""
 
-    def broke_off(self, error: BatchgenError) -> None:
-        """The run could not begin or go on; standard error is told by whoever catches it."""
+    def run_failed(self, error: BatchgenError) -> None:
+        """Report that the run could not start or continue; the caller prints it to stderr."""
 
     def close(self) -> None:
-        """Let go of the terminal and of the log file; may be called again."""
+        """Release the terminal and the log file; may be called more than once."""
 
 
-class Silent:
-    """Hears everything and tells nothing (`--quiet`)."""
+class NoProgress:
+    """Reports nothing (`--quiet`)."""
 
     def start(self, *, name: str, total: int) -> None: ...
-    def explain_by(self, holding: Callable[[int], str | None]) -> None: ...
+    def set_bottleneck(self, bottleneck: Callable[[int], str | None]) -> None: ...
     def tasks_skipped(self, count: int) -> None: ...
     def task_started(self, task: Task) -> None: ...
     def attempt_failed(
@@ -61,65 +61,65 @@ class Silent:
     ) -> None: ...
     def gate_closed(self, model: str, seconds: float, reason: str) -> None: ...
     def task_finished(self, task: Task, outcome: Outcome) -> None: ...
-    def say(self, message: str) -> None: ...
+    def log(self, message: str) -> None: ...
     def tick(self) -> None: ...
     def finish(self, summary: Mapping[str, Json]) -> None: ...
-    def broke_off(self, error: BatchgenError) -> None: ...
+    def run_failed(self, error: BatchgenError) -> None: ...
     def close(self) -> None: ...
 
 
-class Several:
-    """Tells several: the terminal, a log file, metrics."""
+class CombinedProgress:
+    """Reports every event to several others: the terminal, a log file, metrics."""
 
-    def __init__(self, *all_of_them: Progress) -> None:
-        self._all = all_of_them
+    def __init__(self, *reporters: Progress) -> None:
+        self._reporters = reporters
 
     def start(self, *, name: str, total: int) -> None:
-        for one in self._all:
-            one.start(name=name, total=total)
+        for reporter in self._reporters:
+            reporter.start(name=name, total=total)
 
-    def explain_by(self, holding: Callable[[int], str | None]) -> None:
-        for one in self._all:
-            one.explain_by(holding)
+    def set_bottleneck(self, bottleneck: Callable[[int], str | None]) -> None:
+        for reporter in self._reporters:
+            reporter.set_bottleneck(bottleneck)
 
     def tasks_skipped(self, count: int) -> None:
-        for one in self._all:
-            one.tasks_skipped(count)
+        for reporter in self._reporters:
+            reporter.tasks_skipped(count)
 
     def task_started(self, task: Task) -> None:
-        for one in self._all:
-            one.task_started(task)
+        for reporter in self._reporters:
+            reporter.task_started(task)
 
     def attempt_failed(
         self, task: Task, attempt: int, decision: Decision, wait_s: float | None
     ) -> None:
-        for one in self._all:
-            one.attempt_failed(task, attempt, decision, wait_s)
+        for reporter in self._reporters:
+            reporter.attempt_failed(task, attempt, decision, wait_s)
 
     def gate_closed(self, model: str, seconds: float, reason: str) -> None:
-        for one in self._all:
-            one.gate_closed(model, seconds, reason)
+        for reporter in self._reporters:
+            reporter.gate_closed(model, seconds, reason)
 
     def task_finished(self, task: Task, outcome: Outcome) -> None:
-        for one in self._all:
-            one.task_finished(task, outcome)
+        for reporter in self._reporters:
+            reporter.task_finished(task, outcome)
 
-    def say(self, message: str) -> None:
-        for one in self._all:
-            one.say(message)
+    def log(self, message: str) -> None:
+        for reporter in self._reporters:
+            reporter.log(message)
 
     def tick(self) -> None:
-        for one in self._all:
-            one.tick()
+        for reporter in self._reporters:
+            reporter.tick()
 
     def finish(self, summary: Mapping[str, Json]) -> None:
-        for one in self._all:
-            one.finish(summary)
+        for reporter in self._reporters:
+            reporter.finish(summary)
 
-    def broke_off(self, error: BatchgenError) -> None:
-        for one in self._all:
-            one.broke_off(error)
+    def run_failed(self, error: BatchgenError) -> None:
+        for reporter in self._reporters:
+            reporter.run_failed(error)
 
     def close(self) -> None:
-        for one in self._all:
-            one.close()
+        for reporter in self._reporters:
+            reporter.close()

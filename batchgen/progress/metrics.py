@@ -1,7 +1,7 @@
-"""What a run comes to as Prometheus metrics, in a file that a collector reads.
+"""Counts of a run as Prometheus metrics, in a file for node_exporter's textfile collector.
 
-The text file is replaced atomically, as node_exporter's textfile collector asks for. Its names are
-an interface: docs/events.md tells them.
+The file is replaced atomically, as that collector requires. The names are a public interface:
+docs/events.md lists them.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchgen.errors import UsageError, not_installed
-from batchgen.progress.events import Silent
+from batchgen.progress.events import NoProgress
 from batchgen.types import Decision, Json, Outcome, Task
 
 if TYPE_CHECKING:
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 
 INTERVAL_S = 10.0
 METRICS = {
-    "batchgen_tasks_selected": "tasks that the run is about, done or not",
-    "batchgen_tasks_skipped_total": "tasks that needed nothing any more",
+    "batchgen_tasks_selected": "selected tasks, done or not",
+    "batchgen_tasks_skipped_total": "tasks that were done already",
     "batchgen_tasks_finished_total": "tasks that have ended, by model and status",
-    "batchgen_tasks_in_flight": "tasks under way",
+    "batchgen_tasks_in_flight": "tasks in flight",
     "batchgen_attempts_failed_total": "attempts that were not accepted, by model and kind",
-    "batchgen_cost_usd_total": "US dollars spent, by model, as far as prices are known",
+    "batchgen_cost_usd_total": "US dollars spent, by model; unknown prices count as 0",
     "batchgen_artifact_bytes_total": "bytes of stored artifacts, by model",
-    "batchgen_task_duration_seconds": "how long tasks took from first request to commit, by model",
-    "batchgen_gate_closed_seconds_total": "seconds that providers asked to wait, by model",
+    "batchgen_task_duration_seconds": "time from first request to commit of a task, by model",
+    "batchgen_gate_closed_seconds_total": "seconds that the provider asked to wait, by model",
     "batchgen_run_started_timestamp_seconds": "when the run began",
-    "batchgen_run_finished_timestamp_seconds": "when it ended; 0 while it goes on",
-    "batchgen_run_exit_code": "its exit code; -1 while it goes on",
+    "batchgen_run_finished_timestamp_seconds": "when the run ended; 0 while it is running",
+    "batchgen_run_exit_code": "exit code of the run; -1 while it is running",
 }
 _BUCKETS_S = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
 
 
-class Metrics(Silent):
-    """Counts the events of a run and writes them to a file now and then."""
+class Metrics(NoProgress):
+    """Counts the events of a run, and writes the counts to a file every 10 s and at the end."""
 
     def __init__(
         self, path: Path, *, clock: Callable[[], float], now: Callable[[], datetime]
     ) -> None:
-        """Write the file once; raise UsageError where that fails or prometheus-client is missing.
+        """Write the file once; raise UsageError if that fails or prometheus-client is missing.
 
         clock: monotonic seconds. now: the time in UTC.
         """
@@ -61,7 +61,7 @@ class Metrics(Silent):
         except OSError as error:
             raise UsageError(
                 f"the metrics file {path} cannot be written: {error.strerror or error};"
-                " --metrics-file takes the path of a file in a folder that exists"
+                " pass --metrics-file a path in an existing folder"
             ) from error
 
     def _register(self) -> None:
@@ -89,19 +89,19 @@ class Metrics(Silent):
             name, METRICS[name], ("model",), buckets=_BUCKETS_S, registry=self._registry
         )
 
-    def start(self, *, name: str, total: int) -> None:  # noqa: ARG002  # the path tells the job
+    def start(self, *, name: str, total: int) -> None:  # noqa: ARG002  # the path names the job
         self._selected.set(total)
 
     def tasks_skipped(self, count: int) -> None:
         self._skipped.inc(count)
 
-    def task_started(self, task: Task) -> None:  # noqa: ARG002  # only their number is told
+    def task_started(self, task: Task) -> None:  # noqa: ARG002  # only the number is counted
         self._in_flight.inc()
 
     def attempt_failed(
         self,
         task: Task,
-        attempt: int,  # noqa: ARG002  # only their number is told
+        attempt: int,  # noqa: ARG002  # only the number is counted
         decision: Decision,
         wait_s: float | None,  # noqa: ARG002  # as above
     ) -> None:
@@ -114,7 +114,9 @@ class Metrics(Silent):
         self._in_flight.dec()
         self._finished.labels(task.model, str(outcome.status)).inc()
         self._cost.labels(task.model).inc(max(0.0, outcome.cost_usd or 0.0))
-        self._bytes.labels(task.model).inc(sum(one.size_bytes for one in outcome.artifacts))
+        self._bytes.labels(task.model).inc(
+            sum(artifact.size_bytes for artifact in outcome.artifacts)
+        )
         if outcome.duration_s is not None:
             self._duration.labels(task.model).observe(outcome.duration_s)
 
@@ -132,7 +134,7 @@ class Metrics(Silent):
     def _try_to_write(self) -> None:
         try:
             _write(self._path, self._registry)
-        except OSError:  # the run goes on without its figures
+        except OSError:  # the run continues without metrics
             return
 
 

@@ -1,4 +1,4 @@
-"""A stream that the telling of a run goes to."""
+"""The stream that progress is written to."""
 
 import os
 from collections.abc import Callable
@@ -7,16 +7,19 @@ from typing import TextIO
 
 
 class Sink:
-    """A text stream whose failure (a closed pipe, a full disk) ends the telling, not the run."""
+    """A text stream that ignores output after its first error (a closed pipe, a full disk).
+
+    owned: whether `close` closes the stream.
+    """
 
     def __init__(self, stream: TextIO, *, owned: bool = False) -> None:
         self._stream = stream
         self._owned = owned
-        self._dead = False
+        self._failed = False
 
     @property
     def encoding(self) -> str:
-        """By this tqdm decides whether it may draw with block characters."""
+        """The stream's encoding; tqdm uses it to decide whether to draw block characters."""
         return self._stream.encoding
 
     def write(self, text: str) -> None:
@@ -25,19 +28,19 @@ class Sink:
     def flush(self) -> None:
         self._try(self._stream.flush)
 
-    def _try(self, act: Callable[[], object]) -> None:
-        if not self._dead:
+    def _try(self, operation: Callable[[], object]) -> None:
+        if not self._failed:
             try:
-                act()
+                operation()
             except OSError:
-                self._dead = True
+                self._failed = True
 
     def line(self, text: str) -> None:
         self.write(text + "\n")
         self.flush()
 
     def columns(self) -> int:
-        """The terminal's width now; 80 where it has none."""
+        """Return the current width of the terminal; 80 if the stream is none."""
         with suppress(OSError, ValueError):
             return os.get_terminal_size(self._stream.fileno()).columns or 80
         return 80

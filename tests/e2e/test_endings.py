@@ -19,7 +19,7 @@ def test_a_log_file_ends_with_the_causes(tmp_path: Path) -> None:
 
     last = (tmp_path / "log").read_text().splitlines()[-1]
     assert "2 x invalid_request, HTTP 400" in last
-    assert ", such as " in last
+    assert ", for example " in last
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_a_manifest_that_is_spoilt_in_mid_run_halts_and_keeps_what_is_done(tmp_p
 _KILLED = """
 import sys
 from batchgen.cli.main import main as cli_main
-from tests.torture.fault import Fault, arm
-arm(Fault(sys.argv[1], turn=1, after=False))
+from tests.torture.fault import Fault, inject
+inject(Fault(sys.argv[1], call=1, after=False))
 sys.exit(cli_main(sys.argv[2:]))
 """
 

@@ -19,7 +19,7 @@ from batchgen.errors import StorageError
 from batchgen.job import PROVIDERS
 from batchgen.job import Job as BareJob
 from batchgen.manifest.problems import RejectedError
-from batchgen.progress import Silent
+from batchgen.progress import NoProgress
 from batchgen.provider.adapter import Adapter
 from batchgen.storage.counts import RunCounts
 from batchgen.storage.ledger import Ledger
@@ -149,7 +149,7 @@ class Job:
             bounds=lambda _: Bounds(1000, self.rpm), monotonic=clock.monotonic, sleep=stop.sleep,
             stopping=stop.is_set,
         )  # fmt: skip
-        progress = Silent()
+        progress = NoProgress()
         bare = BareJob("j", PROVIDERS["aimlapi"], Path("out"))
         performer = Performer(
             adapter=Adapter(bare), transport=self.provider, store=self.provider, ledger=self.ledger,

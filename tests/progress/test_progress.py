@@ -1,4 +1,4 @@
-"""What a running job tells, on a real pseudo-terminal and elsewhere."""
+"""Progress of a running job, on a real pseudo-terminal and elsewhere."""
 
 import fcntl
 import io
@@ -19,7 +19,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import UsageError
-from batchgen.progress import Bar, JsonLines, Lines, Pace, Progress, Sink, Tally, make_progress
+from batchgen.progress import (
+    CompletionRate,
+    JsonEvents,
+    Progress,
+    ProgressBar,
+    Sink,
+    StatusLine,
+    TextLines,
+    make_progress,
+)
 from batchgen.progress.lines import EVENTS
 from batchgen.progress.metrics import METRICS
 from batchgen.types import Artifact, Decision, Outcome, Status, Task, TaskError, Verb
@@ -42,7 +51,7 @@ class FakeClock:
 
 
 class Terminal:
-    """A pseudo-terminal of a given width; what is written to it can be looked at."""
+    """A pseudo-terminal of a given width that returns what was written to it."""
 
     def __init__(self) -> None:
         self._master, slave = os.openpty()
@@ -53,13 +62,13 @@ class Terminal:
         fcntl.ioctl(self.stream, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
 
     def read(self) -> str:
-        found = b""
+        output = b""
         try:
             while part := os.read(self._master, 65536):
-                found += part
+                output += part
         except BlockingIOError:
-            return found.decode()
-        return found.decode()
+            return output.decode()
+        return output.decode()
 
     def close(self) -> None:
         self.stream.close()
@@ -73,10 +82,10 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def terminal() -> Iterator[Terminal]:
-    one = Terminal()
-    one.resize(120)
-    yield one
-    one.close()
+    pseudo = Terminal()
+    pseudo.resize(120)
+    yield pseudo
+    pseudo.close()
 
 
 @pytest.fixture
@@ -103,119 +112,124 @@ def finish_tasks(progress: Progress, task: Task, outcome: Outcome, count: int = 
         progress.task_finished(task, outcome)
 
 
-def shown(output: str) -> list[str]:
-    """Every state that the terminal's lines have had."""
+def drawn_lines(output: str) -> list[str]:
+    """Return every line that was drawn, also those that were overwritten."""
     return [part.rstrip() for part in re.split(r"[\r\n]+", output) if part.strip()]
 
 
-def told(tally: Tally) -> str:
-    return ", ".join(field.text for field in tally.fields())
+def text_of(line: StatusLine) -> str:
+    return ", ".join(field.text for field in line.fields())
 
 
 def test_the_rate_is_that_of_recent_completions(clock: FakeClock) -> None:
-    pace = Pace(clock)
-    assert pace.per_s() is None
+    rate = CompletionRate(clock)
+    assert rate.per_s() is None
     for _ in range(1000):
         clock.now_s += 0.01
-        pace.mark()
+        rate.record()
     for _ in range(200):
         clock.now_s += 1.0
-        pace.mark()
-    assert pace.per_s() == pytest.approx(1.0)
+        rate.record()
+    assert rate.per_s() == pytest.approx(1.0)
 
 
-def test_a_slow_run_is_judged_by_more_than_its_last_half_minute(clock: FakeClock) -> None:
-    pace = Pace(clock)
+def test_the_rate_of_a_slow_run_covers_more_than_half_a_minute(clock: FakeClock) -> None:
+    rate = CompletionRate(clock)
     for _ in range(10):
         clock.now_s += 60.0
-        pace.mark()
-    assert pace.per_s() == pytest.approx(1 / 60)
+        rate.record()
+    assert rate.per_s() == pytest.approx(1 / 60)
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=600))
 def test_the_window_stays_small_and_the_rate_positive(steps_s: list[float]) -> None:
     clock = FakeClock()
-    pace = Pace(clock)
+    rate = CompletionRate(clock)
     for step_s in steps_s:
         clock.now_s += step_s
-        pace.mark()
+        rate.record()
     clock.now_s += 1.0
-    rate = pace.per_s()
-    assert rate is not None
-    assert 0 < rate < math.inf
-    assert len(pace._marks) <= Pace.SPAN_S / Pace._GRAIN_S + Pace.LEAST + 2
+    per_s = rate.per_s()
+    assert per_s is not None
+    assert 0 < per_s < math.inf
+    assert (
+        len(rate._marks)
+        <= CompletionRate.WINDOW_S / CompletionRate._RESOLUTION_S
+        + CompletionRate.MIN_COMPLETIONS
+        + 2
+    )
 
 
-def test_a_status_line_tells_counts_rate_hold_spend_and_time_left(
+def test_a_status_line_shows_counts_rate_wait_spend_and_time_left(
     clock: FakeClock, task: Task
 ) -> None:
-    tally = Tally(clock, total=1632)
-    tally.skipped(412)
+    line = StatusLine(clock, total=1632)
+    line.tasks_skipped(412)
     for outcome in (SUCCESS, SUCCESS, BAD_SIZE):
-        tally.task_started()
+        line.task_started()
         clock.now_s += 0.5
-        tally.task_finished(outcome)
-    tally.task_started()
-    tally.attempt_failed(RETRY)
-    tally.gate_closed(task.model, 12.0, "rate limit")
-    assert told(tally) == (
-        "415 of 1,632, 1 failed, 1 in flight, 1 retry, 2.0/s, rate limit for 12 s more, "
+        line.task_finished(outcome)
+    line.task_started()
+    line.attempt_failed(RETRY)
+    line.gate_closed(task.model, 12.0, "rate limit")
+    assert text_of(line) == (
+        "415 of 1,632, 1 failed, 1 in flight, 1 retry, 2.0/s, waiting 12 s (rate limit), "
         "$0.02, 10 min 08 s left"
     )
     clock.now_s += 12.0
-    assert "rate limit" not in told(tally)
+    assert "rate limit" not in text_of(line)
 
 
-def test_open_outcomes_leave_the_flight_and_settle_nothing(clock: FakeClock) -> None:
-    tally = Tally(clock, total=5)
-    tally.task_started()
-    tally.task_finished(Outcome(Status.SUBMITTED))
-    assert told(tally) == "0 of 5"
+def test_tasks_left_to_the_next_run_are_neither_in_flight_nor_done(clock: FakeClock) -> None:
+    line = StatusLine(clock, total=5)
+    line.task_started()
+    line.task_finished(Outcome(Status.SUBMITTED))
+    assert text_of(line) == "0 of 5"
 
 
-def test_a_spend_with_unknown_prices_is_a_lower_bound(clock: FakeClock) -> None:
-    tally = Tally(clock, total=2)
+def test_spend_with_unknown_prices_is_a_lower_bound(clock: FakeClock) -> None:
+    line = StatusLine(clock, total=2)
     for outcome in (SUCCESS, Outcome(Status.SUCCEEDED)):
-        tally.task_started()
-        tally.task_finished(outcome)
-    assert "at least $0.01" in told(tally)
+        line.task_started()
+        line.task_finished(outcome)
+    assert "at least $0.01" in text_of(line)
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 200])
-def test_the_bar_never_outgrows_its_terminal(
+def test_the_bar_is_never_wider_than_its_terminal(
     terminal: Terminal, clock: FakeClock, task: Task, columns: int
 ) -> None:
     terminal.resize(columns)
-    bar = Bar(Sink(terminal.stream), clock=clock)
+    bar = ProgressBar(Sink(terminal.stream), clock=clock)
     bar.start(name="x", total=100_000)
     for _ in range(20):
         clock.now_s += 0.3
         finish_tasks(bar, task, SUCCESS)
     bar.gate_closed(task.model, 30, "rate limit")
     bar.tick()
-    states = shown(terminal.read())
+    states = drawn_lines(terminal.read())
     bar.close()
     assert any("20 of 100,000" in state for state in states)
     assert all(len(state) < columns for state in states)
 
 
-def test_a_wide_bar_tells_all_and_a_narrow_one_what_matters(
+def test_a_wide_bar_shows_all_fields_and_a_narrow_one_the_important_ones(
     terminal: Terminal, clock: FakeClock, task: Task
 ) -> None:
-    bar = Bar(Sink(terminal.stream), clock=clock)
+    bar = ProgressBar(Sink(terminal.stream), clock=clock)
     bar.start(name="x", total=10)
     clock.now_s += 1
     finish_tasks(bar, task, BAD_SIZE)
     bar.gate_closed(task.model, 30, "rate limit")
     bar.tick()
-    wide = shown(terminal.read())[-1]
+    wide = drawn_lines(terminal.read())[-1]
     terminal.resize(50)
     bar.tick()
-    narrow = shown(terminal.read())[-1]
+    narrow = drawn_lines(terminal.read())[-1]
     bar.close()
-    assert wide.endswith("1 of 10, 1 failed, 1.0/s, rate limit for 30 s more, 9 s left")
+    assert wide.endswith("1 of 10, 1 failed, 1.0/s, waiting 30 s (rate limit), 9 s left")
     assert wide.startswith("|")
-    assert narrow == "1 of 10, 1 failed, rate limit for 30 s more"
+    assert narrow == "1 of 10, 1 failed, waiting 30 s (rate limit)"
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])
@@ -228,7 +242,7 @@ def test_the_bar_has_no_colour_with_or_without_no_color(
 ) -> None:
     monkeypatch.setenv("NO_COLOR", no_color)
     monkeypatch.setenv("TQDM_COLOUR", "red")
-    bar = Bar(Sink(terminal.stream), clock=clock)
+    bar = ProgressBar(Sink(terminal.stream), clock=clock)
     bar.start(name="x", total=10)
     finish_tasks(bar, task, BAD_SIZE)
     bar.tick()
@@ -236,16 +250,16 @@ def test_the_bar_has_no_colour_with_or_without_no_color(
     assert "\x1b[" not in terminal.read().replace("\x1b[A", "")
 
 
-def test_messages_stand_above_the_bar_and_the_bar_is_cleared_at_the_end(
+def test_messages_are_printed_above_the_bar_and_the_bar_is_cleared_at_the_end(
     terminal: Terminal, clock: FakeClock
 ) -> None:
-    bar = Bar(Sink(terminal.stream), clock=clock)
-    bar.say("before the start")
+    bar = ProgressBar(Sink(terminal.stream), clock=clock)
+    bar.log("before the start")
     bar.start(name="spring", total=10)
     bar.tasks_skipped(4)
-    bar.say("interrupted: finishing\x07 2 tasks")
+    bar.log("interrupted: finishing\x07 2 tasks")
     bar.finish({"status": "interrupted"})
-    bar.say("after the end")
+    bar.log("after the end")
     bar.close()
     lines = terminal.read().split("\r\n")
     assert lines[0] == "before the start"
@@ -256,15 +270,15 @@ def test_messages_stand_above_the_bar_and_the_bar_is_cleared_at_the_end(
 
 def test_a_bar_starts_no_thread(terminal: Terminal, clock: FakeClock) -> None:
     before = threading.active_count()
-    bar = Bar(Sink(terminal.stream), clock=clock)
+    bar = ProgressBar(Sink(terminal.stream), clock=clock)
     bar.start(name="x", total=10)
     assert threading.active_count() == before
     bar.close()
 
 
-def test_only_the_first_failure_of_a_cause_gets_a_line(clock: FakeClock, task: Task) -> None:
+def test_only_the_first_failure_of_a_cause_is_logged(clock: FakeClock, task: Task) -> None:
     stream = io.StringIO()
-    lines = Lines(Sink(stream), clock=clock)
+    lines = TextLines(Sink(stream), clock=clock)
     lines.start(name="x", total=10)
     finish_tasks(lines, task, BAD_SIZE, count=5)
     assert stream.getvalue().splitlines() == [
@@ -276,9 +290,11 @@ def test_only_the_first_failure_of_a_cause_gets_a_line(clock: FakeClock, task: T
     ]
 
 
-def test_a_status_line_comes_every_interval_and_with_the_end(clock: FakeClock, task: Task) -> None:
+def test_a_status_line_is_printed_every_interval_and_at_the_end(
+    clock: FakeClock, task: Task
+) -> None:
     stream = io.StringIO()
-    lines = Lines(Sink(stream), clock=clock, interval_s=30.0)
+    lines = TextLines(Sink(stream), clock=clock, interval_s=30.0)
     lines.start(name="x", total=90)
     for _ in range(65):
         lines.task_started(task)
@@ -292,33 +308,33 @@ def test_a_status_line_comes_every_interval_and_with_the_end(clock: FakeClock, t
     ]
 
 
-def test_a_tick_alone_tells_what_holds_a_waiting_run(clock: FakeClock) -> None:
+def test_a_tick_prints_why_a_run_waits(clock: FakeClock) -> None:
     stream = io.StringIO()
-    lines = Lines(Sink(stream), clock=clock, interval_s=30.0)
+    lines = TextLines(Sink(stream), clock=clock, interval_s=30.0)
     lines.start(name="x", total=9)
     lines.gate_closed("flux/schnell", 20.0, "rate limit")
     lines.gate_closed("flux/schnell", 50.0, "rate limit")
     clock.now_s += 31.0
     lines.tick()
     assert stream.getvalue().splitlines()[1:] == [
-        "flux/schnell: rate limit, nothing is sent for 50 s",
-        "0 of 9, rate limit for 19 s more",
+        "flux/schnell: no requests for 50 s (rate limit)",
+        "0 of 9, waiting 19 s (rate limit)",
     ]
 
 
 def test_json_events_are_objects_with_event_and_utc_time(task: Task) -> None:
     stream = io.StringIO()
-    events = JsonLines(Sink(stream), now=lambda: datetime(2026, 11, 23, 9, tzinfo=UTC))
+    progress = JsonEvents(Sink(stream), now=lambda: datetime(2026, 11, 23, 9, tzinfo=UTC))
     artifact = Artifact("hero-1.png", 3, "ab", "image/png", 1, 1)
-    events.start(name="x", total=2)
-    events.task_started(task)
-    events.attempt_failed(task, 1, RETRY, 2.5)
-    events.gate_closed(task.model, 12.0, "rate limit")
-    events.task_finished(task, Outcome(Status.SUCCEEDED, artifacts=(artifact,), cost_usd=0.04))
-    events.say("gr\u00fc\u00dfe \ud800")
-    events.finish({"status": "complete"})
-    found = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert [one["event"] for one in found] == [
+    progress.start(name="x", total=2)
+    progress.task_started(task)
+    progress.attempt_failed(task, 1, RETRY, 2.5)
+    progress.gate_closed(task.model, 12.0, "rate limit")
+    progress.task_finished(task, Outcome(Status.SUCCEEDED, artifacts=(artifact,), cost_usd=0.04))
+    progress.log("gr\u00fc\u00dfe \ud800")
+    progress.finish({"status": "complete"})
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [event["event"] for event in events] == [
         "run_started",
         "attempt_failed",
         "gate_closed",
@@ -326,27 +342,28 @@ def test_json_events_are_objects_with_event_and_utc_time(task: Task) -> None:
         "message",
         "run_finished",
     ]
-    assert {one["time"] for one in found} == {"2026-11-23T09:00:00.000+00:00"}
-    assert found[1]["wait_s"] == 2.5
-    assert found[3]["prompt"] == "A fox in [31mink"
-    assert found[3]["artifacts"] == ["hero-1.png"]
-    assert found[5]["summary"] == {"status": "complete"}
+    assert {event["time"] for event in events} == {"2026-11-23T09:00:00.000+00:00"}
+    assert events[1]["wait_s"] == 2.5
+    assert events[3]["prompt"] == "A fox in [31mink"
+    assert events[3]["artifacts"] == ["hero-1.png"]
+    assert events[5]["summary"] == {"status": "complete"}
     assert stream.getvalue().isascii()
-    for one in found:
-        keys, _ = EVENTS[one["event"]]
-        assert set(one) == {"event", "time", *keys.split(", ")}, "docs/events.md tells its keys"
-    assert {one["event"] for one in found} == set(EVENTS) - {"run_failed"}, "a log file's"
+    for event in events:
+        keys, _ = EVENTS[event["event"]]
+        assert set(event) == {"event", "time", *keys.split(", ")}, "docs/events.md lists its keys"
+    # run_failed is written to log files only.
+    assert {event["event"] for event in events} == set(EVENTS) - {"run_failed"}
 
 
-def test_a_status_line_tells_what_holds_the_run_back(clock: FakeClock, task: Task) -> None:
-    tally = Tally(clock, total=9)
-    tally.explain_by(lambda in_flight: "concurrency 2" if in_flight >= 2 else None)
-    tally.task_started()
-    assert told(tally) == "0 of 9, 1 in flight"
-    tally.task_started()
-    assert told(tally) == "0 of 9, 2 in flight, held by concurrency 2"
-    tally.gate_closed(task.model, 5, "rate limit")
-    assert told(tally) == "0 of 9, 2 in flight, rate limit for 5 s more"
+def test_a_status_line_shows_what_limits_the_run(clock: FakeClock, task: Task) -> None:
+    line = StatusLine(clock, total=9)
+    line.set_bottleneck(lambda in_flight: "concurrency 2" if in_flight >= 2 else None)
+    line.task_started()
+    assert text_of(line) == "0 of 9, 1 in flight"
+    line.task_started()
+    assert text_of(line) == "0 of 9, 2 in flight, limited by concurrency 2"
+    line.gate_closed(task.model, 5, "rate limit")
+    assert text_of(line) == "0 of 9, 2 in flight, waiting 5 s (rate limit)"
 
 
 def test_metrics_are_replaced_every_ten_seconds_and_at_the_end(
@@ -376,7 +393,7 @@ def test_metrics_are_replaced_every_ten_seconds_and_at_the_end(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_metrics_file_that_cannot_be_written_is_told_before_the_run(
+def test_a_metrics_file_that_cannot_be_written_is_reported_before_the_run(
     tmp_path: Path, clock: FakeClock
 ) -> None:
     with pytest.raises(UsageError, match=r"metrics file .* cannot be written: No such file"):
@@ -406,7 +423,7 @@ def make(
     )
 
 
-def test_quiet_tells_nothing_on_the_stream_and_all_in_the_log_file(
+def test_quiet_prints_nothing_and_logs_everything_to_the_log_file(
     tmp_path: Path, clock: FakeClock, task: Task
 ) -> None:
     stream = io.StringIO()
@@ -423,29 +440,27 @@ def test_quiet_tells_nothing_on_the_stream_and_all_in_the_log_file(
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", line) for line in lines)
 
 
-def test_a_log_file_takes_the_format_of_the_log_and_is_appended_to(
-    tmp_path: Path, clock: FakeClock
-) -> None:
+def test_a_log_file_has_the_log_format_and_is_appended_to(tmp_path: Path, clock: FakeClock) -> None:
     log = tmp_path / "run.log"
     for _ in range(2):
         progress = make(io.StringIO(), clock, log_format="json", log_file=log)
-        progress.say("hello")
+        progress.log("hello")
         progress.close()
     assert [json.loads(line)["message"] for line in log.read_text().splitlines()] == ["hello"] * 2
 
 
-def test_no_progress_leaves_messages_and_drops_status_lines(clock: FakeClock, task: Task) -> None:
+def test_no_progress_prints_messages_but_no_status_lines(clock: FakeClock, task: Task) -> None:
     stream = io.StringIO()
     progress = make(stream, clock, bar=False)
     progress.start(name="x", total=2)
     clock.now_s += 3600
     finish_tasks(progress, task, SUCCESS)
-    progress.say("hello")
+    progress.log("hello")
     progress.finish({"status": "complete"})
     assert stream.getvalue().splitlines() == ["x: 2 tasks", "hello"]
 
 
-def test_a_log_file_that_cannot_be_written_is_told_before_the_run(
+def test_a_log_file_that_cannot_be_written_is_reported_before_the_run(
     tmp_path: Path, clock: FakeClock
 ) -> None:
     with pytest.raises(UsageError, match="cannot be written: No such file or directory"):
@@ -457,17 +472,17 @@ class BrokenPipe(io.StringIO):
         raise BrokenPipeError(text)
 
 
-def test_a_reader_that_went_away_does_not_end_the_run(clock: FakeClock, task: Task) -> None:
+def test_a_closed_pipe_does_not_end_the_run(clock: FakeClock, task: Task) -> None:
     progress = make(BrokenPipe(), clock)
     progress.start(name="x", total=1)
     finish_tasks(progress, task, SUCCESS)
     progress.close()
 
 
-def test_a_terminal_that_went_away_does_not_end_the_run(
+def test_a_closed_terminal_does_not_end_the_run(
     terminal: Terminal, clock: FakeClock, task: Task
 ) -> None:
-    bar = Bar(Sink(BrokenPipe()), clock=clock)
+    bar = ProgressBar(Sink(BrokenPipe()), clock=clock)
     bar.start(name="x", total=1)
     finish_tasks(bar, task, BAD_SIZE)
     bar.close()

@@ -1,13 +1,13 @@
-"""What the torture begins with."""
+"""Fixtures of the tests that kill runs."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.torture.runs import Launcher, launching
+from tests.torture.runs import Launcher, start_launcher
 
 
 @pytest.fixture(scope="session")
 def launcher() -> Iterator[Launcher]:
-    with launching() as found:
-        yield found
+    with start_launcher() as launcher:
+        yield launcher

@@ -1,4 +1,4 @@
-"""Has this process end itself by SIGKILL between two steps; the product knows nothing of it."""
+"""Fault injection: the process kills itself with SIGKILL before or after a given call."""
 
 import functools
 import importlib
@@ -18,49 +18,53 @@ COMMIT = "commit"
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """place: as `instants.Instant` has it. turn: which call is the last, from 1."""
+    """The call that kills the process.
+
+    place: as in `instants.CrashPoint`. call: the number of that call, from 1. after: whether it is
+    killed after the call instead of before it.
+    """
 
     place: str
-    turn: int
+    call: int
     after: bool
 
 
-def arm(fault: Fault) -> None:
-    """From now on the step at `fault.place` is this process's last."""
-    strike = _striker(fault.turn)
+def inject(fault: Fault) -> None:
+    """Replace the function at `fault.place` by one that kills this process."""
+    kill = _killer(fault.call)
     if fault.place == COMMIT:
-        _arm_commit(strike, after=fault.after)
+        _inject_at_commit(kill, after=fault.after)
         return
     module, _, path = fault.place.partition(":")
     owner: Any = importlib.import_module(module)
     *parents, name = path.split(".")
     for parent in parents:
         owner = getattr(owner, parent)
-    setattr(owner, name, _struck(getattr(owner, name), strike, after=fault.after))
+    setattr(owner, name, _killing(getattr(owner, name), kill, after=fault.after))
 
 
-def _striker(turn: int) -> Callable[[], None]:
-    """Return what kills this process when it is called for that turn."""
-    turns: Iterator[int] = count(1)
+def _killer(call: int) -> Callable[[], None]:
+    """Return a function that kills this process when it is called for the `call`-th time."""
+    calls: Iterator[int] = count(1)
 
-    def strike() -> None:
-        if next(turns) == turn:
+    def kill() -> None:
+        if next(calls) == call:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    return strike
+    return kill
 
 
-def _struck(step: Callable[..., Any], strike: Callable[[], None], *, after: bool) -> Any:
-    """The step with the strike before or after it; awaited where the step is."""
+def _killing(step: Callable[..., Any], kill: Callable[[], None], *, after: bool) -> Any:
+    """Return the step with `kill` called before or after it."""
     if inspect.iscoroutinefunction(step):
 
         @functools.wraps(step)
         async def awaited(*values: Any, **named: Any) -> Any:
             if not after:
-                strike()
+                kill()
             result = await step(*values, **named)
             if after:
-                strike()
+                kill()
             return result
 
         return awaited
@@ -68,17 +72,17 @@ def _struck(step: Callable[..., Any], strike: Callable[[], None], *, after: bool
     @functools.wraps(step)
     def called(*values: Any, **named: Any) -> Any:
         if not after:
-            strike()
+            kill()
         result = step(*values, **named)
         if after:
-            strike()
+            kill()
         return result
 
     return called
 
 
-def _arm_commit(strike: Callable[[], None], *, after: bool) -> None:
-    """Strike at transactions that hold an outcome, on whichever connection."""
+def _inject_at_commit(kill: Callable[[], None], *, after: bool) -> None:
+    """Kill at the COMMIT of a transaction with an outcome, on any connection."""
 
     class Connection(sqlite3.Connection):
         holds_outcome = False
@@ -87,16 +91,16 @@ def _arm_commit(strike: Callable[[], None], *, after: bool) -> None:
             self.holds_outcome = self.holds_outcome or statement == sql.OUTCOME
             ending = statement == "COMMIT" and self.holds_outcome
             if ending and not after:
-                strike()
+                kill()
             cursor = super().execute(statement, *values)
             if ending:
                 self.holds_outcome = False
                 if after:
-                    strike()
+                    kill()
             return cursor
 
         def executemany(self, statement: str, values: Any) -> sqlite3.Cursor:
             self.holds_outcome = self.holds_outcome or statement == sql.OUTCOME
             return super().executemany(statement, values)
 
-    sqlite3.connect = functools.partial(sqlite3.connect, factory=Connection)  # type: ignore[assignment]  # a test's own
+    sqlite3.connect = functools.partial(sqlite3.connect, factory=Connection)  # type: ignore[assignment]  # in this process only

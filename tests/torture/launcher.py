@@ -1,7 +1,8 @@
-"""Starts runs that are killed: `python -m tests.torture.launcher` reads orders, forks, and waits.
+"""Start runs and kill them: `python -m tests.torture.launcher` forks one process per request.
 
-All modules are loaded once, so that a run begins at once. An order is a line of JSON (`Order`);
-the reply is a line with the exit code, negative for a signal, as `subprocess` has it.
+All modules are loaded before the fork, so that a run starts fast. A request is one line of JSON
+(`LaunchRequest`); the reply is one line with the exit code, as in `subprocess`: negative for a
+signal.
 """
 
 import os
@@ -17,18 +18,18 @@ import batchgen.cli.run
 import batchgen.http.transport  # noqa: F401  # loaded before the first fork
 from batchgen.cli.main import main as cli_main
 from batchgen.provider import catalog
-from tests.torture.fault import Fault, arm
+from tests.torture.fault import Fault, inject
 from tests.torture.machine import Machine
 
 
-class Order(msgspec.Struct, frozen=True):
-    """A run to be started.
+class LaunchRequest(msgspec.Struct, frozen=True):
+    """The start of a run.
 
-    log: takes standard output and standard error. fault: where it ends itself by SIGKILL.
-    kill_after_s: when it is killed from outside. machine: what is wrong with where it runs.
+    log: the file for standard output and standard error. fault: where the run kills itself.
+    kill_after_s: when it is killed from outside. machine: the faults of its machine.
     """
 
-    words: list[str]
+    arguments: list[str]
     cwd: str
     log: str
     fault: Fault | None = None
@@ -37,21 +38,21 @@ class Order(msgspec.Struct, frozen=True):
 
 
 def main() -> None:
-    """Carry out orders until there are no more."""
-    catalog.models()  # read before the first fork too
+    """Carry out requests until the input ends."""
+    catalog.models()  # loaded before the first fork, too
     for line in sys.stdin.buffer:
-        order = msgspec.json.decode(line, type=Order)
+        request = msgspec.json.decode(line, type=LaunchRequest)
         pid = os.fork()
         if pid == 0:
-            _run(order)
-        print(_ended(pid, order.kill_after_s), flush=True)  # noqa: T201  # the reply
+            _run(request)
+        print(_wait_for(pid, request.kill_after_s), flush=True)  # noqa: T201  # the reply
 
 
-def _ended(pid: int, kill_after_s: float | None) -> int:
+def _wait_for(pid: int, kill_after_s: float | None) -> int:
     timer = threading.Timer(kill_after_s or 0.0, os.kill, (pid, signal.SIGKILL))
     if kill_after_s is not None:
         timer.start()
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # its number is not given to another yet
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # its id is not reused before waitpid
     if kill_after_s is not None:
         timer.cancel()
         timer.join()
@@ -59,20 +60,20 @@ def _ended(pid: int, kill_after_s: float | None) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def _run(order: Order) -> NoReturn:
-    log = os.open(order.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+def _run(request: LaunchRequest) -> NoReturn:
+    log = os.open(request.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    os.chdir(Path(order.cwd))
-    order.machine.put_in_place()
-    if order.fault is not None:
-        arm(order.fault)
+    os.chdir(Path(request.cwd))
+    request.machine.apply()
+    if request.fault is not None:
+        inject(request.fault)
     code = 70
     try:
-        code = cli_main(order.words)
-    except SystemExit as ended:
-        code = int(ended.code or 0)
+        code = cli_main(request.arguments)
+    except SystemExit as ending:
+        code = int(ending.code or 0)
     finally:
         sys.stderr.flush()
         os._exit(code)

@@ -1,4 +1,4 @@
-"""What can be wrong with the machine that a run is started on."""
+"""Faults of the machine that a run is started on."""
 
 import errno
 import os
@@ -11,44 +11,44 @@ from batchgen.engine.clock import SystemClock
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """Faults that are put in place in the process of the run; None and 0 are a sound machine.
+    """Faults that are injected into the process of the run; the defaults are none.
 
-    most_bytes: that a file may have; more is refused, as a full disk does.
-    most_files: that may be open. user: whose rights the run has.
+    max_file_bytes: the largest size of a file; more fails as on a full disk.
+    max_open_files: the limit on file descriptors. user_id: the user who runs it.
     clock_behind_s: seconds by which the clock was set back.
-    links: whether files may have two names.
+    hard_links: whether the file system supports hard links.
     """
 
-    most_bytes: int | None = None
-    most_files: int | None = None
-    user: int | None = None
+    max_file_bytes: int | None = None
+    max_open_files: int | None = None
+    user_id: int | None = None
     clock_behind_s: float = 0.0
-    links: bool = True
+    hard_links: bool = True
 
-    def put_in_place(self) -> None:
-        """Make this process's machine such a one."""
-        for number, bound in (
-            (resource.RLIMIT_FSIZE, self.most_bytes),
-            (resource.RLIMIT_NOFILE, self.most_files),
+    def apply(self) -> None:
+        """Inject the faults into this process."""
+        for resource_id, limit in (
+            (resource.RLIMIT_FSIZE, self.max_file_bytes),
+            (resource.RLIMIT_NOFILE, self.max_open_files),
         ):
-            if bound is not None:
-                resource.setrlimit(number, (bound, bound))
-        if self.user is not None:
-            os.setuid(self.user)
+            if limit is not None:
+                resource.setrlimit(resource_id, (limit, limit))
+        if self.user_id is not None:
+            os.setuid(self.user_id)
         if self.clock_behind_s:
-            _set_back(timedelta(seconds=self.clock_behind_s))
-        if not self.links:
-            os.link = _no_link  # type: ignore[assignment]  # in this process alone
+            _set_clock_back(timedelta(seconds=self.clock_behind_s))
+        if not self.hard_links:
+            os.link = _refuse_link  # type: ignore[assignment]  # in this process only
 
 
-def _no_link(source: str, target: str) -> None:
+def _refuse_link(source: str, target: str) -> None:
     raise PermissionError(errno.EPERM, "Operation not permitted", source, None, target)
 
 
-def _set_back(span: timedelta) -> None:
+def _set_clock_back(span: timedelta) -> None:
     now = SystemClock.now
 
     def earlier(clock: SystemClock) -> datetime:
         return now(clock) - span
 
-    SystemClock.now = earlier  # type: ignore[method-assign, assignment]  # in this process alone
+    SystemClock.now = earlier  # type: ignore[method-assign, assignment]  # in this process only

@@ -1,7 +1,4 @@
-"""A provider of all families no two of whose results are alike.
-
-It remembers what it made for whom.
-"""
+"""A provider of all families that never returns the same result twice and records what it made."""
 
 import asyncio
 import hashlib
@@ -17,43 +14,42 @@ from aiohttp import web
 
 from tests.torture.families import FAMILIES, Family, Files
 
-_PIECES = 4  # that a file or reply is sent in
-_SOUND = "audio/wav"
+_CHUNKS = 4  # of each file or reply
+_AUDIO_TYPE = "audio/wav"
 
 
 @dataclass(slots=True)
-class _Work:
-    """A job that somebody was given the id of; asked: how often it was asked for."""
+class _Job:
+    """A remote job; polls: how often it was polled."""
 
     family: Family
     path: str
     files: Files
-    asked: int = 0
+    polls: int = 0
 
 
 @dataclass(slots=True)
 class Provider:
-    """Answers for every family, jobs that take their time among them, as
-    `async with Provider(...)`.
+    """Serves every family while used as `async with Provider(...)`.
 
-    honours_keys: an Idempotency-Key that was seen before gets the same answer again.
-    latency_s: the longest wait before a reply and between its pieces.
-    files_down: files end in the middle.
-    link_query: what stands behind each URL. fetched: files that were asked for.
-    made: the files of every generation, by key. orders: the request that each key came with.
+    honours_keys: whether a known Idempotency-Key gets the same result again.
+    latency_s: the longest wait before a reply and between its chunks.
+    truncates_files: whether downloads end in the middle. url_query: the end of each URL.
+    downloads: the number of files that were requested.
+    generations: the files of every generation, by key. bodies: the request body of each key.
     """
 
     honours_keys: bool = True
     latency_s: float = 0.0
     seed: int = 0
-    link_query: str = ""
-    files_down: bool = False
-    fetched: int = 0
-    made: dict[str, list[Files]] = field(default_factory=lambda: defaultdict(list))
-    orders: dict[str, str] = field(default_factory=dict)
+    url_query: str = ""
+    truncates_files: bool = False
+    downloads: int = 0
+    generations: dict[str, list[Files]] = field(default_factory=lambda: defaultdict(list))
+    bodies: dict[str, str] = field(default_factory=dict)
     base_url: str = ""
     _files: dict[str, bytes] = field(default_factory=dict)
-    _works: dict[str, _Work] = field(default_factory=dict)
+    _jobs: dict[str, _Job] = field(default_factory=dict)
     _random: random.Random = field(default_factory=random.Random)
     _runner: web.AppRunner | None = None
 
@@ -62,7 +58,7 @@ class Provider:
         app = web.Application()
         app.router.add_post("/{path:.*}", self._generate)
         app.router.add_get("/files/{name}", self._serve)
-        app.router.add_get("/{path:.*}", self._tell)
+        app.router.add_get("/{path:.*}", self._poll)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
@@ -79,66 +75,68 @@ class Provider:
         await self._runner.cleanup()
 
     @property
-    def doubles(self) -> int:
-        """Generations that were made again under a key."""
-        return sum(len(generations) - 1 for generations in self.made.values())
+    def duplicates(self) -> int:
+        """The number of generations that were repeated for a key."""
+        return sum(len(generations) - 1 for generations in self.generations.values())
 
-    def generations_of(self, mark: str) -> list[Files]:
-        """The files of all generations that were ever made for a row."""
-        keys = [key for key, order in self.orders.items() if mark in order]
-        return [generation for key in keys for generation in self.made[key]]
+    def generations_for(self, marker: str) -> list[Files]:
+        """Return the files of all generations for a row."""
+        keys = [key for key, body in self.bodies.items() if marker in body]
+        return [generation for key in keys for generation in self.generations[key]]
 
     async def _generate(self, request: web.Request) -> web.StreamResponse:
-        order = await request.json()
-        family = next(one for one in FAMILIES if one.answers(request.path, order))
-        files = self._made_for(request, family, order)
+        body = await request.json()
+        family = next(family for family in FAMILIES if family.matches(request.path, body))
+        files = self._generate_files(request, family, body)
         if family.is_job:
-            work_id = f"{len(self._works)}:{family.model}"
-            self._works[work_id] = _Work(family, request.path.removesuffix("/create"), files)
-            return web.json_response({"id": work_id, "status": "queued"}, status=201)
-        told = self._told(family, files)
-        if isinstance(told, bytes):
-            return await self._in_pieces(request, told, _SOUND)
-        return await self._in_pieces(request, json.dumps(told).encode(), "application/json")
+            job_id = f"{len(self._jobs)}:{family.model}"
+            self._jobs[job_id] = _Job(family, request.path.removesuffix("/create"), files)
+            return web.json_response({"id": job_id, "status": "queued"}, status=201)
+        reply = self._reply(family, files)
+        if isinstance(reply, bytes):
+            return await self._send_in_chunks(request, reply, _AUDIO_TYPE)
+        return await self._send_in_chunks(request, json.dumps(reply).encode(), "application/json")
 
-    def _made_for(self, request: web.Request, family: Family, order: Mapping[str, Any]) -> Files:
-        """What a generation comes to: a new one, or that of the same key."""
+    def _generate_files(
+        self, request: web.Request, family: Family, body: Mapping[str, Any]
+    ) -> Files:
+        """Return the files of a new generation, or the earlier ones of the same key."""
         key = request.headers["Idempotency-Key"]
-        told = json.dumps(order, sort_keys=True)
-        assert self.orders.setdefault(key, told) == told
-        generations = self.made[key]
+        text = json.dumps(body, sort_keys=True)
+        assert self.bodies.setdefault(key, text) == text
+        generations = self.generations[key]
         if not (generations and self.honours_keys):
             generations.append(family.make(self._random))
         return generations[-1]
 
-    async def _tell(self, request: web.Request) -> web.Response:
-        """How a job stands: under way when it is first asked for, done from then on."""
+    async def _poll(self, request: web.Request) -> web.Response:
+        """Return the status of a job: generating at the first poll, then completed."""
         path, _, name = request.path.rpartition("/")
         if "generation_id" in request.query:
             path, name = request.path, request.query["generation_id"]
-        work = self._works.get(name)
-        if work is None or work.path != path:
+        job = self._jobs.get(name)
+        if job is None or job.path != path:
             return web.json_response({"message": "no such job"}, status=404)
-        work.asked += 1
-        if work.asked == 1:
+        job.polls += 1
+        if job.polls == 1:
             return web.json_response({"id": name, "status": "generating"})
-        told = self._told(work.family, work.files)
-        assert not isinstance(told, bytes)
-        return web.json_response({"id": name, "status": "completed", **told})
+        reply = self._reply(job.family, job.files)
+        assert not isinstance(reply, bytes)
+        return web.json_response({"id": name, "status": "completed", **reply})
 
-    def _told(self, family: Family, files: Files) -> Mapping[str, Any] | bytes:
-        return family.tell(files, [self._url_of(file) for file in files if family.has_urls])
+    def _reply(self, family: Family, files: Files) -> Mapping[str, Any] | bytes:
+        return family.reply(files, [self._url_of(file) for file in files if family.has_urls])
 
     def _url_of(self, file: bytes) -> str:
         name = hashlib.sha256(file).hexdigest()
         self._files[name] = file
-        return f"{self.base_url}/files/{name}{self.link_query}"
+        return f"{self.base_url}/files/{name}{self.url_query}"
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        self.fetched += 1
+        self.downloads += 1
         data = self._files[request.match_info["name"]]
-        if not self.files_down:
-            return await self._in_pieces(request, data, "application/octet-stream")
+        if not self.truncates_files:
+            return await self._send_in_chunks(request, data, "application/octet-stream")
         cut = web.StreamResponse()
         cut.content_length = len(data)
         await cut.prepare(request)
@@ -147,7 +145,7 @@ class Provider:
         request.transport.close()
         return cut
 
-    async def _in_pieces(
+    async def _send_in_chunks(
         self, request: web.Request, data: bytes, media_type: str
     ) -> web.StreamResponse:
         await self._pause()
@@ -155,13 +153,13 @@ class Provider:
         response.content_length = len(data)
         try:
             await response.prepare(request)
-            step = len(data) // _PIECES + 1
+            step = len(data) // _CHUNKS + 1
             for start in range(0, len(data), step):
                 await response.write(data[start : start + step])
                 await self._pause()
             await response.write_eof()
         except ConnectionError:
-            pass  # the client was killed; what was made stays made
+            pass  # the client was killed; the generation stays
         return response
 
     async def _pause(self) -> None:

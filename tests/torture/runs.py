@@ -1,4 +1,4 @@
-"""A job whose runs are killed, and what is asked of its output directory in the end."""
+"""A job whose runs are killed, and the checks of its output directory at the end."""
 
 import asyncio
 import hashlib
@@ -19,33 +19,33 @@ import msgspec
 from tests.e2e.command import environment, results
 from tests.torture.families import BASE64, URLS, Family
 from tests.torture.fault import Fault
-from tests.torture.launcher import Order
+from tests.torture.launcher import LaunchRequest
 from tests.torture.machine import Machine
 from tests.torture.provider import Provider
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLED = -SIGKILL
-_SOUND = Machine()
+_NO_FAULTS = Machine()
 
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
-    """The process that starts runs."""
+    """The process that forks the runs."""
 
     process: "subprocess.Popen[bytes]"
 
-    def ended(self, order: Order) -> int:
-        """Carry out an order; return the exit code of the run."""
+    def launch(self, request: LaunchRequest) -> int:
+        """Carry out a request; return the exit code of the run."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(msgspec.json.encode(order) + b"\n")
+        self.process.stdin.write(msgspec.json.encode(request) + b"\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
 
 @contextmanager
-def launching() -> Iterator[Launcher]:
-    """A launcher that lives as long as the block."""
+def start_launcher() -> Iterator[Launcher]:
+    """Start a launcher; stop it at the end of the block."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.torture.launcher"],
         cwd=ROOT,
@@ -61,24 +61,24 @@ def launching() -> Iterator[Launcher]:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a job. mark: stands in its request and in no other's."""
+    """A row of a job. marker: a text that occurs in its request only."""
 
     id: str
-    mark: str
+    marker: str
     family: Family
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job below `folder`: its rows in manifest order, and the words that run it.
+    """A job in `folder`, with its rows in manifest order.
 
-    images: generations of each task.
+    images: generations per task.
     """
 
     folder: Path
     launcher: Launcher
     provider: Provider
-    tasks: list[Row]
+    rows: list[Row]
     images: int
     workers: int
 
@@ -92,61 +92,63 @@ class Job:
         *more: str,
         fault: Fault | None = None,
         kill_after_s: float | None = None,
-        machine: Machine = _SOUND,
+        machine: Machine = _NO_FAULTS,
     ) -> int:
-        """Run it, to its end or until it is killed; return the exit code."""
-        words = (
+        """Run the job to its end or until it is killed; return the exit code."""
+        arguments = (
             "run", "job.yaml", "--base-url", self.provider.base_url,
             "-o", "out", "--concurrency", str(self.workers), "--quiet", *more,
         )  # fmt: skip
-        return await self._command(words, fault, kill_after_s, machine)
+        return await self._command(arguments, fault, kill_after_s, machine)
 
     async def verify(self) -> int:
-        """Hold the ledger against the files; return the exit code."""
+        """Check that the ledger and the files agree; return the exit code."""
         return await self._command(("verify", "out"))
 
     async def _command(
         self,
-        words: Sequence[str],
+        arguments: Sequence[str],
         fault: Fault | None = None,
         kill_after_s: float | None = None,
-        machine: Machine = _SOUND,
+        machine: Machine = _NO_FAULTS,
     ) -> int:
         folder = str(self.folder)
-        order = Order(list(words), folder, f"{folder}/log", fault, kill_after_s, machine)
-        return await asyncio.to_thread(self.launcher.ended, order)
+        request = LaunchRequest(
+            list(arguments), folder, f"{folder}/log", fault, kill_after_s, machine
+        )
+        return await asyncio.to_thread(self.launcher.launch, request)
 
-    async def finish(self) -> None:
-        """Run it to its end, and hold everything that is there against what the provider made."""
+    async def finish_and_check(self) -> None:
+        """Run the job to its end, and compare all files with what the provider generated."""
         code = await self.run()
         log = (self.folder / "log").read_text()
         assert (code, "Traceback" in log) == (0, False), log
         lines = results(self.out)
         assert [(line["id"], line["status"]) for line in lines] == [
-            (row.id, "succeeded") for row in self.tasks
+            (row.id, "succeeded") for row in self.rows
         ]
         stored = {artifact["path"] for line in lines for artifact in line["artifacts"]}
         sidecars = {f"{path}.json" for path in stored}
         assert stored | sidecars | {"results.jsonl", "summary.json"} == self._files()
         assert list((self.out / ".batchgen" / "tmp").iterdir()) == []
-        for row, line in zip(self.tasks, lines, strict=True):
+        for row, line in zip(self.rows, lines, strict=True):
             self._check(row, line)
 
     def _check(self, row: Row, line: dict[str, Any]) -> None:
-        """The files of a task are whole generations that were made for it, none of them twice."""
+        """Check that the files of a task are complete generations for it, none of them twice."""
         artifacts = line["artifacts"]
         kept = [(self.out / artifact["path"]).read_bytes() for artifact in artifacts]
         count = row.family.files
-        parts = [_told(kept[start : start + count]) for start in range(0, len(kept), count)]
+        parts = [_parse_json(kept[start : start + count]) for start in range(0, len(kept), count)]
         assert len(parts) == self.images, line
         assert all(parts.count(part) == 1 for part in parts)
-        made = [_told(files) for files in self.provider.generations_of(row.mark)]
-        assert all(part in made for part in parts), line
+        generations = [_parse_json(files) for files in self.provider.generations_for(row.marker)]
+        assert all(part in generations for part in parts), line
         hashes = [hashlib.sha256(data).hexdigest() for data in kept]
         assert hashes == [artifact["sha256"] for artifact in artifacts]
 
-    def told(self) -> str:
-        """What the runs have written, which is not kept."""
+    def take_log(self) -> str:
+        """Return the log of the runs so far, and delete it."""
         log = self.folder / "log"
         text = log.read_text()
         log.unlink()
@@ -158,7 +160,7 @@ class Job:
         return {path.as_posix() for path in paths if path.parts[0] != ".batchgen"}
 
     def statuses(self) -> dict[str, str]:
-        """What the ledger says of each task that it has a row of, by id."""
+        """Return the statuses in the ledger by task id."""
         path = self.out / ".batchgen" / "ledger.sqlite3"
         if not path.exists():
             return {}
@@ -166,34 +168,34 @@ class Job:
             return dict(ledger.execute("SELECT id, status FROM tasks").fetchall())
 
 
-def _told(files: Sequence[bytes]) -> list[Any]:
-    """What files say: to the byte, but for the spaces of JSON."""
+def _parse_json(files: Sequence[bytes]) -> list[Any]:
+    """Parse JSON files, whose spaces do not matter; return other files unchanged."""
     return [json.loads(data) if data[:1] == b"{" else data for data in files]
 
 
-def a_job(  # what makes a job
-    folder: Path, launcher: Launcher, provider: Provider, *, tasks: int, workers: int,
+def make_job(
+    folder: Path, launcher: Launcher, provider: Provider, *, rows: int, workers: int,
     families: Sequence[Family] = (), images: int = 1, seed: int = 0,
 ) -> Job:  # fmt: skip
-    """A job of so many tasks, of these families in turn; or of images in both kinds of replies."""
-    dice = random.Random(seed)  # noqa: S311  # a test's
-    rows = []
-    for number in range(tasks):
-        drawn = URLS if dice.random() < 0.5 else BASE64  # half of them
-        family = families[number % len(families)] if families else drawn
-        rows.append(Row(f"t{number}", f"no-{number}.", family))
+    """Write a job: rows of these families in turn, or of images in base64 and at URLs at random."""
+    rng = random.Random(seed)  # noqa: S311  # not a secret
+    job_rows = []
+    for number in range(rows):
+        random_family = URLS if rng.random() < 0.5 else BASE64  # half of them
+        family = families[number % len(families)] if families else random_family
+        job_rows.append(Row(f"t{number}", f"no-{number}.", family))
     job = {
-        "provider": rows[0].family.provider,
+        "provider": job_rows[0].family.provider,
         "output": {"sidecar": True},
         "limits": {"polling": {"first": "5ms", "interval": "5ms"}},
         "defaults": {"n": images} if images > 1 else {},
         "retry": {"backoff": {"initial": "1ms", "max": "5ms"}},
-        "prompts": [_told_row(row) for row in rows],
+        "prompts": [_row_fields(row) for row in job_rows],
     }
     (folder / "job.yaml").write_text(json.dumps(job))
-    return Job(folder, launcher, provider, rows, images, workers)
+    return Job(folder, launcher, provider, job_rows, images, workers)
 
 
-def _told_row(row: Row) -> dict[str, Any]:
+def _row_fields(row: Row) -> dict[str, Any]:
     family = row.family
-    return {"id": row.id, "model": family.model, **family.fields, **family.row(row.mark)}
+    return {"id": row.id, "model": family.model, **family.fields, **family.row(row.marker)}

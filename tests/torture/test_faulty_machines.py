@@ -1,4 +1,4 @@
-"""Machines that fail a run: it says what to do, nothing is lost, and the next run goes on."""
+"""Faults of the machine: the message says what to do, nothing is lost, the next run continues."""
 
 import asyncio
 import os
@@ -18,55 +18,55 @@ from tests.torture.families import URLS
 from tests.torture.fault import Fault
 from tests.torture.machine import Machine
 from tests.torture.provider import Provider
-from tests.torture.runs import KILLED, Job, Launcher, a_job
+from tests.torture.runs import KILLED, Job, Launcher, make_job
 
-_NOBODY = 65534
+_OTHER_USER = 65534
 _LEDGER = ".batchgen/ledger.sqlite3"
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that everybody may enter."""
+    """A folder that every user can enter."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
 
-def small(folder: Path, launcher: Launcher, provider: Provider) -> Job:
-    return a_job(folder, launcher, provider, tasks=6, workers=2, seed=3)
+def small_job(folder: Path, launcher: Launcher, provider: Provider) -> Job:
+    return make_job(folder, launcher, provider, rows=6, workers=2, seed=3)
 
 
 @pytest.mark.parametrize(
     ("machine", "message"),
     [
-        (Machine(most_bytes=0), ""),  # a log file has no room either
-        (Machine(most_bytes=20_000), "check the disk"),
-        (Machine(most_bytes=80_000), "free space"),
-        (Machine(most_files=12), "ulimit -n"),
-        (Machine(most_files=14), "ulimit -n"),
+        (Machine(max_file_bytes=0), ""),  # a log file has no room either
+        (Machine(max_file_bytes=20_000), "check the disk"),
+        (Machine(max_file_bytes=80_000), "free space"),
+        (Machine(max_open_files=12), "ulimit -n"),
+        (Machine(max_open_files=14), "ulimit -n"),
     ],
     ids=repr,
 )
-async def test_a_full_disk_or_too_few_open_files_end_the_run_and_the_next_one_goes_on(
+async def test_a_full_disk_or_too_few_open_files_end_the_run_and_the_next_one_continues(
     machine: Machine, message: str, tmp_path: Path, launcher: Launcher
 ) -> None:
     async with Provider(seed=3) as provider:
-        job = small(tmp_path, launcher, provider)
+        job = small_job(tmp_path, launcher, provider)
 
         assert await job.run(machine=machine) == 4
-        assert message in job.told()
+        assert message in job.take_log()
 
-        await job.finish()
-        assert provider.doubles == 0
+        await job.finish_and_check()
+        assert provider.duplicates == 0
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, too small for the job."""
+    """A separate file system that is too small for the job."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if _mount("-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)):
-        pytest.skip("needs a file system of its own: run as root where mount is allowed")
+        pytest.skip("needs a separate file system: run as root with permission to mount")
     yield disk
     subprocess.run(["umount", disk], check=True)
 
@@ -82,7 +82,7 @@ async def test_a_disk_of_any_size_that_is_full_loses_nothing(
 ) -> None:
     async with Provider(seed=3) as provider:
         (small_disk / "log").symlink_to(tmp_path / "log")
-        job = a_job(small_disk, launcher, provider, tasks=12, workers=4, seed=3)
+        job = make_job(small_disk, launcher, provider, rows=12, workers=4, seed=3)
         assert _mount("-o", f"remount,size={kilobytes}k", str(small_disk)) == 0
 
         assert [await job.run(), await job.run()] == [4, 4]
@@ -90,37 +90,37 @@ async def test_a_disk_of_any_size_that_is_full_loses_nothing(
         assert (tmp_path / "log").read_text().count("free space") == 2
         assert _mount("-o", "remount,size=20m", str(small_disk)) == 0
         (tmp_path / "log").unlink()
-        await job.finish()
-        assert provider.doubles == 0
+        await job.finish_and_check()
+        assert provider.duplicates == 0
 
 
-async def test_a_run_with_few_open_files_takes_fewer_at_once(
+async def test_a_run_with_few_open_files_lowers_its_concurrency(
     tmp_path: Path, launcher: Launcher
 ) -> None:
     async with Provider() as provider:
-        job = small(tmp_path, launcher, provider)
-        assert await job.run(machine=Machine(most_files=40)) == 0
+        job = small_job(tmp_path, launcher, provider)
+        assert await job.run(machine=Machine(max_open_files=40)) == 0
 
 
 async def test_a_clock_that_was_set_back_changes_nothing(
     tmp_path: Path, launcher: Launcher
 ) -> None:
     async with Provider() as provider:
-        job = small(tmp_path, launcher, provider)
+        job = small_job(tmp_path, launcher, provider)
         assert await job.run("--limit", "3") == 0
         assert await job.run(machine=Machine(clock_behind_s=3 * 86400.0)) == 0
         assert all(line["duration_s"] >= 0 for line in results(job.out))
-        await job.finish()
-        assert len(provider.made) == 6
+        await job.finish_and_check()
+        assert len(provider.generations) == 6
 
 
-async def test_without_hard_links_an_orphan_stays_beside_the_artifact_and_is_told_by_verify(
+async def test_without_hard_links_an_orphan_stays_and_verify_reports_it(
     tmp_path: Path, launcher: Launcher
 ) -> None:
-    exfat = Machine(links=False)
+    exfat = Machine(hard_links=False)
     placed = Fault("batchgen.storage.artifacts:LocalStore._place", 2, after=True)
     async with Provider(honours_keys=False) as provider:
-        job = a_job(tmp_path, launcher, provider, tasks=3, workers=1, families=[URLS])
+        job = make_job(tmp_path, launcher, provider, rows=3, workers=1, families=[URLS])
         assert await job.run(machine=exfat, fault=placed) == KILLED
 
         assert await job.run(machine=exfat) == 0
@@ -128,43 +128,43 @@ async def test_without_hard_links_an_orphan_stays_beside_the_artifact_and_is_tol
         assert [line["artifacts"][0]["path"] for line in results(job.out)] == [
             "t0-1.png", "t1-1~2.png", "t2-1.png"
         ]  # fmt: skip
-        assert provider.doubles == 0
+        assert provider.duplicates == 0
         assert await job.verify() == 1
-        assert "extra    t1-1.png" in job.told()
+        assert "extra    t1-1.png" in job.take_log()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user's rights: run as root")
-async def test_a_directory_that_may_not_be_written_is_told(
+async def test_a_directory_without_write_permission_is_reported(
     folder: Path, launcher: Launcher
 ) -> None:
     async with Provider() as provider:
-        job = small(folder, launcher, provider)
+        job = small_job(folder, launcher, provider)
         (folder / "log").touch(0o666)
         job.out.mkdir(0o755)
 
-        assert await job.run(machine=Machine(user=_NOBODY)) == 4
+        assert await job.run(machine=Machine(user_id=_OTHER_USER)) == 4
 
-        assert "mend the permissions" in job.told()
-        assert provider.made == {}
-        await job.finish()
+        assert "fix the permissions" in job.take_log()
+        assert provider.generations == {}
+        await job.finish_and_check()
 
 
 @pytest.mark.parametrize("name", ["", ".batchgen", ".batchgen/tmp"])
-async def test_a_file_where_a_folder_should_be_is_told_and_left_alone(
+async def test_a_file_in_place_of_a_folder_is_reported_and_left_unchanged(
     name: str, tmp_path: Path, launcher: Launcher
 ) -> None:
     async with Provider() as provider:
-        job = small(tmp_path, launcher, provider)
-        in_the_way = job.out / name
-        in_the_way.parent.mkdir(parents=True, exist_ok=True)
-        in_the_way.write_text("mine")
+        job = small_job(tmp_path, launcher, provider)
+        obstacle = job.out / name
+        obstacle.parent.mkdir(parents=True, exist_ok=True)
+        obstacle.write_text("mine")
 
         assert await job.run() == 4
 
-        assert "move what is in its place away" in job.told()
-        assert (in_the_way.read_text(), provider.made) == ("mine", {})
-        in_the_way.unlink()
-        await job.finish()
+        assert "move what is in its place away" in job.take_log()
+        assert (obstacle.read_text(), provider.generations) == ("mine", {})
+        obstacle.unlink()
+        await job.finish_and_check()
 
 
 @pytest.mark.parametrize(
@@ -177,19 +177,19 @@ async def test_a_file_where_a_folder_should_be_is_told_and_left_alone(
         (".batchgen/identity", "move what is in its place away"),
     ],
 )
-async def test_a_folder_where_a_file_should_be_is_told(
+async def test_a_folder_in_place_of_a_file_is_reported(
     name: str, message: str, tmp_path: Path, launcher: Launcher
 ) -> None:
     async with Provider(honours_keys=False) as provider:
-        job = small(tmp_path, launcher, provider)
+        job = small_job(tmp_path, launcher, provider)
         (job.out / name).mkdir(parents=True)
 
         assert await job.run() == 4
 
-        assert message in job.told()
+        assert message in job.take_log()
         (job.out / name).rmdir()
-        await job.finish()
-        assert provider.doubles == 0
+        await job.finish_and_check()
+        assert provider.duplicates == 0
 
 
 def _garbage(ledger: Path) -> None:
@@ -212,7 +212,7 @@ def _newer(ledger: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "message"),
+    ("damage", "message"),
     [
         (_garbage, "verify out --rebuild"),
         (_torn, "verify out --rebuild"),
@@ -221,30 +221,30 @@ def _newer(ledger: Path) -> None:
     ],
 )
 async def test_a_ledger_that_is_damaged_or_foreign_stops_the_run_before_anything_is_sent(
-    harm: Callable[[Path], None], message: str, tmp_path: Path, launcher: Launcher
+    damage: Callable[[Path], None], message: str, tmp_path: Path, launcher: Launcher
 ) -> None:
     async with Provider(honours_keys=False) as provider:
-        job = small(tmp_path, launcher, provider)
+        job = small_job(tmp_path, launcher, provider)
         assert await job.run("--limit", "3") == 0
         ledger = job.out / _LEDGER
-        sound = ledger.read_bytes()
-        harm(ledger)
-        harmed = ledger.read_bytes()
+        intact = ledger.read_bytes()
+        damage(ledger)
+        damaged = ledger.read_bytes()
 
         assert await job.run() == 4
 
-        assert message in job.told()
-        assert ledger.read_bytes() == harmed
-        assert len(provider.made) == 3
-        ledger.write_bytes(sound)
-        await job.finish()
-        assert (len(provider.made), provider.doubles) == (6, 0)
+        assert message in job.take_log()
+        assert ledger.read_bytes() == damaged
+        assert len(provider.generations) == 3
+        ledger.write_bytes(intact)
+        await job.finish_and_check()
+        assert (len(provider.generations), provider.duplicates) == (6, 0)
 
 
-async def _begun(job: Job, *, generations: int) -> "asyncio.Task[int]":
-    """A run that has come so far."""
+async def _start_and_wait(job: Job, *, generations: int) -> "asyncio.Task[int]":
+    """Start a run; wait until the provider has made that many generations."""
     running = asyncio.create_task(job.run())
-    await until(lambda: len(job.provider.made) >= generations)
+    await until(lambda: len(job.provider.generations) >= generations)
     return running
 
 
@@ -252,27 +252,27 @@ async def test_a_directory_that_is_moved_away_ends_the_run_and_comes_back_whole(
     tmp_path: Path, launcher: Launcher
 ) -> None:
     async with Provider(latency_s=0.01) as provider:
-        job = small(tmp_path, launcher, provider)
-        running = await _begun(job, generations=3)
+        job = small_job(tmp_path, launcher, provider)
+        running = await _start_and_wait(job, generations=3)
         job.out.rename(tmp_path / "elsewhere")
 
         assert await running == 4
 
-        assert "put the output directory back" in job.told()
+        assert "put the output directory back" in job.take_log()
         shutil.rmtree(job.out, ignore_errors=True)
         (tmp_path / "elsewhere").rename(job.out)
-        await job.finish()
-        assert provider.doubles == 0
+        await job.finish_and_check()
+        assert provider.duplicates == 0
 
 
 async def test_a_directory_that_is_deleted_ends_the_run(tmp_path: Path, launcher: Launcher) -> None:
     async with Provider(latency_s=0.01) as provider:
-        job = small(tmp_path, launcher, provider)
-        running = await _begun(job, generations=3)
+        job = small_job(tmp_path, launcher, provider)
+        running = await _start_and_wait(job, generations=3)
         job.out.rename(tmp_path / "gone")
         shutil.rmtree(tmp_path / "gone")
 
         assert await running == 4
 
-        assert "put the output directory back" in job.told()
-        await job.finish()
+        assert "put the output directory back" in job.take_log()
+        await job.finish_and_check()

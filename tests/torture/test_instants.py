@@ -1,4 +1,4 @@
-"""A run that ends itself between any two steps of the write order, and is run again."""
+"""Runs that are killed at every moment of the write order, and run again."""
 
 from itertools import product
 from pathlib import Path
@@ -7,65 +7,68 @@ import pytest
 
 from tests.torture.families import FAMILIES, IMAGES, OTHERS, Delivery, Family
 from tests.torture.fault import Fault
-from tests.torture.instants import INSTANTS, Instant
+from tests.torture.instants import CRASH_POINTS, CrashPoint
 from tests.torture.provider import Provider
-from tests.torture.runs import KILLED, Launcher, a_job
+from tests.torture.runs import KILLED, Launcher, make_job
 
 _CASES = [
-    (instant, family) for instant, family in product(INSTANTS, FAMILIES) if instant.concerns(family)
+    (point, family) for point, family in product(CRASH_POINTS, FAMILIES) if point.applies_to(family)
 ]
-_OFTEN = [
-    (instant, family) for instant, family in _CASES if family in IMAGES or instant.often
+_ALWAYS = [
+    (point, family) for point, family in _CASES if family in IMAGES or point.always
 ]  # fmt: skip
 
 
 def _name(value: object) -> str:
-    assert isinstance(value, Instant | Family)
+    assert isinstance(value, CrashPoint | Family)
     return value.name.replace("`", "")
 
 
-@pytest.mark.parametrize(("instant", "family"), _OFTEN, ids=_name)
-async def test_at_every_instant_a_crash_leaves_what_the_table_says(
-    instant: Instant, family: Family, tmp_path: Path, launcher: Launcher
+@pytest.mark.parametrize(("point", "family"), _ALWAYS, ids=_name)
+async def test_at_every_moment_a_crash_leaves_what_the_table_says(
+    point: CrashPoint, family: Family, tmp_path: Path, launcher: Launcher
 ) -> None:
-    """Keys are ignored but where the reply has the result; `make torture` crosses all cases."""
+    # Keys are honoured only if the reply has the result; `make torture` tries all combinations.
     honours_keys = family.delivery is Delivery.REPLY
-    await _crash(instant, family, tmp_path, launcher, honours_keys=honours_keys)
+    await _crash(point, family, tmp_path, launcher, honours_keys=honours_keys)
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("honours_keys", [True, False], ids=["keys", "no keys"])
-@pytest.mark.parametrize(("instant", "family"), _CASES, ids=_name)
-async def test_crashing_at_an_instant_again_and_again_changes_nothing(
-    *, instant: Instant, family: Family, honours_keys: bool, tmp_path: Path, launcher: Launcher
+@pytest.mark.parametrize(("point", "family"), _CASES, ids=_name)
+async def test_repeated_crashes_at_a_moment_change_nothing(
+    *, point: CrashPoint, family: Family, honours_keys: bool, tmp_path: Path, launcher: Launcher
 ) -> None:
-    await _crash(instant, family, tmp_path, launcher, honours_keys=honours_keys, again=3)
+    await _crash(point, family, tmp_path, launcher, honours_keys=honours_keys, again=3)
 
 
-def test_every_instant_is_tried_and_every_family_with_a_crash_on_each_side_of_its_reply() -> None:
-    assert {instant for instant, _ in _OFTEN} == set(INSTANTS)
-    assert all(len([one for one, of in _OFTEN if of is family]) >= 4 for family in OTHERS)
+def test_every_moment_is_tried_and_every_family_with_a_crash_before_and_after_its_reply() -> None:
+    assert {point for point, _ in _ALWAYS} == set(CRASH_POINTS)
+    assert all(
+        len([point for point, case_family in _ALWAYS if case_family is family]) >= 4
+        for family in OTHERS
+    )
 
 
 async def _crash(
-    instant: Instant, family: Family, folder: Path, launcher: Launcher, *, honours_keys: bool,
+    point: CrashPoint, family: Family, folder: Path, launcher: Launcher, *, honours_keys: bool,
     again: int = 0,
 ) -> None:  # fmt: skip
     async with Provider(honours_keys=honours_keys) as provider:
-        job = a_job(
-            folder, launcher, provider, tasks=1 if family.is_job else 3, workers=1,
-            families=[family], images=instant.images,
+        job = make_job(
+            folder, launcher, provider, rows=1 if family.is_job else 3, workers=1,
+            families=[family], images=point.images,
         )  # fmt: skip
-        fault = Fault(instant.place, instant.turn_of(family), instant.after)
+        fault = Fault(point.place, point.call_of(family), point.after)
 
         assert await job.run(fault=fault) == KILLED
 
-        struck = job.tasks[instant.struck(family)].id
-        status = instant.stage.status(family.delivery)
-        assert job.statuses().get(struck) == status
+        interrupted_id = job.rows[point.row_in_flight(family)].id
+        status = point.stage.status(family.delivery)
+        assert job.statuses().get(interrupted_id) == status
         kills = 1
-        for _ in range(again):  # the next run ends there with whichever task comes first to it
-            kills += await job.run(fault=Fault(instant.place, 1, instant.after)) == KILLED
-        await job.finish()
-        may_pay = instant.may_pay and not honours_keys and status == "sent"
-        assert provider.doubles <= (kills if may_pay else 0)
+        for _ in range(again):  # the first task that reaches it ends the next run
+            kills += await job.run(fault=Fault(point.place, 1, point.after)) == KILLED
+        await job.finish_and_check()
+        may_pay = point.may_pay and not honours_keys and status == "sent"
+        assert provider.duplicates <= (kills if may_pay else 0)

@@ -1,4 +1,4 @@
-"""Runs that are killed from outside, at any instant whatever, and run again."""
+"""Runs that are killed from outside at random moments, and run again."""
 
 import random
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ import pytest
 
 from tests.torture.families import OTHERS, Family
 from tests.torture.provider import Provider
-from tests.torture.runs import KILLED, Launcher, a_job
+from tests.torture.runs import KILLED, Launcher, make_job
 
 _WORKERS = 4
 _TASKS = 40
 _LATENCY_S = 0.01
-_LONGEST_S = 0.35  # a run that nobody kills takes a little longer
+_MAX_KILL_AFTER_S = 0.35  # a run that is not killed takes a little longer
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ _LONGEST_S = 0.35  # a run that nobody kills takes a little longer
 async def test_killed_at_random_and_run_again(
     *, seed: int, kills: int, images: int, honours_keys: bool, tmp_path: Path, launcher: Launcher
 ) -> None:
-    await _torture(
+    await _kill_and_run_again(
         tmp_path, launcher, seed=seed, kills=kills, images=images, honours_keys=honours_keys
     )
 
@@ -33,7 +33,9 @@ async def test_killed_at_random_and_run_again(
 async def test_a_job_of_all_families_killed_at_random_and_run_again(
     *, seed: int, honours_keys: bool, tmp_path: Path, launcher: Launcher
 ) -> None:
-    await _torture_all_families(tmp_path, launcher, seed=seed, kills=6, honours_keys=honours_keys)
+    await _kill_a_job_of_all_families(
+        tmp_path, launcher, seed=seed, kills=6, honours_keys=honours_keys
+    )
 
 
 @pytest.mark.torture
@@ -43,7 +45,7 @@ async def test_killed_at_random_a_dozen_times(
     *, seed: int, honours_keys: bool, tmp_path: Path, launcher: Launcher
 ) -> None:
     images = 1 + seed % 2
-    await _torture(
+    await _kill_and_run_again(
         tmp_path, launcher, seed=seed, kills=12, images=images, honours_keys=honours_keys
     )
 
@@ -54,36 +56,38 @@ async def test_killed_at_random_a_dozen_times(
 async def test_a_job_of_all_families_killed_at_random_a_dozen_times(
     *, seed: int, honours_keys: bool, tmp_path: Path, launcher: Launcher
 ) -> None:
-    await _torture_all_families(tmp_path, launcher, seed=seed, kills=12, honours_keys=honours_keys)
+    await _kill_a_job_of_all_families(
+        tmp_path, launcher, seed=seed, kills=12, honours_keys=honours_keys
+    )
 
 
-async def _torture_all_families(
+async def _kill_a_job_of_all_families(
     folder: Path, launcher: Launcher, *, seed: int, kills: int, honours_keys: bool
 ) -> None:
-    """One manifest, whose rows are of each family in turn."""
-    await _torture(
+    """Kill runs of a manifest whose rows are of each family in turn."""
+    await _kill_and_run_again(
         folder, launcher, seed=seed, kills=kills, images=1, honours_keys=honours_keys,
         families=OTHERS,
     )  # fmt: skip
 
 
-async def _torture(
+async def _kill_and_run_again(
     folder: Path, launcher: Launcher, *, seed: int, kills: int, images: int, honours_keys: bool,
     families: Sequence[Family] = (),
 ) -> None:  # fmt: skip
-    dice = random.Random(seed)  # noqa: S311  # which instants, not a secret
+    rng = random.Random(seed)  # noqa: S311  # not a secret
     async with Provider(honours_keys=honours_keys, latency_s=_LATENCY_S, seed=seed) as provider:
-        job = a_job(
+        job = make_job(
             folder, launcher, provider,
-            tasks=_TASKS, workers=_WORKERS, images=images, seed=seed, families=families,
+            rows=_TASKS, workers=_WORKERS, images=images, seed=seed, families=families,
         )  # fmt: skip
         killed = 0
         for _ in range(kills):
-            kill_after_s = dice.uniform(0.0, _LONGEST_S)
+            kill_after_s = rng.uniform(0.0, _MAX_KILL_AFTER_S)
             killed += await job.run(kill_after_s=kill_after_s) == KILLED
 
-        await job.finish()
+        await job.finish_and_check()
 
         assert await job.verify() == 0
         assert killed > 0
-        assert provider.doubles <= (0 if honours_keys else _WORKERS * killed)
+        assert provider.duplicates <= (0 if honours_keys else _WORKERS * killed)

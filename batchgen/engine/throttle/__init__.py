@@ -1,14 +1,14 @@
-"""When a request may go out: one gate a model, and the budget of the run.
+"""Rate, concurrency and money: a gate for each model, and the budget of the run.
 
-A gate keeps to what the job allows and, below that, to what the provider bears: it learns from
-refusals how many requests in a second and how many at once are taken. The budget reserves before
-sending and settles to what was charged, so that many workers together never overshoot.
+A gate keeps the job's limits and, below them, those of the provider, which it learns from refused
+requests. The budget reserves the price of a task before it is sent and replaces it by the amount
+charged, so that workers together never exceed it.
 """
 
 from collections.abc import Awaitable, Callable
 
 from batchgen.engine.throttle.budget import Budget, BudgetSpentError, UnknownSpend
-from batchgen.engine.throttle.feedback import heard
+from batchgen.engine.throttle.feedback import feedback_of
 from batchgen.engine.throttle.gate import Gate
 from batchgen.engine.throttle.rate import Ticket
 from batchgen.job import Bounds
@@ -18,9 +18,10 @@ __all__ = ["Bounds", "Budget", "BudgetSpentError", "Gate", "Throttle", "Ticket",
 
 
 class Throttle:
-    """The gates of all models, made as they are needed.
+    """The gates of all models, created when first used.
 
-    bounds: what the job allows of a model.
+    bounds: returns the job's limits for a model. monotonic: seconds. sleep: waits, or returns early
+    when the run is stopping.
     """
 
     def __init__(
@@ -37,44 +38,45 @@ class Throttle:
         self._stopping = stopping
         self._gates: dict[str, Gate] = {}
 
-    async def admit(self, model: str, images: int = 1) -> Ticket:
-        """Return when a request of this model may go out, or when the run is stopping.
+    async def acquire(self, model: str, images: int = 1) -> Ticket:
+        """Wait until a request of this model may be sent, or until the run is stopping.
 
-        Whoever gets the ticket gives it back with `hear` or `leave`.
+        Every ticket must be given back with `record` or `release`.
         """
-        return await self._gate(model).admit(images, self._stopping)
+        return await self._gate(model).acquire(images, self._stopping)
 
-    def hear(self, model: str, ticket: Ticket, reply: Reply, decision: Decision) -> bool:
-        """Learn from a reply; a wait that it asks for holds every worker of the model.
+    def record(self, model: str, ticket: Ticket, reply: Reply, decision: Decision) -> bool:
+        """Learn from a reply; a wait that it asks for holds all requests of the model.
 
-        Tells whether the gate was not closed that long yet.
+        Return whether that wait is longer than the model's current hold.
         """
         gate = self._gate(model)
         pause_s = (decision.after_s or 0.0) if decision.hold else 0.0
-        gate.hear(ticket, heard(reply, decision), pause_s)
+        gate.record(ticket, feedback_of(reply, decision), pause_s)
         return pause_s > 0 and gate.hold(pause_s)
 
-    def leave(self, model: str) -> None:
-        """A ticket of this model is not used."""
-        self._gate(model).leave()
+    def release(self, model: str) -> None:
+        """Give a ticket of this model back whose request is not sent."""
+        self._gate(model).release()
 
     def hold(self, model: str, seconds: float) -> bool:
-        """Hold every worker of the model; tell whether the gate was not closed that long yet."""
+        """Hold all requests of the model; return whether that is longer than the current hold."""
         return self._gate(model).hold(seconds)
 
-    def reason(self) -> str | None:
-        """What keeps the next request of a model waiting, in words; None where nothing does."""
-        return next((told for gate in self._gates.values() if (told := gate.reason())), None)
+    def bottleneck(self) -> str | None:
+        """Return the limit that a model's next request waits for, for people; None without one."""
+        messages = (gate.bottleneck() for gate in self._gates.values())
+        return next((message for message in messages if message), None)
 
-    def news(self, model: str) -> str | None:
-        """What is made of a model's refusals now, in words; None where that was told already."""
-        return self._gate(model).news()
+    def message_to_log(self, model: str) -> str | None:
+        """Return how the model's refusals are handled, for people; None if logged already."""
+        return self._gate(model).message_to_log()
 
-    def allow(self, bounds: Callable[[str], Bounds]) -> None:
-        """Take other bounds of the job."""
+    def set_limits(self, bounds: Callable[[str], Bounds]) -> None:
+        """Change the job's limits, also for requests that are waiting."""
         self._bounds = bounds
         for model, gate in self._gates.items():
-            gate.allow(bounds(model))
+            gate.set_limits(bounds(model))
 
     def _gate(self, model: str) -> Gate:
         if model not in self._gates:

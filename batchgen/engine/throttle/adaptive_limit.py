@@ -1,94 +1,100 @@
-"""A limit that nobody tells, learned from what a server accepts and what it refuses.
+"""An adaptive limit, learned from accepted and refused requests. Pure.
 
-Between refusals the value rises a little with everything that is accepted under it; at a refusal
-it falls to just below what was measured. The rise is slow near the last refusal, so that refusals
-stay rare, and ever faster beyond it, so that a limit that was raised is found. Pure.
+Every request that is accepted under the limit raises it a little; a refusal sets it just below the
+measured value. The increase is slow near the last refusal, so that refusals stay rare. Well above
+it the increase accelerates, so that a limit that the server has raised is found.
 """
 
 import math
 
-FALL = 0.985  # just below the measured limit
-_RISE = 0.03  # over a cycle: from just below the limit to just above it
-_CYCLE = 200  # accepted requests between two refusals, at least
-_PAUSES = 100  # a pause costs its length: a cycle lasts so many times as long
-_CLEAR = 1.02  # so far above the last refusal the limit must have been raised
-_SEARCH = 0.1
-_NARROWER = 4.0
-_DOUBLINGS = 10  # of the rise in a cycle, where the limit is somewhere else
-_CUT = 0.75
-_STEEPEST = 0.7  # of 1/value: twofold in a second (rates), or with every reply (windows)
+AFTER_REFUSAL = 0.985  # of the measured limit: just below it
+_CYCLE_INCREASE = 0.03  # over a cycle: from just below the limit to just above it
+_MIN_CYCLE = 200  # accepted requests between two refusals
+_CYCLE_PER_PAUSE = 100  # a cycle lasts this many times as long as the pause after a refusal
+_CLEARLY_ABOVE = 1.02  # times the last refusal: the server must have raised its limit
+_MAX_INCREASE = 0.1
+_INCREASE_DIVISOR = 4.0
+_DOUBLINGS = 10  # of the increase, in a cycle above the last refusal
+_REDUCED = 0.75
+_MAX_SLOPE = 0.7  # of 1/value: a rate doubles in a second, a concurrency with every reply
 
 
-class Limit:
-    """What may be asked of a server.
+class AdaptiveLimit:
+    """The number of requests, per second or in flight, that a server accepts.
 
-    value: `most` as long as nothing was refused. least: it never falls below. fall: the share of
-    what was measured that is asked for after a refusal.
+    maximum: the value until something is refused. minimum: the value never falls below it.
+    after_refusal: the share of the measured limit that is used after a refusal.
     """
 
-    def __init__(self, most: float = math.inf, *, least: float = 0.0, fall: float = FALL) -> None:
-        self.value = most
-        self._fall = fall
-        self._most = most
-        self._least = least
-        self._refused_at = most
-        self._rise = _SEARCH
-        self._cycle = float(_CYCLE)
+    def __init__(
+        self,
+        maximum: float = math.inf,
+        *,
+        minimum: float = 0.0,
+        after_refusal: float = AFTER_REFUSAL,
+    ) -> None:
+        self.value = maximum
+        self._after_refusal = after_refusal
+        self._maximum = maximum
+        self._minimum = minimum
+        self._refused_at = maximum
+        self._increase = _MAX_INCREASE
+        self._cycle = float(_MIN_CYCLE)
 
     @property
     def is_learned(self) -> bool:
-        """Whether a refusal has set it below what was allowed."""
-        return self.value < self._most
+        """Whether refusals have set the value below the maximum."""
+        return self.value < self._maximum
 
     @property
-    def is_cut(self) -> bool:
-        """Whether refusals have set it well below what was allowed."""
-        return self.value <= _CUT * self._most and self.is_learned
+    def is_reduced(self) -> bool:
+        """Whether refusals have set the value well below the maximum."""
+        return self.value <= _REDUCED * self._maximum and self.is_learned
 
-    def accepted(self) -> None:
-        """One more was accepted while this limit was what kept it waiting."""
+    def record_accepted(self) -> None:
+        """Raise the value: a request that had waited for this limit was accepted."""
         if not self.is_learned:
             return
-        if self.value > _CLEAR * self._refused_at:
-            self._rise = min(_SEARCH, self._rise * 2 ** (_DOUBLINGS / self._cycle))
-        rise = min(self._rise, _STEEPEST / self.value)
-        self.value = min(self._most, self.value * (1 + rise))
+        if self.value > _CLEARLY_ABOVE * self._refused_at:
+            self._increase = min(_MAX_INCREASE, self._increase * 2 ** (_DOUBLINGS / self._cycle))
+        increase = min(self._increase, _MAX_SLOPE / self.value)
+        self.value = min(self._maximum, self.value * (1 + increase))
 
-    def refused(self, measured: float, *, each_pause: float = 0.0) -> None:
-        """It was too much; `measured` is what the server has taken.
+    def record_refused(self, measured: float, *, lost_per_pause: float = 0.0) -> None:
+        """Lower the value after a refusal; `measured` is what the server has accepted.
 
-        each_pause: how many could have been sent in the pause that a refusal brings.
+        lost_per_pause: requests that could have been sent in the pause after a refusal.
         """
-        self._cycle = max(_CYCLE, _PAUSES * each_pause)
-        self.unknown_spend()
-        self._refused_at = max(self._least, min(self.value, measured))
-        self.value = max(self._least, self._refused_at * self._fall)
+        self._cycle = max(_MIN_CYCLE, _CYCLE_PER_PAUSE * lost_per_pause)
+        self.slow_increase()
+        self._refused_at = max(self._minimum, min(self.value, measured))
+        self.value = max(self._minimum, self._refused_at * self._after_refusal)
 
-    def unknown_spend(self) -> None:
-        """Rise more carefully."""
-        self._rise = max(_RISE / self._cycle, self._rise / _NARROWER)
+    def slow_increase(self) -> None:
+        """Raise the value more slowly from now on."""
+        self._increase = max(_CYCLE_INCREASE / self._cycle, self._increase / _INCREASE_DIVISOR)
 
-    def is_early(self, accepted: int) -> bool:
-        """Whether a refusal after so many accepted ones means that the limit is elsewhere."""
+    def is_far_too_high(self, accepted: int) -> bool:
+        """Return whether a refusal after this many accepted requests shows a much lower limit."""
         return accepted < self._cycle / 8
 
-    def is_soon(self, accepted: int) -> bool:
-        """Whether a refusal after so many accepted ones comes sooner than the rise brings it."""
+    def is_unexpected(self, accepted: int) -> bool:
+        """Return whether a refusal after this many accepted requests is earlier than a cycle."""
         return accepted < self._cycle
 
     def restore(self, value: float) -> None:
-        """The refusals since it had this value were about something else."""
-        self.value = self._refused_at = min(value, self._most)
+        """Return to an earlier value: the refusals since then had another cause."""
+        self.value = self._refused_at = min(value, self._maximum)
         if not self.is_learned:
-            self._rise = _SEARCH
+            self._increase = _MAX_INCREASE
 
-    def allow(self, most: float) -> None:
-        """Take another upper bound; what was learned below it stays."""
-        if not self.is_learned or self.value > most:
-            self.value = most
-        self._most = most
+    def set_maximum(self, maximum: float) -> None:
+        """Change the upper bound; a lower value that was learned stays."""
+        if not self.is_learned or self.value > maximum:
+            self.value = maximum
+        self._maximum = maximum
 
-    def forget(self) -> None:
-        """What was learned was about something else."""
-        self.value = self._refused_at = self._most
-        self._rise = _SEARCH
+    def reset(self) -> None:
+        """Forget what was learned: the refusals had another cause."""
+        self.value = self._refused_at = self._maximum
+        self._increase = _MAX_INCREASE

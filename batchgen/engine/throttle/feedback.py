@@ -1,4 +1,4 @@
-"""What a reply tells about the pace that a server allows. Pure."""
+"""What replies reveal about the limits of a server, and when to log it. Pure."""
 
 import math
 from enum import Enum, auto
@@ -9,90 +9,89 @@ from batchgen.provider.endpoints.headers import advertised_rate
 from batchgen.types import Decision, FaultKind, HttpResponse, Reply
 
 _OVERLOADED = frozenset({503, 529})  # 529: "overloaded" of several providers
-_CROWD_WORDS = ("concurren", "in flight", "in-flight", "parallel", "simultaneous")
+_CONCURRENCY_WORDS = ("concurren", "in flight", "in-flight", "parallel", "simultaneous")
+_MIN_ACCEPTED = 20  # requests, before anything is concluded
+_WINDOW = 200  # accepted requests
+_NEAR = 0.95  # replies on their way make the number in flight a little uncertain
+_MANY = 10
+_CERTAIN = 2  # a token bucket sometimes refuses at the highest number too
+_MIN_INTERVAL_S = 30.0  # between two messages: a rate that is being learned changes often
+_MIN_CHANGE = 2.0  # factor
 
 
 class Signal(Enum):
-    """How a server took a request."""
+    """How a server reacted to a request."""
 
-    ACCEPTED = auto()  # it came through the limits, whatever became of it then
-    REFUSED = auto()  # too many in a time, or too many at once: a 429 does not tell which
-    CROWDED = auto()  # too many at once
+    ACCEPTED = auto()  # within the limits, whatever the result is
+    REFUSED = auto()  # above the rate or the concurrency: a 429 does not say which
+    CONCURRENCY = auto()  # refused: too many requests in flight
     OVERLOADED = auto()  # the server cannot keep up
-    NOTHING = auto()
+    NONE = auto()
 
 
-class Heard(msgspec.Struct, frozen=True):
-    """What a reply told; per_second: requests that the provider's own figures come to."""
+class Feedback(msgspec.Struct, frozen=True):
+    """What a reply reveals; per_second: the request rate in the provider's headers."""
 
     signal: Signal
     per_second: float | None = None
 
 
-def heard(reply: Reply, decision: Decision) -> Heard:
-    """Read a reply that means `decision`."""
+def feedback_of(reply: Reply, decision: Decision) -> Feedback:
+    """Return what a reply with this decision reveals about the server's limits."""
     if not isinstance(reply, HttpResponse):
         timeout = reply.kind is FaultKind.TIMEOUT
-        return Heard(Signal.OVERLOADED if timeout else Signal.NOTHING)
+        return Feedback(Signal.OVERLOADED if timeout else Signal.NONE)
     if decision.hold:
-        said = f"{decision.code or ''} {decision.message}".casefold()
-        crowded = any(words in said for words in _CROWD_WORDS)
-        return Heard(Signal.CROWDED if crowded else Signal.REFUSED)
+        text = f"{decision.code or ''} {decision.message}".casefold()
+        concurrency = any(words in text for words in _CONCURRENCY_WORDS)
+        return Feedback(Signal.CONCURRENCY if concurrency else Signal.REFUSED)
     if reply.status in _OVERLOADED:
-        return Heard(Signal.OVERLOADED)
-    return Heard(Signal.ACCEPTED, per_second=advertised_rate(reply.headers))
-
-
-_KNOWN = 20  # accepted requests before anything is concluded
-_REMEMBERED = 200
-_NEAR = 0.95  # replies on their way make levels a little uncertain
-_MANY = 10
-_CERTAIN = 2  # a bucket refuses the highest level too, now and then
+        return Feedback(Signal.OVERLOADED)
+    return Feedback(Signal.ACCEPTED, per_second=advertised_rate(reply.headers))
 
 
 class ConcurrencySignal:
-    """The numbers in flight at which requests were accepted and refused."""
+    """The numbers of requests in flight at which the server accepted and refused requests."""
 
     def __init__(self) -> None:
-        self._count = 0
-        self._highest = 0
-        self._highest_before = 0
+        self._accepted = 0
+        self._highest = 0  # accepted number in flight, in this window
+        self._highest_before = 0  # in the window before
         self._certainty = 0
 
-    def accepted(self, level: int) -> None:
-        """A request was accepted while so many were in flight, itself among them."""
-        self._count += 1
-        self._highest = max(self._highest, level)
-        if self._count % _REMEMBERED == 0:
+    def record_accepted(self, in_flight: int) -> None:
+        """Record an accepted request; `in_flight` includes it."""
+        self._accepted += 1
+        self._highest = max(self._highest, in_flight)
+        if self._accepted % _WINDOW == 0:
             self._highest, self._highest_before = 0, self._highest
 
-    def refused(self, level: int) -> bool:
-        """Count a refusal; tell whether the number in flight is what the server goes by."""
+    def explains(self, in_flight: int) -> bool:
+        """Count a refusal; return whether the server limits the number of requests in flight."""
         highest = max(self._highest, self._highest_before)
         near = _NEAR * highest if highest >= _MANY else highest + 1
-        crowded = level >= near and self._count >= _KNOWN
-        self._certainty = self._certainty + 1 if crowded else 0
+        at_limit = in_flight >= near and self._accepted >= _MIN_ACCEPTED
+        self._certainty = self._certainty + 1 if at_limit else 0
         return self._certainty >= _CERTAIN
 
 
-_QUIET_S = 30.0  # between two lines: a pace that is being found changes with every refusal
-_MUCH = 2.0  # times what was told
-
-
 class LogThrottle:
-    """Remembers what was told last."""
+    """Limits how often a changing value is logged."""
 
     def __init__(self) -> None:
-        self._told = math.nan
+        self._logged = math.nan
         self._quiet_until = -math.inf
 
-    def tell(self, level: float, now: float) -> bool:
-        """Whether to tell this level; it counts as told then.
+    def should_log(self, value: float, now: float) -> bool:
+        """Return whether to log this value, and remember it as logged if so.
 
-        The first one is told at once, and so is infinity: what was told of a limit is void.
+        The first value is logged immediately, and so is infinity (no limit): it makes the last
+        message void. now: monotonic seconds.
         """
-        same = level == self._told or self._told / _MUCH < level < self._told * _MUCH
-        if same or (now < self._quiet_until and math.isfinite(level)):
+        same = value == self._logged or self._logged / _MIN_CHANGE < value < (
+            self._logged * _MIN_CHANGE
+        )
+        if same or (now < self._quiet_until and math.isfinite(value)):
             return False
-        self._told, self._quiet_until = level, now + _QUIET_S
+        self._logged, self._quiet_until = value, now + _MIN_INTERVAL_S
         return True

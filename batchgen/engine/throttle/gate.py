@@ -1,32 +1,33 @@
-"""Admits the requests of one model: in their order, at the pace and in the number that it bears.
+"""The gate of one model: its requests pass in order, within the limits of rate and concurrency.
 
-A gate spaces requests evenly (no burst at the minute's start), closes for as long as the provider
-asks, and opens again at the learned pace, so that those who waited do not come as a herd.
+A gate spaces requests evenly, without a burst at the start of a minute. It closes for as long as
+the provider asks. Afterwards requests are sent at the learned rate, not all at once.
 """
 
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
 
-from batchgen.engine.throttle.adaptive_limit import Limit
+from batchgen.engine.throttle.adaptive_limit import AdaptiveLimit
 from batchgen.engine.throttle.false_alarms import FalseAlarms
-from batchgen.engine.throttle.feedback import ConcurrencySignal, Heard, LogThrottle, Signal
-from batchgen.engine.throttle.rate import Pace, Ticket
+from batchgen.engine.throttle.feedback import ConcurrencySignal, Feedback, LogThrottle, Signal
+from batchgen.engine.throttle.rate import RequestSchedule, Ticket
 from batchgen.job import Bounds
 
-_HERD = 16  # requests that may start together at a server of which nothing is known yet
+_RAMP_START = 16  # requests that may start together if nothing is known of the server
 _RAMP_S = 0.25  # in which that number doubles
-_MOST_DOUBLINGS = 40
-_LONGEST_WAIT_S = 3600.0
-_LESS = 0.7
-_NEWEST = 0.05  # the weight of one reply in the share of those that told of an overload
-_OVERLOAD_SHARE = 0.2  # a stray 503 is no overload; five in a row are
+_MAX_DOUBLINGS = 40
+_MAX_WAIT_S = 3600.0
+_OVERLOAD_DECREASE = 0.7
+_SMOOTHING = 0.05  # the weight of the newest reply in the share of overload replies
+_OVERLOAD_SHARE = 0.2  # a single 503 is no overload; five in a row are
 
 
 class Gate:
-    """Lets the requests of one model through, one after the other.
+    """The queue of one model's requests, with the limits that they wait for.
 
-    sleep: waits, or returns early when the run is stopping; the caller then does not send.
+    monotonic: seconds. sleep: waits, or returns early when the run is stopping; the caller then
+    does not send.
     """
 
     def __init__(
@@ -36,119 +37,127 @@ class Gate:
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        self.pace = Pace(rpm=bounds.rpm, images_per_minute=bounds.images_per_minute)
-        self.window = Limit(bounds.concurrency, least=1, fall=1.0)
+        self._schedule = RequestSchedule(rpm=bounds.rpm, images_per_minute=bounds.images_per_minute)
+        self._concurrency = AdaptiveLimit(bounds.concurrency, minimum=1, after_refusal=1.0)
         self._monotonic = monotonic
         self._sleep = sleep
-        self._turn = asyncio.Lock()  # first come, first served
+        self._queue = asyncio.Lock()  # first in, first out
         self._waiting: asyncio.Future[None] | None = None
         self._closed_until = 0.0
-        self._begun: float | None = None
+        self._ramp_began_at: float | None = None
         self._serial = 0
         self._in_flight = 0
-        self._cut = 0  # refusals of requests before this serial are known already
-        self._levels = ConcurrencySignal()
-        self._strays = FalseAlarms()
-        self._news = LogThrottle()
-        self._overload = 0.0
+        self._reacted_serial = 0  # refusals of requests before this one are taken into account
+        self._concurrency_signal = ConcurrencySignal()
+        self._false_alarms = FalseAlarms()
+        self._log_throttle = LogThrottle()
+        self._overload_share = 0.0
 
-    async def admit(self, images: int, stopping: Callable[[], bool]) -> Ticket:
-        """Return when this request's turn has come, or when the run is stopping."""
-        async with self._turn:
-            held_by: Limit | None = None
+    async def acquire(self, images: int, stopping: Callable[[], bool]) -> Ticket:
+        """Wait until a request may be sent, or until the run is stopping."""
+        async with self._queue:
+            limited_by: AdaptiveLimit | None = None
             while not stopping():
-                limit, wait_s = self._obstacle()
+                limit, wait_s = self._next_wait()
                 if wait_s <= 0:
                     break
-                held_by = limit
+                limited_by = limit
                 await self._wait(wait_s)
-            return self._take(images, held_by)
+            return self._issue_ticket(images, limited_by)
 
-    def hear(self, ticket: Ticket, heard: Heard, pause_s: float) -> None:
-        """Learn from the reply to a request, which is not in flight any more."""
+    def record(self, ticket: Ticket, feedback: Feedback, pause_s: float) -> None:
+        """Learn from the reply to a request, which is no longer in flight."""
         self._in_flight -= 1
-        match heard.signal:
+        match feedback.signal:
             case Signal.ACCEPTED:
-                self._accepted(ticket, heard)
-            case Signal.REFUSED | Signal.CROWDED:
-                self._refused(ticket, pause_s, crowded=heard.signal is Signal.CROWDED)
+                self._record_accepted(ticket, feedback)
+            case Signal.REFUSED:
+                self._record_refused(ticket, pause_s, concurrency=False)
+            case Signal.CONCURRENCY:
+                self._record_refused(ticket, pause_s, concurrency=True)
             case Signal.OVERLOADED:
-                self._overloaded(ticket)
-            case Signal.NOTHING:
+                self._record_overload(ticket)
+            case Signal.NONE:
                 pass
         self._wake()
 
-    def leave(self) -> None:
-        """A request that was let through is not sent."""
+    def release(self) -> None:
+        """Give a ticket back whose request is not sent."""
         self._in_flight -= 1
         self._wake()
 
     def hold(self, seconds: float) -> bool:
-        """Close for so many seconds from now; tell whether that is later than before."""
+        """Send nothing for this time; return whether that is longer than the current hold."""
         until = self._monotonic() + seconds
         if until <= self._closed_until:
             return False
         self._closed_until = until
-        if self._strays.known:  # no pace is kept then, and all who wait would come at once
-            self._begun = until
+        if self._false_alarms.is_known:  # there is no rate then, all would be sent together
+            self._ramp_began_at = until
         return True
 
-    def allow(self, bounds: Bounds) -> None:
-        """Take other bounds of the job, also for those who wait already."""
-        self.pace.allow(rpm=bounds.rpm, images_per_minute=bounds.images_per_minute)
-        self.window.allow(bounds.concurrency)
+    def set_limits(self, bounds: Bounds) -> None:
+        """Change the job's limits, also for requests that are waiting."""
+        self._schedule.set_limits(rpm=bounds.rpm, images_per_minute=bounds.images_per_minute)
+        self._concurrency.set_maximum(bounds.concurrency)
         self._wake()
 
-    def reason(self) -> str | None:
-        """What keeps the next request waiting, in words.
+    def bottleneck(self) -> str | None:
+        """Return the limit that the next request waits for, for people.
 
-        None where nobody waits, and while the gate is closed: that is told when it closes.
+        None if no request is waiting, or if the gate is closed: that is reported when it closes.
         """
-        limit, wait_s = self._obstacle()
+        limit, wait_s = self._next_wait()
         if self._waiting is None or wait_s <= 0 or limit is None:
             return None
-        learned = ", as the provider bears it" if limit.is_learned else ""
-        return f"{self._told(limit)}{learned}"
+        if limit.is_learned:
+            return f"the provider: {self._describe(limit)}"
+        if limit is self._concurrency:
+            return f"concurrency {int(limit.value)}"
+        return "images_per_minute" if math.isinf(limit.value) else f"rpm {limit.value * 60:.3g}"
 
-    def news(self) -> str | None:
-        """What batchgen makes of the refusals now, in words; None where that was told already."""
-        cut = next((limit for limit in (self.pace.rate, self.window) if limit.is_cut), None)
-        if cut is None and not self._strays.known:
+    def message_to_log(self) -> str | None:
+        """Return how the gate reacts to refusals, for people; None if that is logged already."""
+        limits = (self._schedule.rate, self._concurrency)
+        reduced = next((limit for limit in limits if limit.is_reduced), None)
+        if reduced is None and not self._false_alarms.is_known:
             return None
-        if not self._news.tell(math.inf if cut is None else cut.value, self._monotonic()):
+        value = math.inf if reduced is None else reduced.value
+        if not self._log_throttle.should_log(value, self._monotonic()):
             return None
-        if cut is None:
-            return "they come at any pace, so sending is not slowed for them"
-        return f"sending {self._told(cut)}, as it bears it"
+        if reduced is None:
+            return "these 429s do not depend on our rate; rate unchanged"
+        kind = "number" if reduced is self._concurrency else "rate"
+        return f"slowed to {self._describe(reduced)}, the {kind} the provider accepts"
 
-    def _told(self, limit: Limit) -> str:
-        if limit is self.window:
-            return f"{int(limit.value)} at once"
-        return "images a minute" if math.isinf(limit.value) else f"{limit.value * 60:.3g} a minute"
+    def _describe(self, limit: AdaptiveLimit) -> str:
+        if limit is self._concurrency:
+            return f"{int(limit.value)} requests in flight"
+        return f"{limit.value * 60:.3g} requests/min"
 
-    def _obstacle(self) -> tuple[Limit | None, float]:
-        """What keeps the next request waiting, and for how many seconds at most."""
+    def _next_wait(self) -> tuple[AdaptiveLimit | None, float]:
+        """Return the limit that the next request waits for, and the longest wait in seconds."""
         now = self._monotonic()
         closed_s = self._closed_until - now
         if closed_s > 0:
             return None, closed_s
-        if self._in_flight + 1 > self.window.value:
-            return self.window, _LONGEST_WAIT_S
+        if self._in_flight + 1 > self._concurrency.value:
+            return self._concurrency, _MAX_WAIT_S
         if self._in_flight + 1 > self._ramp(now):
             return None, _RAMP_S / 8
-        return self.pace.rate, self.pace.due() - now
+        return self._schedule.rate, self._schedule.next_at() - now
 
     def _ramp(self, now: float) -> float:
-        begun = now if self._begun is None else self._begun
-        doublings = min(_MOST_DOUBLINGS, max(0.0, now - begun) / _RAMP_S)
-        return _HERD * math.pow(2.0, doublings)
+        began_at = now if self._ramp_began_at is None else self._ramp_began_at
+        doublings = min(_MAX_DOUBLINGS, max(0.0, now - began_at) / _RAMP_S)
+        return _RAMP_START * math.pow(2.0, doublings)
 
-    def _take(self, images: int, held_by: Limit | None) -> Ticket:
+    def _issue_ticket(self, images: int, limited_by: AdaptiveLimit | None) -> Ticket:
         now = self._monotonic()
-        self._begun = now if self._begun is None else self._begun
-        self.pace.take(now, images)
+        self._ramp_began_at = now if self._ramp_began_at is None else self._ramp_began_at
+        self._schedule.record_sent(now, images)
         self._in_flight += 1
-        ticket = Ticket(self._serial, now, self._in_flight, held_by)
+        ticket = Ticket(self._serial, now, self._in_flight, limited_by)
         self._serial += 1
         return ticket
 
@@ -161,53 +170,57 @@ class Gate:
             self._waiting = None
 
     def _wake(self) -> None:
-        """Have the first in the queue look again."""
+        """Make the first request in the queue check the limits again."""
         if self._waiting is not None:
             self._waiting.cancel()
 
-    def _accepted(self, ticket: Ticket, heard: Heard) -> None:
-        self._overload *= 1 - _NEWEST
-        self._levels.accepted(ticket.level)
-        self._strays.accepted(ticket)
-        if heard.per_second is not None:
-            self.pace.told(heard.per_second)
-        if ticket.held_by is not None:
-            ticket.held_by.accepted()
+    def _record_accepted(self, ticket: Ticket, feedback: Feedback) -> None:
+        self._overload_share *= 1 - _SMOOTHING
+        self._concurrency_signal.record_accepted(ticket.in_flight)
+        self._false_alarms.record_accepted(ticket)
+        if feedback.per_second is not None:
+            self._schedule.use_advertised_rate(feedback.per_second)
+        if ticket.limited_by is not None:
+            ticket.limited_by.record_accepted()
 
-    def _refused(self, ticket: Ticket, pause_s: float, *, crowded: bool) -> None:
-        if ticket.serial < self._cut or self._is_stray(ticket):
+    def _record_refused(self, ticket: Ticket, pause_s: float, *, concurrency: bool) -> None:
+        if ticket.serial < self._reacted_serial or self._is_false_alarm(ticket):
             return
-        self._cut = self._serial
-        if crowded or self._levels.refused(ticket.level):
-            self.window.refused(ticket.level - 1, each_pause=ticket.level * pause_s)
-            self.pace.count_refused()
+        self._reacted_serial = self._serial
+        if concurrency or self._concurrency_signal.explains(ticket.in_flight):
+            lost_per_pause = ticket.in_flight * pause_s
+            self._concurrency.record_refused(ticket.in_flight - 1, lost_per_pause=lost_per_pause)
+            self._schedule.count_refused()
             return
-        self.window.forget()
-        self._slow_down(ticket, pause_s)
-        self.pace.begin_cycle(self._monotonic(), self._serial)
+        self._concurrency.reset()
+        self._adjust_rate(ticket, pause_s)
+        self._schedule.begin_cycle(self._monotonic(), self._serial)
 
-    def _is_stray(self, ticket: Ticket) -> bool:
-        rate = self.pace.rate
-        if not self._strays.explain(ticket, unlimited=not rate.is_learned):
+    def _is_false_alarm(self, ticket: Ticket) -> bool:
+        rate = self._schedule.rate
+        if not self._false_alarms.explains(ticket, unlimited=not rate.is_learned):
             return False
-        self.pace.count_refused()
-        if self._strays.many:
-            rate.unknown_spend()
+        self._schedule.count_refused()
+        if self._false_alarms.is_exceeded:
+            rate.slow_increase()
         return True
 
-    def _slow_down(self, ticket: Ticket, pause_s: float) -> None:
-        """Fall to the rate that the server has shown, or rise again if the rate is not why."""
-        rate = self.pace.rate
-        soon = not rate.is_learned or rate.is_soon(self.pace.accepted(ticket))
-        before = self._strays.believed(ticket, rate.value, next_serial=self._serial, soon=soon)
-        if before is None:
-            self.pace.refused(ticket, pause_s, avoidable=not self._strays.known)
+    def _adjust_rate(self, ticket: Ticket, pause_s: float) -> None:
+        """Lower the rate to the measured one, or restore it if the rate is not the cause."""
+        schedule, rate = self._schedule, self._schedule.rate
+        unexpected = not rate.is_learned or rate.is_unexpected(schedule.accepted_before(ticket))
+        earlier_rate = self._false_alarms.rate_to_restore(
+            ticket, rate.value, next_serial=self._serial, unexpected=unexpected
+        )
+        if earlier_rate is None:
+            avoidable = not self._false_alarms.is_known
+            schedule.record_refused(ticket, pause_s, avoidable=avoidable)
         else:
-            rate.restore(before)
+            rate.restore(earlier_rate)
 
-    def _overloaded(self, ticket: Ticket) -> None:
-        self._overload += _NEWEST * (1 - self._overload)
-        if ticket.serial >= self._cut and self._overload > _OVERLOAD_SHARE:
-            self.window.refused(_LESS * ticket.level)
-            self._cut = self._serial
-            self._overload = 0.0
+    def _record_overload(self, ticket: Ticket) -> None:
+        self._overload_share += _SMOOTHING * (1 - self._overload_share)
+        if ticket.serial >= self._reacted_serial and self._overload_share > _OVERLOAD_SHARE:
+            self._concurrency.record_refused(_OVERLOAD_DECREASE * ticket.in_flight)
+            self._reacted_serial = self._serial
+            self._overload_share = 0.0

@@ -1,112 +1,112 @@
-"""How many requests go out in a second: told by the job, or learned from refusals. Pure.
+"""When the next request may be sent: at the job's rate, or at one learned from refusals. Pure.
 
-Between two moments at which a server's token bucket was empty it has accepted what flowed in
-meanwhile: the count over the time is its rate, whatever the bucket's size. What overflows while
-nothing is sent makes that too low, what a pause has saved up makes the count after the pause too
-high; the truth is between the two, and over a long cycle they meet.
+Between two moments at which the server's token bucket was empty, the server has accepted exactly
+the tokens that were added. So the number of accepted requests divided by that time is its rate,
+for any size of the bucket. Tokens that overflow while nothing is sent make the result too low;
+tokens that are saved during a pause make the result after the pause too high. The true rate lies
+between the two, and over a long cycle both converge to it.
 """
 
 import math
 
 import msgspec
 
-from batchgen.engine.throttle.adaptive_limit import Limit
+from batchgen.engine.throttle.adaptive_limit import AdaptiveLimit
 
-_SHORTEST_S = 0.05
-_MOST_FALL = 0.5
-_LATE_S = 0.05  # a wake-up that is so late is made up for; more was a pause, or nobody came
+_MIN_ELAPSED_S = 0.05
+_MAX_DECREASE = 0.5
+_MAX_DELAY_S = 0.05  # a wake-up delayed by at most this is made up for; idle time is not
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """A request that was let through.
+    """The permission to send one request.
 
-    serial: counts from 0, in each gate. level: requests in flight with it. held_by: the limit
-    that it waited for last.
+    serial: counts from 0 in each gate. sent_at: monotonic seconds. in_flight: requests in flight,
+    this one included. limited_by: the limit that it waited for last.
     """
 
     serial: int
     sent_at: float
-    level: int
-    held_by: Limit | None = None
+    in_flight: int
+    limited_by: AdaptiveLimit | None = None
 
 
-class Pace:
-    """The moments at which requests may go out, evenly spaced; times are monotonic seconds."""
+class RequestSchedule:
+    """The evenly spaced times at which requests may be sent; times are monotonic seconds."""
 
     def __init__(self, *, rpm: float | None = None, images_per_minute: float | None = None) -> None:
-        self.rate = Limit(_per_second(rpm))
-        self._images = _per_second(images_per_minute)
+        self.rate = AdaptiveLimit(_per_second(rpm))
+        self._images_per_s = _per_second(images_per_minute)
         self._next = -math.inf
         self._next_image = -math.inf
         self._interval_s = 0.0  # from the last request to the next one
         self._image_interval_s = 0.0
         self._last_images = 1
-        self._empty_at: float | None = None  # when the server's bucket was last seen empty
-        self._opened_at: float | None = None  # when the first request after that went out
-        self._from = 0
-        self._refused = 0
+        self._empty_at: float | None = None  # when the server's bucket was last known to be empty
+        self._cycle_sent_at: float | None = None  # when the first request of the cycle was sent
+        self._cycle_serial = 0
+        self._cycle_refused = 0
 
-    def allow(self, *, rpm: float | None, images_per_minute: float | None) -> None:
-        """Take other limits of the job, for the request that waits already too."""
-        self.rate.allow(_per_second(rpm))
-        self._images = _per_second(images_per_minute)
-        before_s, images_before_s = self._interval_s, self._image_interval_s
-        self._space(self._last_images)
-        self._next += self._interval_s - before_s
-        self._next_image += self._image_interval_s - images_before_s
+    def set_limits(self, *, rpm: float | None, images_per_minute: float | None) -> None:
+        """Change the job's limits; this also moves the time of the next request."""
+        self.rate.set_maximum(_per_second(rpm))
+        self._images_per_s = _per_second(images_per_minute)
+        interval_s, image_interval_s = self._interval_s, self._image_interval_s
+        self._set_intervals(self._last_images)
+        self._next += self._interval_s - interval_s
+        self._next_image += self._image_interval_s - image_interval_s
 
-    def due(self) -> float:
-        """When the next request may go out."""
+    def next_at(self) -> float:
+        """Return when the next request may be sent."""
         return max(self._next, self._next_image)
 
-    def take(self, now: float, images: int) -> None:
-        """Let a request go out now."""
-        if self._opened_at is None:
-            self._opened_at = now
-        self._space(images)
+    def record_sent(self, now: float, images: int) -> None:
+        """Schedule the next request after one that is sent now."""
+        if self._cycle_sent_at is None:
+            self._cycle_sent_at = now
+        self._set_intervals(images)
         self._next = _after(self._next, now, self._interval_s)
         self._next_image = _after(self._next_image, now, self._image_interval_s)
 
-    def _space(self, images: int) -> None:
+    def _set_intervals(self, images: int) -> None:
         self._last_images = images
         self._interval_s = 1 / self.rate.value
-        self._image_interval_s = images / self._images
+        self._image_interval_s = images / self._images_per_s
 
-    def accepted(self, ticket: Ticket) -> int:
-        """How many of this cycle's requests were accepted before this one was sent."""
-        return ticket.serial - self._from - self._refused
+    def accepted_before(self, ticket: Ticket) -> int:
+        """Return how many of this cycle's requests were accepted before this one was sent."""
+        return ticket.serial - self._cycle_serial - self._cycle_refused
 
-    def refused(self, ticket: Ticket, pause_s: float, *, avoidable: bool) -> None:
-        """The server had no room for a request: fall to the rate that it has shown.
+    def record_refused(self, ticket: Ticket, pause_s: float, *, avoidable: bool) -> None:
+        """Lower the rate to what the server has accepted in this cycle.
 
-        avoidable: a pause comes only where too much is sent, and is worth a longer cycle.
+        avoidable: whether lower rates avoid pauses, which makes a longer cycle worthwhile.
         """
-        accepted = max(1, self.accepted(ticket))
-        opened_at = ticket.sent_at if self._opened_at is None else self._opened_at
-        since_empty = ticket.sent_at - (opened_at if self._empty_at is None else self._empty_at)
-        low = accepted / max(_SHORTEST_S, since_empty + (pause_s if self._empty_at is None else 0))
-        if self._empty_at is None or self.rate.is_early(accepted):
-            measured = max(low, _MOST_FALL * self.rate.value) if self.rate.is_learned else low
+        accepted = max(1, self.accepted_before(ticket))
+        first_sent_at = ticket.sent_at if self._cycle_sent_at is None else self._cycle_sent_at
+        elapsed_s = ticket.sent_at - (first_sent_at if self._empty_at is None else self._empty_at)
+        low = accepted / max(_MIN_ELAPSED_S, elapsed_s + (pause_s if self._empty_at is None else 0))
+        if self._empty_at is None or self.rate.is_far_too_high(accepted):
+            measured = max(low, _MAX_DECREASE * self.rate.value) if self.rate.is_learned else low
         else:
-            measured = accepted / max(_SHORTEST_S, ticket.sent_at - opened_at)
-        # The provider's own word is that one may go out after the pause.
+            measured = accepted / max(_MIN_ELAPSED_S, ticket.sent_at - first_sent_at)
+        # The provider itself allows one request after the pause.
         measured = max(measured, 1 / pause_s if pause_s else 0.0)
-        each_pause = measured * pause_s if avoidable else 0.0
-        self.rate.refused(measured, each_pause=each_pause)
+        self.rate.record_refused(measured, lost_per_pause=measured * pause_s if avoidable else 0.0)
 
-    def told(self, per_second: float) -> None:
-        """The provider's own figures: a first estimate, where nothing was learned or given."""
+    def use_advertised_rate(self, per_second: float) -> None:
+        """Start with the rate in the provider's headers if none is given or learned."""
         if math.isinf(self.rate.value):
-            self.rate.refused(per_second)
+            self.rate.record_refused(per_second)
 
     def begin_cycle(self, now: float, serial: int) -> None:
-        """Count from here: the server's bucket is empty, the next request has this serial."""
-        self._empty_at, self._opened_at = now, None
-        self._from, self._refused = serial, 0
+        """Start a measurement: the server's bucket is empty, the next request has this serial."""
+        self._empty_at, self._cycle_sent_at = now, None
+        self._cycle_serial, self._cycle_refused = serial, 0
 
     def count_refused(self) -> None:
-        """A request of this cycle was refused."""
-        self._refused += 1
+        """Count a refused request of this cycle."""
+        self._cycle_refused += 1
 
 
 def _per_second(per_minute: float | None) -> float:
@@ -114,6 +114,6 @@ def _per_second(per_minute: float | None) -> float:
 
 
 def _after(planned: float, now: float, interval_s: float) -> float:
-    late_s = now - planned
-    made_up_s = _LATE_S if late_s <= _LATE_S or interval_s < _LATE_S else 0.0
+    delay_s = now - planned
+    made_up_s = _MAX_DELAY_S if delay_s <= _MAX_DELAY_S or interval_s < _MAX_DELAY_S else 0.0
     return max(planned, now - made_up_s) + interval_s

@@ -1,4 +1,4 @@
-"""Modelled servers, and a run against them in unreal time: what they allow, and what was sent."""
+"""Simulated servers with rate limits, and workers that send requests to them in virtual time."""
 
 import asyncio
 import math
@@ -11,95 +11,98 @@ from batchgen.engine.throttle import Bounds, Throttle, Ticket
 from batchgen.types import Decision, HttpResponse, Verb
 
 MODEL = "flux/schnell"
-_WAY_S = 0.05  # between client and server
+_NETWORK_S = 0.05  # one way between client and server
 
 
 class Server(Protocol):
-    """Takes a request or refuses it."""
+    """Accepts or refuses requests."""
 
-    def take(self, now: float) -> Mapping[str, str] | None:
-        """None where it is taken; else the headers of the refusal."""
+    def receive(self, now: float) -> Mapping[str, str] | None:
+        """Return None if the request is accepted, else the headers of the refusal."""
 
     def done(self) -> None:
-        """A request that was taken is answered."""
+        """Note that an accepted request has its reply."""
 
     def allowed(self, start: float, end: float, latency_s: float, /) -> float:
-        """How many requests it would have taken in that time."""
+        """Return how many requests the server could accept in that time."""
 
 
 @dataclass
-class Bucket:
-    """A token bucket: `rates` are (from when, tokens a second)."""
+class TokenBucket:
+    """A token bucket.
+
+    rates: (since when, tokens per second). sends_wait: whether a refusal says how long to wait.
+    """
 
     rates: tuple[tuple[float, float], ...]
     size: float
     whole_seconds: bool = True
-    told: bool = True
+    sends_wait: bool = True
     tokens: float = field(init=False)
     filled_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.tokens = self.size
 
-    def take(self, now: float) -> Mapping[str, str] | None:
-        self.tokens = min(self.size, self.tokens + self.flow(self.filled_at, now))
+    def receive(self, now: float) -> Mapping[str, str] | None:
+        self.tokens = min(self.size, self.tokens + self.tokens_added(self.filled_at, now))
         self.filled_at = now
         if self.tokens >= 1 - 1e-9:
             self.tokens -= 1
             return None
         rate = [rate for since, rate in self.rates if since <= now][-1]
         wait = (1 - self.tokens) / rate
-        if not self.told:
+        if not self.sends_wait:
             return {}
         return {"retry-after": f"{max(1, math.ceil(wait)) if self.whole_seconds else wait}"}
 
     def done(self) -> None:
         pass
 
-    def flow(self, start: float, end: float) -> float:
-        """The tokens that come in between two moments."""
+    def tokens_added(self, start: float, end: float) -> float:
+        """Return the number of tokens added between two times."""
         return _integral(self.rates, start, end)
 
-    def allowed(self, start: float, end: float, latency_s: float, /) -> float:  # noqa: ARG002  a bucket does not care
-        return self.flow(start, end)
+    def allowed(self, start: float, end: float, latency_s: float, /) -> float:  # noqa: ARG002  no limit in flight
+        return self.tokens_added(start, end)
 
 
 @dataclass
-class Crowd:
-    """So many at once and no more: `most` are (from when, how many)."""
+class ConcurrencyLimit:
+    """A limit on requests in flight; limits: (since when, how many)."""
 
-    most: tuple[tuple[float, int], ...]
-    inside: int = 0
+    limits: tuple[tuple[float, int], ...]
+    in_flight: int = 0
 
-    def take(self, now: float) -> Mapping[str, str] | None:
-        if self.inside >= [most for since, most in self.most if since <= now][-1]:
+    def receive(self, now: float) -> Mapping[str, str] | None:
+        if self.in_flight >= [limit for since, limit in self.limits if since <= now][-1]:
             return {"retry-after": "1"}
-        self.inside += 1
+        self.in_flight += 1
         return None
 
     def done(self) -> None:
-        self.inside -= 1
+        self.in_flight -= 1
 
     def allowed(self, start: float, end: float, latency_s: float, /) -> float:
-        return _integral(self.most, start, end) / latency_s
+        return _integral(self.limits, start, end) / latency_s
 
 
 @dataclass
-class Moody:
-    """Refuses a share of what comes, however slowly it comes; the rest is for another server.
+class RandomRefusals:
+    """Refuses a share of the requests at any rate; the others go to `server`.
 
-    after_s: what a refusal without a cause asks for.
+    after_s: the wait that a random refusal asks for; None for none.
     """
 
     server: Server
     share: float
     after_s: float | None = None
-    _dice: random.Random = field(default_factory=lambda: random.Random(2))  # noqa: S311  # no secret
+    _random: random.Random = field(default_factory=lambda: random.Random(2))  # noqa: S311  # no secret
 
-    def take(self, now: float) -> Mapping[str, str] | None:
-        if self._dice.random() < self.share:
+    def receive(self, now: float) -> Mapping[str, str] | None:
+        if self._random.random() < self.share:
             return {} if self.after_s is None else {"retry-after": f"{self.after_s}"}
-        return self.server.take(now)
+        return self.server.receive(now)
 
     def done(self) -> None:
         self.server.done()
@@ -118,21 +121,21 @@ def _integral(steps: Sequence[tuple[float, float]], start: float, end: float) ->
 
 @dataclass
 class Report:
-    """What came of a run: shares of what was allowed, and of what was sent."""
+    """The result of a simulated run."""
 
     sent: int = 0
-    taken: int = 0
+    accepted: int = 0
     refused: int = 0
     allowed: float = 0.0
 
     @property
     def utilisation(self) -> float:
-        """Of what the server would have taken."""
-        return self.taken / self.allowed
+        """The share of the allowed requests that were accepted."""
+        return self.accepted / self.allowed
 
     @property
     def waste(self) -> float:
-        """Of what was sent."""
+        """The share of the sent requests that were refused."""
         return self.refused / max(1, self.sent)
 
     def __str__(self) -> str:
@@ -141,9 +144,10 @@ class Report:
 
 @dataclass
 class Trial:
-    """Workers that always want to send, for `seconds` against a server.
+    """Workers that send to a server for `seconds` without a break.
 
-    late_s: after its time every wake-up comes, as on a busy machine.
+    spread: the share by which the latency varies. late_s: the delay of each wake-up, as on a busy
+    machine.
     """
 
     server: Server
@@ -156,10 +160,10 @@ class Trial:
 
     def __post_init__(self) -> None:
         self._report = Report(allowed=self.server.allowed(0, self.seconds, self.latency_s))
-        self._dice = random.Random(1)  # noqa: S311  # no secret
+        self._random = random.Random(1)  # noqa: S311  # no secret
 
     async def run(self) -> Report:
-        """Send until the time is over."""
+        """Send until the time is over; return the result."""
         loop = asyncio.get_running_loop()
         self._throttle = Throttle(
             bounds=lambda _: Bounds(self.workers, self.rpm),
@@ -172,17 +176,17 @@ class Trial:
 
     async def _worker(self, loop: asyncio.AbstractEventLoop) -> None:
         while loop.time() < self.seconds:
-            ticket = await self._throttle.admit(MODEL)
+            ticket = await self._throttle.acquire(MODEL)
             if loop.time() < self.seconds:
                 await self._exchange(ticket, loop)
 
     async def _exchange(self, ticket: Ticket, loop: asyncio.AbstractEventLoop) -> None:
         self._report.sent += 1
-        await asyncio.sleep(_WAY_S)
-        refusal = self.server.take(loop.time())
+        await asyncio.sleep(_NETWORK_S)
+        refusal = self.server.receive(loop.time())
         if refusal is None:
-            self._report.taken += 1
-            await asyncio.sleep(self.latency_s * (1 + self.spread * self._dice.uniform(-1, 1)))
+            self._report.accepted += 1
+            await asyncio.sleep(self.latency_s * (1 + self.spread * self._random.uniform(-1, 1)))
             self.server.done()
             reply, decision = HttpResponse(200, {}, b""), Decision(Verb.ACCEPT)
         else:
@@ -190,7 +194,7 @@ class Trial:
             after_s = float(refusal["retry-after"]) if refusal else None
             reply = HttpResponse(429, refusal, b"")
             decision = Decision(Verb.RETRY, "rate_limited", hold=True, after_s=after_s)
-        await asyncio.sleep(_WAY_S)
-        self._throttle.hear(MODEL, ticket, reply, decision)
+        await asyncio.sleep(_NETWORK_S)
+        self._throttle.record(MODEL, ticket, reply, decision)
         if refusal is not None:
             await asyncio.sleep(1.05 * (decision.after_s or 1.0))

@@ -1,4 +1,4 @@
-"""The bounds of a run: money and requests."""
+"""The limits on money and requests."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from tests.given import settle
     bound=st.integers(0, 400).map(lambda cents: cents / 100),
     charged=st.lists(st.booleans(), min_size=64, max_size=64),
 )
-def test_64_workers_together_never_overshoot_the_budget(
+def test_64_workers_together_never_exceed_the_budget(
     prices: Sequence[float], bound: float, charged: Sequence[bool]
 ) -> None:
     async def run() -> float:
@@ -31,7 +31,7 @@ def test_64_workers_together_never_overshoot_the_budget(
                 return
             await asyncio.sleep(0)
             spent += price if paid else 0.0
-            await budget.settle(reserved, price if paid else 0.0)
+            await budget.book(reserved, price if paid else 0.0)
 
         pairs = zip(prices, charged, strict=True)
         async with asyncio.timeout(10):
@@ -41,76 +41,76 @@ def test_64_workers_together_never_overshoot_the_budget(
     assert asyncio.run(run()) <= bound + 1e-6
 
 
-async def test_what_others_may_yet_free_is_waited_for() -> None:
+async def test_a_task_waits_for_money_that_others_may_free() -> None:
     budget = Budget(max_cost_usd=1.0, max_requests=None)
     reserved = await budget.reserve(0.7)
     waiting = asyncio.create_task(budget.reserve(0.5))
     await settle()
     assert not waiting.done()
 
-    await budget.settle(reserved, 0.0)
+    await budget.book(reserved, 0.0)
 
     assert await waiting == 0.5
 
 
-async def test_a_rest_of_rounding_is_not_waited_for_without_end() -> None:
+async def test_a_rounding_error_never_keeps_a_task_waiting() -> None:
     budget = Budget(max_cost_usd=0.35, max_requests=None)
     for price in (await budget.reserve(0.1), await budget.reserve(0.2)):
-        await budget.settle(price, 0.0)
+        await budget.book(price, 0.0)
     async with asyncio.timeout(5):
         with pytest.raises(BudgetSpentError):
             await budget.reserve(0.4)
 
 
-async def test_what_earlier_runs_have_cost_counts() -> None:
+async def test_the_cost_of_earlier_runs_counts() -> None:
     budget = Budget(max_cost_usd=1.0, max_requests=None, spent_usd=0.8)
     with pytest.raises(BudgetSpentError, match=r"max_cost of \$1\.00 is reached"):
         await budget.reserve(0.3)
 
 
-async def test_a_task_without_a_price_is_stopped_once_the_budget_is_spent() -> None:
+async def test_a_task_without_a_price_is_refused_when_the_budget_is_spent() -> None:
     budget = Budget(max_cost_usd=1.0, max_requests=None)
-    await budget.settle(await budget.reserve(None), 1.0)
+    await budget.book(await budget.reserve(None), 1.0)
     with pytest.raises(BudgetSpentError):
         await budget.reserve(None)
 
 
-async def test_requests_are_counted_up_to_their_bound() -> None:
+async def test_requests_are_counted_up_to_max_requests() -> None:
     budget = Budget(max_cost_usd=None, max_requests=2)
-    budget.take_request()
-    budget.take_request()
+    budget.count_request()
+    budget.count_request()
     with pytest.raises(BudgetSpentError, match="max_requests of 2 is reached"):
-        budget.take_request()
+        budget.count_request()
 
 
-async def test_without_bounds_anything_goes() -> None:
+async def test_without_limits_everything_is_allowed() -> None:
     budget = Budget(max_cost_usd=None, max_requests=None)
     for _ in range(100):
-        budget.take_request()
-        await budget.settle(await budget.reserve(1e9), 1e9)
+        budget.count_request()
+        await budget.book(await budget.reserve(1e9), 1e9)
 
 
-async def test_a_budget_tells_whether_it_is_waited_for() -> None:
+async def test_a_budget_knows_whether_a_task_waits_for_it() -> None:
     budget = Budget(max_cost_usd=1.0, max_requests=None)
     first = await budget.reserve(0.8)
     assert not budget.is_waited_for()
     waiting = asyncio.create_task(budget.reserve(0.5))
     await settle()
     assert budget.is_waited_for()
-    await budget.settle(first, 0.1)
+    await budget.book(first, 0.1)
     assert await waiting == 0.5
     assert not budget.is_waited_for()
 
 
-async def test_what_may_have_been_charged_counts_until_it_is_known() -> None:
+async def test_unknown_spend_counts_until_the_charge_is_known() -> None:
     unknown_spend = UnknownSpend(tasks=2, usd=0.4)
     budget = Budget(max_cost_usd=1.0, max_requests=None, spent_usd=0.6, unknown_spend=unknown_spend)
     with pytest.raises(BudgetSpentError, match=r"2 unknown tasks count as \$0\.40 of it"):
         await budget.reserve(0.2)
 
-    # Sent again under the same key: its price is set aside already, and it turns out cheaper.
+    # Sent again with the same key: its price counts already, and the charge is lower.
     reserved = await budget.reserve(0.2, counted_usd=0.2)
     assert reserved == 0
-    await budget.settle(reserved, 0.1 - 0.2)
+    await budget.book(reserved, 0.1 - 0.2)
 
     assert await budget.reserve(0.1) == 0.1

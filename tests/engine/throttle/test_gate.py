@@ -1,4 +1,4 @@
-"""The pace of the requests of a model, with a clock that a test holds in its hand."""
+"""The gate of a model, with a fake clock."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-class Crowd:
-    """Workers that all want to send a request of a model."""
+class Workers:
+    """Workers that each send one request of a model."""
 
     def __init__(
         self,
@@ -38,257 +38,261 @@ class Crowd:
             sleep=self.stop.sleep,
             stopping=self.stop.is_set,
         )
-        self.admitted: list[float] = []
+        self.sent_at: list[float] = []
         self.headers: dict[str, str] = {}
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
 
-    def come(self, count: int, model: str = "dall-e-2", images: int = 1) -> None:
-        self._tasks += [asyncio.create_task(self._admit(model, images)) for _ in range(count)]
+    def start(self, count: int, model: str = "dall-e-2", images: int = 1) -> None:
+        self._tasks += [asyncio.create_task(self._send(model, images)) for _ in range(count)]
 
-    def hear(self, number: int, status: int, after_s: float | None = None) -> bool:
-        """The reply to the request that went out as the given one."""
+    def reply(self, number: int, status: int, after_s: float | None = None) -> bool:
+        """Reply to the request with this number, in the order of sending."""
         kind = "rate_limited" if status == 429 else "server"
         decision = Decision(Verb.RETRY, kind, hold=status == 429, after_s=after_s)
         if status == 200:
             decision = Decision(Verb.ACCEPT)
         reply = HttpResponse(status, self.headers, b"")
-        return self.throttle.hear("dall-e-2", self.tickets[number], reply, decision)
+        return self.throttle.record("dall-e-2", self.tickets[number], reply, decision)
 
-    async def _admit(self, model: str, images: int) -> None:
-        self.tickets.append(await self.throttle.admit(model, images))
-        self.admitted.append(self._clock.monotonic())
+    async def _send(self, model: str, images: int) -> None:
+        self.tickets.append(await self.throttle.acquire(model, images))
+        self.sent_at.append(self._clock.monotonic())
 
-    async def leave(self) -> None:
+    async def stop_all(self) -> None:
         self.stop.set(StopReason.SIGNAL, "")
         await asyncio.gather(*self._tasks)
 
 
 async def test_requests_are_spaced_evenly_from_the_first_on(clock: FakeClock) -> None:
-    crowd = Crowd(clock, rpm=120)
-    crowd.come(64)
+    workers = Workers(clock, rpm=120)
+    workers.start(64)
     await clock.advance(10)
 
-    assert crowd.admitted == [pytest.approx(0.5 * number) for number in range(21)]
-    await crowd.leave()
+    assert workers.sent_at == [pytest.approx(0.5 * number) for number in range(21)]
+    await workers.stop_all()
 
 
-async def test_time_in_which_nobody_came_is_not_made_up_for(clock: FakeClock) -> None:
-    crowd = Crowd(clock, rpm=60)
+async def test_unused_time_slots_are_not_made_up_for(clock: FakeClock) -> None:
+    workers = Workers(clock, rpm=60)
     await clock.advance(100)
-    crowd.come(3)
+    workers.start(3)
     await clock.advance(10)
-    assert crowd.admitted == [100, 101, 102]
+    assert workers.sent_at == [100, 101, 102]
 
 
-async def test_without_a_pace_a_few_go_at_once_and_the_others_soon_after(clock: FakeClock) -> None:
-    crowd = Crowd(clock, rpm=None)
-    crowd.come(64)
-    await settle()
-    assert crowd.admitted == [0] * 16
-    await clock.advance(1)
-    assert len(crowd.admitted) == 64
-
-
-async def test_a_hold_keeps_every_waiter_for_as_long_as_asked_and_no_longer(
+async def test_without_a_limit_16_requests_start_together_and_the_others_soon_after(
     clock: FakeClock,
 ) -> None:
-    crowd = Crowd(clock, rpm=None)
-    crowd.throttle.hold("dall-e-2", 7)
-    crowd.come(16)
-    await clock.advance(6.9)
-    assert crowd.admitted == []
+    workers = Workers(clock, rpm=None)
+    workers.start(64)
+    await settle()
+    assert workers.sent_at == [0] * 16
     await clock.advance(1)
-    assert crowd.admitted == [7] * 16
+    assert len(workers.sent_at) == 64
 
 
-async def test_after_a_hold_the_pace_goes_on_without_a_burst(clock: FakeClock) -> None:
-    crowd = Crowd(clock, rpm=60)
-    crowd.come(10)
+async def test_a_hold_keeps_every_worker_for_the_time_given_and_no_longer(
+    clock: FakeClock,
+) -> None:
+    workers = Workers(clock, rpm=None)
+    workers.throttle.hold("dall-e-2", 7)
+    workers.start(16)
+    await clock.advance(6.9)
+    assert workers.sent_at == []
+    await clock.advance(1)
+    assert workers.sent_at == [7] * 16
+
+
+async def test_after_a_hold_requests_are_spaced_without_a_burst(clock: FakeClock) -> None:
+    workers = Workers(clock, rpm=60)
+    workers.start(10)
     await clock.advance(2.5)
-    crowd.throttle.hold("dall-e-2", 30)
+    workers.throttle.hold("dall-e-2", 30)
     await clock.advance(100)
 
-    before, after = crowd.admitted[:3], crowd.admitted[3:]
+    before, after = workers.sent_at[:3], workers.sent_at[3:]
     assert before == [0, 1, 2]
     assert after[0] == 32.5
     assert all(later - sooner >= 1 for sooner, later in pairwise(after))
     assert len(after) == 7
 
 
-async def test_a_hold_of_one_model_leaves_the_others_alone(clock: FakeClock) -> None:
-    crowd = Crowd(clock, rpm=None)
-    crowd.throttle.hold("dall-e-2", 7)
-    crowd.come(1, "dall-e-2")
-    crowd.come(2, "flux/schnell")
+async def test_a_hold_of_one_model_does_not_hold_others(clock: FakeClock) -> None:
+    workers = Workers(clock, rpm=None)
+    workers.throttle.hold("dall-e-2", 7)
+    workers.start(1, "dall-e-2")
+    workers.start(2, "flux/schnell")
     await settle()
-    assert crowd.admitted == [0, 0]
-    await crowd.leave()
+    assert workers.sent_at == [0, 0]
+    await workers.stop_all()
 
 
-async def test_the_longest_hold_counts_and_only_a_longer_one_is_told(clock: FakeClock) -> None:
-    crowd = Crowd(clock, rpm=None)
-    assert crowd.throttle.hold("dall-e-2", 10)
-    assert not crowd.throttle.hold("dall-e-2", 3)
+async def test_the_longest_hold_counts_and_only_a_longer_one_is_reported(clock: FakeClock) -> None:
+    workers = Workers(clock, rpm=None)
+    assert workers.throttle.hold("dall-e-2", 10)
+    assert not workers.throttle.hold("dall-e-2", 3)
     await clock.advance(4)
-    assert crowd.throttle.hold("dall-e-2", 7)
-    crowd.come(1)
+    assert workers.throttle.hold("dall-e-2", 7)
+    workers.start(1)
     await clock.advance(60)
-    assert crowd.admitted == [11]
+    assert workers.sent_at == [11]
 
 
-async def test_a_stop_lets_everybody_go_at_once(clock: FakeClock) -> None:
-    crowd = Crowd(clock, rpm=1)
-    crowd.throttle.hold("dall-e-2", 3600)
-    crowd.come(64)
+async def test_a_stop_releases_every_worker_immediately(clock: FakeClock) -> None:
+    workers = Workers(clock, rpm=1)
+    workers.throttle.hold("dall-e-2", 3600)
+    workers.start(64)
     await settle()
-    await crowd.leave()
-    assert crowd.admitted == [0] * 64
+    await workers.stop_all()
+    assert workers.sent_at == [0] * 64
 
 
 @given(
-    hold_at=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 20)), max_size=5),
+    holds=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 20)), max_size=5),
     rpm=st.sampled_from([30, 60, 600]),
 )
-def test_no_request_goes_out_in_a_hold_or_ahead_of_the_pace(
-    hold_at: Sequence[tuple[int, int]], rpm: int
+def test_no_request_is_sent_during_a_hold_or_faster_than_the_rate(
+    holds: Sequence[tuple[int, int]], rpm: int
 ) -> None:
     async def run() -> list[float]:
         clock = FakeClock()
-        crowd = Crowd(clock, rpm=rpm)
-        crowd.come(20)
+        workers = Workers(clock, rpm=rpm)
+        workers.start(20)
         for second in range(41):
-            for at, seconds in hold_at:
+            for at, seconds in holds:
                 if at == second:
-                    crowd.throttle.hold("dall-e-2", seconds + 0.5)
+                    workers.throttle.hold("dall-e-2", seconds + 0.5)
             await clock.advance(1)
         await clock.advance(1000)
-        return crowd.admitted
+        return workers.sent_at
 
-    admitted = asyncio.run(run())
+    sent_at = asyncio.run(run())
 
-    assert len(admitted) == 20
-    gaps = [later - sooner for sooner, later in pairwise(admitted)]
+    assert len(sent_at) == 20
+    gaps = [later - sooner for sooner, later in pairwise(sent_at)]
     assert all(gap >= 60 / rpm - 1e-9 for gap in gaps)
-    for at, seconds in hold_at:
-        assert not any(at < moment < at + seconds + 0.5 for moment in admitted)
+    for at, seconds in holds:
+        assert not any(at < moment < at + seconds + 0.5 for moment in sent_at)
 
 
-async def test_after_a_429_those_who_waited_do_not_come_as_a_herd(clock: FakeClock) -> None:
-    crowd = Crowd(clock, rpm=None)
-    crowd.come(40)
+async def test_after_a_429_requests_are_not_sent_all_at_once(clock: FakeClock) -> None:
+    workers = Workers(clock, rpm=None)
+    workers.start(40)
     await settle()
     for number in range(16):
-        crowd.hear(number, 429 if number else 200, after_s=2)
-    crowd.admitted.clear()
+        workers.reply(number, 429 if number else 200, after_s=2)
+    workers.sent_at.clear()
     await clock.advance(60)
 
-    assert len(crowd.admitted) == 24
-    assert crowd.admitted[0] >= 2
-    gaps = [later - sooner for sooner, later in pairwise(crowd.admitted)]
+    assert len(workers.sent_at) == 24
+    assert workers.sent_at[0] >= 2
+    gaps = [later - sooner for sooner, later in pairwise(workers.sent_at)]
     assert min(gaps) > 1
 
 
-async def test_one_retry_after_is_told_once(clock: FakeClock) -> None:
-    crowd = Crowd(clock, rpm=None)
-    crowd.come(8)
+async def test_one_retry_after_is_reported_once(clock: FakeClock) -> None:
+    workers = Workers(clock, rpm=None)
+    workers.start(8)
     await settle()
-    assert [crowd.hear(number, 429, after_s=5) for number in range(8)] == [True] + [False] * 7
-    await crowd.leave()
+    assert [workers.reply(number, 429, after_s=5) for number in range(8)] == [True] + [False] * 7
+    await workers.stop_all()
 
 
 async def test_images_are_spaced_by_their_number(clock: FakeClock) -> None:
-    crowd = Crowd(clock, rpm=None, images_per_minute=60)
-    crowd.come(3, images=4)
+    workers = Workers(clock, rpm=None, images_per_minute=60)
+    workers.start(3, images=4)
     await clock.advance(30)
-    assert crowd.admitted == [0, 4, 8]
+    assert workers.sent_at == [0, 4, 8]
 
 
-async def test_no_more_than_the_models_concurrency_are_in_flight(clock: FakeClock) -> None:
-    crowd = Crowd(clock, rpm=None, concurrency=3)
-    crowd.come(5)
+async def test_at_most_concurrency_requests_of_a_model_are_in_flight(clock: FakeClock) -> None:
+    workers = Workers(clock, rpm=None, concurrency=3)
+    workers.start(5)
     await clock.advance(60)
-    assert len(crowd.admitted) == 3
-    crowd.hear(0, 200)
+    assert len(workers.sent_at) == 3
+    workers.reply(0, 200)
     await settle()
-    assert len(crowd.admitted) == 4
-    await crowd.leave()
+    assert len(workers.sent_at) == 4
+    await workers.stop_all()
 
 
-async def test_an_overloaded_server_gets_fewer_at_once_but_a_stray_503_changes_nothing(
+async def test_an_overloaded_server_gets_fewer_requests_but_a_single_503_changes_nothing(
     clock: FakeClock,
 ) -> None:
-    crowd = Crowd(clock, rpm=None, concurrency=10)
-    crowd.come(10)
+    workers = Workers(clock, rpm=None, concurrency=10)
+    workers.start(10)
     await settle()
-    crowd.hear(0, 503)
-    crowd.come(1)
+    workers.reply(0, 503)
+    workers.start(1)
     await settle()
-    assert len(crowd.admitted) == 11
+    assert len(workers.sent_at) == 11
     for number in range(1, 8):
-        crowd.hear(number, 503)
-    crowd.come(7)
+        workers.reply(number, 503)
+    workers.start(7)
     await settle()
-    assert len(crowd.admitted) < 15
-    await crowd.leave()
+    assert len(workers.sent_at) < 15
+    await workers.stop_all()
 
 
-async def test_the_providers_own_figures_set_the_pace_before_any_refusal(clock: FakeClock) -> None:
-    crowd = Crowd(clock, rpm=None)
-    crowd.headers = {
+async def test_rate_limit_headers_set_the_rate_before_any_refusal(clock: FakeClock) -> None:
+    workers = Workers(clock, rpm=None)
+    workers.headers = {
         "x-ratelimit-limit-requests": "120",
         "x-ratelimit-remaining-requests": "0",
         "x-ratelimit-reset-requests": "1m0s",
     }
-    crowd.come(1)
+    workers.start(1)
     await settle()
-    crowd.hear(0, 200)
-    crowd.come(11)
+    workers.reply(0, 200)
+    workers.start(11)
     await clock.advance(60)
-    first, last = crowd.admitted[1], crowd.admitted[-1]
+    first, last = workers.sent_at[1], workers.sent_at[-1]
     assert 4 < last - first < 5.5
 
 
-async def test_other_bounds_reach_those_who_wait_already(clock: FakeClock) -> None:
-    crowd = Crowd(clock, rpm=1)
-    crowd.come(11)
+async def test_new_limits_apply_to_waiting_requests(clock: FakeClock) -> None:
+    workers = Workers(clock, rpm=1)
+    workers.start(11)
     await clock.advance(10)
-    assert len(crowd.admitted) == 1
-    crowd.throttle.allow(lambda _: Bounds(64, 600))
+    assert len(workers.sent_at) == 1
+    workers.throttle.set_limits(lambda _: Bounds(64, 600))
     await clock.advance(1)
-    assert len(crowd.admitted) == 11
-    assert crowd.admitted[:3] == [0, 10, 10.1]
+    assert len(workers.sent_at) == 11
+    assert workers.sent_at[:3] == [0, 10, 10.1]
 
 
-async def test_what_keeps_requests_waiting_is_told_in_words(clock: FakeClock) -> None:
-    crowd = Crowd(clock, rpm=120)
-    assert crowd.throttle.reason() is None
-    crowd.come(4)
+async def test_the_bottleneck_is_described_for_people(clock: FakeClock) -> None:
+    workers = Workers(clock, rpm=120)
+    assert workers.throttle.bottleneck() is None
+    workers.start(4)
     await clock.advance(0.1)
-    assert crowd.throttle.reason() == "120 a minute"
-    crowd.hear(0, 429, 30)
+    assert workers.throttle.bottleneck() == "rpm 120"
+    workers.reply(0, 429, 30)
     await clock.advance(0.1)
-    assert crowd.throttle.reason() is None  # it was told how long the gate is closed
-    await crowd.leave()
+    assert workers.throttle.bottleneck() is None  # the closed gate was reported
+    await workers.stop_all()
 
-    narrow = Crowd(clock, rpm=None, concurrency=2)
-    narrow.come(3)
+    narrow = Workers(clock, rpm=None, concurrency=2)
+    narrow.start(3)
     await clock.advance(1)
-    assert narrow.throttle.reason() == "2 at once"
-    narrow.hear(0, 200)
+    assert narrow.throttle.bottleneck() == "concurrency 2"
+    narrow.reply(0, 200)
     await clock.advance(1)
-    assert narrow.throttle.reason() is None
-    await narrow.leave()
+    assert narrow.throttle.bottleneck() is None
+    await narrow.stop_all()
 
 
-async def test_what_refusals_led_to_is_told_once(clock: FakeClock) -> None:
-    crowd = Crowd(clock, rpm=None)
-    assert crowd.throttle.news("dall-e-2") is None
-    crowd.come(16)
+async def test_a_reaction_to_refusals_is_logged_once(clock: FakeClock) -> None:
+    workers = Workers(clock, rpm=None)
+    assert workers.throttle.message_to_log("dall-e-2") is None
+    workers.start(16)
     await settle()
     for number in range(8):
-        crowd.hear(number, 200)
-    crowd.hear(8, 429, 5)
-    assert crowd.throttle.news("dall-e-2") == "sending 94.6 a minute, as it bears it"
-    crowd.hear(9, 429, 5)
-    assert crowd.throttle.news("dall-e-2") is None
+        workers.reply(number, 200)
+    workers.reply(8, 429, 5)
+    assert workers.throttle.message_to_log("dall-e-2") == (
+        "slowed to 94.6 requests/min, the rate the provider accepts"
+    )
+    workers.reply(9, 429, 5)
+    assert workers.throttle.message_to_log("dall-e-2") is None

@@ -1,4 +1,4 @@
-"""A budget that several jobs share, in a real file and between real processes."""
+"""A shared budget, in a real file and with real processes."""
 
 import subprocess
 import sys
@@ -13,8 +13,8 @@ from batchgen.job import Period, SharedBudgetSettings
 from tests.given import NOW
 
 
-class Day:
-    """A clock that stands until it is moved on."""
+class ManualClock:
+    """A clock that moves only when a test sets it."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -24,30 +24,30 @@ class Day:
 
 
 @pytest.fixture
-def day() -> Day:
-    return Day()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 def a_budget(folder: Path, usd: float = 1.0, per: Period = Period.DAY) -> SharedBudgetSettings:
     return SharedBudgetSettings(usd=usd, per=per, path=folder / "budget.sqlite3")
 
 
-def test_two_jobs_never_hold_more_than_there_is(tmp_path: Path, day: Day) -> None:
+def test_two_jobs_never_reserve_more_than_the_budget(tmp_path: Path, clock: ManualClock) -> None:
     budget = a_budget(tmp_path)
     with (
-        SharedBudget(budget, day, "spring") as spring,
-        SharedBudget(budget, day, "autumn") as autumn,
+        SharedBudget(budget, clock, "spring") as spring,
+        SharedBudget(budget, clock, "autumn") as autumn,
     ):
         assert spring.reserve(0.7)
         assert not autumn.reserve(0.4)
-        spring.settle(0.7, 0.5)
+        spring.book(0.7, 0.5)
         assert autumn.reserve(0.4)
-        autumn.settle(0.4, 0.4)
+        autumn.book(0.4, 0.4)
         assert spring.spent_usd() == autumn.spent_usd() == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize(
-    ("per", "after_days", "left"),
+    ("per", "after_days", "is_free"),
     [
         (Period.DAY, 1, True),
         (Period.MONTH, 1, False),
@@ -56,48 +56,50 @@ def test_two_jobs_never_hold_more_than_there_is(tmp_path: Path, day: Day) -> Non
     ],
 )
 def test_a_new_period_begins_with_the_whole_budget(
-    per: Period, after_days: int, *, left: bool, tmp_path: Path, day: Day
+    per: Period, after_days: int, *, is_free: bool, tmp_path: Path, clock: ManualClock
 ) -> None:
-    with SharedBudget(a_budget(tmp_path, per=per), day, "spring") as shared_budget:
+    with SharedBudget(a_budget(tmp_path, per=per), clock, "spring") as shared_budget:
         assert shared_budget.reserve(1.0)
-        shared_budget.settle(1.0, 1.0)
+        shared_budget.book(1.0, 1.0)
         assert not shared_budget.reserve(0.0)
-        day.now += timedelta(days=after_days)
-        assert shared_budget.reserve(1.0) is left
+        clock.now += timedelta(days=after_days)
+        assert shared_budget.reserve(1.0) is is_free
 
 
-def test_what_a_dead_run_held_is_nobodys_until_its_job_has_looked(tmp_path: Path, day: Day) -> None:
+def test_reservations_of_a_killed_run_stay_until_its_job_recovers(
+    tmp_path: Path, clock: ManualClock
+) -> None:
     budget = a_budget(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        break_off(budget, day)
-    with SharedBudget(budget, day, "autumn") as autumn:
+        interrupt_run(budget, clock)
+    with SharedBudget(budget, clock, "autumn") as autumn:
         assert not autumn.reserve(0.3)
-        with SharedBudget(budget, day, "spring") as again:
-            again.take_over(doubtful_usd=0.2)
+        with SharedBudget(budget, clock, "spring") as again:
+            again.recover(unknown_usd=0.2)
             assert again.spent_usd() == pytest.approx(0.2)
         assert autumn.reserve(0.3)
 
 
-def break_off(budget: SharedBudgetSettings, day: Day) -> None:
-    with SharedBudget(budget, day, "spring") as spring:
+def interrupt_run(budget: SharedBudgetSettings, clock: ManualClock) -> None:
+    with SharedBudget(budget, clock, "spring") as spring:
         spring.reserve(0.8)
         raise KeyboardInterrupt
 
 
-def test_what_counted_as_spent_before_is_not_taken_over_twice(tmp_path: Path, day: Day) -> None:
-    with SharedBudget(a_budget(tmp_path), day, "spring") as shared_budget:
+def test_recovery_does_not_book_spent_money_twice(tmp_path: Path, clock: ManualClock) -> None:
+    with SharedBudget(a_budget(tmp_path), clock, "spring") as shared_budget:
         shared_budget.reserve(0.2)
-        shared_budget.settle(0.2, 0.2)
-    with SharedBudget(a_budget(tmp_path), day, "spring") as shared_budget:
-        shared_budget.take_over(doubtful_usd=0.2)
+        shared_budget.book(0.2, 0.2)
+    with SharedBudget(a_budget(tmp_path), clock, "spring") as shared_budget:
+        shared_budget.recover(unknown_usd=0.2)
         assert shared_budget.spent_usd() == pytest.approx(0.2)
 
 
-def test_a_file_that_is_no_budget_is_told(tmp_path: Path, day: Day) -> None:
+def test_a_file_that_is_no_budget_is_reported(tmp_path: Path, clock: ManualClock) -> None:
     budget = a_budget(tmp_path)
     budget.path.write_text("not a database, but a text that is longer than its header would be\n")
     with pytest.raises(StorageError, match=r"budget\.sqlite3 cannot be used"):
-        SharedBudget(budget, day, "spring")
+        SharedBudget(budget, clock, "spring")
 
 
 SPENDER = """
@@ -107,21 +109,21 @@ from pathlib import Path
 from batchgen.job import Period, SharedBudgetSettings
 from batchgen.engine.throttle.shared_budget import SharedBudget
 
-taken = 0
+reserved = 0
 budget = SharedBudgetSettings(usd=1.0, per=Period.TOTAL, path=Path(sys.argv[1]))
 with SharedBudget(budget, lambda: datetime.now(UTC), sys.argv[2]) as shared_budget:
     while shared_budget.reserve(0.01):
-        shared_budget.settle(0.01, 0.01)
-        taken += 1
-print(taken)
+        shared_budget.book(0.01, 0.01)
+        reserved += 1
+print(reserved)
 """
 
 
-def test_processes_that_spend_at_once_spend_the_budget_and_no_more(tmp_path: Path) -> None:
+def test_processes_that_spend_in_parallel_spend_exactly_the_budget(tmp_path: Path) -> None:
     path = str(tmp_path / "budget.sqlite3")
     spenders = [
         subprocess.Popen([sys.executable, "-c", SPENDER, path, job], stdout=subprocess.PIPE)
         for job in ("spring", "summer", "autumn")
     ]
-    taken = [int(spender.communicate(timeout=60)[0]) for spender in spenders]
-    assert sum(taken) == 100
+    reserved = [int(spender.communicate(timeout=60)[0]) for spender in spenders]
+    assert sum(reserved) == 100

@@ -1,4 +1,4 @@
-"""An event loop whose time passes at once, and servers that live in it."""
+"""An event loop with virtual time: it never waits."""
 
 import asyncio
 import selectors
@@ -8,31 +8,31 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class _Skipping(selectors.SelectSelector):
-    """Finds nothing to read, and lets the time pass that it would have waited."""
+class _VirtualSelector(selectors.SelectSelector):
+    """A selector that advances its clock by the timeout instead of waiting."""
 
     now = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            raise RuntimeError("everybody waits and no time would change it")
+            raise RuntimeError("deadlock: all tasks wait, and no timer is set")
         self.now += timeout
         return super().select(0)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Real coroutines in unreal time."""
+    """Runs real coroutines in virtual time."""
 
     def __init__(self) -> None:
-        self._skipping = _Skipping()
-        super().__init__(self._skipping)
+        self._selector_clock = _VirtualSelector()
+        super().__init__(self._selector_clock)
 
     def time(self) -> float:
-        return self._skipping.now
+        return self._selector_clock.now
 
-    def skip(self, seconds: float) -> None:
-        """Let time pass without a turn of the loop."""
-        self._skipping.now += seconds
+    def advance(self, seconds: float) -> None:
+        """Let time pass without running the loop."""
+        self._selector_clock.now += seconds
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
