@@ -1,4 +1,4 @@
-"""What is told of a request's reply."""
+"""What a run reports about the replies to its requests."""
 
 from batchgen.engine.admission import Admission
 from batchgen.engine.stop import Stop
@@ -9,35 +9,35 @@ from batchgen.types import Decision, HttpResponse, Verb
 from tests.given import NOW, FakeClock, a_task
 
 REFUSED = HttpResponse(429, {}, b"")
-AGAIN = Decision(Verb.RETRY, "rate_limited", http_status=429, hold=True)
+RETRY = Decision(Verb.RETRY, "rate_limited", http_status=429, hold=True)
 
 
-class Heard(Silent):
+class Messages(Silent):
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
     def say(self, message: str) -> None:
-        self.said.append(message)
+        self.lines.append(message)
 
 
-async def test_that_a_provider_refuses_requests_is_said_once_with_the_pace() -> None:
+async def test_refused_requests_are_reported_once_with_the_new_rate() -> None:
     task = a_task()
-    clock, heard = FakeClock(), Heard()
+    clock, messages = FakeClock(), Messages()
     stop = Stop(clock)
     throttle = Throttle(
         bounds=lambda _: Bounds(16, None),
         monotonic=clock.monotonic,
-        sleep=stop.sleep,
+        sleep=stop.sleep_until_stop,
         stopping=stop.is_set,
     )
     admission = Admission(
-        throttle, Budget(max_cost_usd=None, max_requests=None), stop, heard, RunCounts(NOW, NOW)
+        throttle, Budget(max_cost_usd=None, max_requests=None), stop, messages, RunCounts(NOW, NOW)
     )
     for _ in range(2):
-        await admission.admit(task)
-        admission.tell(task, 1, AGAIN, REFUSED)
+        await admission.acquire(task)
+        admission.record_attempt(task, 1, RETRY, REFUSED)
         await clock.advance(5)
 
-    [said] = heard.said
-    assert said.startswith(f"{task.model}: the provider refuses requests (429); sending ")
-    assert said.endswith(" a minute, as it bears it")
+    [message] = messages.lines
+    assert message.startswith(f"{task.model}: the provider refuses requests (429); sending ")
+    assert message.endswith(" a minute, as it bears it")
