@@ -29,9 +29,9 @@ async def test_tasks_are_yielded_as_they_end_and_the_summary_is_set_at_the_end(
     tmp_path: Path,
 ) -> None:
     run = batchgen.run(a_job(tmp_path / "out"))
-    found = [done async for done in run]
-    assert sorted(done.task.prompt for done in found) == [f"A fox, number {n}" for n in range(3)]
-    for done in found:
+    ended = [done async for done in run]
+    assert sorted(done.task.prompt for done in ended) == [f"A fox, number {n}" for n in range(3)]
+    for done in ended:
         assert done.outcome.status is batchgen.Status.SUCCEEDED
         assert (tmp_path / "out" / done.outcome.artifacts[0].path).is_file()
     assert run.summary is not None
@@ -57,8 +57,8 @@ async def test_leaving_the_loop_early_ends_the_run_and_loses_nothing(tmp_path: P
 
 async def test_a_halted_run_is_a_value_and_pending_tasks_are_not_yielded(tmp_path: Path) -> None:
     run = batchgen.run(a_job(tmp_path / "out", count=20, max_requests=3))
-    found = [done async for done in run]
-    assert [done.outcome.status for done in found] == [batchgen.Status.SUCCEEDED] * 3
+    ended = [done async for done in run]
+    assert [done.outcome.status for done in ended] == [batchgen.Status.SUCCEEDED] * 3
     assert run.summary is not None
     assert (run.summary.exit_code, run.summary.tasks.pending) == (3, 17)
     assert run.summary.reason == "max_requests of 3 is reached"
@@ -157,13 +157,13 @@ def test_dependent_rows_are_yielded_after_their_sources_also_if_skipped(tmp_path
     ]
     defaults: Json = {"model": "flux/schnell"}
     job = {**a_job(tmp_path / "out"), "defaults": defaults, "prompts": prompts}
-    found: list[tuple[str, batchgen.Status]] = []
+    ended: list[tuple[str, batchgen.Status]] = []
     summary = batchgen.run_sync(
-        job, each=lambda done: found.append((done.task.id, done.outcome.status))
+        job, each=lambda done: ended.append((done.task.id, done.outcome.status))
     )
-    assert dict(found) == {
+    assert dict(ended) == {
         "hero": "succeeded", "film": "succeeded", "bad": "refused", "not": "skipped",
     }  # fmt: skip
-    ids = [task_id for task_id, _ in found]
+    ids = [task_id for task_id, _ in ended]
     assert ids.index("hero") < ids.index("film")
     assert (summary.exit_code, summary.tasks.skipped, summary.tasks.succeeded) == (1, 1, 2)

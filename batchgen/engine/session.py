@@ -71,8 +71,8 @@ class Session(RunRequest, frozen=True):
             return
         kinds = failed_kinds(ledger)
         if kind not in kinds:
-            found = f" with this kind; found: {', '.join(sorted(kinds))}" if kinds else ""
-            self.progress.say(f"--retry-failed {kind}: no task has failed{found}")
+            hint = f" with this kind; found: {', '.join(sorted(kinds))}" if kinds else ""
+            self.progress.say(f"--retry-failed {kind}: no task has failed{hint}")
 
     def _check(self, positions: Positions) -> Plan:
         def select(items: _Items) -> _Items:

@@ -1,4 +1,4 @@
-"""The positions of tasks in the manifest, which the ledger follows when rows move or disappear."""
+"""Updates the ledger when rows move in the manifest or disappear from it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice

@@ -173,7 +173,7 @@ async def test_all_dependents_of_a_failed_source_are_skipped_until_it_succeeds(
     assert await execute(retried, ledger, {}) == [
         "hero succeeded", "clip succeeded", "heard succeeded",
     ]  # fmt: skip
-    generations = {one.task.id: one.outcome.attempts for one in ledger.records()}
+    generations = {record.task.id: record.outcome.attempts for record in ledger.records()}
     assert generations == {"hero": 1, "clip": 1, "heard": 1}
 
 
@@ -185,7 +185,7 @@ async def test_dependents_of_a_source_that_fails_again_get_the_new_reason(
     other = replace(BUSY, error=TaskError("server", None, "on fire"))
     again = dependent_worklist(tmp_path, ledger, text, retry_failed="*")
     assert await execute(again, ledger, {"hero": other}) == ["hero failed", "clip skipped"]
-    (error,) = [one.outcome.error for one in ledger.records() if one.task.id == "clip"]
+    (error,) = [record.outcome.error for record in ledger.records() if record.task.id == "clip"]
     assert error is not None
     assert "on fire" in error.message
 
@@ -250,7 +250,7 @@ async def test_an_unsuitable_artifact_fails_its_dependents(
     assert await execute(dependent_worklist(tmp_path, ledger, text), ledger, ends) == [
         "page succeeded", "clip failed",
     ]  # fmt: skip
-    (error,) = [one.outcome.error for one in ledger.records() if one.task.id == "clip"]
+    (error,) = [record.outcome.error for record in ledger.records() if record.task.id == "clip"]
     assert error == TaskError("input_file", None, message)
     assert await execute(dependent_worklist(tmp_path, ledger, text), ledger, {}) == []
 
@@ -260,7 +260,7 @@ def image_job(edges: list[set[int]], order: list[int]) -> str:
     rows = []
     for number in order:
         row = {"id": f"n{number}", "prompt": "A fox", "model": "flux/kontext-max/image-to-image"}
-        urls: list[object] = [{"from": f"n{one}"} for one in sorted(edges[number])]
+        urls: list[object] = [{"from": f"n{source}"} for source in sorted(edges[number])]
         rows.append({**row, "image_url": urls or ["https://x.test/a.png"]})
     return job(*rows)
 

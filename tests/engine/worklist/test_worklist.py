@@ -101,12 +101,12 @@ def test_an_edited_row_without_requests_keeps_its_generation() -> None:
 @given(of=st.integers(1, 9))
 def test_shards_cover_every_task_exactly_once(of: int) -> None:
     tasks = [a_task(n, key=f"{n * 2654435761 % 2**32:08x}" + "0" * 24) for n in range(60)]
-    found = [
+    covered = [
         task
         for number in range(1, of + 1)
         for task in Selection(shard=(number, of)).narrow(tasks, to_the_end=True)
     ]
-    assert sorted(found, key=lambda task: task.ordinal) == tasks  # type: ignore[union-attr]  # no problems
+    assert sorted(covered, key=lambda task: task.ordinal) == tasks  # type: ignore[union-attr]  # no problems
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/4", "5/4", "1/0", "-1/4", "a/b", "1/4/2", "²/4"])
@@ -204,9 +204,9 @@ async def test_thousands_of_moves_end_in_the_new_order(
     monkeypatch.setattr("batchgen.engine.worklist.positions._MOVES_PER_COMMIT", 1000)
     await ledger.leave_pending(placed(number, number) for number in range(2300))
 
-    found = read(ledger, [*range(2299, 100, -1), 5000])
+    ids = read(ledger, [*range(2299, 100, -1), 5000])
 
-    assert found == [str(number) for number in range(2299, 100, -1)]
+    assert ids == [str(number) for number in range(2299, 100, -1)]
 
 
 def test_positions_count_tasks_without_a_ledger() -> None:
