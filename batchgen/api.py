@@ -1,16 +1,15 @@
-"""The Python interface: the same run as the command's, for programs.
+"""The Python interface: the run of the command, for programs.
 
     async for done in batchgen.run("job.yaml"):
         print(done.task.id, done.outcome.status)
 
-Everything that a person has to mend first is a BatchgenError; what becomes of single tasks, and a
-run that was halted, are values.
+Errors that a person has to fix raise a BatchgenError. Failed tasks and halted runs are values.
 """
 
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -18,6 +17,7 @@ from typing import TypeAlias
 import yaml
 
 from batchgen.engine.clock import SystemClock
+from batchgen.engine.request import OnTaskDone
 from batchgen.engine.session import Session
 from batchgen.engine.stop import Stop, StopReason
 from batchgen.engine.worklist.selection import Selection
@@ -32,16 +32,16 @@ from batchgen.storage.summary import Summary
 from batchgen.types import Json, Outcome, Record, Task
 
 JobLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Json]
-_Hear: TypeAlias = Callable[[Task, Outcome], Awaitable[None]]
-_WAITING = 64  # ended tasks that wait for the caller before workers do
-_LABEL = "job"  # what problems of a job that has no file are told of
+_MAX_QUEUED = 64  # ended tasks that the caller has not taken; then workers wait
+_LABEL = "job"  # in messages, in place of a file name
 
 
 class Run:
-    """A run about to begin: iterate over it once, and tasks come as they end.
+    """A run that has not begun: iterate over it once to get each task when it ends.
 
-    Each is a Record, committed to the ledger before it comes; a slow loop slows the run down. Where
-    the loop is left early, no more tasks are begun, and what is under way is finished and kept.
+    Each task is a Record, committed to the ledger before it is yielded. A slow loop slows the run
+    down. If the loop is left early, no more tasks are started, and requests in flight are finished
+    and kept. `summary` is None until the run has ended.
     """
 
     def __init__(
@@ -53,12 +53,14 @@ class Run:
         environment: Mapping[str, str] | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Take what the command takes.
+        """Store the arguments, which are those of the command.
 
-        job: a manifest's path, or what a YAML job would hold as a mapping (the paths of its `from:`
-        files are absolute then). flags: what the command's flags set. selection: which
-        tasks. environment: where the key is looked for; None is os.environ. progress: hears the
-        run's events.
+        job: the path of a manifest, or the content of a YAML job as a mapping (the paths of its
+            `from:` files have to be absolute then).
+        flags: the values of the command's options.
+        selection: which tasks to run.
+        environment: where the key's variable is looked up; None is os.environ.
+        progress: receives the events of the run.
         """
         self.summary: Summary | None = None
         self._job = job
@@ -68,51 +70,54 @@ class Run:
         self._progress = progress or NoProgress()
 
     def sync(self, each: Callable[[Record], None] | None = None) -> Summary:
-        """Run to the end without an event loop; `each` is called with every task that ends.
+        """Run to the end without an event loop; call `each` with every task that ends.
 
-        SIGINT and SIGTERM finish what is under way, as they do for the command.
+        On SIGINT and SIGTERM requests in flight are finished, as for the command. Raises
+        BatchgenError.
         """
 
-        async def hear(task: Task, outcome: Outcome) -> None:
+        async def on_task_done(task: Task, outcome: Outcome) -> None:
             if each is not None and outcome.status in TERMINAL:
                 each(Record(task, outcome))
 
         with _source(self._job) as source:
-            self.summary = self._session(source, hear, handle_signals=True).run()
+            self.summary = self._session(source, on_task_done, handle_signals=True).run()
         return self.summary
 
     async def __aiter__(self) -> AsyncGenerator[Record, None]:
-        """The tasks as they end. Raises BatchgenError."""
-        ended: asyncio.Queue[Record | None] = asyncio.Queue(_WAITING)
+        """Yield each task when it ends. Raises BatchgenError."""
+        records: asyncio.Queue[Record | None] = asyncio.Queue(_MAX_QUEUED)  # None: the run ended
         stop = Stop(SystemClock())
 
-        async def hear(task: Task, outcome: Outcome) -> None:
+        async def on_task_done(task: Task, outcome: Outcome) -> None:
             if outcome.status in TERMINAL:
-                await ended.put(Record(task, outcome))
+                await records.put(Record(task, outcome))
 
-        async def go() -> None:
+        async def run() -> None:
             try:
                 with _source(self._job) as source:
-                    session = self._session(source, hear, handle_signals=False)
-                    self.summary = await session.go(stop)
+                    session = self._session(source, on_task_done, handle_signals=False)
+                    self.summary = await session.run_async(stop)
             finally:
-                await ended.put(None)
+                await records.put(None)
 
-        running = asyncio.create_task(go())
-        over = False
+        running = asyncio.create_task(run())
+        has_ended = False
         try:
-            while not over:
-                record = await ended.get()
-                over = record is None
+            while not has_ended:
+                record = await records.get()
+                has_ended = record is None
                 if record is not None:
                     yield record
         finally:
-            stop.set(StopReason.SIGNAL, "the caller took no more")
-            while not over:
-                over = await ended.get() is None
+            stop.set(StopReason.SIGNAL, "the caller left the loop")
+            while not has_ended:
+                has_ended = await records.get() is None
             await running
 
-    def _session(self, source: Source, hear: _Hear, *, handle_signals: bool) -> Session:
+    def _session(
+        self, source: Source, on_task_done: OnTaskDone, *, handle_signals: bool
+    ) -> Session:
         manifest = open_manifest(source, self._flags)
         if manifest.problems:
             check(manifest, identify=False).raise_errors()
@@ -122,12 +127,12 @@ class Run:
             self._progress,
             ("batchgen", "run", source.label),
             access_of(manifest.job.provider, self._environment),
-            hear=hear,
+            on_task_done=on_task_done,
             handle_signals=handle_signals,
         )
 
 
-def run(  # all but the job are keyword-only
+def run(
     job: JobLike,
     *,
     flags: Flags | None = None,
@@ -135,11 +140,14 @@ def run(  # all but the job are keyword-only
     environment: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """A run to iterate over with `async for`; see Run. Its `summary` stands when it has ended."""
+    """Return a run to iterate over with `async for`; its `summary` is set when it has ended.
+
+    See Run for the arguments.
+    """
     return Run(job, flags=flags, selection=selection, environment=environment, progress=progress)
 
 
-def run_sync(  # noqa: PLR0913  # as above
+def run_sync(  # noqa: PLR0913  # all but the job are keyword-only
     job: JobLike,
     *,
     flags: Flags | None = None,
@@ -148,14 +156,19 @@ def run_sync(  # noqa: PLR0913  # as above
     progress: Progress | None = None,
     each: Callable[[Record], None] | None = None,
 ) -> Summary:
-    """Run a job to its end; `each` is called with every task that ends. Raises BatchgenError."""
-    whole = Run(job, flags=flags, selection=selection, environment=environment, progress=progress)
-    return whole.sync(each)
+    """Run a job to its end; call `each` with every task that ends. Return the summary.
+
+    See Run for the other arguments. Raises BatchgenError.
+    """
+    blocking = Run(
+        job, flags=flags, selection=selection, environment=environment, progress=progress
+    )
+    return blocking.sync(each)
 
 
 @contextmanager
 def _source(job: JobLike) -> Iterator[Source]:
-    """The manifest; a mapping is kept in a file, since a manifest is read more than once."""
+    """Yield the manifest; a mapping is written to a file, since manifests are read twice."""
     if not isinstance(job, Mapping):
         yield source_of(os.fspath(job), None, None)
         return
@@ -164,5 +177,5 @@ def _source(job: JobLike) -> Iterator[Source]:
         try:
             path.write_text(yaml.safe_dump(dict(job), sort_keys=False), encoding="utf-8")
         except yaml.YAMLError as error:
-            raise UsageError(f"the job holds what no YAML can: {error}") from error
+            raise UsageError(f"the job cannot be written as YAML: {error}") from error
         yield Source(path, _LABEL, Format.YAML)

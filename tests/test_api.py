@@ -25,18 +25,20 @@ def a_job(directory: Path, count: int = 3, **limits: Json) -> dict[str, Json]:
     }
 
 
-async def test_tasks_come_as_they_end_and_the_summary_stands_at_the_end(tmp_path: Path) -> None:
+async def test_tasks_are_yielded_as_they_end_and_the_summary_is_set_at_the_end(
+    tmp_path: Path,
+) -> None:
     run = batchgen.run(a_job(tmp_path / "out"))
-    found = [done async for done in run]
-    assert sorted(done.task.prompt for done in found) == [f"A fox, number {n}" for n in range(3)]
-    for done in found:
+    ended = [done async for done in run]
+    assert sorted(done.task.prompt for done in ended) == [f"A fox, number {n}" for n in range(3)]
+    for done in ended:
         assert done.outcome.status is batchgen.Status.SUCCEEDED
         assert (tmp_path / "out" / done.outcome.artifacts[0].path).is_file()
     assert run.summary is not None
     assert (run.summary.exit_code, run.summary.tasks.succeeded) == (0, 3)
 
 
-async def test_a_loop_that_is_left_early_ends_the_run_and_loses_nothing(tmp_path: Path) -> None:
+async def test_leaving_the_loop_early_ends_the_run_and_loses_nothing(tmp_path: Path) -> None:
     job = a_job(tmp_path / "out", count=300)
     run = batchgen.run(job)
     tasks = aiter(run)
@@ -53,24 +55,24 @@ async def test_a_loop_that_is_left_early_ends_the_run_and_loses_nothing(tmp_path
     assert len(left) == 300 - run.summary.tasks.succeeded
 
 
-async def test_a_halted_run_is_a_value_and_tasks_left_alone_do_not_come(tmp_path: Path) -> None:
+async def test_a_halted_run_is_a_value_and_pending_tasks_are_not_yielded(tmp_path: Path) -> None:
     run = batchgen.run(a_job(tmp_path / "out", count=20, max_requests=3))
-    found = [done async for done in run]
-    assert [done.outcome.status for done in found] == [batchgen.Status.SUCCEEDED] * 3
+    ended = [done async for done in run]
+    assert [done.outcome.status for done in ended] == [batchgen.Status.SUCCEEDED] * 3
     assert run.summary is not None
     assert (run.summary.exit_code, run.summary.tasks.pending) == (3, 17)
     assert run.summary.reason == "max_requests of 3 is reached"
 
 
-async def test_two_runs_go_on_in_one_event_loop(tmp_path: Path) -> None:
+async def test_two_runs_work_in_one_event_loop(tmp_path: Path) -> None:
     async def count(name: str) -> int:
         return len([done async for done in batchgen.run(a_job(tmp_path / name))])
 
     assert list(await asyncio.gather(count("a"), count("b"))) == [3, 3]
 
 
-def test_without_an_event_loop_a_function_hears_of_every_task(tmp_path: Path) -> None:
-    heard: list[str] = []
+def test_without_an_event_loop_a_function_is_called_with_every_task(tmp_path: Path) -> None:
+    ids: list[str] = []
     (tmp_path / "m.csv").write_text("id,prompt\nfox,A fox\nowl,An owl\n")
     flags = batchgen.Flags(
         provider="simulator", model="dall-e-2", parameters={"size": SIZE}, output=tmp_path / "out"
@@ -79,12 +81,12 @@ def test_without_an_event_loop_a_function_hears_of_every_task(tmp_path: Path) ->
         tmp_path / "m.csv",
         flags=flags,
         selection=batchgen.Selection(only="f*"),
-        each=lambda done: heard.append(done.task.id),
+        each=lambda done: ids.append(done.task.id),
     )
-    assert (summary.exit_code, heard) == (0, ["fox"])
+    assert (summary.exit_code, ids) == (0, ["fox"])
 
 
-async def test_a_run_leaves_the_collector_of_its_program_alone(tmp_path: Path) -> None:
+async def test_a_run_does_not_change_the_garbage_collector(tmp_path: Path) -> None:
     def collector() -> tuple[tuple[int, int, int], int]:
         return gc.get_threshold(), gc.get_freeze_count()
 
@@ -95,7 +97,7 @@ async def test_a_run_leaves_the_collector_of_its_program_alone(tmp_path: Path) -
     assert [*during, after] == [before] * 4
 
 
-def test_a_run_without_an_event_loop_leaves_the_collector_alone_too(tmp_path: Path) -> None:
+def test_a_run_without_an_event_loop_does_not_change_the_garbage_collector(tmp_path: Path) -> None:
     before = gc.get_threshold(), gc.get_freeze_count()
     during: list[tuple[tuple[int, int, int], int]] = []
     batchgen.run_sync(
@@ -106,7 +108,7 @@ def test_a_run_without_an_event_loop_leaves_the_collector_alone_too(tmp_path: Pa
     assert during == [before] * 3
 
 
-async def test_what_a_person_has_to_mend_is_an_exception(tmp_path: Path) -> None:
+async def test_errors_that_a_person_has_to_fix_are_exceptions(tmp_path: Path) -> None:
     with pytest.raises(batchgen.BatchgenError, match="unknown key `promps`"):
         batchgen.run_sync({"promps": []})
     with pytest.raises(batchgen.UsageError, match="AIMLAPI_API_KEY"):
@@ -114,12 +116,12 @@ async def test_what_a_person_has_to_mend_is_an_exception(tmp_path: Path) -> None
             {**a_job(tmp_path / "out"), "provider": "aimlapi"}, environment={}
         ):
             pass
-    with pytest.raises(batchgen.UsageError, match="no YAML can"):
+    with pytest.raises(batchgen.UsageError, match="cannot be written as YAML"):
         batchgen.run_sync({"prompts": [object()]})  # type: ignore[list-item]  # on purpose
     assert not (tmp_path / "out").exists()
 
 
-def test_every_public_name_is_there_and_importing_it_all_is_not_paid_for_at_once() -> None:
+def test_every_public_name_exists_and_is_imported_lazily() -> None:
     assert all(getattr(batchgen, name) for name in batchgen.__all__)
     with pytest.raises(AttributeError, match="no attribute 'runn'"):
         batchgen.runn  # noqa: B018  # the access is what is tested
@@ -127,13 +129,13 @@ def test_every_public_name_is_there_and_importing_it_all_is_not_paid_for_at_once
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_the_examples_of_the_python_page_run(tmp_path: Path) -> None:
+def test_the_examples_in_the_python_docs_run(tmp_path: Path) -> None:
     page = (Path(__file__).parents[1] / "docs" / "python.md").read_text()
-    awaited, at_once = [part.split("```")[0] for part in page.split("```python\n")[1:]]
+    asynchronous, blocking = [part.split("```")[0] for part in page.split("```python\n")[1:]]
     (tmp_path / "spring.yaml").write_text(
         "provider: simulator\ndefaults: {model: dall-e-2, size: 256x256}\nprompts: [A fox]\n"
     )
-    for program in (awaited, f"import batchgen\n{at_once}"):
+    for program in (asynchronous, f"import batchgen\n{blocking}"):
         ended = subprocess.run(
             [sys.executable, "-W", "error", "-c", program],
             cwd=tmp_path,
@@ -145,7 +147,7 @@ def test_the_examples_of_the_python_page_run(tmp_path: Path) -> None:
         assert "succeeded" in ended.stdout
 
 
-def test_rows_that_take_from_others_come_after_them_the_skipped_ones_too(tmp_path: Path) -> None:
+def test_dependent_rows_are_yielded_after_their_sources_also_if_skipped(tmp_path: Path) -> None:
     video: dict[str, Json] = {"model": "google/veo-3.1-i2v-fast", "prompt": "It moves"}
     prompts: list[Json] = [
         {"id": "film", "image_url": {"from": "hero"}, **video},
@@ -155,13 +157,13 @@ def test_rows_that_take_from_others_come_after_them_the_skipped_ones_too(tmp_pat
     ]
     defaults: Json = {"model": "flux/schnell"}
     job = {**a_job(tmp_path / "out"), "defaults": defaults, "prompts": prompts}
-    found: list[tuple[str, batchgen.Status]] = []
+    ended: list[tuple[str, batchgen.Status]] = []
     summary = batchgen.run_sync(
-        job, each=lambda done: found.append((done.task.id, done.outcome.status))
+        job, each=lambda done: ended.append((done.task.id, done.outcome.status))
     )
-    assert dict(found) == {
+    assert dict(ended) == {
         "hero": "succeeded", "film": "succeeded", "bad": "refused", "not": "skipped",
     }  # fmt: skip
-    ids = [task_id for task_id, _ in found]
+    ids = [task_id for task_id, _ in ended]
     assert ids.index("hero") < ids.index("film")
     assert (summary.exit_code, summary.tasks.skipped, summary.tasks.succeeded) == (1, 1, 2)

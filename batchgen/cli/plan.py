@@ -9,7 +9,7 @@ import msgspec
 
 from batchgen.cli.arguments import flags_of, open_source, quoted, selection_of
 from batchgen.engine.decisions import BUILT_IN, describe
-from batchgen.engine.provenance import other_manifest
+from batchgen.engine.provenance import other_manifest_warning
 from batchgen.engine.worklist.dependencies import Dependencies
 from batchgen.engine.worklist.dependent import DependentWorklist
 from batchgen.engine.worklist.remaining import Remaining
@@ -37,7 +37,7 @@ def plan_command(arguments: argparse.Namespace) -> int:
             manifest = quoted(manifest, Access(), _tell)
         with _standing(manifest, selection) as standing:
             plan = _check(manifest, selection, standing)
-            other = None if standing is None else other_manifest(standing.ledger, manifest)
+            other = None if standing is None else other_manifest_warning(standing.ledger, manifest)
             if other is not None:  # the results of another manifest beside these: it touches all
                 plan.note(other, first=True)
             if standing is not None and plan.references and not plan.errors:

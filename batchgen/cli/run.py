@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from batchgen.cli.arguments import flags_of, open_source, quoted, selection_of
-from batchgen.engine.process import seldom_collected
+from batchgen.engine.process import infrequent_collection
 from batchgen.engine.session import Session
 from batchgen.errors import BatchgenError, Exit, UsageError, of_system
 from batchgen.job import access_of
@@ -31,7 +31,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         from batchgen.cli.plan import plan_command  # noqa: PLC0415  # see above
 
         return plan_command(arguments)
-    with seldom_collected(), _heard(arguments) as progress:
+    with infrequent_collection(), _heard(arguments) as progress:
         summary = _run(arguments, progress)
     if arguments.log_format == "text":
         if not arguments.quiet:

@@ -1,6 +1,6 @@
-"""What a request needs before it goes out."""
+"""Admission of requests: the rate limit, the budget and the stop."""
 
-from batchgen.engine.retry import CUT
+from batchgen.engine.retry import CAPPED
 from batchgen.engine.stop import Stop, StopReason
 from batchgen.engine.throttle import Budget, BudgetSpentError, Throttle, Ticket
 from batchgen.progress import Progress
@@ -10,7 +10,7 @@ from batchgen.types import STOPPING, Decision, Reply, Task, Verb
 
 
 class Admission:
-    """What a request needs before it goes out: its turn, no stop, and room in the budget."""
+    """Admits requests one by one, and passes their results on to the throttle."""
 
     def __init__(
         self, throttle: Throttle, budget: Budget, stop: Stop, progress: Progress, counts: RunCounts
@@ -20,10 +20,13 @@ class Admission:
         self._stop = stop
         self._progress = progress
         self._counts = counts
-        self._tickets: dict[str, Ticket] = {}  # of the requests in flight, by their tasks' keys
+        self._tickets: dict[str, Ticket] = {}  # of the requests in flight, by task key
 
-    async def admit(self, task: Task) -> Decision | None:
-        """None when the request may go out; else the decision that ends its task's attempts."""
+    async def acquire(self, task: Task) -> Decision | None:
+        """Wait until the rate limit allows the request.
+
+        Return None if it may be sent, else the decision that ends the attempts of its task.
+        """
         ticket = await self._throttle.acquire(task.model, image_count(task))
         if not self._stop.is_set():
             try:
@@ -37,29 +40,28 @@ class Admission:
         self._counts.requests += 1
         return None
 
-    def stopping(self) -> bool:
-        """Whether the run is stopping."""
+    def is_stopping(self) -> bool:
+        """Return whether the run is stopping."""
         return self._stop.is_set()
 
-    def leaving(self) -> bool:
-        """Whether what the provider works on is left to the next run."""
+    def abandons_remote(self) -> bool:
+        """Return whether this run leaves remote jobs to the next run."""
         return self._stop.abandons_remote()
 
     def record_poll(self, task: Task, decision: Decision) -> None:
-        """Hear what asking for a remote job came to: it takes no turn and holds no model."""
+        """Report the decision on a poll of a remote job. Polls are not rate-limited."""
         if decision.verb is Verb.HALT:
-            self._stop.set(StopReason.HALT, _halted(decision))
+            self._stop.set(StopReason.HALT, _halt_message(decision))
         if decision.verb is not Verb.ACCEPT:
             self._progress.attempt_failed(task, 1, decision, decision.after_s)
 
-    def tell(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None:
-        """Hear of an attempt's reply and decision: hold the model, halt the run."""
+    def record_attempt(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None:
+        """Report an attempt's reply and decision; they may hold the model or halt the run."""
         if decision.verb is Verb.HALT:
-            self._stop.set(StopReason.HALT, _halted(decision), kind=decision.kind)
+            self._stop.set(StopReason.HALT, _halt_message(decision), kind=decision.kind)
         ticket = self._tickets.pop(task.key)
         if self._throttle.record(task.model, ticket, reply, decision) and decision.after_s:
-            # A wait that was cut is told in the message; there it is worth more than the kind.
-            reason = decision.message if CUT in decision.message else "rate limit"
+            reason = decision.message if CAPPED in decision.message else "rate limit"
             self._progress.gate_closed(task.model, decision.after_s, reason)
         if decision.hold and (message := self._throttle.message_to_log(task.model)) is not None:
             status = decision.http_status
@@ -68,6 +70,6 @@ class Admission:
             self._progress.attempt_failed(task, attempt, decision, decision.after_s)
 
 
-def _halted(decision: Decision) -> str:
+def _halt_message(decision: Decision) -> str:
     code = f" ({decision.http_status})" if decision.http_status else ""
     return f"{decision.kind}{code}: {decision.message}"

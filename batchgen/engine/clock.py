@@ -1,4 +1,4 @@
-"""Time as an argument: what waits or stamps takes a `Clock`, so that tests need no waiting."""
+"""The clock, passed as an argument so that tests need not wait."""
 
 import asyncio
 import time
@@ -7,20 +7,20 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Seconds that only grow, the time of day, and waiting."""
+    """A monotonic clock, the time of day, and a sleep."""
 
     def monotonic(self) -> float:
-        """Seconds for durations."""
+        """Return seconds that never go back, for durations."""
 
     def now(self) -> datetime:
-        """The aware UTC time of day."""
+        """Return the time of day, aware, in UTC."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait this long."""
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The clock of this machine."""
 
     def monotonic(self) -> float:
         return time.monotonic()

@@ -1,4 +1,4 @@
-"""The roles of the parts that send requests and that store artifacts."""
+"""Protocols of the parts that carry out a task."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -22,7 +22,7 @@ from batchgen.types import (
 
 
 class Store(Protocol):
-    """Keeps payloads as artifacts."""
+    """Stores payloads as artifacts."""
 
     async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact: ...
 
@@ -32,7 +32,7 @@ class Store(Protocol):
 
 
 class Adapter(Protocol):
-    """Puts a task into the provider's words and reads its replies."""
+    """Builds a task's requests for the provider and parses the replies."""
 
     def requests(self, task: Task) -> Sequence[HttpRequest]: ...
 
@@ -50,7 +50,7 @@ class Adapter(Protocol):
 
 
 class Ledger(Protocol):
-    """Commits the steps of a task; every method returns after COMMIT."""
+    """Commits the steps of a task; every method returns after the COMMIT."""
 
     async def sent(
         self, task: Task, generation: int, *, attempts: int, now: datetime, idempotency_key: str
@@ -64,14 +64,16 @@ class Ledger(Protocol):
 
 
 class Admission(Protocol):
-    """Says when, and whether, the next request may go out."""
+    """Decides when, and whether, the next request may be sent."""
 
-    async def admit(self, task: Task) -> Decision | None: ...
+    async def acquire(self, task: Task) -> Decision | None: ...
 
-    def stopping(self) -> bool: ...
+    def is_stopping(self) -> bool: ...
 
-    def leaving(self) -> bool: ...
+    def abandons_remote(self) -> bool: ...
 
     def record_poll(self, task: Task, decision: Decision) -> None: ...
 
-    def tell(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None: ...
+    def record_attempt(
+        self, task: Task, attempt: int, decision: Decision, reply: Reply
+    ) -> None: ...

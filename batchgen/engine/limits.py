@@ -1,4 +1,4 @@
-"""What holds a run back, and how its limits change while it runs (SIGUSR1)."""
+"""The throttle and the budget of a run, and how SIGUSR1 changes their limits."""
 
 import asyncio
 import signal
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import msgspec
 
 from batchgen.engine.clock import Clock
-from batchgen.engine.request import Reread
+from batchgen.engine.request import ReloadJob
 from batchgen.engine.stop import Stop
 from batchgen.engine.throttle import Budget, Throttle, UnknownSpend
 from batchgen.engine.throttle.shared_budget import SharedBudget
@@ -21,19 +21,19 @@ from batchgen.types import Record
 
 
 class LiveLimits(msgspec.Struct, frozen=True):
-    """The throttle and the budget of a run.
+    """The throttle and the budget of a run, with limits that can change.
 
-    reread: reads the job file anew. workers: requests that can be in flight at all.
+    reload_job: reads the job file again. workers: the most requests that can be in flight.
     """
 
     throttle: Throttle
     budget: Budget
     progress: Progress
-    reload_job: Reread
+    reload_job: ReloadJob
     workers: int
 
-    def holding(self, in_flight: int) -> str | None:
-        """What holds the run back at this moment, in words; in_flight: tasks under way."""
+    def bottleneck(self, in_flight: int) -> str | None:
+        """Describe what limits the rate now; in_flight: the number of tasks in flight."""
         if self.budget.is_waited_for():
             return "the budget"
         if (reason := self.throttle.bottleneck()) is not None:
@@ -41,39 +41,39 @@ class LiveLimits(msgspec.Struct, frozen=True):
         return f"concurrency {self.workers}" if in_flight >= self.workers else None
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take the limits of the job file anew whenever SIGUSR1 comes."""
+    def reload_on_signal(self) -> Iterator[None]:
+        """Reload the limits on every SIGUSR1 until the block ends."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGUSR1, self.refresh)
+        loop.add_signal_handler(signal.SIGUSR1, self.reload)
         try:
             yield
         finally:
             loop.remove_signal_handler(signal.SIGUSR1)
 
-    def refresh(self) -> None:
-        """Read the limits anew; a file that is wrong is told and changes nothing."""
+    def reload(self) -> None:
+        """Read the limits from the job file; report an error in the file and change nothing."""
         try:
             manifest = self.reload_job()
             if manifest.problems:
                 raise RejectedError(manifest.problems)
         except BatchgenError as error:
-            self.progress.log(f"the limits stay as they are: {error}")
+            self.progress.log(f"limits unchanged: {error}")
             return
         limits = manifest.job.limits
         self.throttle.set_limits(limits.of_model)
         self.budget.set_max_cost(limits.max_cost_usd)
-        self.progress.log(f"limits read anew: {_told(limits, self.workers)}")
+        self.progress.log(f"limits reloaded: {_format_limits(limits, self.workers)}")
 
 
-def _told(limits: Limits, workers: int) -> str:
+def _format_limits(limits: Limits, workers: int) -> str:
     rpm = f"{limits.rpm:g}" if limits.rpm else "none"
     cost = f"${limits.max_cost_usd:.2f}" if limits.max_cost_usd else "none"
-    most = f" (this run began with {workers})" if limits.concurrency > workers else ""
-    return f"rpm {rpm}, concurrency {limits.concurrency}{most}, max_cost {cost}"
+    note = f" ({workers} in this run)" if limits.concurrency > workers else ""
+    return f"rpm {rpm}, concurrency {limits.concurrency}{note}, max_cost {cost}"
 
 
 def unknown_spend_of(records: Iterable[Record], prices: Prices) -> UnknownSpend:
-    """What tasks of an unknown outcome may have cost, beyond what their requests told."""
+    """Return what tasks with an unknown outcome may have cost, beyond the costs that are known."""
     tasks, usd = 0, 0.0
     for record in records:
         price = prices.of(record.task) or 0.0
@@ -85,10 +85,10 @@ def unknown_spend_of(records: Iterable[Record], prices: Prices) -> UnknownSpend:
 def make_budget(
     job: Job, *, spent_usd: float, unknown_spend: UnknownSpend, shared_budget: SharedBudget | None
 ) -> Budget:
-    """The bounds of a job on money and requests."""
+    """Return the budget of a job: its limits on money and requests."""
     shared = None
     if shared_budget is not None:
-        shared = shared_budget, told_budget(shared_budget.budget)
+        shared = shared_budget, _describe_budget(shared_budget.budget)
     return Budget(
         max_cost_usd=job.limits.max_cost_usd,
         max_requests=job.limits.max_requests,
@@ -98,18 +98,17 @@ def make_budget(
     )
 
 
-def told_budget(budget: SharedBudgetSettings) -> str:
-    """What a shared budget is called in messages."""
-    period = "" if budget.per is Period.TOTAL else f" a {budget.per} (UTC)"
+def _describe_budget(budget: SharedBudgetSettings) -> str:
+    period = "" if budget.per is Period.TOTAL else f" per {budget.per} (UTC)"
     return f"the budget of ${budget.usd:.2f}{period} in {budget.path}"
 
 
 def make_throttle(job: Job, stop: Stop, clock: Clock) -> Throttle:
-    """The gates of a job's models."""
+    """Return the throttle of a job's models."""
     return Throttle(
         bounds=job.limits.of_model,
         monotonic=clock.monotonic,
-        sleep=stop.sleep,
+        sleep=stop.sleep_until_stop,
         stopping=stop.is_set,
     )
 
@@ -118,9 +117,9 @@ def make_throttle(job: Job, stop: Stop, clock: Clock) -> Throttle:
 def open_shared_budget(
     job: Job, clock: Clock, identity: str, unknown_spend: UnknownSpend
 ) -> Iterator[SharedBudget | None]:
-    """The budget that the job shares with others, if it names one.
+    """Yield the budget that the job shares with other jobs, if it names one.
 
-    identity: of the job's ledger.
+    identity: that of the job's ledger.
     """
     if job.budget is None:
         yield None

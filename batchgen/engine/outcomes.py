@@ -1,4 +1,4 @@
-"""What the steps of a task come to: states, outcomes, keys and names. Pure."""
+"""Outcomes of a task's steps, idempotency keys and file names of versions. Pure."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -26,23 +26,23 @@ from batchgen.types import (
     WorkItem,
 )
 
-_GONE = frozenset({"expired", "unsafe_url"})  # why a URL is not asked again by the next run
+_PERMANENT = frozenset({"expired", "unsafe_url"})  # the next run does not fetch the URL again
 
 
-def sent_before(work: WorkItem) -> int:
-    """How many requests earlier runs have sent for the generation to be made."""
-    prior = same_generation(work)
+def earlier_attempts(work: WorkItem) -> int:
+    """Return how many requests earlier runs have sent for this generation."""
+    prior = prior_of_generation(work)
     return 0 if prior is None else prior.attempts
 
 
-def same_generation(work: WorkItem) -> Prior | None:
-    """What is known of the very generation that is to be made."""
+def prior_of_generation(work: WorkItem) -> Prior | None:
+    """Return what earlier runs recorded about this generation, if anything."""
     prior = work.prior
     return prior if prior is not None and prior.generation == work.generation else None
 
 
-def remembered(prior: Prior | None) -> Decision | None:
-    """The reply of an earlier run: URLs to be fetched, or a remote id to be asked for at once."""
+def earlier_decision(prior: Prior | None) -> Decision | None:
+    """Return the decision of an earlier run: URLs to fetch, or a remote job to poll now."""
     if prior is None:
         return None
     if prior.status is Status.RECEIVED and prior.received is not None:
@@ -52,23 +52,24 @@ def remembered(prior: Prior | None) -> Decision | None:
     return None
 
 
-def expired(finished: Finished, now: datetime) -> Decision | None:
-    """Why there is no use in asking for what an earlier run received; None where there may be.
+def expiry_failure(finished: Finished, now: datetime) -> Decision | None:
+    """Return a failure if every URL that an earlier run received has expired, else None.
 
-    A URL of this run is asked for whatever it says: the clock of this machine may be wrong.
+    Not for URLs of this run: they are fetched in any case, since this machine's clock may be wrong.
     """
     ends = [expires_at(payload.url) for payload in finished.payloads if isinstance(payload, Remote)]
     passed = [end for end in ends if end is not None and end <= now]
     if not passed or len(passed) < len(ends):
         return None
-    told = f"the URL worked until {min(passed):%Y-%m-%d %H:%M:%S} UTC and was not fetched in time"
-    return Decision(Verb.FAIL, "expired", message=told)
+    message = f"the URL expired at {min(passed):%Y-%m-%d %H:%M:%S} UTC, before it was fetched"
+    return Decision(Verb.FAIL, "expired", message=message)
 
 
 def parts_done(work: WorkItem) -> Sequence[Outcome]:
-    """What earlier runs got of the same request; an earlier generation's is paid for there.
+    """Return the outcomes of requests that earlier runs completed for the same row.
 
-    What it uploaded is uploaded again: its ids may be why it failed.
+    Those of an earlier generation cost nothing, because they are counted there. If that generation
+    uploaded files, they are uploaded again: their ids may be why it failed.
     """
     prior = work.prior
     if prior is None or prior.digest != work.task.digest:
@@ -80,20 +81,20 @@ def parts_done(work: WorkItem) -> Sequence[Outcome]:
     return [replace(part, cost_usd=0.0) for part in prior.parts]
 
 
-def filled(request: HttpRequest, parts: Sequence[Outcome]) -> HttpRequest:
-    """A request with what earlier ones of its task have brought in its places."""
-    brought = dict(pair for part in parts for pair in part.uploads)
-    if not brought:
+def fill_uploads(request: HttpRequest, parts: Sequence[Outcome]) -> HttpRequest:
+    """Return a request with the ids of the files that earlier requests of its task uploaded."""
+    uploads = dict(pair for part in parts for pair in part.uploads)
+    if not uploads:
         return request
     body = {
-        name: brought[value.name] if isinstance(value, Awaited) else value
+        name: uploads[value.name] if isinstance(value, Awaited) else value
         for name, value in request.body.items()
     }
     return replace(request, body=body)
 
 
-def united(parts: Sequence[Outcome]) -> Outcome:
-    """The outcome of a task from those of its requests: the last one's, with what all brought."""
+def merge_parts(parts: Sequence[Outcome]) -> Outcome:
+    """Return a task's outcome: that of its last request, with the artifacts and costs of all."""
     last = parts[-1]
     if len(parts) == 1:
         return last
@@ -109,25 +110,25 @@ def united(parts: Sequence[Outcome]) -> Outcome:
 
 
 def idempotency_key(identity: str, task: Task, generation: int, part: int = 0) -> str:
-    """The key of one intended generation: the same over attempts, restarts and reordering.
+    """Return the key of one generation: the same over attempts, restarts and reordering.
 
-    `identity` is the ledger's own, so that equal rows of two jobs never share a result. `part`
-    counts the requests of a task that takes several.
+    identity: that of the ledger, so that equal rows of two jobs never share a result.
+    part: the number of the request, from 0, if the task takes several.
     """
     parts = (identity, task.key, task.digest, str(generation), *([str(part)] if part else []))
     return "bg-" + sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
 def versioned(filename: str, generation: int) -> str:
-    """The file name of a generation: a later one never takes the name of an earlier one."""
+    """Return the file name of a generation; a later one never has the name of an earlier one."""
     if generation == 1:
         return filename
     stem, dot, extension = filename.rpartition(".{ext}")
     return f"{stem}.v{generation}{dot}{extension}" if dot else f"{filename}.v{generation}"
 
 
-def accepted(finished: Finished, decision: Decision) -> Outcome:
-    """The outcome of a reply whose payloads are to be stored."""
+def accepted_outcome(finished: Finished, decision: Decision) -> Outcome:
+    """Return the outcome of an accepted reply, before its payloads are stored."""
     return Outcome(
         Status.SUCCEEDED,
         http_status=decision.http_status,
@@ -139,10 +140,10 @@ def accepted(finished: Finished, decision: Decision) -> Outcome:
     )
 
 
-def unaccepted(decision: Decision, *, ambiguous: bool, submitted: bool) -> Outcome:
-    """What a task is after its last attempt was not accepted.
+def unaccepted_outcome(decision: Decision, *, ambiguous: bool, submitted: bool) -> Outcome:
+    """Return the outcome of a request whose last attempt was not accepted.
 
-    ambiguous: something may have been carried out. submitted: the provider works on it.
+    ambiguous: an attempt may have been carried out. submitted: a remote job exists.
     """
     match decision.verb:
         case Verb.FAIL:
@@ -166,19 +167,19 @@ def unaccepted(decision: Decision, *, ambiguous: bool, submitted: bool) -> Outco
     )
 
 
-def not_fetched(
-    received: Outcome, stored: Sequence[Artifact], failed: Decision, *, again: bool
+def unfetched_outcome(
+    received: Outcome, stored: Sequence[Artifact], failed: Decision, *, retryable: bool
 ) -> Outcome:
-    """A result of which a URL gave no bytes: gone for good, or left for the next run to fetch.
+    """Return the outcome of a result with a failed download: failed, or left for the next run.
 
-    again: the next run can fetch all of it; then it takes over what was stored before.
+    retryable: whether the next run can fetch all payloads; it then finds the stored ones again.
     """
-    gone = failed.kind in _GONE or not again
+    is_final = failed.kind in _PERMANENT or not retryable
     error = TaskError(failed.kind, failed.code, failed.message)
     return replace(
         received,
-        status=Status.FAILED if gone else Status.RECEIVED,
-        artifacts=tuple(stored) if gone else (),
+        status=Status.FAILED if is_final else Status.RECEIVED,
+        artifacts=tuple(stored) if is_final else (),
         error=None if failed.kind == STOPPING else error,
         http_status=failed.http_status,
     )
@@ -186,17 +187,17 @@ def not_fetched(
 
 _SIGNERS = ("x-amz-", "x-goog-", "x-tos-", "x-oss-")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LEAST_EPOCH_S = 1_000_000_000  # the year 2001; less is a lifetime, or something else
+_MIN_EPOCH_S = 1_000_000_000  # the year 2001; a smaller number is a lifetime
 
 
 def expires_at(url: str) -> datetime | None:
-    """When a signed URL stops working, in UTC, as it says itself; None where it does not.
+    """Return when a signed URL expires, in UTC; None if it does not say.
 
-    Known are the signatures of S3, Google, ByteDance TOS and Alibaba OSS (date and seconds),
-    Azure (`se`), and `Expires` as seconds since 1970 (OSS, CloudFront, older S3 and Google).
+    Reads the signatures of S3, Google, ByteDance TOS and Alibaba OSS (date and seconds), Azure
+    (`se`), and `Expires` in seconds since 1970 (OSS, CloudFront, older S3 and Google).
     """
     try:
-        query = urlsplit(url).query.replace("+", "%2B")  # a time zone's sign, not a blank
+        query = urlsplit(url).query.replace("+", "%2B")  # the sign of a time zone, not a space
         values = {name.lower(): value for name, value in parse_qsl(query)}
         for signer in _SIGNERS:
             if f"{signer}expires" in values and f"{signer}date" in values:
@@ -206,6 +207,6 @@ def expires_at(url: str) -> datetime | None:
             end = datetime.fromisoformat(values["se"])
             return end.astimezone(UTC) if end.tzinfo else end.replace(tzinfo=UTC)
         epoch_s = int(values.get("expires", "0"))
-        return _EPOCH + timedelta(seconds=epoch_s) if epoch_s >= _LEAST_EPOCH_S else None
+        return _EPOCH + timedelta(seconds=epoch_s) if epoch_s >= _MIN_EPOCH_S else None
     except (ValueError, OverflowError):
         return None

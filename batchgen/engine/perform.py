@@ -1,14 +1,18 @@
-"""The straight path of one task: requests, attempts, payloads, artifacts, outcome.
+"""The path of one task, from top to bottom.
 
-Collaborators are small protocols, so that this path is tested without network and waiting.
-Failures of a task are values here; StorageError is the only exception that leaves on purpose.
+A task takes one request or several. Each is sent until a reply is accepted, its result is awaited
+if the provider works on it remotely, and the payloads are fetched and stored. The outcome goes to
+the caller, which commits it.
+
+The collaborators are small protocols, so that tests need no network and no waiting. Failures of a
+task are values; StorageError is the only exception that is raised on purpose.
 """
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from itertools import count
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -17,21 +21,21 @@ from batchgen.engine.clock import Clock
 from batchgen.engine.decisions import classify
 from batchgen.engine.interfaces import Adapter, Admission, Ledger, Store
 from batchgen.engine.outcomes import (
-    accepted,
-    expired,
-    filled,
+    accepted_outcome,
+    earlier_attempts,
+    earlier_decision,
+    expiry_failure,
+    fill_uploads,
     idempotency_key,
-    not_fetched,
+    merge_parts,
     parts_done,
-    remembered,
-    same_generation,
-    sent_before,
-    unaccepted,
-    united,
+    prior_of_generation,
+    unaccepted_outcome,
+    unfetched_outcome,
     versioned,
 )
-from batchgen.engine.polling import result_of, unless_leaving
-from batchgen.engine.retry import Attempt, persist, policy
+from batchgen.engine.polling import poll_until_done, send_unless_abandoned
+from batchgen.engine.retry import Attempt, retry_policy, run_attempts
 from batchgen.http.service import Transport
 from batchgen.media.formats import tell
 from batchgen.storage.label import unlabelled
@@ -57,17 +61,19 @@ from batchgen.types import (
     WorkItem,
 )
 
+_Parse: TypeAlias = Callable[[HttpResponse], Finished | Pending | Unusable]
 
-class _Progress(msgspec.Struct):
-    """What the attempts of one task have come to so far."""
+
+class _TaskState(msgspec.Struct):
+    """What changes while a task is carried out."""
 
     attempts: int
     started_at: datetime
-    started: float
-    remembered: Decision | None  # a reply that an earlier run received and did not get to store
-    idle: Callable[[], None]  # called when all there is to do for a while is to wait
+    started_s: float
+    earlier: Decision | None  # an accepted reply of an earlier run, which was not stored
+    release_worker: Callable[[], None]
     ambiguous: bool = False  # an attempt without a usable reply may have been carried out
-    submitted: bool = False  # the provider works on it, and its remote id is in the ledger
+    submitted: bool = False  # a remote job exists, and its id is in the ledger
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -86,12 +92,12 @@ class _Stored(msgspec.Struct, frozen=True):
 
 
 class Performer(msgspec.Struct, frozen=True):
-    """Carries tasks along the straight path.
+    """Carries out tasks.
 
-    identity: what makes idempotency keys unique to this ledger.
-    sleep: waits between attempts, or returns early when the run is stopping.
-    wait: waits for what the provider works on, or returns early when that is left.
-    label: puts a picture's story into it before it is published, where the job asks for that.
+    identity: makes idempotency keys unique to this ledger.
+    sleep: waits between attempts; returns early when the run is stopping.
+    wait_for_remote: waits between polls; returns early when the run abandons remote jobs.
+    embed_metadata: writes a task's metadata into a payload before it is published.
     """
 
     adapter: Adapter
@@ -103,185 +109,201 @@ class Performer(msgspec.Struct, frozen=True):
     clock: Clock
     identity: str
     sleep: Callable[[float], Awaitable[None]]
-    wait: Callable[[float], Awaitable[None]]
+    wait_for_remote: Callable[[float], Awaitable[None]]
     random: Callable[[], float]
-    label: Callable[[Spooled, Task, Finished], Awaitable[Spooled]] = unlabelled
+    embed_metadata: Callable[[Spooled, Task, Finished], Awaitable[Spooled]] = unlabelled
 
-    def waits(self, task: Task) -> bool:
-        """Whether the provider answers with a remote id first, and with the result later."""
+    def is_remote(self, task: Task) -> bool:
+        """Return whether the provider replies with the id of a remote job, which is polled."""
         return self.adapter.polling(task) is not None
 
-    async def perform(self, work: WorkItem, idle: Callable[[], None] = lambda: None) -> Outcome:
-        """Carry a task through its requests, one after the other; return its outcome.
+    async def perform(
+        self, work: WorkItem, release_worker: Callable[[], None] = lambda: None
+    ) -> Outcome:
+        """Carry out the requests of a task one after the other; return its outcome.
 
-        What a request brought is committed before the next one is sent, so that a crash between
-        two of them leaves only the missing ones to do.
+        Each result is committed before the next request is sent, so that a crash between two
+        requests leaves only the missing ones to do.
 
-        idle: called when the provider works on the task and its worker may take another one.
+        release_worker: called when the task only waits for a remote job.
         """
-        progress = self._begin(work, idle)
+        state = self._start(work, release_worker)
         parts = list(parts_done(work))
         requests = self.adapter.requests(work.task)
         for number in range(len(parts), len(requests)):
             first = 1 + sum(len(part.artifacts) for part in parts)
-            part = _Part(number, filled(requests[number], parts), first)
-            parts.append(await self._carry_out(work, part, progress))
+            part = _Part(number, fill_uploads(requests[number], parts), first)
+            parts.append(await self._carry_out(work, part, state))
             if parts[-1].status is not Status.SUCCEEDED:
                 break
             if number + 1 < len(requests):
                 await self.ledger.part_done(work.task, work.generation, parts)
-        return self._ended(united(parts), progress)
+        return self._finish(merge_parts(parts), state)
 
-    async def _carry_out(self, work: WorkItem, part: _Part, progress: _Progress) -> Outcome:
-        """One request of a task: attempts, payloads and artifacts."""
-        earlier, progress.remembered = progress.remembered, None
-        decision = earlier or await self._submit(work, part, progress)
-        if isinstance(decision.result, Pending) and decision.verb is Verb.ACCEPT:
-            decision = await self._result_of(work.task, decision.result, decision, progress)
-        finished = decision.result
-        if decision.verb is not Verb.ACCEPT or not isinstance(finished, Finished):
-            return unaccepted(decision, ambiguous=progress.ambiguous, submitted=progress.submitted)
-        outcome = accepted(finished, decision)
-        progress.ambiguous = progress.submitted = False
-        urls = [payload for payload in finished.payloads if isinstance(payload, Remote)]
-        remote = len(urls) == len(finished.payloads) > 0
-        if remote and decision is not earlier:
-            await self.ledger.received(work.task, finished, outcome)
-        gone = expired(finished, self.clock.now()) if decision is earlier else None
-        stored = _Stored([], gone) if gone else await self._store(work, finished, part.first)
-        if stored.failed is not None:
-            return not_fetched(outcome, stored.artifacts, stored.failed, again=remote)
-        return replace(outcome, artifacts=tuple(stored.artifacts))
-
-    def _begin(self, work: WorkItem, idle: Callable[[], None]) -> _Progress:
-        prior = same_generation(work)
-        unsure = prior is not None and prior.status is Status.UNKNOWN
-        return _Progress(
-            sent_before(work),
+    def _start(self, work: WorkItem, release_worker: Callable[[], None]) -> _TaskState:
+        prior = prior_of_generation(work)
+        return _TaskState(
+            earlier_attempts(work),
             self.clock.now(),
             self.clock.monotonic(),
-            remembered(prior),
-            idle,
-            unsure,
+            earlier_decision(prior),
+            release_worker,
+            ambiguous=prior is not None and prior.status is Status.UNKNOWN,
         )
 
-    async def _submit(self, work: WorkItem, part: _Part, progress: _Progress) -> Decision:
+    async def _carry_out(self, work: WorkItem, part: _Part, state: _TaskState) -> Outcome:
+        """Send one request, await its result and store its payloads."""
+        earlier, state.earlier = state.earlier, None
+        decision = earlier or await self._submit(work, part, state)
+        if isinstance(decision.result, Pending) and decision.verb is Verb.ACCEPT:
+            decision = await self._await_result(work.task, decision.result, decision, state)
+        finished = decision.result
+        if decision.verb is not Verb.ACCEPT or not isinstance(finished, Finished):
+            return unaccepted_outcome(
+                decision, ambiguous=state.ambiguous, submitted=state.submitted
+            )
+        state.ambiguous = state.submitted = False
+        outcome = accepted_outcome(finished, decision)
+        return await self._keep(work, part, finished, outcome, is_earlier=decision is earlier)
+
+    async def _submit(self, work: WorkItem, part: _Part, state: _TaskState) -> Decision:
         """Send the request as often as the rules allow; return the last decision."""
         task = work.task
         key = idempotency_key(self.identity, task, work.generation, part.number)
 
         async def attempt() -> Decision:
-            refusal = await self.admission.admit(task)
+            refusal = await self.admission.acquire(task)
             if refusal is not None:
                 return refusal
-            progress.attempts += 1
+            state.attempts += 1
             await self.ledger.sent(
                 task,
                 work.generation,
-                attempts=progress.attempts,
-                now=progress.started_at,
+                attempts=state.attempts,
+                now=state.started_at,
                 idempotency_key=key,
             )
             reply = await self.transport.send(part.request, key)
-            decision = self._classify(reply, self._parse_of(task, part), task, Phase.SUBMIT)
-            progress.ambiguous = progress.ambiguous or decision.sent
-            self.admission.tell(task, progress.attempts, decision, reply)
+            decision = self._classify(reply, self._parser(task, part), task, Phase.SUBMIT)
+            state.ambiguous = state.ambiguous or decision.sent
+            self.admission.record_attempt(task, state.attempts, decision, reply)
             return decision
 
-        return await self._persist(attempt)
+        return await self._run_attempts(attempt)
 
-    def _parse_of(
-        self, task: Task, part: _Part
-    ) -> Callable[[HttpResponse], Finished | Pending | Unusable]:
-        if part.request.brings:
-            return partial(self.adapter.parse_upload, task, part.request)
-        return partial(self.adapter.parse, task)
-
-    async def _result_of(
-        self, task: Task, pending: Pending, submitted: Decision, progress: _Progress
+    async def _await_result(
+        self, task: Task, pending: Pending, submitted: Decision, state: _TaskState
     ) -> Decision:
-        """Commit the remote id, then ask for the result until there is one."""
+        """Commit the id of the remote job, then poll it; return the last decision."""
         polling = self.adapter.polling(task)
         if polling is None:
-            raise RuntimeError(f"{task.endpoint} answers with a remote id and cannot be asked")
+            raise RuntimeError(f"{task.endpoint} replied with a remote id and cannot be polled")
         await self.ledger.submitted(task, pending.remote_id, submitted)
-        progress.submitted = progress.ambiguous = True
+        state.submitted = state.ambiguous = True
         request = self.adapter.poll(task, pending.remote_id)
+        parse = partial(self.adapter.parse_poll, task)
 
-        async def ask() -> Decision:
+        async def poll() -> Decision:
             sending = self.transport.send(request, "")
-            reply = await (unless_leaving(sending, self.wait) if request.waiting else sending)
+            if request.waiting:
+                reply = await send_unless_abandoned(sending, self.wait_for_remote)
+            else:
+                reply = await sending
             if reply is None:
                 return Decision(Verb.HALT, STOPPING)
-            parse = partial(self.adapter.parse_poll, task)
             decision = self._classify(reply, parse, task, Phase.POLL)
             self.admission.record_poll(task, decision)
             return decision
 
         async def wait(seconds: float) -> None:
             if seconds > 0:
-                progress.idle()
-                await self.wait(seconds)
+                state.release_worker()
+                await self.wait_for_remote(seconds)
 
         first_s = polling.first_s if submitted.after_s is None else submitted.after_s
-        return await result_of(
-            ask, polling, after_s=first_s, clock=self.clock, wait=wait,
-            leaving=self.admission.leaving,
+        return await poll_until_done(
+            poll, polling, after_s=first_s, clock=self.clock, wait=wait,
+            is_abandoned=self.admission.abandons_remote,
         )  # fmt: skip
 
+    async def _keep(
+        self, work: WorkItem, part: _Part, finished: Finished, outcome: Outcome, *, is_earlier: bool
+    ) -> Outcome:
+        """Commit the URLs of a result, then store its payloads; return the final outcome.
+
+        is_earlier: an earlier run has received it, so that its URLs may have expired.
+        """
+        urls = [payload for payload in finished.payloads if isinstance(payload, Remote)]
+        only_urls = len(urls) == len(finished.payloads) > 0
+        if only_urls and not is_earlier:
+            await self.ledger.received(work.task, finished, outcome)
+        expired = expiry_failure(finished, self.clock.now()) if is_earlier else None
+        stored = _Stored([], expired) if expired else await self._store(work, finished, part.first)
+        if stored.failed is not None:
+            return unfetched_outcome(outcome, stored.artifacts, stored.failed, retryable=only_urls)
+        return replace(outcome, artifacts=tuple(stored.artifacts))
+
     async def _store(self, work: WorkItem, finished: Finished, first: int) -> _Stored:
-        """Fetch what is remote and publish every payload, up to a download that fails."""
+        """Download remote payloads and publish all, up to a download that fails."""
         stored = _Stored([])
-        held: Spooled | Made
+        data: Spooled | Made
         filename = versioned(work.task.filename, work.generation)
         for n, payload in enumerate(finished.payloads, first):
             match payload:
                 case Spooled() | Made():
-                    held = payload
+                    data = payload
                 case Remote(url):
                     fetched = await self._download(work.task, url)
                     if not isinstance(fetched, Spooled):
                         return _Stored(stored.artifacts, fetched)
-                    held = fetched
+                    data = fetched
                 case _:
                     assert_never(payload)
-            if isinstance(held, Spooled):
-                held = await self.label(held, work.task, finished)
-            artifact = await self.store.publish(held, filename, n)
-            stored.artifacts.append(artifact)
+            if isinstance(data, Spooled):
+                data = await self.embed_metadata(data, work.task, finished)
+            stored.artifacts.append(await self.store.publish(data, filename, n))
         return stored
 
     async def _download(self, task: Task, url: str) -> Spooled | Decision:
+        """Fetch a URL as often as the rules allow; return its bytes or the last decision."""
         tries = count()
 
         async def attempt() -> Decision:
-            if next(tries) and self.admission.stopping():
+            if next(tries) and self.admission.is_stopping():
                 return Decision(Verb.HALT, STOPPING)
             reply = await self.transport.fetch(url)
-            return self._classify(reply, self._parse_download, task, Phase.DOWNLOAD)
+            return self._classify(reply, _parse_download, task, Phase.DOWNLOAD)
 
-        decision = await self._persist(attempt)
+        decision = await self._run_attempts(attempt)
         if decision.verb is Verb.ACCEPT and isinstance(decision.result, Finished):
             payload = decision.result.payloads[0]
             if isinstance(payload, Spooled):
                 return payload
         return decision
 
-    @staticmethod
-    def _parse_download(response: HttpResponse) -> Finished | Unusable:
-        payload = response.payloads[0]
-        if tell(payload.head, payload.media_type) is None:
-            head = payload.head[:24]
-            return Unusable("bad_response", f"a file of no known type: {head!r}")
-        return Finished((payload,))
+    def _finish(self, outcome: Outcome, state: _TaskState) -> Outcome:
+        return replace(
+            outcome,
+            attempts=state.attempts,
+            started_at=state.started_at,
+            finished_at=self.clock.now(),
+            duration_s=round(self.clock.monotonic() - state.started_s, 3),
+        )
 
-    def _classify(
-        self,
-        reply: Reply,
-        parse: Callable[[HttpResponse], Finished | Pending | Unusable],
-        task: Task,
-        phase: Phase,
-    ) -> Decision:
+    # Steps of every attempt.
+
+    async def _run_attempts(self, attempt: Attempt) -> Decision:
+        return await run_attempts(
+            attempt, lambda: retry_policy(self.retry, sleep=self.sleep, random=self.random)
+        )
+
+    def _parser(self, task: Task, part: _Part) -> _Parse:
+        if part.request.brings:
+            return partial(self.adapter.parse_upload, task, part.request)
+        return partial(self.adapter.parse, task)
+
+    def _classify(self, reply: Reply, parse: _Parse, task: Task, phase: Phase) -> Decision:
+        """Return the decision about a reply; discard the payloads that its result does not use."""
         decision = classify(
             reply,
             parse=parse,
@@ -291,22 +313,15 @@ class Performer(msgspec.Struct, frozen=True):
             now=self.clock.now(),
         )
         if isinstance(reply, HttpResponse):
-            kept = decision.result.payloads if isinstance(decision.result, Finished) else ()
+            used = decision.result.payloads if isinstance(decision.result, Finished) else ()
             for payload in reply.payloads:
-                if payload not in kept:
+                if payload not in used:
                     self.store.discard(payload)
         return decision
 
-    async def _persist(self, attempt: Attempt) -> Decision:
-        return await persist(
-            attempt, lambda: policy(self.retry, sleep=self.sleep, random=self.random)
-        )
 
-    def _ended(self, outcome: Outcome, progress: _Progress) -> Outcome:
-        return replace(
-            outcome,
-            attempts=progress.attempts,
-            started_at=progress.started_at,
-            finished_at=self.clock.now(),
-            duration_s=round(self.clock.monotonic() - progress.started, 3),
-        )
+def _parse_download(response: HttpResponse) -> Finished | Unusable:
+    payload = response.payloads[0]
+    if tell(payload.head, payload.media_type) is None:
+        return Unusable("bad_response", f"unknown file type; it begins with {payload.head[:24]!r}")
+    return Finished((payload,))

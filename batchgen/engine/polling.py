@@ -1,4 +1,4 @@
-"""Asks the provider for what it works on, until there is an answer or the time is over."""
+"""Polling of remote jobs: ask the provider until a job has ended or its deadline has passed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
@@ -8,77 +8,77 @@ from msgspec.structs import replace
 from batchgen.engine.clock import Clock
 from batchgen.types import STOPPING, Decision, Pending, Polling, Reply, Verb
 
-_MOST_DOUBLINGS = 3  # of the interval, while asking goes wrong
+_MAX_DOUBLINGS = 3  # of the interval, while polls fail
+_MAX_WAIT_S = 600.0  # the transport times out earlier
 
 
-_LONGEST_S = 600.0  # beyond it the transport has given up
-
-
-async def unless_leaving(
+async def send_unless_abandoned(
     send: Coroutine[None, None, Reply], wait: Callable[[float], Awaitable[None]]
 ) -> Reply | None:
-    """What a server that lets questions wait has answered; None where the run left before.
+    """Send a long poll; return its reply, or None if the run abandons remote jobs first.
 
-    wait: returns early when the run leaves what the provider works on.
+    wait: returns early when the run abandons remote jobs.
     """
+
+    async def until_abandoned() -> None:
+        await wait(_MAX_WAIT_S)
+
     try:
         async with asyncio.TaskGroup() as group:
             sending = group.create_task(send)
-            leaving = group.create_task(_waited(wait))
-            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
-            leaving.cancel()
+            abandoned = group.create_task(until_abandoned())
+            await asyncio.wait((sending, abandoned), return_when=asyncio.FIRST_COMPLETED)
+            abandoned.cancel()
             if not sending.done():
                 sending.cancel()
                 return None
-    except BaseExceptionGroup as errors:  # of one: that of the sending
+    except BaseExceptionGroup as errors:  # it holds one error: that of `send`
         raise errors.exceptions[0] from errors
     return sending.result()
 
 
-async def _waited(wait: Callable[[float], Awaitable[None]]) -> None:
-    await wait(_LONGEST_S)
-
-
-async def result_of(  # noqa: PLR0913  # what it asks with, keyword-only
-    ask: Callable[[], Awaitable[Decision]],
+async def poll_until_done(  # noqa: PLR0913  # what it polls with, keyword-only
+    poll: Callable[[], Awaitable[Decision]],
     polling: Polling,
     *,
     after_s: float,
     clock: Clock,
     wait: Callable[[float], Awaitable[None]],
-    leaving: Callable[[], bool],
+    is_abandoned: Callable[[], bool],
 ) -> Decision:
-    """Ask until the remote job has ended; return what it came to.
+    """Poll a remote job until it has ended; return the last decision.
 
-    At the deadline that is a decision to try again (the next run asks under the same id), and to
-    halt where the run leaves what is waited for.
+    At the deadline the decision is to retry: the next run polls the same job. If the run abandons
+    remote jobs, it is to halt.
 
-    after_s: seconds until it is first asked. wait: may return early when `leaving`.
+    after_s: seconds until the first poll.
+    wait: returns early when `is_abandoned` becomes true.
     """
     ends = clock.monotonic() + polling.deadline_s
     failures = 0
     while True:
         await wait(min(after_s, max(0.0, ends - clock.monotonic())))
-        if leaving():
+        if is_abandoned():
             return Decision(Verb.HALT, STOPPING)
-        decision = await ask()
-        if not _goes_on(decision):
+        decision = await poll()
+        if not _is_unfinished(decision):
             return decision
         failures = failures + 1 if decision.verb is Verb.RETRY else 0
         if decision.attempts is not None and failures >= decision.attempts:
             return replace(decision, verb=Verb.FAIL)
         if clock.monotonic() >= ends:
-            return _too_late(decision, polling)
-        after_s = decision.after_s or polling.interval_s * 2 ** min(failures, _MOST_DOUBLINGS)
+            return _timed_out(decision, polling)
+        after_s = decision.after_s or polling.interval_s * 2 ** min(failures, _MAX_DOUBLINGS)
 
 
-def _goes_on(decision: Decision) -> bool:
+def _is_unfinished(decision: Decision) -> bool:
     if decision.verb is Verb.ACCEPT:
         return isinstance(decision.result, Pending)
     return decision.verb is Verb.RETRY
 
 
-def _too_late(last: Decision, polling: Polling) -> Decision:
-    told = f"no result after {polling.deadline_s:.0f} s; the next run asks for it again"
-    message = f"{told} ({last.message})" if last.message else told
+def _timed_out(last: Decision, polling: Polling) -> Decision:
+    message = f"no result after {polling.deadline_s:.0f} s; the next run asks for it again"
+    if last.message:
+        message += f" ({last.message})"
     return replace(last, verb=Verb.RETRY, kind="timeout", message=message, result=None)

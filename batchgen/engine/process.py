@@ -1,44 +1,47 @@
-"""File descriptors: a request in flight holds its connection and may hold a temporary file."""
+"""Settings of the process: the limit on open files, and the garbage collector."""
 
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_OWN = 64  # of the ledger, the log, the lock, threads, the interpreter
-_EACH = 2
+_OWN_FILES = 64  # of the ledger, the log, the lock, threads, the interpreter
+_FILES_PER_REQUEST = 2  # its connection, and perhaps a temporary file
 
 
-def affordable(concurrency: int, tell: Callable[[str], None]) -> int:
-    """How many requests may be in flight; the process's limit is raised where that helps."""
+def affordable_concurrency(concurrency: int, report: Callable[[str], None]) -> int:
+    """Return how many requests may be in flight, after raising the limit on open files.
+
+    report: called with a message if that is less than `concurrency`.
+    """
     try:
-        import resource  # noqa: PLC0415  # POSIX alone has it
+        import resource  # noqa: PLC0415  # only on POSIX
     except ImportError:
         return concurrency
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OWN + _EACH * concurrency
+    wanted = _OWN_FILES + _FILES_PER_REQUEST * concurrency
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return concurrency
     ceiling = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
-    except (ValueError, OSError):  # macOS refuses what is above its own maximum
+    except (ValueError, OSError):  # macOS has a lower maximum of its own
         ceiling = soft
     if ceiling >= wanted:
         return concurrency
-    affordable = max(1, (ceiling - _OWN) // _EACH)
-    tell(
-        f"concurrency {concurrency} needs {wanted} file descriptors and this process may have"
-        f" {ceiling}: {affordable} requests will be in flight at most (see `ulimit -Hn`)"
+    affordable = max(1, (ceiling - _OWN_FILES) // _FILES_PER_REQUEST)
+    report(
+        f"concurrency {concurrency} needs {wanted} file descriptors, and the limit is {ceiling}:"
+        f" at most {affordable} requests will be in flight (see `ulimit -Hn`)"
     )
     return affordable
 
 
-_THRESHOLDS = (20_000, 50, 100)  # objects; the youngest twenty thousand take some 2 MB
+_THRESHOLDS = (20_000, 50, 100)  # objects; 20,000 young ones take about 2 MB
 
 
 @contextmanager
-def seldom_collected() -> Iterator[None]:
-    """Collect seldom, and leave out what exists already, until the block ends."""
+def infrequent_collection() -> Iterator[None]:
+    """Make garbage collection rare, and skip objects that exist already, until the block ends."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)

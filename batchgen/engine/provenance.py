@@ -1,6 +1,6 @@
-"""Which manifest the results of an output directory come from, as the ledger remembers it.
+"""The manifest that the results of an output directory come from, as the ledger records it.
 
-It is noted once the manifest has passed its check. A crash before that leaves the one before.
+It is recorded after the manifest has passed its check; a crash before that leaves the old one.
 """
 
 import os
@@ -12,42 +12,42 @@ from batchgen.manifest.open import Manifest
 from batchgen.storage.ledger import Ledger
 from batchgen.types import Problem, Severity
 
-_FACT = "manifest"
+_KEY = "manifest"
 
 
-def other_manifest(ledger: Ledger, manifest: Manifest) -> Problem | None:
-    """A warning where a default output directory holds the results of another manifest.
+def other_manifest_warning(ledger: Ledger, manifest: Manifest) -> Problem | None:
+    """Return a warning if a default output directory holds the results of another manifest.
 
-    None where that is gone, since this is what it has become, and where the directory was chosen.
+    None if that file no longer exists, since it may have been renamed to this one, or if the user
+    chose the directory.
     """
     job, label = manifest.job, manifest.source.label
-    before, now = ledger.meta(_FACT), _place(manifest.source)
-    if before is None or now is None or not job.has_default_output() or _are_same(before, now):
+    before, now = ledger.meta(_KEY), _path_of(manifest.source)
+    if before is None or now is None or not job.has_default_output() or _is_same_file(before, now):
         return None
     message = (
-        f"{job.output_dir} holds results of {_shown(before)}, and this is another manifest: from"
-        " here on results.jsonl lists the tasks of this one alone. To keep the two apart, choose"
-        " an output directory of its own with -o DIR"
+        f"{job.output_dir} holds results of {_relative(before)}; from now on results.jsonl lists"
+        " only the tasks of this manifest. To keep both, choose another output directory with"
+        " -o DIR"
     )
     return Problem(label, 0, message, Severity.WARNING)
 
 
-def remember_manifest(ledger: Ledger, source: Source) -> None:
-    """Note the manifest, unless it has no file of its own, as standard input has none."""
-    place = _place(source)
-    if place is not None and place != ledger.meta(_FACT):
-        ledger.set_meta(_FACT, place)
+def record_manifest(ledger: Ledger, source: Source) -> None:
+    """Record the manifest's path in the ledger; standard input has none."""
+    path = _path_of(source)
+    if path is not None and path != ledger.meta(_KEY):
+        ledger.set_meta(_KEY, path)
 
 
-def _place(source: Source) -> str | None:
-    """Where it is by its name: a link may point elsewhere tomorrow."""
-    place = os.path.abspath(source.path)
-    # Names that are no UTF-8 are none that the ledger can hold.
-    is_sound = place.encode(errors="replace").decode() == place
-    return place if is_sound and source.path == Path(source.label) else None
+def _path_of(source: Source) -> str | None:
+    """Return the absolute path; symbolic links are kept, since their targets may change."""
+    path = os.path.abspath(source.path)
+    is_utf8 = path.encode(errors="replace").decode() == path  # the ledger holds nothing else
+    return path if is_utf8 and source.path == Path(source.label) else None
 
 
-def _are_same(before: str, now: str) -> bool:
+def _is_same_file(before: str, now: str) -> bool:
     if before == now:
         return True
     with suppress(OSError):
@@ -55,7 +55,7 @@ def _are_same(before: str, now: str) -> bool:
     return True
 
 
-def _shown(place: str) -> str:
+def _relative(path: str) -> str:
     with suppress(ValueError):
-        return str(Path(place).relative_to(Path.cwd()))
-    return place
+        return str(Path(path).relative_to(Path.cwd()))
+    return path

@@ -1,9 +1,9 @@
-"""What the provider's usage log tells of requests whose outcome nobody knows.
+"""Reconciles requests with an unknown outcome with the provider's usage log.
 
 The AI/ML API keeps a log of requests with the client's own request id, `GET /v2/logs` (FACTS
-section 7; documented later than the images API, so that 404 and 403 are no error). What it lists
-as failed was not charged and made nothing; what it lists as succeeded was charged. A request that
-it does not list may still be on its way into the log: it stays unknown.
+section 7; newer than the images API, so that 404 and 403 are not errors). A request that it lists
+as failed made nothing and was not charged; one that it lists as succeeded was charged. A request
+that is not listed may still be added to the log: its outcome stays unknown.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,29 +16,29 @@ from batchgen.storage.ledger import Ledger, Settlement
 from batchgen.types import Json
 
 _PATH = "/v2/logs"
-_PAGE = 100  # the most that the vendor gives at once
-_MOST_PAGES = 150  # it answers 200 a minute
-_EARLIER = timedelta(minutes=10)  # clocks differ
-_LONGEST = timedelta(days=92)  # as far back as the vendor looks
+_PAGE_SIZE = 100  # the vendor's maximum
+_MAX_PAGES = 150  # the vendor allows 200 requests per minute
+_CLOCK_SKEW = timedelta(minutes=10)
+_MAX_AGE = timedelta(days=92)  # the vendor's maximum
 
 
-async def settle(transport: Transport, ledger: Ledger, now: datetime) -> tuple[int, str]:
-    """Settle what the log tells of; return how many tasks, and why it told no more (or nothing).
+async def reconcile(transport: Transport, ledger: Ledger, now: datetime) -> tuple[int, str]:
+    """Record the outcomes that the log lists; return how many, and why it could not be read.
 
-    now: aware UTC.
+    now: aware UTC. The reason is empty if the log was read.
     """
-    waiting = ledger.unknown()
-    if not waiting:
+    unknown = ledger.unknown()
+    if not unknown:
         return 0, ""
-    began = max(min(waiting.values()) - _EARLIER, now - _LONGEST)
+    began = max(min(unknown.values()) - _CLOCK_SKEW, now - _MAX_AGE)
     settled: list[Settlement] = []
-    for page in range(_MOST_PAGES):
-        answer = await get_json(transport, _query(began, now + _EARLIER, page))
+    for page in range(_MAX_PAGES):
+        answer = await get_json(transport, _query(began, now + _CLOCK_SKEW, page))
         if isinstance(answer, Unavailable):
             ledger.settle(settled)
             return len(settled), answer.reason
-        settled += [one for one in _entries(answer) if waiting.pop(one.idempotency_key, None)]
-        if not waiting or not _has_more(answer):
+        settled += [entry for entry in _entries(answer) if unknown.pop(entry.idempotency_key, None)]
+        if not unknown or not _has_more(answer):
             break
     ledger.settle(settled)
     return len(settled), ""
@@ -46,7 +46,7 @@ async def settle(transport: Transport, ledger: Ledger, now: datetime) -> tuple[i
 
 def _query(start: datetime, end: datetime, page: int) -> str:
     window = {"start": _stamp(start), "end": _stamp(end)}
-    return f"{_PATH}?{urlencode({**window, 'limit': _PAGE, 'offset': page * _PAGE})}"
+    return f"{_PATH}?{urlencode({**window, 'limit': _PAGE_SIZE, 'offset': page * _PAGE_SIZE})}"
 
 
 def _stamp(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""What a run is asked for, and of whom."""
+"""The request to run a job: its manifest, its selection, and the hooks of the caller."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -12,20 +12,24 @@ from batchgen.manifest.open import Manifest
 from batchgen.progress import Progress
 from batchgen.types import Outcome, Task
 
-Reread: TypeAlias = Callable[[], Manifest]
+ReloadJob: TypeAlias = Callable[[], Manifest]
+OnTaskDone: TypeAlias = Callable[[Task, Outcome], Awaitable[None]]
 
 
-async def alone(task: Task, outcome: Outcome) -> None:
-    """Nobody else is to hear of a task that has ended."""
+async def do_nothing(task: Task, outcome: Outcome) -> None:
+    """Ignore a task that has ended: the default hook."""
 
 
 class RunRequest(msgspec.Struct, frozen=True):
-    """What a run is asked for.
+    """What to run, and how.
 
-    access: the provider's key and what else is secret. command: the words that run the job again.
-    reread: reads the job file anew, for its limits. preflight: ask for key and balance first.
-    hear: is told of each task that has ended, once it is in the ledger, and may have the run wait.
-    heed_signals: whether SIGINT, SIGTERM, SIGHUP and SIGUSR1 are this run's.
+    command: the words that run the job again.
+    access: the provider's key and other secrets.
+    reload_job: reads the job file again, for its limits (SIGUSR1).
+    preflight: whether to check the key and the balance first.
+    on_task_done: called with each task that has ended, after its commit to the ledger; its worker
+        waits for it.
+    handle_signals: whether the run handles SIGINT, SIGTERM, SIGHUP and SIGUSR1.
     """
 
     manifest: Manifest
@@ -33,8 +37,8 @@ class RunRequest(msgspec.Struct, frozen=True):
     progress: Progress
     command: tuple[str, ...]
     access: Access = msgspec.field(default_factory=Access)
-    reload_job: Reread | None = None
+    reload_job: ReloadJob | None = None
     preflight: bool = False
-    hear: Callable[[Task, Outcome], Awaitable[None]] = alone
+    on_task_done: OnTaskDone = do_nothing
     handle_signals: bool = True
     clock: Clock = msgspec.field(default_factory=SystemClock)

@@ -1,6 +1,5 @@
-"""What a reply means for its task, and the tenacity policy that obeys it.
+"""Retries: the tenacity policy that repeats an attempt as its decisions say.
 
-The table is data: the job's rules are tried first, then `BUILT_IN`, and the first match wins.
 Decisions are values; no exception carries control flow, so status and headers are never lost.
 """
 
@@ -9,27 +8,28 @@ from typing import TypeAlias
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
-from batchgen.types import (
-    Decision,
-    RetrySettings,
-    Verb,
-)
+from batchgen.types import Decision, RetrySettings, Verb
 
 Attempt: TypeAlias = Callable[[], Awaitable[Decision]]
 
+CAPPED = " cut to "  # in the message of a decision whose wait was longer than the job allows
+_JITTER_SHARE = 0.1
+_MAX_JITTER_S = 0.5
+_MAX_DOUBLINGS = 64  # beyond it every wait is at its limit, and a float would overflow
 
-def policy(
+
+def retry_policy(
     settings: RetrySettings,
     *,
     sleep: Callable[[float], Awaitable[None]],
     random: Callable[[], float],
 ) -> AsyncRetrying:
-    """Make the policy that repeats an attempt until its Decision is not to retry.
+    """Return a policy that repeats an attempt until its Decision is not to retry.
 
-    `await policy(...)(attempt)` returns the last Decision; one policy serves one exchange.
+    `await retry_policy(...)(attempt)` returns the last Decision; use one policy per exchange.
+    Exceptions of `attempt`, cancellation included, are raised without a retry.
 
     sleep: takes seconds. random: uniform in [0, 1).
-    Exceptions of `attempt`, cancellation among them, pass through at once.
     """
     return AsyncRetrying(
         sleep=sleep,
@@ -40,11 +40,11 @@ def policy(
     )
 
 
-async def persist(attempt: Attempt, retrying: Callable[[], AsyncRetrying]) -> Decision:
+async def run_attempts(attempt: Attempt, make_policy: Callable[[], AsyncRetrying]) -> Decision:
     """Make an attempt, and more as the policy says; return the last Decision.
 
-    Most exchanges take one attempt, and the policy's machinery costs more than all that is decided
-    about it: the policy is made for those that are to be retried, and hears of the first attempt.
+    Most exchanges take one attempt, and making a policy costs more than classifying the reply: the
+    policy is made after a first attempt that is to be retried, and replays that attempt.
     """
     first = await attempt()
     if first.verb is not Verb.RETRY:
@@ -54,38 +54,32 @@ async def persist(attempt: Attempt, retrying: Callable[[], AsyncRetrying]) -> De
     async def next_attempt() -> Decision:
         return next(made, None) or await attempt()
 
-    last: Decision = await retrying()(next_attempt)
+    last: Decision = await make_policy()(next_attempt)
     return last
-
-
-CUT = " cut to "  # in the message of a decision whose wait was longer than is believed
-_HERD_SHARE = 0.1
-_HERD_S = 0.5
-_MOST_DOUBLINGS = 64  # beyond it every wait is at its bound, and a float would overflow
 
 
 def _decision(state: RetryCallState) -> Decision:
     if state.outcome is None:
-        raise RuntimeError("tenacity asks for the outcome of an attempt that was not made")
+        raise RuntimeError("tenacity asked for the outcome of an attempt that was not made")
     decision: Decision = state.outcome.result()
     return decision
 
 
 def _attempts_used_up(state: RetryCallState, settings: RetrySettings) -> bool:
-    """By the job's bound over all attempts, or the rule's own over those that it decided."""
+    """Apply the job's limit to all attempts, and the rule's limit to those that it decided."""
     decision = _decision(state)
-    tally = state.retry_object.statistics  # of this copy of the policy alone
-    decided = tally[decision.kind] = tally.get(decision.kind, 0) + 1
-    own = decision.attempts is not None and decided >= decision.attempts
-    return own or state.attempt_number >= settings.attempts
+    counts = state.retry_object.statistics  # each copy of the policy has its own
+    count = counts[decision.kind] = counts.get(decision.kind, 0) + 1
+    by_rule = decision.attempts is not None and count >= decision.attempts
+    return by_rule or state.attempt_number >= settings.attempts
 
 
 def _wait_s(state: RetryCallState, settings: RetrySettings, random: Callable[[], float]) -> float:
-    """Seconds until the next attempt: what was asked for and a little, else a random part."""
+    """Return seconds until the next attempt: the provider's wait and jitter, else the back-off."""
     after_s = _decision(state).after_s
     share = random() if settings.jitter else None
-    if after_s is not None:  # never less, and a little more so that workers do not come as a herd
-        return after_s + (share or 0.0) * min(_HERD_S, _HERD_SHARE * after_s)
-    doublings = min(state.attempt_number - 1, _MOST_DOUBLINGS)
+    if after_s is not None:  # never less; the jitter spreads the workers
+        return after_s + (share or 0.0) * min(_MAX_JITTER_S, _JITTER_SHARE * after_s)
+    doublings = min(state.attempt_number - 1, _MAX_DOUBLINGS)
     whole = min(settings.max_s, settings.initial_s * 2.0**doublings)
     return whole if share is None else share * whole

@@ -1,13 +1,12 @@
-"""Producer, bounded queue, workers, stop: the only module with concurrency.
+"""The concurrency of a run: one producer, a bounded queue and N workers.
 
-One producer reads the tasks that are left; N workers in a TaskGroup carry them along the path of
-`perform.py`. A task that the provider works on is let go of by its worker and waits on its own;
-at most as many as `room` has places. Stop is one event with a reason: workers finish what they
-hold, the producer takes no more. The ledger outlives them all.
+The producer reads the tasks that are left; the workers carry each through `perform.py`. When a task
+only waits for a remote job, its worker takes the next one; `remote_slots` limits how many tasks
+wait like this. On a stop, the producer reads no more and the workers finish what they have begun.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from typing import Protocol
@@ -16,10 +15,10 @@ import msgspec
 from msgspec.structs import replace
 
 from batchgen.engine.clock import Clock
-from batchgen.engine.outcomes import sent_before
+from batchgen.engine.outcomes import earlier_attempts, prior_of_generation
 from batchgen.engine.perform import Performer
-from batchgen.engine.request import alone
-from batchgen.engine.stop import Stop, StopReason, Streak
+from batchgen.engine.request import OnTaskDone, do_nothing
+from batchgen.engine.stop import CircuitBreaker, Stop, StopReason
 from batchgen.engine.throttle import Budget, BudgetSpentError
 from batchgen.errors import BatchgenError
 from batchgen.progress import Progress
@@ -29,28 +28,29 @@ from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import ResultsFile
 from batchgen.types import Outcome, Status, Task, WorkItem
 
-_LEFT_AT_ONCE = 500
-_MOST_LEFT = 100_000  # pending tasks that a stopped run puts down by name
+_PENDING_PER_COMMIT = 500
+_MAX_PENDING_ROWS = 100_000  # tasks that a stopped run adds to the ledger as pending
 _TICK_S = 1.0
 
 
-class Source(Protocol):
-    """The tasks that are left, in manifest order; and after a stop, those nobody came to."""
+class WorkSource(Protocol):
+    """Supplies the tasks that are left."""
 
     def items(self) -> Iterator[WorkItem | None]:
-        """What is left to do; None now and then, where the caller may let others run by `turn`."""
+        """Yield the tasks that are left; yield None when the caller should `yield_control`."""
 
-    def settle(self, work: WorkItem, outcome: Outcome | None) -> None:
-        """Hear what came of a work, in the ledger by now; None where nobody came to it."""
+    def mark_done(self, work: WorkItem, outcome: Outcome | None) -> None:
+        """Record that a task has ended, after its commit; None if this run did not start it."""
 
-    async def turn(self) -> None:
-        """Let others run, at least until there may be more to do."""
+    async def yield_control(self) -> None:
+        """Let other asyncio tasks run, until there may be more items."""
 
 
 class Runner(msgspec.Struct, frozen=True):
-    """Carries all that is left of a job through N workers.
+    """Carries out all tasks that are left.
 
-    accompany: makes what goes along with a task's artifacts, once they are in the ledger.
+    remote_slots: one for each task that may wait for a remote job.
+    after_task: called with each task that has ended, after its commit to the ledger.
     """
 
     performer: Performer
@@ -62,95 +62,96 @@ class Runner(msgspec.Struct, frozen=True):
     stop: Stop
     clock: Clock
     counts: RunCounts
-    streak: Streak
-    room: asyncio.Semaphore  # for tasks that the provider works on
-    after_task: Callable[[Task, Outcome], Awaitable[None]] = alone
+    breaker: CircuitBreaker
+    remote_slots: asyncio.Semaphore
+    after_task: OnTaskDone = do_nothing
 
-    async def run(self, source: Source, *, workers: int, deadline_s: float | None) -> None:
-        """Return when nothing is left or the run has stopped; what is in flight is finished.
+    async def run(self, worklist: WorkSource, *, workers: int, deadline_s: float | None) -> None:
+        """Return when nothing is left, or when the run has stopped and its requests have ended.
 
-        An exception that is nobody's fault but this program's comes out as it was raised.
+        Errors that a person has to fix stop the run; other exceptions are bugs and are raised.
         """
         try:
-            await self._run(source, workers, deadline_s)
+            await self._run(worklist, workers, deadline_s)
         except BaseExceptionGroup as group:
             raise _first_of(group) from group
 
-    async def _run(self, source: Source, workers: int, deadline_s: float | None) -> None:
+    async def _run(self, worklist: WorkSource, workers: int, deadline_s: float | None) -> None:
         queue: asyncio.Queue[WorkItem | None] = asyncio.Queue(maxsize=2 * workers)
-        items = source.items()
+        items = worklist.items()
         async with asyncio.TaskGroup() as group:
             timers = [group.create_task(self._tick())]
             if deadline_s is not None:
-                timers.append(group.create_task(self._deadline(deadline_s)))
-            async with asyncio.TaskGroup() as crew:
-                line = _Line(source, queue, crew)
+                timers.append(group.create_task(self._stop_at_deadline(deadline_s)))
+            async with asyncio.TaskGroup() as tasks:
+                pool = _Pool(worklist, queue, tasks)
                 for _ in range(workers):
-                    crew.create_task(self._worker(line))
-                crew.create_task(self._produce(items, line, workers))
+                    tasks.create_task(self._work(pool))
+                tasks.create_task(self._produce(items, pool, workers))
             if self.stop.is_set() and self.stop.error is None:
                 with self._stopping_on_error():
-                    async with asyncio.TaskGroup() as crew:
-                        line = _Line(source, queue, crew)
-                        await self._leave(chain(_left_in(queue), items), line)
+                    async with asyncio.TaskGroup() as tasks:
+                        pool = _Pool(worklist, queue, tasks)
+                        await self._record_pending(chain(_drain(queue), items), pool)
             for timer in timers:
                 timer.cancel()
 
-    async def _produce(self, items: Iterator[WorkItem | None], line: "_Line", workers: int) -> None:
+    async def _produce(self, items: Iterator[WorkItem | None], pool: "_Pool", workers: int) -> None:
         with self._stopping_on_error():
             for work in items:
                 if work is None:
-                    await line.source.turn()
+                    await pool.worklist.yield_control()
                 else:
-                    await line.queue.put(work)
+                    await pool.queue.put(work)
                 if self.stop.is_set():
                     break
         for _ in range(workers):
-            await line.queue.put(None)
+            await pool.queue.put(None)
 
-    async def _worker(self, line: "_Line") -> None:
-        while (work := await line.queue.get()) is not None:
-            if work.ended is None and self.performer.waits(work.task):
-                await self._begin(work, line)
+    async def _work(self, pool: "_Pool") -> None:
+        while (work := await pool.queue.get()) is not None:
+            if work.ended is None and self.performer.is_remote(work.task):
+                await self._start_remote(work, pool)
             else:
-                await self._take(work, line)
+                await self._process(work, pool)
 
-    async def _begin(self, work: WorkItem, line: "_Line") -> None:
-        """Return when the provider works on the task: it is waited for apart from the workers."""
-        await self.room.acquire()
-        idle = asyncio.Event()
+    async def _start_remote(self, work: WorkItem, pool: "_Pool") -> None:
+        """Process a task apart from the workers; return when it only waits for the provider."""
+        await self.remote_slots.acquire()
+        is_waiting = asyncio.Event()
 
-        async def take() -> None:
+        async def process() -> None:
             try:
-                await self._take(work, line, idle.set)
+                await self._process(work, pool, is_waiting.set)
             finally:
-                self.room.release()
-                idle.set()
+                self.remote_slots.release()
+                is_waiting.set()
 
-        line.crew.create_task(take())
-        await idle.wait()
+        pool.tasks.create_task(process())
+        await is_waiting.wait()
 
-    async def _take(
-        self, work: WorkItem, line: "_Line", idle: Callable[[], None] = lambda: None
+    async def _process(
+        self, work: WorkItem, pool: "_Pool", release_worker: Callable[[], None] = lambda: None
     ) -> None:
+        """Perform a task, or leave it to the next run; then mark it done."""
         outcome = None
         try:
             with self._stopping_on_error():
                 if self.stop.abandons_remote() or (self.stop.is_set() and not _is_submitted(work)):
-                    await self._leave_one(work)
+                    await self._leave(work)
                 elif work.ended is not None:
-                    await self._put_down(work, work.ended)
+                    await self._record_unsent(work, work.ended)
                     outcome = work.ended
                 else:
-                    outcome = await self._carry(work, idle)
+                    outcome = await self._perform(work, release_worker)
         finally:
-            line.source.settle(work, outcome)
+            pool.worklist.mark_done(work, outcome)
 
-    async def _put_down(self, work: WorkItem, outcome: Outcome) -> None:
-        """A task that ends without anything being sent for it, or waits for a later run."""
+    async def _record_unsent(self, work: WorkItem, outcome: Outcome) -> None:
+        """Record a task that ends without a request, or that has to wait for a later run."""
         self.progress.task_started(work.task)
         if outcome.status is Status.PENDING:
-            await self._leave_one(work)
+            await self._leave(work)
         else:
             now = self.clock.now()
             outcome = replace(outcome, started_at=now, finished_at=now)
@@ -161,19 +162,19 @@ class Runner(msgspec.Struct, frozen=True):
 
     @contextmanager
     def _stopping_on_error(self) -> Iterator[None]:
-        """What a person has to mend stops the run; others finish what they hold."""
+        """Stop the run on an error that a person has to fix; other workers finish their tasks."""
         try:
             yield
         except BatchgenError as error:
             self.stop.fail(error)
 
-    async def _carry(self, work: WorkItem, idle: Callable[[], None]) -> Outcome | None:
-        """One task with what surrounds it: the budget, the ledger's commit, the results line.
+    async def _perform(self, work: WorkItem, release_worker: Callable[[], None]) -> Outcome | None:
+        """Reserve the price of a task, perform it, and commit its outcome.
 
-        None where there is no money for it.
+        Return None if the budget does not allow it.
         """
         price = self.prices.of(work.task)
-        counted = (price or 0.0) if _is_sent_again(work) else 0.0
+        counted = (price or 0.0) if _may_have_run(work) else 0.0
         try:
             if _is_submitted(work):
                 reserved = await self.budget.reserve_submitted((price or 0.0) - counted)
@@ -181,19 +182,19 @@ class Runner(msgspec.Struct, frozen=True):
                 reserved = await self.budget.reserve(price, counted_usd=counted)
         except BudgetSpentError as error:
             self.stop.set(StopReason.BUDGET, str(error), kind=error.bound)
-            await self._leave_one(work)
+            await self._leave(work)
             return None
         self.progress.task_started(work.task)
-        spent = price or 0.0  # where a bug or a second interrupt cuts it short
+        spent = price or 0.0  # if a bug or a second interrupt ends it early
         try:
-            outcome = await self.performer.perform(work, idle)
-            self.counts.resent += _was_sent_again(work, outcome)
-            outcome = _priced(outcome, price)
+            outcome = await self.performer.perform(work, release_worker)
+            self.counts.resent += _was_resent(work, outcome)
+            outcome = _with_price(outcome, price)
             spent = outcome.cost_usd or 0.0
             if outcome.status in (Status.UNKNOWN, Status.SUBMITTED):
                 spent = price or 0.0
-            if outcome.status is Status.SUBMITTED or _is_untouched(work, outcome):
-                await self._leave_one(work)
+            if outcome.status is Status.SUBMITTED or _is_unchanged(work, outcome):
+                await self._leave(work)
             else:
                 await self.ledger.record(work.task, work.generation, outcome)
                 self.performer.store.settle(artifact.path for artifact in outcome.artifacts)
@@ -207,43 +208,44 @@ class Runner(msgspec.Struct, frozen=True):
     def _count(self, work: WorkItem, outcome: Outcome) -> None:
         self.counts.add(outcome)
         self.progress.task_finished(work.task, outcome)
-        dead_end = self.streak.add(outcome)
-        if dead_end is not None:
-            self.stop.set(StopReason.HALT, dead_end)
+        reason = self.breaker.add(outcome)
+        if reason is not None:
+            self.stop.set(StopReason.HALT, reason)
 
-    async def _leave_one(self, work: WorkItem) -> None:
+    async def _leave(self, work: WorkItem) -> None:
+        """Leave a task to the next run; its row in the ledger stays unchanged if it has one."""
         self.counts.left += 1
         if work.prior is None:
             await self.ledger.leave_pending([work.task])
 
-    async def _leave(self, items: Iterable[WorkItem | None], line: "_Line") -> None:
-        """Put down by name what nobody came to, so that the results manifest shows it.
+    async def _record_pending(self, items: Iterable[WorkItem | None], pool: "_Pool") -> None:
+        """Record tasks that were not started as pending, so that the results list them.
 
-        What the provider works on is paid for: where the budget is spent, it is waited for.
+        Remote jobs are paid for: if only the budget is spent, they are still waited for.
         """
-        left = 0
+        recorded = 0
         chunk: list[Task] = []
         for work in items:
             if work is None:
-                await line.source.turn()
+                await pool.worklist.yield_control()
                 continue
             if _is_submitted(work) and not self.stop.abandons_remote():
-                await self._begin(work, line)
+                await self._start_remote(work, pool)
                 continue
             self.counts.left += 1
-            line.source.settle(work, None)
+            pool.worklist.mark_done(work, None)
             if work.prior is None:
                 chunk.append(work.task)
-            if len(chunk) >= _LEFT_AT_ONCE:
+            if len(chunk) >= _PENDING_PER_COMMIT:
                 await self.ledger.leave_pending(chunk)
-                left += len(chunk)
+                recorded += len(chunk)
                 chunk.clear()
-            if left >= _MOST_LEFT:
+            if recorded >= _MAX_PENDING_ROWS:
                 return
         if chunk:
             await self.ledger.leave_pending(chunk)
 
-    async def _deadline(self, seconds: float) -> None:
+    async def _stop_at_deadline(self, seconds: float) -> None:
         await self.clock.sleep(seconds)
         self.stop.set(StopReason.DEADLINE, "the deadline has passed")
 
@@ -255,46 +257,48 @@ class Runner(msgspec.Struct, frozen=True):
             self.progress.tick()
 
 
-class _Line(msgspec.Struct, frozen=True):
-    """From the producer to the workers; the crew is whoever carries tasks."""
+class _Pool(msgspec.Struct, frozen=True):
+    """The worklist, the queue to the workers, and the group of all asyncio tasks that process."""
 
-    source: Source
+    worklist: WorkSource
     queue: "asyncio.Queue[WorkItem | None]"
-    crew: asyncio.TaskGroup
+    tasks: asyncio.TaskGroup
 
 
-def _left_in(queue: "asyncio.Queue[WorkItem | None]") -> Iterator[WorkItem]:
+def _drain(queue: "asyncio.Queue[WorkItem | None]") -> Iterator[WorkItem]:
     while not queue.empty():
         work = queue.get_nowait()
         if work is not None:
             yield work
 
 
-def _is_sent_again(work: WorkItem) -> bool:
-    """Whether its price counts as spent since an earlier run: the same key is charged once."""
-    prior = work.prior
-    unknown = prior is not None and prior.status is Status.UNKNOWN
-    return unknown and prior is not None and prior.generation == work.generation
+def _may_have_run(work: WorkItem) -> bool:
+    """Return whether an earlier run's request may have been charged: its price counts as spent.
+
+    The provider charges a request with the same idempotency key once.
+    """
+    prior = prior_of_generation(work)
+    return prior is not None and prior.status is Status.UNKNOWN
 
 
-def _was_sent_again(work: WorkItem, outcome: Outcome) -> bool:
-    """Whether its request went out although something may have come of it before."""
-    went_out = outcome.attempts > sent_before(work)
-    return went_out and _is_sent_again(work) and not _is_submitted(work)
+def _was_resent(work: WorkItem, outcome: Outcome) -> bool:
+    """Return whether a request was sent that may have been carried out before."""
+    was_sent = outcome.attempts > earlier_attempts(work)
+    return was_sent and _may_have_run(work) and not _is_submitted(work)
 
 
 def _is_submitted(work: WorkItem) -> bool:
-    """Whether an earlier run has sent it and the provider gave an id to ask under."""
-    prior = work.prior
-    if prior is None or prior.generation != work.generation or prior.remote_id is None:
+    """Return whether an earlier run has started a remote job for it and knows the job's id."""
+    prior = prior_of_generation(work)
+    if prior is None or prior.remote_id is None:
         return False
     return prior.status in (Status.SUBMITTED, Status.UNKNOWN)
 
 
-def _is_untouched(work: WorkItem, outcome: Outcome) -> bool:
-    """The run stopped before this task's turn came: the ledger's row of it still stands."""
-    open_ended = outcome.status in (Status.PENDING, Status.UNKNOWN)
-    return open_ended and outcome.error is None and outcome.attempts == sent_before(work)
+def _is_unchanged(work: WorkItem, outcome: Outcome) -> bool:
+    """Return whether the run stopped before the task's first request: keep the ledger's row."""
+    is_open = outcome.status in (Status.PENDING, Status.UNKNOWN)
+    return is_open and outcome.error is None and outcome.attempts == earlier_attempts(work)
 
 
 def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -302,8 +306,8 @@ def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def _priced(outcome: Outcome, price_usd: float | None) -> Outcome:
-    """The catalogue's price where the provider told none."""
+def _with_price(outcome: Outcome, price_usd: float | None) -> Outcome:
+    """Use the catalogue's price if the provider reported no cost."""
     if outcome.status is not Status.SUCCEEDED or outcome.cost_usd is not None:
         return outcome
     return replace(outcome, cost_usd=price_usd)

@@ -1,4 +1,4 @@
-"""One `run` from its manifest to its summary: checked, held, carried out, closed."""
+"""One run from its manifest to its summary: check, lock, run, close."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import TypeAlias
 
 from batchgen.engine.assemble import AssembledRun
-from batchgen.engine.provenance import other_manifest, remember_manifest
+from batchgen.engine.provenance import other_manifest_warning, record_manifest
 from batchgen.engine.request import RunRequest
 from batchgen.engine.stop import Stop
 from batchgen.engine.worklist.positions import Positions
@@ -23,56 +23,56 @@ _Items: TypeAlias = Iterator[Task | Problem]
 
 
 class Session(RunRequest, frozen=True):
-    """A run about to begin, in a directory of its own."""
+    """A run that has not begun, in its output directory."""
 
     def run(self) -> Summary:
-        """Check the manifest, do what is left of it, and write the results down.
+        """Check the manifest, run the tasks that are left, and write the results.
 
-        Raises BatchgenError for what a person has to mend first.
+        Raises BatchgenError for errors that a person has to fix.
         """
         with self._assembled(Stop(self.clock)) as run:
-            return asyncio.run(run.go())
+            return asyncio.run(run.run())
 
-    async def go(self, stop: Stop) -> Summary:
-        """The same within an event loop, which stands still while the manifest is checked.
+    async def run_async(self, stop: Stop) -> Summary:
+        """Do the same in an event loop, which is blocked while the manifest is checked.
 
-        stop: ends the run early when it is set; what is under way is finished and kept.
+        stop: ends the run early when it is set; requests in flight are finished.
         """
         with self._assembled(stop) as run:
-            return await run.go()
+            return await run.run()
 
     @contextmanager
     def _assembled(self, stop: Stop) -> Iterator[AssembledRun]:
         directory = self.manifest.job.output_dir
-        counts = self.selection.is_in_shard if self.selection.shard else None
-        positions = Positions(counts=counts)
+        is_counted = self.selection.is_in_shard if self.selection.shard else None
+        positions = Positions(is_counted=is_counted)
         path = ledger_path(directory)
         with ExitStack() as stack:
             is_new = not path.exists()
-            # Before anything is made on disk.
+            # A new directory is created only after the check.
             plan = self._check(positions) if is_new else None
             stack.enter_context(locked(directory, self.progress.log))
             ledger = stack.enter_context(Ledger(path))
             _check_provider(ledger, self.manifest.job.provider)
-            self._check_kind(ledger)
-            if (other := other_manifest(ledger, self.manifest)) is not None:
-                self.progress.log(str(other))
+            self._report_unknown_kind(ledger)
+            if (warning := other_manifest_warning(ledger, self.manifest)) is not None:
+                self.progress.log(str(warning))
             if plan is None:
-                positions = Positions(ledger, counts)
+                positions = Positions(ledger, is_counted)
                 plan = self._check(positions)
-            remember_manifest(ledger, self.manifest.source)
+            record_manifest(ledger, self.manifest.source)
             run = AssembledRun(self, ledger, plan, positions, stop)
             yield stack.enter_context(closing(run))
 
-    def _check_kind(self, ledger: Ledger) -> None:
-        """Tell of a --retry-failed that finds nothing; from cron that is a good day."""
-        wanted = self.selection.retry_failed
-        if wanted in (None, ANY_KIND):
+    def _report_unknown_kind(self, ledger: Ledger) -> None:
+        """Report a --retry-failed that matches no task; that is no error in a cron job."""
+        kind = self.selection.retry_failed
+        if kind in (None, ANY_KIND):
             return
         kinds = failed_kinds(ledger)
-        if wanted not in kinds:
-            told = f"those that did: {', '.join(sorted(kinds))}" if kinds else "none has failed"
-            self.progress.log(f"--retry-failed {wanted}: no task has failed for that; {told}")
+        if kind not in kinds:
+            hint = f" with this kind; found: {', '.join(sorted(kinds))}" if kinds else ""
+            self.progress.log(f"--retry-failed {kind}: no task has failed{hint}")
 
     def _check(self, positions: Positions) -> Plan:
         def select(items: _Items) -> _Items:
@@ -87,7 +87,7 @@ class Session(RunRequest, frozen=True):
 
 
 def _check_provider(ledger: Ledger, provider: Provider) -> None:
-    """Keep simulated pictures apart from paid ones: both would count as done."""
+    """Raise UsageError if simulated and paid results would mix: both would count as done."""
     kind = "simulated" if provider.name == SIMULATOR else "real"
     if ledger.meta("provider") != provider.name:
         ledger.set_meta("provider", provider.name)

@@ -1,4 +1,4 @@
-"""How a run hears that it should end: the first signal drains it, a second one ends it at once."""
+"""Signals that end a run: the first one waits for requests in flight, a second one aborts them."""
 
 import asyncio
 import signal
@@ -12,27 +12,28 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Signals:
-    """SIGINT, SIGTERM and SIGHUP (a closed terminal) while a run works.
+    """Handles SIGINT, SIGTERM and SIGHUP (a closed terminal) while a run works.
 
-    patience_s: how long what is in flight is waited for after the first; None waits to its end.
+    drain_timeout_s: how long to wait for requests in flight after the first signal; None waits
+        until they end.
     """
 
-    def __init__(self, stop: Stop, progress: Progress, *, patience_s: float | None) -> None:
+    def __init__(self, stop: Stop, progress: Progress, *, drain_timeout_s: float | None) -> None:
         self._stop = stop
         self._progress = progress
-        self._patience_s = patience_s
+        self._drain_timeout_s = drain_timeout_s
         self._first: signal.Signals | None = None
         self._work: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def exit_code(self) -> Exit:
-        """What a run that a signal has ended exits with."""
-        stopped_by_hand = self._first in (None, signal.SIGINT)  # None: a program took no more
-        return Exit.INTERRUPTED if stopped_by_hand else Exit.TERMINATED
+        """The exit code of a run that was stopped by a signal, or by a Python caller."""
+        is_interrupt = self._first in (None, signal.SIGINT)  # None: the caller left its loop
+        return Exit.INTERRUPTED if is_interrupt else Exit.TERMINATED
 
-    async def hear_during(self, work: Coroutine[None, None, None]) -> None:
-        """Carry out the work; return when it is done or has been cut off."""
+    async def run_with_handlers(self, work: Coroutine[None, None, None]) -> None:
+        """Run the work with the handlers installed; return when it is done or was aborted."""
         loop = asyncio.get_running_loop()
         self._work = loop.create_task(work)
         for number in _SIGNALS:
@@ -40,7 +41,7 @@ class Signals:
         try:
             await self._work
         except asyncio.CancelledError:
-            if not self._stop.cut:
+            if not self._stop.aborted:
                 raise
         finally:
             for number in _SIGNALS:
@@ -50,20 +51,24 @@ class Signals:
 
     def _receive(self, number: signal.Signals) -> None:
         if self._first is not None:
-            self._cut(f"{number.name} was received again: what was in flight is left unknown")
+            self._abort(f"{number.name} again: requests in flight are recorded as unknown")
             return
         self._first = number
         self._stop.set(StopReason.SIGNAL, f"{number.name} was received")
-        self._progress.log(
-            "stopping: what is under way is finished and kept; once more ends at once"
-        )
-        if self._patience_s is not None:
-            told = f"what was in flight after {self._patience_s:g} s is left unknown"
-            self._timer = asyncio.get_running_loop().call_later(self._patience_s, self._cut, told)
+        again = "Ctrl-C again" if number is signal.SIGINT else "send it again"
+        self._progress.log(f"stopping: waiting for requests in flight ({again} to stop now)")
+        if self._drain_timeout_s is not None:
+            message = (
+                f"requests still in flight after {self._drain_timeout_s:g} s are recorded as"
+                " unknown"
+            )
+            self._timer = asyncio.get_running_loop().call_later(
+                self._drain_timeout_s, self._abort, message
+            )
 
-    def _cut(self, told: str) -> None:
-        if self._stop.cut or self._work is None:
+    def _abort(self, message: str) -> None:
+        if self._stop.aborted or self._work is None:
             return
-        self._stop.cut = True
-        self._progress.log(told)
+        self._stop.aborted = True
+        self._progress.log(message)
         self._work.cancel()

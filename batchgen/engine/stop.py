@@ -1,4 +1,4 @@
-"""Why and how a run takes no more tasks."""
+"""The stop of a run: its reason, the waits that it ends early, and the circuit breaker."""
 
 import asyncio
 from collections import deque
@@ -6,9 +6,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from batchgen.engine.clock import Clock
-from batchgen.errors import BatchgenError, Exit, StorageError
-from batchgen.job import Provider
-from batchgen.storage.summary import Ending
+from batchgen.errors import BatchgenError, StorageError
 from batchgen.types import Outcome, Status
 
 _LAST_TASKS = 100
@@ -17,20 +15,21 @@ _FINISHED = (Status.SUCCEEDED, Status.FAILED, Status.REFUSED)
 
 
 class StopReason(StrEnum):
-    """Why a run takes no more tasks."""
+    """Why a run starts no more tasks."""
 
     SIGNAL = "signal"
     HALT = "halt"
     BUDGET = "budget"
     DEADLINE = "deadline"
     STORAGE = "storage"
-    MANIFEST = "manifest"  # it no longer reads as it was checked
+    MANIFEST = "manifest"  # it was changed after the check
 
 
 class Stop:
-    """One event with a reason; the first reason stays.
+    """The stop of a run, with its first reason.
 
-    kind: of the decision that halted (`auth`), or the bound that was reached (`max_cost`).
+    kind: of the decision that halted the run (`auth`), or the limit that was reached (`max_cost`).
+    aborted: requests in flight are not waited for.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -38,48 +37,51 @@ class Stop:
         self.message = ""
         self.kind = ""
         self.error: StorageError | None = None
-        self.cut = False  # what is in flight is not waited for any longer
+        self.aborted = False
         self._sleeping: _Sleepers = set()
         self._waiting: _Sleepers = set()
-        self._leaving = False
+        self._abandons_remote = False
         self._clock = clock
 
     def set(self, reason: StopReason, message: str, *, kind: str = "") -> None:
-        """Take no more tasks; where only the budget is spent, what is submitted is waited for."""
+        """Start no more tasks, and leave remote jobs to the next run.
+
+        If the budget is spent, remote jobs are paid for: they are still waited for.
+        """
         if self.reason is None:
             self.reason, self.message, self.kind = reason, message, kind
             _wake(self._sleeping)
         if reason is not StopReason.BUDGET:
-            self._leaving = True
+            self._abandons_remote = True
             _wake(self._waiting)
 
     def withdraw(self) -> None:
-        """Nothing was left undone: it is as if the run had not been stopped."""
+        """Undo the stop: all tasks had ended when it was set."""
         self.reason, self.message, self.kind = None, "", ""
 
     def fail(self, error: BatchgenError) -> None:
-        """Take no more tasks, for what a person has to mend first."""
+        """Start no more tasks, because of an error that a person has to fix."""
         if isinstance(error, StorageError):
             self.error = self.error or error
             self.set(StopReason.STORAGE, str(error))
         else:
-            self.set(StopReason.MANIFEST, f"the manifest was changed in mid-run: {error}")
+            self.set(StopReason.MANIFEST, f"the manifest was changed during the run: {error}")
 
     def is_set(self) -> bool:
-        """Whether the run is stopping."""
+        """Return whether the run is stopping."""
         return self.reason is not None
 
     def abandons_remote(self) -> bool:
-        """Whether what the provider works on is left to the next run."""
-        return self._leaving
+        """Return whether this run leaves remote jobs to the next run."""
+        return self._abandons_remote
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait, or return early when the run is stopping."""
+    async def sleep_until_stop(self, seconds: float) -> None:
+        """Wait this long, or until the run is stopping."""
         if not self.is_set():
             await self._sleep(seconds, self._sleeping)
 
-    async def wait(self, seconds: float) -> None:
-        """Wait for what the provider works on, or return early when that is left."""
+    async def wait_for_remote(self, seconds: float) -> None:
+        """Wait this long for a remote job, or until remote jobs are left to the next run."""
         if not self.abandons_remote():
             await self._sleep(seconds, self._waiting)
 
@@ -100,70 +102,43 @@ def _wake(sleepers: _Sleepers) -> None:
         sleeping.cancel()
 
 
-class Streak:
-    """Dead ends that no single reply tells: failures in a row of one kind, or many refusals.
+class CircuitBreaker:
+    """Halts a run after many failures in a row of one kind, or many refusals.
 
-    bound: failures in a row. refusals: the share among the last 100 tasks; None is no bound.
+    max_failures: failures in a row. max_refusals: their share of the last 100 tasks, from 0 to 1;
+    None is no limit.
     """
 
-    def __init__(self, bound: int, *, refusals: float | None = None) -> None:
-        self._bound = bound
+    def __init__(self, max_failures: int, *, max_refusals: float | None = None) -> None:
+        self._max_failures = max_failures
+        self._max_refusals = max_refusals
         self._kind = ""
         self._count = 0
-        self._refusals = refusals
-        self._last: deque[bool] = deque(maxlen=_LAST_TASKS)
+        self._refused: deque[bool] = deque(maxlen=_LAST_TASKS)
 
     def add(self, outcome: Outcome) -> str | None:
-        """Count an outcome; the reason to halt when a bound is reached."""
-        return self._failed(outcome) or self._refused(outcome)
+        """Count an outcome; return the reason to halt if a limit is reached."""
+        return self._count_failure(outcome) or self._count_refusal(outcome)
 
-    def _failed(self, outcome: Outcome) -> str | None:
+    def _count_failure(self, outcome: Outcome) -> str | None:
         if outcome.status not in (Status.FAILED, Status.UNKNOWN) or outcome.error is None:
             if outcome.status is Status.SUCCEEDED:
                 self._count = 0
             return None
         self._count = self._count + 1 if outcome.error.kind == self._kind else 1
         self._kind = outcome.error.kind
-        if self._count < self._bound:
+        if self._count < self._max_failures:
             return None
         return f"{self._count} failures in a row: {outcome.error.kind} ({outcome.error.message})"
 
-    def _refused(self, outcome: Outcome) -> str | None:
-        if self._refusals is None or outcome.status not in _FINISHED:
+    def _count_refusal(self, outcome: Outcome) -> str | None:
+        if self._max_refusals is None or outcome.status not in _FINISHED:
             return None
-        self._last.append(outcome.status is Status.REFUSED)
-        if len(self._last) < _LAST_TASKS or sum(self._last) <= self._refusals * _LAST_TASKS:
+        self._refused.append(outcome.status is Status.REFUSED)
+        count = sum(self._refused)
+        if len(self._refused) < _LAST_TASKS or count <= self._max_refusals * _LAST_TASKS:
             return None
         return (
-            f"{sum(self._last)} of the last {_LAST_TASKS} tasks were refused by the provider's"
-            f" content rules; limits.halt_refusals allows {self._refusals:.0%}"
+            f"the provider refused {count} of the last {_LAST_TASKS} tasks for their content;"
+            f" limits.halt_refusals allows {self._max_refusals:.0%}"
         )
-
-
-def ending_of(stop: Stop, *, good: bool) -> tuple[Ending, Exit]:
-    """How a run ended; `good`: every task that it was about has succeeded."""
-    match stop.reason:
-        case None:
-            return (Ending.COMPLETE, Exit.OK) if good else (Ending.INCOMPLETE, Exit.SOME_FAILED)
-        case StopReason.SIGNAL:
-            return Ending.INTERRUPTED, Exit.INTERRUPTED
-        case StopReason.STORAGE:
-            return Ending.HALTED, Exit.STORAGE
-        case _:
-            return Ending.HALTED, Exit.HALTED
-
-
-def advice_of(stop: Stop, provider: Provider) -> str | None:
-    """What has to be done first; None where the same command simply goes on."""
-    variables = " or ".join(provider.key_variables)
-    match stop.kind:
-        case "auth" if variables:
-            return f"put a key into {variables} that {provider.name} accepts for this model"
-        case "quota" if variables:
-            return f"add credit to the account of the key in {variables}, or put another key there"
-        case "max_cost":
-            return "raise max_cost: --max-cost USD, or limits.max_cost in the job"
-        case _ if stop.reason is StopReason.MANIFEST:
-            return "mend the manifest"
-        case _:
-            return None

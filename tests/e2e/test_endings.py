@@ -80,7 +80,7 @@ def test_a_manifest_that_is_spoilt_in_mid_run_halts_and_keeps_what_is_done(tmp_p
         last = json.loads(process.stderr.readlines()[-1])
 
     assert process.returncode == 3
-    assert last["summary"]["reason"].startswith("the manifest was changed in mid-run: m.csv:")
+    assert last["summary"]["reason"].startswith("the manifest was changed during the run: m.csv:")
     done = results(tmp_path / "out" / "m")
     assert sum(line["status"] == "succeeded" for line in done) == last["summary"]["artifacts"] > 0
 
@@ -165,8 +165,8 @@ def test_a_kind_that_nothing_failed_for_is_told_with_those_that_there_are(tmp_pa
         first = batchgen(*typed, url, cwd=tmp_path, AIMLAPI_API_KEY="k")
         again = batchgen(*typed, url, cwd=tmp_path, AIMLAPI_API_KEY="k")
 
-    assert "--retry-failed sever: no task has failed for that; none has failed\n" in first.err
-    assert "has failed for that; those that did: invalid_request\n" in again.err
+    assert "--retry-failed sever: no task has failed\n" in first.err
+    assert "sever: no task has failed with this kind; found: invalid_request\n" in again.err
 
 
 def test_the_shards_of_a_manifest_add_up_and_each_counts_its_own(tmp_path: Path) -> None:
@@ -192,4 +192,4 @@ def test_a_key_that_is_refused_is_named_by_its_variable(tmp_path: Path) -> None:
         ended = batchgen(*typed, url, cwd=tmp_path, LAB_KEY="k")
 
     assert ended.code == 3
-    assert "  first      put a key into LAB_KEY that aimlapi accepts" in ended.err
+    assert "  first      set LAB_KEY to a key that aimlapi accepts" in ended.err

@@ -89,7 +89,7 @@ def test_a_refused_picture_skips_its_film_everywhere_until_it_is_edited(tmp_path
     chosen = batchgen("results", "out", "--status", "skipped", cwd=tmp_path)
     (line,) = map(json.loads, chosen.out.splitlines())
     assert (line["id"], line["attempts"], line["cost_usd"]) == ("film", 0, None)
-    assert line["error"]["message"].startswith("`image_url` is to be a file of 'hero', which was")
+    assert line["error"]["message"].startswith("`image_url` needs a file of 'hero', which was")
     assert batchgen("report", "out", cwd=tmp_path).code == 0
     assert '"skipped":1' in (tmp_path / "out/report.html").read_text()
     assert run(tmp_path).code == 1
@@ -125,7 +125,7 @@ def test_what_is_selected_alone_waits_for_its_source_and_says_so(tmp_path: Path)
     write_job(tmp_path, {"hero": PICTURE, "film": film("hero")})
     alone = run(tmp_path, "--only", "film")
     assert alone.code == 1
-    assert "1 tasks are left pending: the rows that they take files from have not" in alone.err
+    assert "1 tasks stay pending: the rows they depend on have not" in alone.err
     assert statuses(tmp_path) == {"film": "pending"}
     assert run(tmp_path, "--limit", "1").code == 0
     assert run(tmp_path, "--only", "film").code == 0

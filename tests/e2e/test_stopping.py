@@ -221,7 +221,7 @@ def test_a_second_signal_ends_at_once_and_the_next_run_goes_on(
         process = in_flight(never, tmp_path)
         process.send_signal(number)
         assert process.stderr is not None
-        assert any("once more ends at once" in line for line in process.stderr)
+        assert any("to stop now" in line for line in process.stderr)
         process.send_signal(number)
         _, err = process.communicate(timeout=30)
         assert process.returncode == code, err
@@ -238,7 +238,7 @@ def test_what_is_sent_is_waited_for_no_longer_than_the_drain_timeout(tmp_path: P
         process.terminate()
         _, err = process.communicate(timeout=30)
     assert process.returncode == 143
-    assert "after 0.1 s is left unknown" in err
+    assert "still in flight after 0.1 s are recorded as unknown" in err
     assert "Traceback" not in err
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["tasks"]["unknown"] == 4
@@ -268,7 +268,7 @@ def test_the_usage_log_settles_what_is_unknown(tmp_path: Path) -> None:
         held = words(base_url, "--attempts", "1", "--limit", "3", "--on-unknown", "hold")
         ended = batchgen(*held, cwd=tmp_path, **KEY)
 
-        assert "usage log settled 3" in ended.err
+        assert "usage log lists 3 of them" in ended.err
         lines = results(tmp_path / "out")
         assert [line["status"] for line in lines] == ["unknown"] * 3
         assert all(line["request_id"] and line["cost_usd"] for line in lines)

@@ -1,4 +1,4 @@
-"""What is logged about the reply to a request."""
+"""What a run reports about the replies to its requests."""
 
 from batchgen.engine.admission import Admission
 from batchgen.engine.stop import Stop
@@ -9,35 +9,35 @@ from batchgen.types import Decision, HttpResponse, Verb
 from tests.given import NOW, FakeClock, a_task
 
 REFUSED = HttpResponse(429, {}, b"")
-AGAIN = Decision(Verb.RETRY, "rate_limited", http_status=429, hold=True)
+RETRY = Decision(Verb.RETRY, "rate_limited", http_status=429, hold=True)
 
 
-class LoggedMessages(NoProgress):
+class Messages(NoProgress):
     def __init__(self) -> None:
-        self.messages: list[str] = []
+        self.lines: list[str] = []
 
     def log(self, message: str) -> None:
-        self.messages.append(message)
+        self.lines.append(message)
 
 
-async def test_refused_requests_are_logged_once_with_the_new_rate() -> None:
+async def test_refused_requests_are_reported_once_with_the_new_rate() -> None:
     task = a_task()
-    clock, logged = FakeClock(), LoggedMessages()
+    clock, messages = FakeClock(), Messages()
     stop = Stop(clock)
     throttle = Throttle(
         bounds=lambda _: Bounds(16, None),
         monotonic=clock.monotonic,
-        sleep=stop.sleep,
+        sleep=stop.sleep_until_stop,
         stopping=stop.is_set,
     )
     admission = Admission(
-        throttle, Budget(max_cost_usd=None, max_requests=None), stop, logged, RunCounts(NOW, NOW)
+        throttle, Budget(max_cost_usd=None, max_requests=None), stop, messages, RunCounts(NOW, NOW)
     )
     for _ in range(2):
-        await admission.admit(task)
-        admission.tell(task, 1, AGAIN, REFUSED)
+        await admission.acquire(task)
+        admission.record_attempt(task, 1, RETRY, REFUSED)
         await clock.advance(5)
 
-    [message] = logged.messages
+    [message] = messages.lines
     assert message.startswith(f"{task.model}: the provider refuses requests (429); slowed to ")
     assert message.endswith(" requests/min, the rate the provider accepts")

@@ -1,4 +1,4 @@
-"""What replies mean, and how long and how often an attempt is repeated."""
+"""Decisions about replies, and how often and after which waits attempts are repeated."""
 
 import asyncio
 import math
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.engine.decisions import BUILT_IN, classify, describe
-from batchgen.engine.retry import policy
+from batchgen.engine.retry import retry_policy
 from batchgen.provider.endpoints.images import parse_response
 from batchgen.types import (
     Decision,
@@ -105,9 +105,9 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("seen", "verb", "kind"), TABLE)
-def test_built_in_table_decides(seen: Reply, verb: Verb, kind: str) -> None:
-    decision = decide(seen)
+@pytest.mark.parametrize(("answer", "verb", "kind"), TABLE)
+def test_built_in_table_decides(answer: Reply, verb: Verb, kind: str) -> None:
+    decision = decide(answer)
     assert (decision.verb, decision.kind) == (verb, kind)
 
 
@@ -125,7 +125,7 @@ def test_built_in_table_decides(seen: Reply, verb: Verb, kind: str) -> None:
         (503, "SlowDown", Verb.RETRY, "server"),
     ],
 )
-def test_file_host_ends_neither_the_run_nor_blames_the_prompt(
+def test_a_file_host_neither_halts_the_run_nor_refuses_the_prompt(
     status: int, body: str, verb: Verb, kind: str
 ) -> None:
     decision = decide(reply(status, body), phase=Phase.DOWNLOAD)
@@ -133,17 +133,17 @@ def test_file_host_ends_neither_the_run_nor_blames_the_prompt(
 
 
 def test_accepted_reply_carries_its_result_and_request_id() -> None:
-    seen = reply(
+    answer = reply(
         201, '{"data": [{"url": "https://cdn.example.test/a.png"}]}', {"x-request-id": "r"}
     )
-    wanted = Decision(Verb.ACCEPT, http_status=201, request_id="r", result=USABLE)
-    assert decide(seen) == wanted
+    expected = Decision(Verb.ACCEPT, http_status=201, request_id="r", result=USABLE)
+    assert decide(answer) == expected
 
 
 def test_error_carries_code_message_status_and_the_vendors_id_first() -> None:
     headers = {"request-id": "c", "x-request-id": "b", "x-inference-id": "a"}
-    seen = reply(400, '{"error": {"code": "bad_size", "message": "No such size"}}', headers)
-    decision = decide(seen)
+    answer = reply(400, '{"error": {"code": "bad_size", "message": "No such size"}}', headers)
+    decision = decide(answer)
     assert (decision.code, decision.message) == ("bad_size", "No such size")
     assert (decision.http_status, decision.request_id) == (400, "a")
 
@@ -155,21 +155,21 @@ def test_redirect_names_its_target_without_the_query_and_the_base_url() -> None:
     assert "secret" not in decision.message
 
 
-def test_only_what_may_have_been_carried_out_counts_as_sent() -> None:
+def test_only_requests_that_may_have_been_carried_out_count_as_sent() -> None:
     lost: tuple[Reply, ...] = (
         NetworkFault(FaultKind.TIMEOUT, "", sent=True),
         reply(504),
         reply(524),
         reply(200, "<p>"),
     )
-    told: tuple[Reply, ...] = (
+    answered: tuple[Reply, ...] = (
         NetworkFault(FaultKind.CONNECTION, "", sent=False),
         *(reply(status) for status in (400, 401, 408, 429, 500, 502, 503)),
         reply(200, '{"error": "boom"}'),
     )
-    assert all(decide(seen).sent for seen in lost)
-    assert not any(decide(seen).sent for seen in told)
-    assert not any(decide(seen, phase=Phase.DOWNLOAD).sent for seen in lost)
+    assert all(decide(answer).sent for answer in lost)
+    assert not any(decide(answer).sent for answer in answered)
+    assert not any(decide(answer, phase=Phase.DOWNLOAD).sent for answer in lost)
 
 
 def test_bad_responses_have_few_attempts() -> None:
@@ -182,7 +182,7 @@ def test_429_holds_all_workers_and_other_errors_do_not() -> None:
     assert not decide(reply(500, headers={"retry-after": "3"})).hold
 
 
-def test_job_rule_goes_before_the_table_and_the_first_match_wins() -> None:
+def test_job_rules_precede_the_table_and_the_first_match_decides() -> None:
     patient = Rule(Verb.RETRY, "server", frozenset({400}), code="model_b*y", after_s=10, attempts=2)
     strict = Rule(Verb.FAIL, "rule", frozenset({400}))
     decision = decide(coded(400, "Model_Busy"), patient, strict)
@@ -209,12 +209,12 @@ def test_job_rule_goes_before_the_table_and_the_first_match_wins() -> None:
         (Rule(Verb.HALT, "r", phases=frozenset({Phase.POLL})), False),
     ],
 )
-def test_rule_matches_when_all_that_it_gives_matches(rule: Rule, matches: bool) -> None:  # noqa: FBT001  # a table's column
+def test_a_rule_matches_if_all_its_conditions_match(rule: Rule, matches: bool) -> None:  # noqa: FBT001  # a table's column
     decision = decide(coded(503, "overload", "Please try again"), rule)
     assert (decision.verb is Verb.HALT) is matches
 
 
-def test_job_rule_reaches_network_faults_and_unusable_replies() -> None:
+def test_job_rules_match_network_faults_and_unusable_replies() -> None:
     fail = Rule(Verb.FAIL, "rule", frozenset({200}), text=("not json",))
     assert decide(reply(200, "<html>"), fail).kind == "rule"
     never = Rule(Verb.FAIL, "rule", faults=frozenset({FaultKind.TIMEOUT}))
@@ -228,7 +228,7 @@ def test_job_rule_that_retries_a_429_still_holds_all_workers() -> None:
     assert decide(reply(429, headers={"retry-after": "3"}), rule).after_s == 3
 
 
-def test_provider_decides_by_x_should_retry_but_halts_and_refusals_stand() -> None:
+def test_x_should_retry_decides_except_about_halts_and_refusals() -> None:
     yes, no = {"x-should-retry": "true"}, {"x-should-retry": "false"}
     assert decide(reply(500, headers=no)).verb is Verb.FAIL
     assert decide(reply(400, headers=yes)).verb is Verb.RETRY
@@ -272,19 +272,19 @@ def test_provider_decides_by_x_should_retry_but_halts_and_refusals_stand() -> No
         ({}, None),
     ],
 )
-def test_wait_that_the_provider_asks_for_is_read(
+def test_the_wait_that_the_provider_asks_for_is_read(
     headers: dict[str, str], after_s: float | None
 ) -> None:
     assert decide(reply(429, headers=headers)).after_s == after_s
 
 
-def test_reset_times_count_on_a_429_only_and_waits_on_retries_only() -> None:
+def test_reset_times_apply_only_to_a_429_and_waits_only_to_retries() -> None:
     assert decide(reply(500, headers={"x-ratelimit-reset-requests": "6m"})).after_s is None
     assert decide(reply(503, headers={"retry-after": "6"})).after_s == 6
     assert decide(reply(400, headers={"retry-after": "6"})).after_s is None
 
 
-def test_absurd_wait_is_capped_and_told() -> None:
+def test_a_wait_over_the_limit_is_capped_and_the_message_says_so() -> None:
     decision = decide(reply(429, "slow", {"retry-after": "86400"}), max_wait_s=600)
     assert decision.after_s == 600
     assert decision.message == "slow (asked to wait 86400 s, cut to 600 s)"
@@ -332,8 +332,8 @@ def test_usable_2xx_is_always_accepted(
     status: int, headers: dict[str, str], phase: Phase, result: Finished | Pending
 ) -> None:
     halting = RetrySettings(rules=(Rule(Verb.HALT, "rule"),))
-    seen = HttpResponse(status, headers, b"")
-    decision = classify(seen, parse=lambda _: result, settings=halting, phase=phase, now=NOW)
+    answer = HttpResponse(status, headers, b"")
+    decision = classify(answer, parse=lambda _: result, settings=halting, phase=phase, now=NOW)
     assert (decision.verb, decision.result) == (Verb.ACCEPT, result)
 
 
@@ -347,7 +347,7 @@ def test_only_2xx_is_parsed(status: int) -> None:
 
 
 class Waits(list[float]):
-    """A sleep that only remembers, and lets other tasks run."""
+    """A sleep that only records its seconds, and lets other asyncio tasks run."""
 
     async def sleep(self, seconds: float) -> None:
         self.append(seconds)
@@ -366,7 +366,9 @@ def run(
         return decision
 
     async def exchange() -> Decision:
-        last: Decision = await policy(settings, sleep=waits.sleep, random=random).copy()(attempt)
+        last: Decision = await retry_policy(settings, sleep=waits.sleep, random=random).copy()(
+            attempt
+        )
         return last
 
     last = asyncio.run(exchange())
@@ -380,19 +382,19 @@ FRACTIONS = st.floats(0, 1, exclude_max=True)
 def test_attempts_are_made_exactly_as_often_as_allowed(
     attempts: int, bound: int | None, fraction: float
 ) -> None:
-    again = Decision(Verb.RETRY, "server", attempts=bound)
-    made, waits, last = run(RetrySettings(attempts=attempts), again, lambda: fraction)
+    retry = Decision(Verb.RETRY, "server", attempts=bound)
+    made, waits, last = run(RetrySettings(attempts=attempts), retry, lambda: fraction)
     assert made == len(waits) + 1 == min(attempts, bound or attempts)
-    assert last is again
+    assert last is retry
 
 
 @pytest.mark.parametrize("verb", [Verb.ACCEPT, Verb.FAIL, Verb.REFUSE, Verb.HALT])
-def test_other_verbs_end_the_exchange_at_once(verb: Verb) -> None:
+def test_other_verbs_end_the_exchange_after_one_attempt(verb: Verb) -> None:
     assert run(RetrySettings(), Decision(verb))[:2] == (1, [])
 
 
 @given(FRACTIONS, st.floats(0, 100), st.floats(0, 100))
-def test_backoff_doubles_up_to_its_bound_and_takes_a_random_part(
+def test_backoff_doubles_up_to_its_limit_and_is_jittered(
     fraction: float, initial_s: float, max_s: float
 ) -> None:
     settings = RetrySettings(attempts=5, initial_s=initial_s, max_s=max_s)
@@ -401,7 +403,7 @@ def test_backoff_doubles_up_to_its_bound_and_takes_a_random_part(
 
 
 @given(FRACTIONS, st.floats(0, 10_000), st.sampled_from([True, False]))
-def test_asked_wait_is_never_undercut_and_hardly_exceeded(
+def test_a_requested_wait_is_never_undercut_and_little_exceeded(
     fraction: float,
     after_s: float,
     jitter: bool,  # noqa: FBT001  # drawn by hypothesis
@@ -412,7 +414,7 @@ def test_asked_wait_is_never_undercut_and_hardly_exceeded(
     assert all(after_s <= wait <= after_s + (0.5 if jitter else 0) for wait in waits)
 
 
-async def test_a_rule_bounds_only_the_attempts_that_it_decided() -> None:
+async def test_a_rule_limits_only_the_attempts_that_it_decided() -> None:
     replies = iter([*["server"] * 4, *["bad_response"] * 9])
 
     async def attempt() -> Decision:
@@ -423,23 +425,23 @@ async def test_a_rule_bounds_only_the_attempts_that_it_decided() -> None:
     async def sleep(_: float) -> None:
         return
 
-    retrying = policy(RetrySettings(attempts=12), sleep=sleep, random=lambda: 0.5)
+    retrying = retry_policy(RetrySettings(attempts=12), sleep=sleep, random=lambda: 0.5)
     last: Decision = await retrying.copy()(attempt)
 
     assert last.kind == "bad_response"
     assert len(list(replies)) == 6
 
 
-def test_without_jitter_the_whole_wait_is_taken_however_many_attempts() -> None:
+def test_without_jitter_waits_are_never_shortened_after_any_number_of_attempts() -> None:
     settings = RetrySettings(attempts=1100, initial_s=1, max_s=60, jitter=False)
     _, waits, _ = run(settings, Decision(Verb.RETRY))
     assert waits[:7] == [1, 2, 4, 8, 16, 32, 60]
     assert math.fsum(waits[6:]) == 60 * (1099 - 6)
 
 
-async def test_copies_that_run_at_once_keep_their_results_apart() -> None:
+async def test_copies_of_a_policy_that_run_in_parallel_do_not_mix_results() -> None:
     waits = Waits()
-    shared = policy(RetrySettings(attempts=4), sleep=waits.sleep, random=lambda: 0.5)
+    shared = retry_policy(RetrySettings(attempts=4), sleep=waits.sleep, random=lambda: 0.5)
 
     async def exchange(name: str, failures: int) -> tuple[Decision, int]:
         made = 0
@@ -460,28 +462,30 @@ async def test_copies_that_run_at_once_keep_their_results_apart() -> None:
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError, ZeroDivisionError])
-async def test_cancellation_and_bugs_pass_through_at_once(error: type[BaseException]) -> None:
+async def test_cancellation_and_bugs_are_raised_without_a_retry(error: type[BaseException]) -> None:
     waits = Waits()
 
     async def attempt() -> Decision:
         raise error
 
     with pytest.raises(error):
-        await policy(RetrySettings(), sleep=waits.sleep, random=lambda: 0.5).copy()(attempt)
+        await retry_policy(RetrySettings(), sleep=waits.sleep, random=lambda: 0.5).copy()(attempt)
     assert waits == []
 
 
-def test_every_rule_is_told_in_words() -> None:
-    told = describe((*BUILT_IN, Rule(Verb.RETRY, "server", frozenset({400}), code="b*", after_s=2)))
-    assert len(told) == len(BUILT_IN) + 1
-    assert all(seen and then and kind for seen, then, kind in told)
-    assert ("401", "halt", "auth") in told
-    assert ("429", "retry, all workers of the model wait", "rate_limited") in told
-    assert ("timeout", "retry", "timeout") in told
-    assert told[-1] == ("400, code b*", "retry, after 2 s", "server")
+def test_every_rule_is_described_in_words() -> None:
+    lines = describe(
+        (*BUILT_IN, Rule(Verb.RETRY, "server", frozenset({400}), code="b*", after_s=2))
+    )
+    assert len(lines) == len(BUILT_IN) + 1
+    assert all(condition and action and kind for condition, action, kind in lines)
+    assert ("401", "halt", "auth") in lines
+    assert ("429", "retry, all workers of the model wait", "rate_limited") in lines
+    assert ("timeout", "retry", "timeout") in lines
+    assert lines[-1] == ("400, code b*", "retry, after 2 s", "server")
 
 
-def test_no_built_in_rule_hides_behind_an_earlier_one() -> None:
+def test_no_built_in_rule_has_the_condition_of_an_earlier_one() -> None:
     assert len({describe([rule])[0][0] for rule in BUILT_IN}) == len(BUILT_IN)
     assert BUILT_IN[-1].statuses is None
     assert BUILT_IN[-1].faults is None

@@ -21,7 +21,7 @@ from batchgen.engine.outcomes import expires_at
         ("Expires=1787308200&Key-Pair-Id=a&Signature=b", (2026, 8, 21, 10, 30)),
     ],
 )
-def test_a_signed_url_says_when_it_expires(query: str, end: tuple[int, ...]) -> None:
+def test_the_expiry_of_a_signed_url_is_read(query: str, end: tuple[int, ...]) -> None:
     year, month, day, *clock = end
     hour, minute = clock or (0, 0)
     expected = datetime(year, month, day, hour, minute, tzinfo=UTC)
@@ -43,12 +43,12 @@ def test_a_signed_url_says_when_it_expires(query: str, end: tuple[int, ...]) -> 
         "X-Amz-Date=20260821T103000Z&X-Amz-Expires=" + "9" * 20,
     ],
 )
-def test_a_url_that_does_not_say_has_no_expiry(query: str) -> None:
+def test_a_url_without_a_valid_signature_has_no_expiry(query: str) -> None:
     assert expires_at(f"https://x.test/a.png?{query}") is None
 
 
 @given(st.text())
 @example("http://[")
-def test_whatever_a_reply_calls_a_url_raises_nothing(text: str) -> None:
+def test_any_text_in_place_of_a_url_raises_nothing(text: str) -> None:
     expires_at(text)
     expires_at(f"http://example.test/?{text}")

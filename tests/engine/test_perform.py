@@ -1,4 +1,4 @@
-"""The straight path of one task, with what surrounds it faked and the decisions real."""
+"""The path of one task, with fake surroundings and real decisions."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from batchgen.engine.outcomes import idempotency_key, sent_before, versioned
+from batchgen.engine.outcomes import earlier_attempts, idempotency_key, versioned
 from batchgen.engine.perform import Performer
 from batchgen.job import PROVIDERS, Job
 from batchgen.provider.adapter import Adapter
@@ -63,28 +63,28 @@ def file_of(payload: Spooled) -> HttpResponse:
 
 @dataclass
 class World:
-    """Everything around the path; `log` tells what happened in which order."""
+    """All collaborators of the path; `log` lists their calls in order."""
 
     replies: list[Reply] = field(default_factory=list)
     files: list[Reply] = field(default_factory=list)
-    stop_after: int | None = None  # requests, after which the run is stopping
+    stop_after: int | None = None  # the run stops after so many requests and downloads
     log: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     bodies: list[Mapping[str, Input]] = field(default_factory=list)
-    intended: list[str] = field(default_factory=list)
-    told: list[Decision] = field(default_factory=list)
+    committed: list[str] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
     discarded: list[Spooled] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
     clock: FakeClock = field(default_factory=FakeClock)
-    leave_after: int | None = None  # waits, after which what is submitted is left
+    abandon_after: int | None = None  # the run abandons remote jobs after so many waits
 
     async def send(self, request: HttpRequest, idempotency_key: str) -> Reply:
         self.log.append(f"send {request.path}" if request.method == "POST" else "poll")
         if request.method == "POST":
-            assert self.intended[-1] == idempotency_key, "a key is committed before it is sent"
+            assert self.committed[-1] == idempotency_key, "a key is committed before it is sent"
             self.keys.append(idempotency_key)
             self.bodies.append(request.body)
         else:
@@ -113,7 +113,7 @@ class World:
         self, task: Task, generation: int, *, attempts: int, now: datetime, idempotency_key: str
     ) -> None:
         assert now == NOW
-        self.intended.append(idempotency_key)
+        self.committed.append(idempotency_key)
         self.log.append(f"sent {task.id} {generation} {attempts}")
 
     async def received(self, task: Task, finished: Finished, outcome: Outcome) -> None:
@@ -127,26 +127,26 @@ class World:
     async def part_done(self, task: Task, generation: int, parts: Sequence[Outcome]) -> None:
         self.log.append(f"part {task.id} {generation} {len(parts)}")
 
-    async def admit(self, task: Task) -> Decision | None:
-        self.log.append(f"admit {task.model}")
-        return Decision(Verb.HALT, STOPPING) if self.stopping() else None
+    async def acquire(self, task: Task) -> Decision | None:
+        self.log.append(f"acquire {task.model}")
+        return Decision(Verb.HALT, STOPPING) if self.is_stopping() else None
 
-    def stopping(self) -> bool:
+    def is_stopping(self) -> bool:
         done = len(self.keys) + len(self.urls)
         return self.stop_after is not None and done >= self.stop_after
 
-    def leaving(self) -> bool:
-        return self.leave_after is not None and len(self.waited) >= self.leave_after
+    def abandons_remote(self) -> bool:
+        return self.abandon_after is not None and len(self.waited) >= self.abandon_after
 
     def record_poll(self, task: Task, decision: Decision) -> None:
         assert task.id == "fox-0"
-        self.log.append(f"hear {decision.verb}")
+        self.log.append(f"polled {decision.verb}")
 
-    def tell(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None:
+    def record_attempt(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None:
         assert task.id == "fox-0"
         assert reply is not None
-        self.told.append(decision)
-        self.log.append(f"tell {attempt} {decision.verb}")
+        self.decisions.append(decision)
+        self.log.append(f"record {attempt} {decision.verb}")
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -155,29 +155,29 @@ class World:
         self.waited.append(seconds)
         self.clock.seconds += seconds
 
-    def idle(self) -> None:
-        self.log.append("idle")
+    def release_worker(self) -> None:
+        self.log.append("release")
 
     async def perform(self, work: WorkItem | None = None, *, attempts: int = 3) -> Outcome:
         performer = Performer(
             adapter=Adapter(JOB), transport=self, store=self, ledger=self, admission=self,
             retry=RetrySettings(attempts=attempts, jitter=False), clock=self.clock,
-            identity="this-ledger", sleep=self.sleep, wait=self.wait, random=lambda: 0.5,
+            identity="this-ledger", sleep=self.sleep, wait_for_remote=self.wait, random=lambda: 0.5,
         )  # fmt: skip
-        return await performer.perform(work or WorkItem(a_task(), 1), self.idle)
+        return await performer.perform(work or WorkItem(a_task(), 1), self.release_worker)
 
 
 def resumed(status: Status, *, attempts: int = 1, received: Finished | None = None) -> WorkItem:
     return WorkItem(a_task(), 1, Prior(status, "d" * 32, 1, attempts, received=received))
 
 
-async def test_a_reply_with_its_bytes_goes_the_straight_path() -> None:
+async def test_a_reply_with_its_bytes_is_stored_without_a_download() -> None:
     world = World([reply(200, B64, IMAGE)])
 
     outcome = await world.perform()
 
     assert world.log == [
-        "admit dall-e-2", "sent fox-0 1 1", "send /v1/images/generations", "tell 1 accept",
+        "acquire dall-e-2", "sent fox-0 1 1", "send /v1/images/generations", "record 1 accept",
         "publish 1",
     ]  # fmt: skip
     assert outcome.status is Status.SUCCEEDED
@@ -189,38 +189,40 @@ async def test_a_reply_with_its_bytes_goes_the_straight_path() -> None:
     assert world.discarded == []
 
 
-async def test_urls_are_committed_before_the_first_of_them_is_fetched() -> None:
+async def test_urls_are_committed_before_the_first_download() -> None:
     world = World([reply(200, TWO_URLS)], [file_of(IMAGE), file_of(SPARE)])
 
     outcome = await world.perform()
 
     assert world.log[3:] == [
-        "tell 1 accept", "received fox-0 2", "fetch", "publish 1", "fetch", "publish 2",
+        "record 1 accept", "received fox-0 2", "fetch", "publish 1", "fetch", "publish 2",
     ]  # fmt: skip
     assert world.urls == ["https://cdn/a.png", "https://cdn/b.png"]
     assert [artifact.sha256 for artifact in outcome.artifacts] == [IMAGE.sha256, SPARE.sha256]
 
 
-async def test_the_query_of_a_url_is_fetched_as_it_came() -> None:
+async def test_a_url_is_fetched_with_its_query_unchanged() -> None:
     world = World([reply(200, ONE_URL)], [file_of(IMAGE)])
     await world.perform()
     assert world.urls == ["https://cdn/a.png?sig=%2B1"]
 
 
 @pytest.mark.parametrize("fault", [TIMEOUT, REFUSED, reply(503), file_of(TEXT)])
-async def test_a_download_that_fails_for_now_is_left_for_the_next_run(fault: Reply) -> None:
+async def test_a_download_that_fails_temporarily_is_left_to_the_next_run(fault: Reply) -> None:
     world = World([reply(200, ONE_URL)], [fault] * 3)
 
     outcome = await world.perform()
 
     assert outcome.status is Status.RECEIVED
     assert outcome.error is not None
-    assert len(world.keys) == 1, "a received URL is never generated again"
+    assert len(world.keys) == 1, "a result with a URL is never generated again"
     assert world.files == []
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-async def test_a_url_that_is_gone_fails_as_expired_and_keeps_what_was_stored(status: int) -> None:
+async def test_a_url_that_no_longer_exists_fails_as_expired_and_stored_files_are_kept(
+    status: int,
+) -> None:
     world = World([reply(200, TWO_URLS)], [file_of(IMAGE), *[reply(status)] * 3])
 
     outcome = await world.perform()
@@ -232,7 +234,7 @@ async def test_a_url_that_is_gone_fails_as_expired_and_keeps_what_was_stored(sta
     assert len(world.keys) == 1
 
 
-async def test_what_an_earlier_run_received_is_fetched_and_not_sent_again() -> None:
+async def test_urls_that_an_earlier_run_received_are_fetched_and_nothing_is_sent() -> None:
     finished = Finished((Remote("https://cdn/a.png"),), "A red fox", 7, 0.02)
     world = World([], [file_of(IMAGE)])
 
@@ -244,7 +246,7 @@ async def test_what_an_earlier_run_received_is_fetched_and_not_sent_again() -> N
     assert world.paths == ["fox-0-{n}.{ext}"]
 
 
-async def test_what_an_earlier_run_received_and_has_expired_since_is_not_asked_for() -> None:
+async def test_urls_of_an_earlier_run_that_have_expired_are_not_fetched() -> None:
     past = round((NOW - timedelta(seconds=1)).timestamp())
     finished = Finished((Remote(f"https://cdn/a.png?Expires={past}"),), cost_usd=0.02)
     world = World()
@@ -255,10 +257,10 @@ async def test_what_an_earlier_run_received_and_has_expired_since_is_not_asked_f
     assert (outcome.status, outcome.cost_usd) == (Status.FAILED, 0.02)
     assert outcome.error is not None
     assert outcome.error.kind == "expired"
-    assert "until 2026-11-20 11:59:59 UTC" in outcome.error.message
+    assert "expired at 2026-11-20 11:59:59 UTC" in outcome.error.message
 
 
-async def test_what_has_just_been_received_is_asked_for_whatever_the_clock_says() -> None:
+async def test_urls_of_this_run_are_fetched_even_if_they_seem_to_have_expired() -> None:
     past = round((NOW - timedelta(days=1)).timestamp())
     body = f'{{"data": [{{"url": "https://cdn/a.png?Expires={past}"}}]}}'
     world = World([reply(200, body.encode())], [file_of(IMAGE)])
@@ -266,7 +268,7 @@ async def test_what_has_just_been_received_is_asked_for_whatever_the_clock_says(
     assert (await world.perform()).status is Status.SUCCEEDED
 
 
-async def test_an_edited_row_does_not_take_what_its_earlier_generation_received() -> None:
+async def test_an_edited_row_does_not_use_urls_of_its_earlier_generation() -> None:
     finished = Finished((Remote("https://cdn/a.png"),))
     before = Prior(Status.RECEIVED, "e" * 32, 1, 4, received=finished)
     world = World([reply(200, B64, IMAGE)])
@@ -277,7 +279,7 @@ async def test_an_edited_row_does_not_take_what_its_earlier_generation_received(
     assert world.paths == ["fox-0-{n}.v2.{ext}"]
 
 
-async def test_an_attempt_is_repeated_until_it_is_accepted() -> None:
+async def test_attempts_are_repeated_until_one_is_accepted() -> None:
     world = World([reply(500), reply(503), reply(200, B64, IMAGE)])
 
     outcome = await world.perform()
@@ -289,7 +291,7 @@ async def test_an_attempt_is_repeated_until_it_is_accepted() -> None:
     assert world.slept == [1.0, 2.0]
 
 
-async def test_attempts_that_are_used_up_fail_with_the_last_cause() -> None:
+async def test_a_task_without_attempts_left_fails_with_the_last_error() -> None:
     world = World([reply(500), reply(500), reply(503, b'{"error": {"message": "busy"}}')])
 
     outcome = await world.perform()
@@ -300,16 +302,16 @@ async def test_attempts_that_are_used_up_fail_with_the_last_cause() -> None:
     assert (outcome.attempts, outcome.http_status) == (3, 503)
 
 
-async def test_a_429_is_told_with_its_wait_so_that_the_model_is_held() -> None:
+async def test_a_429_is_recorded_with_its_wait_to_hold_the_model() -> None:
     world = World([reply(429, retry_after="7"), reply(200, B64, IMAGE)])
 
     await world.perform()
 
-    assert (world.told[0].hold, world.told[0].after_s) == (True, 7)
+    assert (world.decisions[0].hold, world.decisions[0].after_s) == (True, 7)
     assert world.slept == [7]
 
 
-async def test_a_refusal_is_no_failure_and_not_repeated() -> None:
+async def test_a_refusal_is_not_a_failure_and_not_repeated() -> None:
     body = b'{"error": {"code": "content_policy_violation", "message": "rejected"}}'
     world = World([reply(400, body)])
 
@@ -330,7 +332,7 @@ async def test_a_rejected_key_leaves_the_task_pending() -> None:
     outcome = await world.perform()
 
     assert (outcome.status, outcome.http_status) == (Status.PENDING, 401)
-    assert world.told[0].verb is Verb.HALT
+    assert world.decisions[0].verb is Verb.HALT
     assert outcome.error is not None
     assert outcome.error.kind == "auth"
 
@@ -341,28 +343,28 @@ async def test_timeouts_until_attempts_are_used_up_leave_the_task_unknown() -> N
     assert (outcome.status, outcome.attempts) == (Status.UNKNOWN, 3)
 
 
-async def test_one_timeout_among_other_failures_is_enough_not_to_know() -> None:
+async def test_one_timeout_among_other_failures_leaves_the_task_unknown() -> None:
     world = World([TIMEOUT, reply(500), REFUSED])
     assert (await world.perform()).status is Status.UNKNOWN
 
 
-async def test_a_connection_that_never_was_made_fails() -> None:
+async def test_connections_that_are_refused_fail_the_task() -> None:
     world = World([REFUSED, REFUSED, REFUSED])
     assert (await world.perform()).status is Status.FAILED
 
 
-async def test_what_was_unknown_stays_unknown_until_a_reply_tells_more() -> None:
+async def test_an_unknown_task_stays_unknown_until_a_reply_decides() -> None:
     unsure = await World([REFUSED] * 3).perform(resumed(Status.UNKNOWN))
-    told = await World([reply(400)]).perform(resumed(Status.UNKNOWN))
+    decided = await World([reply(400)]).perform(resumed(Status.UNKNOWN))
     assert (unsure.status, unsure.attempts) == (Status.UNKNOWN, 4)
-    assert (told.status, told.attempts) == (Status.FAILED, 2)
+    assert (decided.status, decided.attempts) == (Status.FAILED, 2)
 
 
 async def test_a_stop_before_the_first_attempt_sends_nothing() -> None:
     world = World(stop_after=0)
     outcome = await world.perform()
     assert (outcome.status, outcome.attempts, outcome.error) == (Status.PENDING, 0, None)
-    assert world.log == ["admit dall-e-2"]
+    assert world.log == ["acquire dall-e-2"]
 
 
 @pytest.mark.parametrize(
@@ -376,14 +378,14 @@ async def test_a_stop_between_attempts_leaves_the_rest_to_the_next_run(
     assert (outcome.status, outcome.attempts, outcome.error) == (status, 1, None)
 
 
-async def test_a_stop_lets_a_download_be_tried_once() -> None:
+async def test_after_a_stop_a_download_is_tried_once() -> None:
     good = await World([reply(200, ONE_URL)], [file_of(IMAGE)], stop_after=1).perform()
     bad = await World([reply(200, ONE_URL)], [TIMEOUT], stop_after=1).perform()
     assert good.status is Status.SUCCEEDED
     assert (bad.status, bad.error) == (Status.RECEIVED, None)
 
 
-async def test_payloads_that_are_not_kept_are_discarded() -> None:
+async def test_payloads_that_are_not_used_are_discarded() -> None:
     world = World(
         [
             reply(500, b"{}", SPARE),
@@ -396,14 +398,14 @@ async def test_payloads_that_are_not_kept_are_discarded() -> None:
     assert world.discarded == [SPARE, TEXT, SPARE]
 
 
-async def test_a_download_that_is_no_picture_is_discarded() -> None:
+async def test_a_download_of_an_unknown_file_type_is_discarded() -> None:
     world = World([reply(200, ONE_URL)], [file_of(TEXT), file_of(IMAGE)])
     outcome = await world.perform()
     assert outcome.status is Status.SUCCEEDED
     assert world.discarded == [TEXT]
 
 
-async def test_the_key_is_the_same_over_attempts_and_restarts() -> None:
+async def test_the_idempotency_key_is_the_same_over_attempts_and_restarts() -> None:
     first = World([reply(500), TIMEOUT, REFUSED])
     second = World([reply(200, B64, IMAGE)])
 
@@ -415,7 +417,9 @@ async def test_the_key_is_the_same_over_attempts_and_restarts() -> None:
 
 
 @given(ordinal=st.integers(0, 10**6), file=st.text(max_size=9))
-def test_the_key_does_not_depend_on_where_a_row_stands(ordinal: int, file: str) -> None:
+def test_the_idempotency_key_does_not_depend_on_the_position_of_a_row(
+    ordinal: int, file: str
+) -> None:
     moved = a_task(ordinal=ordinal, line=ordinal + 2, file=file)
     assert idempotency_key("one", moved, 1) == idempotency_key("one", a_task(), 1)
 
@@ -430,7 +434,7 @@ def test_the_key_does_not_depend_on_where_a_row_stands(ordinal: int, file: str) 
     ],
     ids=["another generation", "another ledger", "another task", "an edited row"],
 )
-def test_the_key_is_another_for(change: Callable[[], str]) -> None:
+def test_the_idempotency_key_changes_with(change: Callable[[], str]) -> None:
     assert change() != idempotency_key("one", a_task(), 1)
 
 
@@ -438,16 +442,16 @@ def test_the_key_is_another_for(change: Callable[[], str]) -> None:
     ("filename", "name"),
     [("a/b-{n}.{ext}", "a/b-{n}.v3.{ext}"), ("b.{ext}", "b.v3.{ext}"), ("plain", "plain.v3")],
 )
-def test_a_later_generation_has_a_name_of_its_own(filename: str, name: str) -> None:
+def test_a_later_generation_has_its_own_file_name(filename: str, name: str) -> None:
     assert versioned(filename, 1) == filename
     assert versioned(filename, 3) == name
 
 
-def test_requests_of_an_earlier_generation_do_not_count() -> None:
+def test_attempts_of_an_earlier_generation_do_not_count() -> None:
     same = resumed(Status.FAILED, attempts=4)
-    assert sent_before(same) == 4
-    assert sent_before(replace(same, generation=2)) == 0
-    assert sent_before(WorkItem(a_task(), 1)) == 0
+    assert earlier_attempts(same) == 4
+    assert earlier_attempts(replace(same, generation=2)) == 0
+    assert earlier_attempts(WorkItem(a_task(), 1)) == 0
 
 
 # Tasks that take several requests.
@@ -461,15 +465,15 @@ def priced(cost: str, *payloads: Spooled) -> HttpResponse:
     return reply(200, B64, *payloads, x_aimlapi_usd_spent=cost)
 
 
-async def test_more_images_than_a_request_makes_are_numbered_through() -> None:
+async def test_images_of_several_requests_are_numbered_consecutively() -> None:
     world = World([priced("0.02", IMAGE), priced("0.03", SPARE)])
 
     outcome = await world.perform(WorkItem(FIVE, 1))
 
     assert world.log == [
-        "admit flux/dev", "sent fox-0 1 1", "send /v1/images/generations", "tell 1 accept",
+        "acquire flux/dev", "sent fox-0 1 1", "send /v1/images/generations", "record 1 accept",
         "publish 1", "part fox-0 1 1",
-        "admit flux/dev", "sent fox-0 1 2", "send /v1/images/generations", "tell 2 accept",
+        "acquire flux/dev", "sent fox-0 1 2", "send /v1/images/generations", "record 2 accept",
         "publish 2",
     ]  # fmt: skip
     assert [artifact.path for artifact in outcome.artifacts] == ["1.png", "2.png"]
@@ -477,14 +481,14 @@ async def test_more_images_than_a_request_makes_are_numbered_through() -> None:
     assert outcome.cost_usd == pytest.approx(0.05)
 
 
-async def test_each_request_of_a_task_has_an_idempotency_key_of_its_own() -> None:
+async def test_each_request_of_a_task_has_its_own_idempotency_key() -> None:
     world = World([reply(200, B64, IMAGE), reply(503), reply(200, B64, SPARE)])
 
     await world.perform(WorkItem(FIVE, 1))
 
-    first, second, again = world.keys
+    first, second, retried = world.keys
     assert first == idempotency_key("this-ledger", FIVE, 1)
-    assert second == again == idempotency_key("this-ledger", FIVE, 1, 1)
+    assert second == retried == idempotency_key("this-ledger", FIVE, 1, 1)
     assert first != second
 
 
@@ -501,9 +505,7 @@ async def test_after_a_crash_between_two_requests_only_the_missing_ones_are_sent
     assert outcome.revised_prompt == "A red fox"
 
 
-async def test_what_a_failed_request_leaves_is_kept_and_not_paid_again_by_the_next_generation() -> (
-    None
-):
+async def test_parts_of_a_failed_task_are_kept_and_not_paid_for_again() -> None:
     world = World([reply(400), priced("0.03", SPARE)])
     before = Prior(Status.PENDING, FIVE.digest, 1, 1, parts=(FIRST,))
     failed = await world.perform(WorkItem(FIVE, 1, before))
@@ -511,15 +513,15 @@ async def test_what_a_failed_request_leaves_is_kept_and_not_paid_again_by_the_ne
     assert (failed.status, failed.cost_usd) == (Status.FAILED, 0.02)
     assert [artifact.path for artifact in failed.artifacts] == ["1.png"]
 
-    again = replace(before, status=Status.FAILED)
-    outcome = await world.perform(WorkItem(FIVE, 2, again))
+    retried = replace(before, status=Status.FAILED)
+    outcome = await world.perform(WorkItem(FIVE, 2, retried))
 
     assert world.keys[1:] == [idempotency_key("this-ledger", FIVE, 2, 1)]
     assert outcome.status is Status.SUCCEEDED
     assert outcome.cost_usd == pytest.approx(0.03), "the first part was paid by generation 1"
 
 
-async def test_an_edited_row_takes_over_nothing_of_what_its_parts_brought() -> None:
+async def test_an_edited_row_uses_no_parts_of_its_earlier_generation() -> None:
     world = World([reply(200, B64, IMAGE), reply(200, B64, SPARE)])
     before = Prior(Status.PENDING, "e" * 32, 1, 1, parts=(FIRST,))
 
@@ -538,7 +540,7 @@ SUNG = b'{"data": {"audio": "52494646", "status": 2}, "base_resp": {"status_code
 WITH_VOICE = Outcome(Status.SUCCEEDED, cost_usd=0.0, uploads=(("voice_id", "vocal-7"),))
 
 
-async def test_an_upload_is_committed_before_the_request_that_needs_its_id_is_sent() -> None:
+async def test_an_upload_is_committed_before_the_request_that_needs_its_id() -> None:
     world = World([reply(200, UPLOADED), reply(503), reply(200, SUNG)])
 
     outcome = await world.perform(WorkItem(SONG, 1))
@@ -554,7 +556,7 @@ async def test_an_upload_is_committed_before_the_request_that_needs_its_id_is_se
     assert world.bodies[1]["refer_voice"] == "vocal-7"
 
 
-async def test_after_a_crash_the_id_of_an_upload_is_used_and_nothing_is_uploaded() -> None:
+async def test_after_a_crash_the_id_of_an_upload_is_used_again() -> None:
     world = World([reply(200, SUNG)])
     before = Prior(Status.PENDING, SONG.digest, 1, 1, parts=(WITH_VOICE,))
 
@@ -564,7 +566,7 @@ async def test_after_a_crash_the_id_of_an_upload_is_used_and_nothing_is_uploaded
     assert outcome.status is Status.SUCCEEDED
 
 
-async def test_a_new_generation_uploads_anew_for_the_old_id_may_be_why_it_failed() -> None:
+async def test_a_new_generation_uploads_again_since_the_old_id_may_be_why_it_failed() -> None:
     world = World([reply(200, UPLOADED), reply(200, SUNG)])
     before = Prior(Status.FAILED, SONG.digest, 1, 2, parts=(WITH_VOICE,))
 
@@ -573,7 +575,7 @@ async def test_a_new_generation_uploads_anew_for_the_old_id_may_be_why_it_failed
     assert world.bodies[0]["purpose"] == "voice"
 
 
-async def test_an_upload_without_its_id_is_tried_again_and_nothing_is_generated() -> None:
+async def test_an_upload_without_an_id_is_retried_and_nothing_is_generated() -> None:
     world = World([reply(200, b'{"base_resp": {"status_code": 0}}')] * 3)
 
     outcome = await world.perform(WorkItem(SONG, 1))
@@ -592,7 +594,7 @@ async def test_a_stop_between_two_requests_leaves_the_rest_pending() -> None:
     assert [artifact.path for artifact in outcome.artifacts] == ["1.png"]
 
 
-async def test_a_doubt_about_the_first_request_is_settled_by_its_result() -> None:
+async def test_a_result_resolves_an_earlier_timeout_of_the_same_request() -> None:
     world = World([TIMEOUT, reply(200, B64, IMAGE), reply(400)])
 
     outcome = await world.perform(WorkItem(FIVE, 1))
@@ -600,7 +602,7 @@ async def test_a_doubt_about_the_first_request_is_settled_by_its_result() -> Non
     assert outcome.status is Status.FAILED
 
 
-# Tasks that the provider works on.
+# Remote jobs.
 
 VIDEO = a_task(endpoint="video", model="veo2", params={})
 VIDEO_FILE = Spooled("1.part", 99, "a" * 64, b"\0\0\0\x18ftypmp42\0\0\0\0")
@@ -609,11 +611,11 @@ GENERATING = b'{"id": "id:7", "status": "generating"}'
 COMPLETED = b'{"id": "id:7", "status": "completed", "video": {"url": "https://cdn/v.mp4"}}'
 
 
-def asked(status: Status, *, digest: str = VIDEO.digest) -> WorkItem:
+def submitted_before(status: Status, *, digest: str = VIDEO.digest) -> WorkItem:
     return WorkItem(VIDEO, 1, Prior(status, digest, 1, 1, remote_id="id:7"))
 
 
-async def test_a_remote_id_is_committed_before_it_is_first_asked_for() -> None:
+async def test_a_remote_id_is_committed_before_the_first_poll() -> None:
     world = World(
         [reply(201, SUBMITTED), reply(200, GENERATING), reply(200, COMPLETED)],
         [file_of(VIDEO_FILE)],
@@ -622,37 +624,37 @@ async def test_a_remote_id_is_committed_before_it_is_first_asked_for() -> None:
     outcome = await world.perform(WorkItem(VIDEO, 1))
 
     assert world.log[:4] == [
-        "admit veo2", "sent fox-0 1 1", f"send {VIDEO_PATH}", "tell 1 accept",
+        "acquire veo2", "sent fox-0 1 1", f"send {VIDEO_PATH}", "record 1 accept",
     ]  # fmt: skip
     assert world.log[4:] == [
-        "submitted fox-0 id:7", "idle", "poll", "hear accept", "idle", "poll", "hear accept",
-        "received fox-0 1", "fetch", "publish 1",
+        "submitted fox-0 id:7", "release", "poll", "polled accept",
+        "release", "poll", "polled accept", "received fox-0 1", "fetch", "publish 1",
     ]  # fmt: skip
     assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 1)
-    assert world.waited == [10, 15], "the first question, and the interval, of the family"
+    assert world.waited == [10, 15], "the first delay and the interval of the family"
 
 
 @pytest.mark.parametrize("status", [Status.SUBMITTED, Status.UNKNOWN])
-async def test_what_an_earlier_run_submitted_is_asked_for_at_once_and_not_sent_again(
+async def test_a_job_that_an_earlier_run_submitted_is_polled_first_and_not_sent_again(
     status: Status,
 ) -> None:
     world = World([reply(200, COMPLETED)], [file_of(VIDEO_FILE)])
 
-    outcome = await world.perform(asked(status))
+    outcome = await world.perform(submitted_before(status))
 
     assert world.keys == []
-    assert world.log[:3] == ["submitted fox-0 id:7", "poll", "hear accept"]
+    assert world.log[:3] == ["submitted fox-0 id:7", "poll", "polled accept"]
     assert "received fox-0 1" in world.log
     assert (outcome.status, outcome.attempts) == (Status.SUCCEEDED, 1)
 
 
-async def test_a_run_that_ends_leaves_what_the_provider_works_on() -> None:
-    world = World([reply(201, SUBMITTED), reply(200, GENERATING)], leave_after=2)
+async def test_a_run_that_ends_leaves_remote_jobs_submitted() -> None:
+    world = World([reply(201, SUBMITTED), reply(200, GENERATING)], abandon_after=2)
     outcome = await world.perform(WorkItem(VIDEO, 1))
     assert (outcome.status, outcome.error) == (Status.SUBMITTED, None)
 
 
-async def test_a_job_that_never_ends_is_unknown_at_its_deadline() -> None:
+async def test_a_remote_job_that_never_ends_is_unknown_at_its_deadline() -> None:
     world = World([reply(201, SUBMITTED), *[reply(200, GENERATING)] * 200])
     outcome = await world.perform(WorkItem(VIDEO, 1))
     assert outcome.status is Status.UNKNOWN
@@ -671,7 +673,7 @@ async def test_a_job_that_never_ends_is_unknown_at_its_deadline() -> None:
         (reply(401, b'{"error": {"message": "Invalid API key"}}'), Status.SUBMITTED, "auth"),
     ],
 )  # fmt: skip
-async def test_a_job_that_fails_is_told_as_the_provider_tells_it(
+async def test_a_remote_job_that_fails_has_the_status_of_its_error(
     answer: Reply, status: Status, kind: str
 ) -> None:
     outcome = await World([reply(201, SUBMITTED), answer]).perform(WorkItem(VIDEO, 1))
@@ -680,7 +682,7 @@ async def test_a_job_that_fails_is_told_as_the_provider_tells_it(
     assert outcome.error.kind == kind
 
 
-async def test_polls_that_go_wrong_cost_no_attempts_of_the_task() -> None:
+async def test_failed_polls_use_no_attempts_of_the_task() -> None:
     wrong: list[Reply] = [reply(404), reply(500), TIMEOUT, reply(200, b"<html>")] * 2
     world = World([reply(201, SUBMITTED), *wrong, reply(200, COMPLETED)], [file_of(VIDEO_FILE)])
     outcome = await world.perform(WorkItem(VIDEO, 1), attempts=2)

@@ -1,4 +1,4 @@
-"""How often Python looks for reference cycles while the command runs, and after it."""
+"""How often Python collects reference cycles while the command runs, and afterwards."""
 
 import gc
 from pathlib import Path
@@ -6,22 +6,22 @@ from pathlib import Path
 import pytest
 
 from batchgen.cli.main import main as cli_main
-from batchgen.engine.process import seldom_collected
+from batchgen.engine.process import infrequent_collection
 from batchgen.engine.session import Session
 from batchgen.errors import UsageError
 from batchgen.storage.summary import Summary
 
 
-def test_python_collects_seldom_within_the_block_and_as_before_after_it() -> None:
+def test_collection_is_infrequent_within_the_block_and_restored_after_it() -> None:
     before = gc.get_threshold(), gc.get_freeze_count()
-    with seldom_collected():
+    with infrequent_collection():
         assert gc.get_threshold()[0] > before[0][0]
         assert gc.get_freeze_count() > before[1]
 
     assert (gc.get_threshold(), gc.get_freeze_count()) == (before[0], 0)
 
 
-def test_python_collects_seldom_while_the_command_runs_a_job(
+def test_collection_is_infrequent_while_the_command_runs_a_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     thresholds: list[int] = []
@@ -34,7 +34,7 @@ def test_python_collects_seldom_while_the_command_runs_a_job(
     (tmp_path / "m.csv").write_text("prompt\na pot\n")
     before = gc.get_threshold()
 
-    words = ["--provider", "simulator", "--model", "dall-e-2", "-o", str(tmp_path / "out")]
-    assert cli_main(["run", str(tmp_path / "m.csv"), *words]) == 2
+    options = ["--provider", "simulator", "--model", "dall-e-2", "-o", str(tmp_path / "out")]
+    assert cli_main(["run", str(tmp_path / "m.csv"), *options]) == 2
     assert thresholds[0] > before[0]
     assert gc.get_threshold() == before

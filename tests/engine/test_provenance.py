@@ -1,4 +1,4 @@
-"""Two manifests that would share a default output directory in silence."""
+"""Warnings about two manifests that share a default output directory."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.engine.provenance import other_manifest, remember_manifest
+from batchgen.engine.provenance import other_manifest_warning, record_manifest
 from batchgen.job import Flags
 from batchgen.manifest.formats.source import Format, Source
 from batchgen.manifest.open import Manifest, open_manifest, source_of
@@ -16,11 +16,11 @@ from tests.given import a_ledger
 
 @pytest.fixture
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
-    """Of a run of cats.csv in the current folder."""
+    """The ledger of a run of cats.csv in the current folder."""
     monkeypatch.chdir(tmp_path)
-    with a_ledger(tmp_path) as found:
-        remember_manifest(found, manifest("cats.csv").source)
-        yield found
+    with a_ledger(tmp_path) as ledger:
+        record_manifest(ledger, manifest("cats.csv").source)
+        yield ledger
 
 
 def manifest(path: str, text: str = "prompt\na cat\n", *, output: Path | None = None) -> Manifest:
@@ -37,61 +37,61 @@ def manifest(path: str, text: str = "prompt\na cat\n", *, output: Path | None = 
         ("dogs.yaml", "name: cats\nprompts: [a dog]\n"),
     ],
 )
-def test_another_manifest_with_the_same_default_directory_is_told(
+def test_another_manifest_with_the_same_default_directory_is_a_warning(
     path: str, text: str, ledger: Ledger
 ) -> None:
-    told = other_manifest(ledger, manifest(path, text))
-    assert told is not None
-    assert str(told).startswith(f"{path}: warning: out/cats holds results of cats.csv")
-    assert "-o DIR" in told.message
+    warning = other_manifest_warning(ledger, manifest(path, text))
+    assert warning is not None
+    assert str(warning).startswith(f"{path}: warning: out/cats holds results of cats.csv")
+    assert "-o DIR" in warning.message
 
 
-def test_it_is_told_again_for_the_other_one(ledger: Ledger) -> None:
-    remember_manifest(ledger, manifest("b/cats.csv").source)
-    assert "results of b/cats.csv" in str(other_manifest(ledger, manifest("cats.csv")))
+def test_the_warning_names_the_last_manifest(ledger: Ledger) -> None:
+    record_manifest(ledger, manifest("b/cats.csv").source)
+    assert "results of b/cats.csv" in str(other_manifest_warning(ledger, manifest("cats.csv")))
 
 
 @pytest.mark.parametrize(
     "path", ["./cats.csv", "b/../cats.csv", "{here}/cats.csv", "link/cats.csv"]
 )
-def test_the_same_file_by_another_path_is_the_same_manifest(
+def test_another_path_to_the_same_file_is_the_same_manifest(
     path: str, tmp_path: Path, ledger: Ledger
 ) -> None:
     Path("b").mkdir()
     Path("link").symlink_to(".")
     source = source_of(path.format(here=tmp_path), None, None)
-    assert other_manifest(ledger, open_manifest(source, Flags())) is None
+    assert other_manifest_warning(ledger, open_manifest(source, Flags())) is None
 
 
 def test_an_edited_manifest_is_the_same(ledger: Ledger) -> None:
-    assert other_manifest(ledger, manifest("cats.csv", "prompt\na dog\n")) is None
+    assert other_manifest_warning(ledger, manifest("cats.csv", "prompt\na dog\n")) is None
 
 
 def test_a_manifest_that_was_moved_or_renamed_is_the_same(ledger: Ledger) -> None:
     Path("cats.csv").unlink()
-    assert other_manifest(ledger, manifest("b/cats.csv")) is None
+    assert other_manifest_warning(ledger, manifest("b/cats.csv")) is None
 
 
-def test_a_link_that_points_elsewhere_now_is_the_same_manifest(ledger: Ledger) -> None:
+def test_a_link_with_a_new_target_is_the_same_manifest(ledger: Ledger) -> None:
     for day in ("monday.csv", "tuesday.csv"):
         Path(day).write_text("prompt\na cat\n")
         Path("cats.csv").unlink()
         os.symlink(day, "cats.csv")
         source = source_of("cats.csv", None, None)
-        assert other_manifest(ledger, open_manifest(source, Flags())) is None
-        remember_manifest(ledger, source)
+        assert other_manifest_warning(ledger, open_manifest(source, Flags())) is None
+        record_manifest(ledger, source)
 
 
-def test_a_directory_that_was_chosen_may_hold_several_manifests(ledger: Ledger) -> None:
+def test_a_chosen_directory_may_hold_results_of_several_manifests(ledger: Ledger) -> None:
     chosen = manifest("b/cats.csv", output=Path("both"))
-    assert other_manifest(ledger, chosen) is None
+    assert other_manifest_warning(ledger, chosen) is None
 
 
-def test_a_ledger_that_remembers_no_manifest_is_anybodys(tmp_path: Path) -> None:
+def test_a_ledger_without_a_recorded_manifest_gives_no_warning(tmp_path: Path) -> None:
     with Ledger(tmp_path / "other.sqlite3") as ledger:
         assert ledger.meta("manifest") is None
         source = Source(tmp_path / "stdin", "<stdin>", Format.TXT)
         (tmp_path / "stdin").write_text("a cat\n")
-        remember_manifest(ledger, source)
+        record_manifest(ledger, source)
         assert ledger.meta("manifest") is None
-        assert other_manifest(ledger, open_manifest(source, Flags())) is None
+        assert other_manifest_warning(ledger, open_manifest(source, Flags())) is None

@@ -1,4 +1,4 @@
-"""Producer, queue, workers and stop, with a real ledger and a provider that a test directs."""
+"""Producer, queue, workers and stop, with a real ledger and a scripted provider."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ import pytest
 from batchgen.engine.admission import Admission
 from batchgen.engine.perform import Performer
 from batchgen.engine.runner import Runner
-from batchgen.engine.stop import Stop, StopReason, Streak
+from batchgen.engine.stop import CircuitBreaker, Stop, StopReason
 from batchgen.engine.throttle import Bounds, Budget, Throttle
 from batchgen.errors import StorageError
 from batchgen.job import PROVIDERS
@@ -49,23 +49,23 @@ BAD = HttpResponse(400, {}, b'{"error": {"message": "no such size"}}')
 
 @dataclass
 class Provider:
-    """Answers requests as `answer` says, and serves as the store; counts what is under way."""
+    """Replies with `answer`, counts requests, and is also the store."""
 
     answer: Callable[[int], Awaitable[Reply]]
-    seen: int = 0
-    under_way: int = 0
-    most: int = 0
+    requests: int = 0
+    in_flight: int = 0
+    max_in_flight: int = 0
 
     async def send(self, request: HttpRequest, idempotency_key: str) -> Reply:
         assert request.path.endswith("/images/generations")
         assert idempotency_key
-        self.seen += 1
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
+        self.requests += 1
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
-            return await self.answer(self.seen)
+            return await self.answer(self.requests)
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
 
     async def fetch(self, url: str) -> Reply:
         raise NotImplementedError(url)
@@ -81,7 +81,7 @@ class Provider:
         raise NotImplementedError(spooled)
 
 
-async def at_once(_: int) -> Reply:
+async def succeed(_: int) -> Reply:
     await asyncio.sleep(0)
     return GOOD
 
@@ -97,14 +97,14 @@ class Priced:
 
 @dataclass
 class Rows:
-    """The tasks that are left; `taken` tells how far the producer has read."""
+    """The tasks that are left; `taken` counts those that the producer has read."""
 
     count: int
     prior: Prior | None = None
     error: Exception | None = None
     taken: int = 0
     ended: Outcome | None = None
-    settled: list[tuple[str, Status | None]] = field(default_factory=list)
+    done: list[tuple[str, Status | None]] = field(default_factory=list)
 
     def items(self) -> Iterator[WorkItem | None]:
         for number in range(self.count):
@@ -116,25 +116,25 @@ class Rows:
         if self.error is not None:
             raise self.error
 
-    def settle(self, work: WorkItem, outcome: Outcome | None) -> None:
-        self.settled.append((work.task.id, None if outcome is None else outcome.status))
+    def mark_done(self, work: WorkItem, outcome: Outcome | None) -> None:
+        self.done.append((work.task.id, None if outcome is None else outcome.status))
 
-    async def turn(self) -> None:
+    async def yield_control(self) -> None:
         await asyncio.sleep(0)
 
 
 @dataclass
 class Job:
-    """A run of all these parts."""
+    """A run with all its parts."""
 
     ledger: Ledger
-    provider: Provider = field(default_factory=lambda: Provider(at_once))
+    provider: Provider = field(default_factory=lambda: Provider(succeed))
     clock: FakeClock = field(default_factory=FakeClock)
     price_usd: float | None = None
     max_cost_usd: float | None = None
     max_requests: int | None = None
     rpm: float | None = None
-    streak: int = 1000
+    halt_after: int = 1000
     pending: int = 2000
 
     def __post_init__(self) -> None:
@@ -146,8 +146,8 @@ class Job:
         stop, clock = self.stop, self.clock
         budget = Budget(max_cost_usd=self.max_cost_usd, max_requests=self.max_requests)
         throttle = Throttle(
-            bounds=lambda _: Bounds(1000, self.rpm), monotonic=clock.monotonic, sleep=stop.sleep,
-            stopping=stop.is_set,
+            bounds=lambda _: Bounds(1000, self.rpm), monotonic=clock.monotonic,
+            sleep=stop.sleep_until_stop, stopping=stop.is_set,
         )  # fmt: skip
         progress = NoProgress()
         bare = BareJob("j", PROVIDERS["aimlapi"], Path("out"))
@@ -155,18 +155,18 @@ class Job:
             adapter=Adapter(bare), transport=self.provider, store=self.provider, ledger=self.ledger,
             admission=Admission(throttle, budget, stop, progress, self.counts),
             retry=RetrySettings(attempts=2, jitter=False), clock=clock, identity="this-ledger",
-            sleep=stop.sleep, wait=stop.wait, random=lambda: 0.5,
+            sleep=stop.sleep_until_stop, wait_for_remote=stop.wait_for_remote, random=lambda: 0.5,
         )  # fmt: skip
         return Runner(
             performer, self.ledger, self.results, progress,
             cast("Any", Priced(self.price_usd)), budget, stop, clock, self.counts,
-            Streak(self.streak), asyncio.Semaphore(self.pending),
+            CircuitBreaker(self.halt_after), asyncio.Semaphore(self.pending),
         )  # fmt: skip
 
     async def run(
         self, rows: Rows, *, workers: int = 4, deadline_s: float | None = None
     ) -> list[str]:
-        """Run to the end; how every task of the ledger stands then."""
+        """Run to the end; return the status of every task in the ledger."""
         try:
             async with asyncio.timeout(20):
                 await self.runner().run(rows, workers=workers, deadline_s=deadline_s)
@@ -179,44 +179,46 @@ class Job:
         return [json.loads(line)["id"] for line in path.read_text().splitlines()]
 
 
-async def test_everything_is_carried_out_once(ledger: Ledger) -> None:
+async def test_every_task_is_sent_once(ledger: Ledger) -> None:
     job = Job(ledger, price_usd=0.02)
 
     statuses = await job.run(Rows(50))
 
     assert statuses == ["succeeded"] * 50
-    assert job.provider.seen == job.counts.requests == job.counts.succeeded == 50
+    assert job.provider.requests == job.counts.requests == job.counts.succeeded == 50
     assert job.counts.cost_usd == pytest.approx(1.0)
     assert sorted(job.lines()) == sorted(f"fox-{number}" for number in range(50))
     assert not job.stop.is_set()
 
 
-async def test_a_manifest_without_tasks_ends_at_once(ledger: Ledger) -> None:
+async def test_a_manifest_without_tasks_ends_without_requests(ledger: Ledger) -> None:
     assert await Job(ledger).run(Rows(0)) == []
 
 
-async def test_n_workers_send_and_no_more_is_read_ahead_than_the_queue_holds(
+async def test_n_workers_send_in_parallel_and_the_producer_reads_no_more_than_the_queue_holds(
     ledger: Ledger,
 ) -> None:
-    going = asyncio.Event()
+    released = asyncio.Event()
 
     async def wait(_: int) -> Reply:
-        await going.wait()
+        await released.wait()
         return GOOD
 
     job, rows = Job(ledger, Provider(wait)), Rows(100)
     running = asyncio.create_task(job.run(rows, workers=3))
-    await until(lambda: job.provider.under_way >= 3)
+    await until(lambda: job.provider.in_flight >= 3)
     await settle()
 
-    assert job.provider.under_way == 3
+    assert job.provider.in_flight == 3
     assert rows.taken <= 3 + 2 * 3 + 1
-    going.set()
+    released.set()
     assert await running == ["succeeded"] * 100
-    assert job.provider.most == 3
+    assert job.provider.max_in_flight == 3
 
 
-async def test_a_stop_finishes_what_is_under_way_and_puts_down_the_rest(ledger: Ledger) -> None:
+async def test_a_stop_finishes_requests_in_flight_and_records_the_rest_as_pending(
+    ledger: Ledger,
+) -> None:
     async def stop_at_5(number: int) -> Reply:
         if number == 5:
             job.stop.set(StopReason.SIGNAL, "SIGINT was received")
@@ -227,12 +229,12 @@ async def test_a_stop_finishes_what_is_under_way_and_puts_down_the_rest(ledger: 
 
     statuses = await job.run(Rows(2000))
 
-    assert 5 <= job.provider.seen <= 8
-    assert statuses.count("succeeded") == job.provider.seen == len(job.lines())
-    assert statuses.count("pending") == 2000 - job.provider.seen
+    assert 5 <= job.provider.requests <= 8
+    assert statuses.count("succeeded") == job.provider.requests == len(job.lines())
+    assert statuses.count("pending") == 2000 - job.provider.requests
 
 
-async def test_a_stop_before_a_tasks_turn_leaves_its_earlier_generation_as_it_was(
+async def test_a_stop_before_the_first_request_keeps_the_earlier_generation(
     ledger: Ledger,
 ) -> None:
     failed = Outcome(Status.FAILED, error=TaskError("server", None, "busy"), cost_usd=0.01)
@@ -243,23 +245,23 @@ async def test_a_stop_before_a_tasks_turn_leaves_its_earlier_generation_as_it_wa
     job = Job(ledger, rpm=0.001)
     prior = ledger.priors([a_task(0).key])[a_task(0).key]
     runner = asyncio.create_task(job.run(Rows(3, prior), workers=4))
-    await until(lambda: job.provider.seen >= 1)
+    await until(lambda: job.provider.requests >= 1)
     await settle()
     job.stop.set(StopReason.SIGNAL, "")
     await runner
 
-    assert job.provider.seen == 1
+    assert job.provider.requests == 1
     after = list(ledger.records())
     assert after[0].outcome.status is Status.SUCCEEDED
     assert after[1:] == before[1:]
 
 
-async def test_a_stop_while_workers_wait_for_their_turn_leaves_pending_tasks(
+async def test_a_stop_while_workers_wait_for_the_rate_limit_leaves_tasks_pending(
     ledger: Ledger,
 ) -> None:
     job = Job(ledger, rpm=0.001)
     running = asyncio.create_task(job.run(Rows(20), workers=4))
-    await until(lambda: job.provider.seen >= 1)
+    await until(lambda: job.provider.requests >= 1)
     await settle()
     job.stop.set(StopReason.SIGNAL, "")
 
@@ -269,21 +271,21 @@ async def test_a_stop_while_workers_wait_for_their_turn_leaves_pending_tasks(
     assert job.lines() == ["fox-0"]
 
 
-async def test_a_store_that_fails_stops_the_run_without_losing_what_others_hold(
+async def test_a_failing_store_stops_the_run_and_other_workers_finish_their_tasks(
     ledger: Ledger,
 ) -> None:
-    going = asyncio.Event()
+    released = asyncio.Event()
 
     async def full_at_2(number: int) -> Reply:
         if number == 2:
             raise StorageError("cannot write: no space left")
-        await going.wait()
+        await released.wait()
         return GOOD
 
     job = Job(ledger, Provider(full_at_2))
     running = asyncio.create_task(job.run(Rows(100)))
     await until(job.stop.is_set)
-    going.set()
+    released.set()
 
     statuses = await running
 
@@ -293,7 +295,7 @@ async def test_a_store_that_fails_stops_the_run_without_losing_what_others_hold(
     assert statuses.count("sent") == 1
 
 
-async def test_a_ledger_that_fails_stops_the_run(ledger: Ledger) -> None:
+async def test_a_failing_ledger_stops_the_run(ledger: Ledger) -> None:
     async def full_at_8(number: int) -> Reply:
         if number == 8:
             other.execute(
@@ -311,12 +313,12 @@ async def test_a_ledger_that_fails_stops_the_run(ledger: Ledger) -> None:
 
     assert job.stop.reason is StopReason.STORAGE
     assert "cannot be written (disk is full)" in str(job.stop.error)
-    assert job.provider.seen <= 10
+    assert job.provider.requests <= 10
     assert statuses.count("succeeded") == len(job.lines())
     assert statuses.count("sent") >= 1
 
 
-async def test_a_manifest_that_changed_meanwhile_stops_the_run_and_keeps_results(
+async def test_a_manifest_that_changes_during_the_run_stops_it_and_keeps_results(
     ledger: Ledger,
 ) -> None:
     error = RejectedError([Problem("a.csv", 9, "empty prompt")])
@@ -326,30 +328,30 @@ async def test_a_manifest_that_changed_meanwhile_stops_the_run_and_keeps_results
 
     assert job.stop.error is None
     assert job.stop.reason is StopReason.MANIFEST
-    assert job.stop.message == f"the manifest was changed in mid-run: {error}"
+    assert job.stop.message == f"the manifest was changed during the run: {error}"
     assert set(statuses) <= {"succeeded", "pending"}
     assert len(statuses) == 20
 
 
-async def test_an_unexpected_exception_comes_out_as_it_was_raised(ledger: Ledger) -> None:
+async def test_an_unexpected_exception_is_raised_unchanged(ledger: Ledger) -> None:
     async def bug(number: int) -> Reply:
         if number == 3:
             raise ZeroDivisionError("a bug")
-        return await at_once(number)
+        return await succeed(number)
 
     job = Job(ledger, Provider(bug))
     with pytest.raises(ZeroDivisionError, match="a bug"):
         await job.run(Rows(50))
 
     before = [record.outcome.status for record in ledger.records()]
-    assert before.count(Status.SENT) >= 1, "the next start finds it unknown"
+    assert before.count(Status.SENT) >= 1, "the next run finds it unknown"
 
 
-async def test_failures_in_a_row_of_one_kind_halt(ledger: Ledger) -> None:
+async def test_failures_in_a_row_of_one_kind_halt_the_run(ledger: Ledger) -> None:
     async def bad(_: int) -> Reply:
         return BAD
 
-    job = Job(ledger, Provider(bad), streak=5)
+    job = Job(ledger, Provider(bad), halt_after=5)
 
     statuses = await job.run(Rows(100), workers=1)
 
@@ -358,17 +360,17 @@ async def test_failures_in_a_row_of_one_kind_halt(ledger: Ledger) -> None:
     assert statuses == ["failed"] * 5 + ["pending"] * 95
 
 
-def test_a_success_or_another_kind_breaks_a_streak() -> None:
+def test_a_success_or_another_kind_restarts_the_count_of_failures() -> None:
     def failed(kind: str) -> Outcome:
         return Outcome(Status.FAILED, error=TaskError(kind, None, "busy"))
 
-    streak = Streak(2)
+    breaker = CircuitBreaker(2)
     others = (failed("server"), succeeded(), failed("server"), failed("timeout"))
-    assert [streak.add(outcome) for outcome in others] == [None] * 4
-    assert streak.add(failed("timeout")) == "2 failures in a row: timeout (busy)"
+    assert [breaker.add(outcome) for outcome in others] == [None] * 4
+    assert breaker.add(failed("timeout")) == "2 failures in a row: timeout (busy)"
 
 
-async def test_a_rejected_key_halts_at_once_with_everything_resumable(ledger: Ledger) -> None:
+async def test_a_rejected_key_halts_the_run_and_all_tasks_stay_pending(ledger: Ledger) -> None:
     async def rejecting(_: int) -> Reply:
         return HttpResponse(401, {}, b'{"error": {"message": "Invalid API key"}}')
 
@@ -377,11 +379,11 @@ async def test_a_rejected_key_halts_at_once_with_everything_resumable(ledger: Le
     statuses = await job.run(Rows(100))
 
     assert (job.stop.reason, job.stop.message) == (StopReason.HALT, "auth (401): Invalid API key")
-    assert job.provider.seen <= 4
+    assert job.provider.requests <= 4
     assert statuses == ["pending"] * 100
 
 
-async def test_a_budget_that_is_spent_stops_before_it_is_overshot(ledger: Ledger) -> None:
+async def test_a_spent_budget_stops_the_run_before_it_is_exceeded(ledger: Ledger) -> None:
     job = Job(ledger, price_usd=0.25, max_cost_usd=2.0)
 
     statuses = await job.run(Rows(100), workers=16)
@@ -390,20 +392,20 @@ async def test_a_budget_that_is_spent_stops_before_it_is_overshot(ledger: Ledger
         StopReason.BUDGET,
         "max_cost of $2.00 is reached",
     )
-    assert statuses.count("succeeded") == job.provider.seen == 8
+    assert statuses.count("succeeded") == job.provider.requests == 8
     assert statuses.count("pending") == 92
     assert ledger.spent_usd() == 2.0
 
 
-async def test_a_bound_on_requests_stops_the_run(ledger: Ledger) -> None:
+async def test_a_limit_on_requests_stops_the_run(ledger: Ledger) -> None:
     job = Job(ledger, max_requests=10)
     statuses = await job.run(Rows(30))
     assert job.stop.reason is StopReason.BUDGET
-    assert statuses.count("succeeded") == job.provider.seen == 10
+    assert statuses.count("succeeded") == job.provider.requests == 10
     assert statuses.count("pending") == 20
 
 
-async def test_a_deadline_stops_the_run_and_what_is_under_way_is_finished(
+async def test_a_deadline_stops_the_run_and_requests_in_flight_are_finished(
     ledger: Ledger,
 ) -> None:
     async def after_10_s(_: int) -> Reply:
@@ -412,9 +414,9 @@ async def test_a_deadline_stops_the_run_and_what_is_under_way_is_finished(
 
     job = Job(ledger, Provider(after_10_s))
     running = asyncio.create_task(job.run(Rows(30), deadline_s=15))
-    await until(lambda: job.provider.under_way == 4)
+    await until(lambda: job.provider.in_flight == 4)
     await job.clock.advance(10)
-    await until(lambda: job.provider.seen == 8)
+    await until(lambda: job.provider.requests == 8)
     await job.clock.advance(6)
     assert job.stop.reason is StopReason.DEADLINE
     await job.clock.advance(4)
@@ -427,14 +429,14 @@ async def test_a_deadline_stops_the_run_and_what_is_under_way_is_finished(
 async def test_a_sleep_ends_early_when_the_run_stops_and_leaves_nothing_behind() -> None:
     clock = FakeClock()
     stop = Stop(clock)
-    sleeping = [asyncio.create_task(stop.sleep(3600)) for _ in range(64)]
-    cancelled = asyncio.create_task(stop.sleep(3600))
+    sleeping = [asyncio.create_task(stop.sleep_until_stop(3600)) for _ in range(64)]
+    cancelled = asyncio.create_task(stop.sleep_until_stop(3600))
     await settle()
     cancelled.cancel()
     stop.set(StopReason.SIGNAL, "first")
     stop.set(StopReason.HALT, "second")
     await asyncio.gather(*sleeping)
-    await stop.sleep(3600)
+    await stop.sleep_until_stop(3600)
     await settle()
 
     assert cancelled.cancelled()
@@ -442,7 +444,7 @@ async def test_a_sleep_ends_early_when_the_run_stops_and_leaves_nothing_behind()
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_cancelling_a_run_keeps_what_was_committed(ledger: Ledger) -> None:
+async def test_cancelling_a_run_keeps_committed_results(ledger: Ledger) -> None:
     async def never(number: int) -> Reply:
         if number > 4:
             await asyncio.Event().wait()
@@ -450,7 +452,7 @@ async def test_cancelling_a_run_keeps_what_was_committed(ledger: Ledger) -> None
 
     job = Job(ledger, Provider(never))
     running = asyncio.create_task(job.run(Rows(50)))
-    await until(lambda: job.provider.under_way >= 4)
+    await until(lambda: job.provider.in_flight >= 4)
     await settle()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -460,68 +462,68 @@ async def test_cancelling_a_run_keeps_what_was_committed(ledger: Ledger) -> None
     assert (statuses.count("succeeded"), statuses.count("sent")) == (4, 4)
 
 
-# Tasks that take from one another.
+# Tasks that an earlier run sent, and tasks that end without a request.
 
 
 @dataclass
 class Unknown(Rows):
-    """Tasks that an earlier run sent, with nothing known of what came of them."""
+    """Tasks that an earlier run sent, with unknown outcomes."""
 
     def items(self) -> Iterator[WorkItem | None]:
         prior = Prior(Status.UNKNOWN, "", 1, 1)
         return (WorkItem(a_task(number), 1, prior) for number in range(self.count))
 
 
-async def test_what_was_sent_again_is_counted_and_not_what_a_stop_kept_back(
+async def test_resent_tasks_are_counted_without_those_that_a_stop_prevented(
     ledger: Ledger,
 ) -> None:
-    async def stop_at_once(_: int) -> Reply:
+    async def stop_first(_: int) -> Reply:
         job.stop.set(StopReason.SIGNAL, "SIGINT was received")
         return GOOD
 
     for number in range(5):
         await ledger.sent(a_task(number), 1, attempts=1, now=NOW)
-    job = Job(ledger, Provider(stop_at_once))
+    job = Job(ledger, Provider(stop_first))
     await job.run(Unknown(5), workers=1)
 
-    assert (job.provider.seen, job.counts.resent) == (1, 1)
+    assert (job.provider.requests, job.counts.resent) == (1, 1)
 
 
-async def test_what_has_ended_already_is_put_down_and_nothing_is_sent(ledger: Ledger) -> None:
+async def test_a_task_with_an_outcome_is_recorded_and_not_sent(ledger: Ledger) -> None:
     skipped = Outcome(Status.SKIPPED, error=TaskError("source", None, "hero failed"))
     job = Job(ledger, price_usd=1.0, max_cost_usd=0.5)
     rows = Rows(3, ended=skipped)
 
     assert await job.run(rows) == ["skipped"] * 3
-    assert (job.provider.seen, job.counts.skipped, job.counts.cost_usd) == (0, 3, 0.0)
+    assert (job.provider.requests, job.counts.skipped, job.counts.cost_usd) == (0, 3, 0.0)
     assert len(job.lines()) == 3
-    assert sorted(rows.settled) == [(f"fox-{n}", Status.SKIPPED) for n in range(3)]
+    assert sorted(rows.done) == [(f"fox-{n}", Status.SKIPPED) for n in range(3)]
     assert not job.stop.is_set()
 
 
-async def test_what_waits_for_a_later_run_is_put_down_as_pending(ledger: Ledger) -> None:
+async def test_a_task_left_to_a_later_run_is_recorded_as_pending(ledger: Ledger) -> None:
     job = Job(ledger)
     rows = Rows(3, ended=Outcome(Status.PENDING))
     assert await job.run(rows) == ["pending"] * 3
-    assert (job.provider.seen, job.counts.pending, job.lines()) == (0, 3, [])
+    assert (job.provider.requests, job.counts.pending, job.lines()) == (0, 3, [])
 
 
-async def test_what_came_of_each_work_is_told_once_it_is_in_the_ledger(ledger: Ledger) -> None:
+async def test_a_task_is_marked_done_after_its_commit(ledger: Ledger) -> None:
     committed = []
 
     @dataclass
-    class Asking(Rows):
-        def settle(self, work: WorkItem, outcome: Outcome | None) -> None:
-            super().settle(work, outcome)
+    class Reading(Rows):
+        def mark_done(self, work: WorkItem, outcome: Outcome | None) -> None:
+            super().mark_done(work, outcome)
             committed.append(ledger.priors([work.task.key])[work.task.key].status)
 
-    rows = Asking(20)
+    rows = Reading(20)
     await Job(ledger).run(rows)
     assert committed == [Status.SUCCEEDED] * 20
-    assert {status for _, status in rows.settled} == {Status.SUCCEEDED}
+    assert {status for _, status in rows.done} == {Status.SUCCEEDED}
 
 
-async def test_of_every_work_something_is_told_though_the_run_stops(ledger: Ledger) -> None:
+async def test_every_task_is_marked_done_although_the_run_stops(ledger: Ledger) -> None:
     async def stop_at_5(number: int) -> Reply:
         if number == 5:
             job.stop.set(StopReason.SIGNAL, "SIGINT was received")
@@ -530,5 +532,5 @@ async def test_of_every_work_something_is_told_though_the_run_stops(ledger: Ledg
 
     job, rows = Job(ledger, Provider(stop_at_5)), Rows(100)
     await job.run(rows)
-    assert len({task_id for task_id, _ in rows.settled}) == len(rows.settled) == 100
-    assert {status for _, status in rows.settled} == {None, Status.SUCCEEDED}
+    assert len({task_id for task_id, _ in rows.done}) == len(rows.done) == 100
+    assert {status for _, status in rows.done} == {None, Status.SUCCEEDED}

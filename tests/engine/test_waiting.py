@@ -1,4 +1,4 @@
-"""Tasks that the provider works on: waited for apart from the workers, and left in order."""
+"""Remote jobs: they wait apart from the workers, and an ending run leaves them resumable."""
 
 import asyncio
 import json
@@ -26,13 +26,13 @@ from batchgen.types import (
 from tests.engine.test_runner import Job
 from tests.given import FakeClock, a_ledger, a_task, settle, until
 
-WORK_S = 40.0
+JOB_S = 40.0
 FILE = Spooled("1.part", 99, "a" * 64, b"\0\0\0\x18ftypmp42\0\0\0\0")
 
 
 @dataclass
 class Studio:
-    """A provider that works 40 seconds on each job; serves as the store too."""
+    """A provider whose remote jobs take 40 seconds; also the store."""
 
     clock: FakeClock
     submitted: dict[str, float] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Studio:
             return _json({"id": idempotency_key, "status": "queued"})
         remote_id = unquote(request.path.partition("generation_id=")[2])
         self.polls.append(remote_id)
-        if self.clock.seconds < self.submitted[remote_id] + WORK_S:
+        if self.clock.seconds < self.submitted[remote_id] + JOB_S:
             return _json({"id": remote_id, "status": "generating"})
         return _json({"status": "completed", "video": {"url": f"https://cdn/{remote_id}.mp4"}})
 
@@ -66,7 +66,7 @@ class Studio:
 
 @dataclass
 class Videos:
-    """Rows of videos, with what the ledger knows of them."""
+    """Video tasks with their rows in the ledger."""
 
     count: int
     ledger: Ledger
@@ -76,8 +76,8 @@ class Videos:
             task = a_task(number, endpoint="video", model="veo2", params={})
             yield WorkItem(task, 1, self.ledger.priors([task.key]).get(task.key))
 
-    def settle(self, work: WorkItem, outcome: Outcome | None) -> None:
-        """No other task waits for it."""
+    def mark_done(self, work: WorkItem, outcome: Outcome | None) -> None:
+        """No other task depends on it."""
 
 
 def videos(count: int, job: Job) -> Any:
@@ -96,16 +96,16 @@ async def job(tmp_path: Path) -> AsyncIterator[Job]:
 
 
 def studio(job: Job) -> Studio:
-    found: object = job.provider
-    assert isinstance(found, Studio)
-    return found
+    provider: object = job.provider
+    assert isinstance(provider, Studio)
+    return provider
 
 
-def again(job: Job) -> Job:
+def next_run(job: Job) -> Job:
     return Job(job.ledger, job.provider, job.clock, price_usd=job.price_usd)
 
 
-async def begun(job: Job, count: int, *, submitted: int) -> "asyncio.Task[list[str]]":
+async def started(job: Job, count: int, *, submitted: int) -> "asyncio.Task[list[str]]":
     running = asyncio.create_task(job.run(videos(count, job)))
     await until(lambda: len(studio(job).submitted) >= submitted)
     await settle()
@@ -113,60 +113,60 @@ async def begun(job: Job, count: int, *, submitted: int) -> "asyncio.Task[list[s
 
 
 async def finished(job: Job, running: "asyncio.Task[list[str]]") -> list[str]:
-    """Let time pass until the run has ended; the ledger's thread commits at its own pace."""
+    """Advance the clock until the run has ended; the ledger's thread commits meanwhile."""
     while not running.done():
         await job.clock.advance(1)
         await asyncio.sleep(0.001)
     return await running
 
 
-async def test_many_more_are_waited_for_than_there_are_workers(job: Job) -> None:
-    running = await begun(job, 100, submitted=100)
+async def test_many_more_jobs_wait_than_there_are_workers(job: Job) -> None:
+    running = await started(job, 100, submitted=100)
     await job.clock.advance(30)
-    assert len(studio(job).submitted) == 100, "by four workers, while none is done"
+    assert len(studio(job).submitted) == 100, "by four workers, while no job is done"
     assert await finished(job, running) == ["succeeded"] * 100
 
 
-async def test_no_more_are_under_way_than_there_is_room_for(job: Job) -> None:
+async def test_no_more_jobs_wait_than_there_are_slots(job: Job) -> None:
     job.pending = 3
-    running = await begun(job, 7, submitted=3)
+    running = await started(job, 7, submitted=3)
     await job.clock.advance(30)
     assert len(studio(job).submitted) == 3
     assert await finished(job, running) == ["succeeded"] * 7
-    assert sorted(studio(job).submitted.values())[3] >= WORK_S
+    assert sorted(studio(job).submitted.values())[3] >= JOB_S
 
 
-async def test_a_signal_leaves_them_and_the_next_run_fetches_without_sending(job: Job) -> None:
-    running = await begun(job, 20, submitted=20)
+async def test_a_signal_abandons_jobs_and_the_next_run_fetches_without_sending(job: Job) -> None:
+    running = await started(job, 20, submitted=20)
     job.stop.set(StopReason.SIGNAL, "SIGINT was received")
 
     assert await running == ["submitted"] * 20
     assert job.counts.submitted == 20
     assert job.lines() == []
 
-    job.clock.seconds += WORK_S
-    assert await again(job).run(videos(20, job)) == ["succeeded"] * 20
+    job.clock.seconds += JOB_S
+    assert await next_run(job).run(videos(20, job)) == ["succeeded"] * 20
     assert len(studio(job).submitted) == 20
 
 
-async def test_a_spent_budget_waits_for_what_it_has_paid(job: Job) -> None:
+async def test_a_spent_budget_still_waits_for_paid_jobs(job: Job) -> None:
     job.price_usd, job.max_cost_usd = 1.0, 3.0
-    running = await begun(job, 5, submitted=3)
+    running = await started(job, 5, submitted=3)
     statuses = await finished(job, running)
     assert job.stop.reason is StopReason.BUDGET
     assert statuses == ["succeeded"] * 3 + ["pending"] * 2
 
 
-async def test_what_is_submitted_is_fetched_though_the_budget_is_spent(job: Job) -> None:
+async def test_submitted_jobs_are_fetched_although_the_budget_is_spent(job: Job) -> None:
     job.price_usd = 1.0
-    running = await begun(job, 4, submitted=4)
+    running = await started(job, 4, submitted=4)
     job.stop.set(StopReason.SIGNAL, "")
     await running
-    job.clock.seconds += WORK_S
-    poor = again(job)
-    poor.max_cost_usd = 1.0
+    job.clock.seconds += JOB_S
+    limited = next_run(job)
+    limited.max_cost_usd = 1.0
 
-    await poor.run(videos(6, job))
+    await limited.run(videos(6, job))
 
     assert len(studio(job).submitted) == 4
     assert job.ledger.totals().counts[Status.SUCCEEDED] == 4

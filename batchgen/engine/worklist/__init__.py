@@ -1,1 +1,1 @@
-"""What is left to do: selection, order, dependencies between tasks."""
+"""The tasks that are left to do: selection, order, dependencies between tasks."""

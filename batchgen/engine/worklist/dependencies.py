@@ -1,4 +1,4 @@
-"""The artifacts that tasks take from other tasks: whose are ready, and what is sent of them."""
+"""Dependencies between tasks: the state of their sources, and the artifacts that are sent."""
 
 import shlex
 from collections.abc import Iterable
@@ -25,23 +25,22 @@ from batchgen.types import (
     TaskError,
 )
 
-SOURCE = "source"  # the kind of failure of a task whose source did not succeed
+SOURCE = "source"  # the error kind of a task whose source did not succeed
 _INPUT_FILE = "input_file"
-_MOST_REMEMBERED = 2000
+_MAX_CACHED = 2000
 _REASON_WIDTH = 200
-_NO_SUCCESS = {
+_UNSUCCESSFUL = {
     Status.FAILED: "failed",
     Status.REFUSED: "was refused",
     Status.SKIPPED: "was skipped",
 }
-_LEFT = Outcome(Status.PENDING)
+_PENDING = Outcome(Status.PENDING)
 
 
 class ResolvedTask(msgspec.Struct, frozen=True):
-    """A task with its sources' artifacts in their places.
+    """A task with references replaced by its sources' artifacts.
 
-    ended: what it comes to where they cannot be sent; pending where it is not known yet whether
-        they can.
+    ended: its outcome if they cannot be sent; pending if that is not known yet.
     """
 
     task: Task
@@ -49,16 +48,19 @@ class ResolvedTask(msgspec.Struct, frozen=True):
 
 
 class DependencyState(IntEnum):
-    """How far a run has come with a source."""
+    """The state of a source in this run."""
 
-    OPEN = auto()  # not come to yet, waiting, or under way
-    STANDING = auto()  # as the ledger has it from an earlier run
-    ENDED = auto()  # by this run, and in the ledger
-    AWAY = auto()  # left for a later run, or not what the ledger has of it any more
+    OPEN = auto()  # not started, waiting, or in flight
+    UNCHANGED = auto()  # the ledger's outcome of an earlier run is valid
+    ENDED = auto()  # in this run, and committed
+    UNAVAILABLE = auto()  # left to a later run, or edited since the ledger's outcome
+
+
+_WITHOUT_OUTCOME = (DependencyState.OPEN, DependencyState.UNAVAILABLE)
 
 
 class Dependencies:
-    """The sources of one run, a byte each.
+    """The sources of one run. Holds one byte per source, and a cache of their outcomes.
 
     directory: where their artifacts are.
     """
@@ -67,124 +69,124 @@ class Dependencies:
         self._references = references
         self._ledger = ledger
         self._directory = directory
-        self._stands = bytearray([DependencyState.OPEN]) * references.count
-        self._known: dict[int, Record | None] = {}
+        self._states = bytearray([DependencyState.OPEN]) * references.count
+        self._cache: dict[int, Record | None] = {}
 
     def number(self, task: Task) -> int | None:
-        """The number of a task that is a source, else None."""
+        """Return the number of a task that is a source, else None."""
         return self._references.number(task.id)
 
-    def of(self, task: Task) -> set[int]:
-        """The sources of a task."""
-        found = (self._references.number(one.source) for _, one in references_of(task))
-        return {number for number in found if number is not None}
+    def sources_of(self, task: Task) -> set[int]:
+        """Return the numbers of a task's sources."""
+        numbers = (self._references.number(ref.source) for _, ref in references_of(task))
+        return {number for number in numbers if number is not None}
 
-    def open_of(self, task: Task) -> set[int]:
-        """Those that it has to wait for."""
-        return {number for number in self.of(task) if self._stands[number] == DependencyState.OPEN}
+    def open_sources_of(self, task: Task) -> set[int]:
+        """Return the numbers of the sources that a task has to wait for."""
+        return {n for n in self.sources_of(task) if self._states[n] == DependencyState.OPEN}
 
-    def put(self, number: int, stand: DependencyState) -> None:
-        """Say how a source stands now."""
-        self._stands[number] = stand
+    def set_state(self, number: int, state: DependencyState) -> None:
+        """Set the state of a source."""
+        self._states[number] = state
 
     def all_open(self) -> list[int]:
-        """The sources that nothing has been heard of."""
+        """Return the numbers of the sources that have not ended."""
         return [
-            number for number, stand in enumerate(self._stands) if stand == DependencyState.OPEN
+            number for number, state in enumerate(self._states) if state == DependencyState.OPEN
         ]
 
     def any_ended(self, task: Task) -> bool:
-        """Whether this run has changed what is known of the task's sources."""
-        return any(self._stands[number] == DependencyState.ENDED for number in self.of(task))
+        """Return whether any source of a task has ended in this run."""
+        return any(
+            self._states[number] == DependencyState.ENDED for number in self.sources_of(task)
+        )
 
     def look_up(self, tasks: Iterable[Task]) -> None:
-        """Read what the ledger has of the sources that these tasks do not have to wait for."""
-        wanted = {number for task in tasks if task.inputs for number in self.of(task)}
+        """Load the outcomes of the sources that these tasks do not have to wait for."""
+        wanted = {number for task in tasks if task.inputs for number in self.sources_of(task)}
         missing = [
-            n for n in wanted - self._known.keys() if self._stands[n] != DependencyState.OPEN
+            n for n in wanted - self._cache.keys() if self._states[n] != DependencyState.OPEN
         ]
-        if len(self._known) + len(missing) > _MOST_REMEMBERED:
-            self._known.clear()
-            missing = [number for number in wanted if self._stands[number] != DependencyState.OPEN]
-        found = self._ledger.of_keys([self._references.key(number) for number in missing])
+        if len(self._cache) + len(missing) > _MAX_CACHED:
+            self._cache.clear()
+            missing = [number for number in wanted if self._states[number] != DependencyState.OPEN]
+        records = self._ledger.of_keys([self._references.key(number) for number in missing])
         for number in missing:
-            self._known[number] = found.get(self._references.key(number))
+            self._cache[number] = records.get(self._references.key(number))
 
-    def feed(self, task: Task) -> ResolvedTask:
-        """Put the artifacts of its sources into a task.
+    def resolve(self, task: Task) -> ResolvedTask:
+        """Replace a task's references by the artifacts of its sources.
 
-        Its digest covers their content then: other artifacts make another request of it.
+        The digest then covers the content of the artifacts, so that a changed artifact changes the
+        request.
         """
         self.look_up((task,))
         contents = []
         for name, reference in references_of(task):
             source = self._source(reference)
             if source is None:
-                return ResolvedTask(task, _LEFT)
+                return ResolvedTask(task, _PENDING)
             if source.outcome.status is not Status.SUCCEEDED:
-                return ResolvedTask(task, _skipped(name, source))
+                return ResolvedTask(task, _skipped_outcome(name, source))
             contents.append(_content(source.outcome.artifacts, reference))
         task = structs.replace(task, digest=fed_digest(task.digest, contents))
         for name, reference in references_of(task):
-            if told := self._unfit(reference):
-                error = TaskError(_INPUT_FILE, None, f"`{name}`: {told}")
+            if reason := self._mismatch(reference):
+                error = TaskError(_INPUT_FILE, None, f"`{name}`: {reason}")
                 return ResolvedTask(task, Outcome(Status.FAILED, error=error))
-        inputs = {name: placed(value, self._file) for name, value in task.inputs.items()}
+        inputs = {name: placed(value, self._local_file) for name, value in task.inputs.items()}
         return ResolvedTask(structs.replace(task, inputs=inputs))
 
     def _source(self, reference: Reference) -> Record | None:
-        """How a source has ended; None where it has not, or not as it is to be by now."""
+        """Return the record of a source that has ended; None if it has no valid outcome."""
         number = self._references.number(reference.source)
-        if number is None or self._stands[number] in (DependencyState.OPEN, DependencyState.AWAY):
+        if number is None or self._states[number] in _WITHOUT_OUTCOME:
             return None
-        found = self._known.get(number)
-        ended = found is not None and found.outcome.status in (Status.SUCCEEDED, *_NO_SUCCESS)
-        return found if ended else None
+        record = self._cache.get(number)
+        ended = record is not None and record.outcome.status in (Status.SUCCEEDED, *_UNSUCCESSFUL)
+        return record if ended else None
 
     def _artifacts(self, reference: Reference) -> tuple[Artifact, ...]:
         source = self._source(reference)
         return () if source is None else source.outcome.artifacts
 
-    def _unfit(self, reference: Reference) -> str | None:
-        """Why an artifact cannot be sent, as far as the ledger tells."""
+    def _mismatch(self, reference: Reference) -> str | None:
+        """Return why an artifact cannot be sent, by its data in the ledger; None if it can."""
         source, artifacts = one_line(reference.source, 60), self._artifacts(reference)
         if reference.n > len(artifacts):
             files = "one file" if len(artifacts) == 1 else f"{len(artifacts)} files"
-            return f"{source!r} came to {files}, and file {reference.n} is wanted"
-        found = artifacts[reference.n - 1]
-        family = family_of(found.media_type)
+            return f"{source!r} produced {files}; file {reference.n} does not exist"
+        artifact = artifacts[reference.n - 1]
+        family = family_of(artifact.media_type)
         if reference.families and family not in reference.families:
-            wanted = " or ".join(reference.families)
-            return f"{found.path} of {source!r} is {found.media_type}, and {wanted} is wanted"
-        if reference.media and found.media_type not in reference.media:
-            wanted = ", ".join(reference.media)
-            return f"{found.path} of {source!r} is {found.media_type}; the model takes {wanted}"
-        most = min(MOST_FILE_BYTES, reference.max_bytes or MOST_FILE_BYTES)
-        if found.size_bytes > most:
-            size = show_bytes(found.size_bytes)
-            return f"{found.path} of {source!r} has {size}; {show_bytes(most)} are the most"
+            needed = " or ".join(reference.families)
+            return f"{artifact.path} of {source!r} is {artifact.media_type}; needed: {needed}"
+        if reference.media and artifact.media_type not in reference.media:
+            needed = ", ".join(reference.media)
+            return f"{artifact.path} of {source!r} is {artifact.media_type}; needed: {needed}"
+        limit = min(MOST_FILE_BYTES, reference.max_bytes or MOST_FILE_BYTES)
+        if artifact.size_bytes > limit:
+            size = show_bytes(artifact.size_bytes)
+            return f"{artifact.path} of {source!r} has {size}; the limit is {show_bytes(limit)}"
         return None
 
-    def _file(self, reference: Reference) -> LocalFile:
-        """An artifact that fits; whoever sends it holds its bytes against the ledger's hash."""
-        found = self._artifacts(reference)[reference.n - 1]
+    def _local_file(self, reference: Reference) -> LocalFile:
+        """Return an artifact as an input; its bytes are compared with the hash when it is sent."""
+        artifact = self._artifacts(reference)[reference.n - 1]
+        repair = f"`batchgen verify {shlex.quote(str(self._directory))} --fix`"
         return LocalFile(
-            self._directory / found.path, found.path, found.size_bytes, found.sha256,
-            found.media_type, f"{self._mend} has it made again",
+            self._directory / artifact.path, artifact.path, artifact.size_bytes, artifact.sha256,
+            artifact.media_type, f"run {repair} to generate it again",
         )  # fmt: skip
-
-    @property
-    def _mend(self) -> str:
-        return f"`batchgen verify {shlex.quote(str(self._directory))} --fix`"
 
 
 def _content(artifacts: tuple[Artifact, ...], reference: Reference) -> str:
     return artifacts[reference.n - 1].sha256 if reference.n <= len(artifacts) else ""
 
 
-def _skipped(name: str, source: Record) -> Outcome:
+def _skipped_outcome(name: str, source: Record) -> Outcome:
     error = source.outcome.error
-    why = "" if error is None else f" ({error.kind}: {one_line(error.message, _REASON_WIDTH)})"
-    became = _NO_SUCCESS[source.outcome.status]
-    told = f"`{name}` is to be a file of {one_line(source.task.id, 60)!r}, which {became}{why}"
-    return Outcome(Status.SKIPPED, error=TaskError(SOURCE, None, told))
+    reason = "" if error is None else f" ({error.kind}: {one_line(error.message, _REASON_WIDTH)})"
+    ended = _UNSUCCESSFUL[source.outcome.status]
+    message = f"`{name}` needs a file of {one_line(source.task.id, 60)!r}, which {ended}{reason}"
+    return Outcome(Status.SKIPPED, error=TaskError(SOURCE, None, message))

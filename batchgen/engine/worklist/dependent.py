@@ -1,12 +1,11 @@
-"""What a run has to do where tasks take the artifacts of other tasks: each after its sources.
+"""The worklist if tasks depend on other tasks: each task comes after its sources.
 
-The manifest is read in order. A task whose source has not ended is held, and comes as soon as it
-has. Of held ones there are some thousands at most; what comes beyond them is noted by its key
-and left for a further reading of the manifest. A reading that puts tasks off has filled all places,
-and the next one begins when half of them are free again, when as many sources have ended, or when
-nothing is under way that could free them. So each makes progress: what takes from nobody, or from
-tasks that have ended, is never put off. A held task takes no place in the queue and none of
-`limits.pending`, and holds no worker.
+The manifest is read in order. A task whose sources have not all ended is held until they have. At
+most `max_held` tasks are held; further ones are deferred: only part of their key is kept, for
+another pass over the manifest. The next pass starts when half of the held tasks could be released,
+when as many sources have ended, or when no source is in flight. Every pass makes progress, since a
+task without open sources is never deferred. A held task occupies no worker, no place in the queue
+and no remote slot.
 """
 
 import asyncio
@@ -26,193 +25,200 @@ from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import shown_status
 from batchgen.types import Outcome, Prior, Status, Task, WorkItem
 
-MOST_HELD = 4096
+_MAX_HELD = 4096
 _ENDED = (Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.SKIPPED)
 
-_Marks: TypeAlias = "array[int]"
+_KeyPrefixes: TypeAlias = "array[int]"
 
 
 class _Candidate(msgspec.Struct):
-    """A task, what the ledger knew of it, and how many of its sources it still waits for."""
+    """A task, its row in the ledger, and how many of its sources it waits for."""
 
     task: Task
     prior: Prior | None
-    selected: bool
+    is_selected: bool
     awaited: int = 0
 
 
 class DependentWorklist(msgspec.Struct):
-    """The tasks that are left, each once its sources have ended.
+    """The tasks that are left, each after its sources.
 
-    tell_passed: hears how many more tasks nothing has to be done about. passed: how those stand.
-    left: tasks that wait for sources which this run does not come to or does not settle.
-    most: how many tasks may be held.
+    on_untouched: called with the number of further tasks that need nothing.
+    max_held: how many tasks may wait for their sources.
+    untouched: the number of tasks that need nothing, by status.
+    left_pending: the number of tasks whose sources do not end in this run.
     """
 
     manifest: Manifest
     ledger: Ledger
     selection: Selection
     sources: Dependencies
-    tell_passed: Callable[[int], None] = lambda _: None
-    most: int = MOST_HELD
-    passed: Counter[Status] = msgspec.field(default_factory=Counter)
-    left: int = 0
+    on_untouched: Callable[[int], None] = lambda _: None
+    max_held: int = _MAX_HELD
+    untouched: Counter[Status] = msgspec.field(default_factory=Counter)
+    left_pending: int = 0
     _held: dict[int, list[_Candidate]] = msgspec.field(default_factory=lambda: defaultdict(list))
     _held_count: int = 0
     _released: deque[_Candidate] = msgspec.field(default_factory=deque)
-    _under_way: int = 0  # sources that were given out and have not ended
-    _come: int = 0  # tasks that were decided about
-    _freed: int = 0  # sources that have ended since the manifest was last read from its beginning
-    _waits: bool = False
-    _changed: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    _in_flight: int = 0  # sources that were yielded and have not ended
+    _decided: int = 0  # tasks
+    _ended_sources: int = 0  # sources, since the current pass began
+    _must_wait: bool = False  # nothing can be done until a source ends
+    _source_ended: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
     def items(self) -> Iterator[WorkItem | None]:
-        """What is left; None where the caller may let others run, by `turn`.
+        """Yield the tasks that are left; yield None when the caller should `yield_control`.
 
-        Raises RejectedError when the manifest no longer reads as it was checked.
+        Raises RejectedError if the manifest has an error that the check did not find.
         """
-        put_off: _Marks | None = None
-        while put_off is None or put_off or self._held_count or self._released:
-            come, idle = self._come, not self._under_way
-            put_off = yield from self._reading(put_off)
-            yield from self._releases()
-            while self._must_wait(put_off):
-                self._waits = True
+        deferred: _KeyPrefixes | None = None
+        while deferred is None or deferred or self._held_count or self._released:
+            decided, is_idle = self._decided, not self._in_flight
+            deferred = yield from self._read_manifest(deferred)
+            yield from self._yield_released()
+            while self._has_to_wait(deferred):
+                self._must_wait = True
                 yield None
-                yield from self._releases()
-            if idle and self._come == come:
-                self._give_up()
+                yield from self._yield_released()
+            if is_idle and self._decided == decided:
+                self._give_up_open_sources()
 
-    def settle(self, work: WorkItem, outcome: Outcome | None) -> None:
-        """Hear what came of a work; None where it was left for a later run."""
+    def mark_done(self, work: WorkItem, outcome: Outcome | None) -> None:
+        """Record that a task has ended, after its commit; None if this run did not start it."""
         number = self.sources.number(work.task)
         if number is not None:
-            self._under_way -= 1
+            self._in_flight -= 1
             ended = outcome is not None and outcome.status in _ENDED
-            self._put(number, DependencyState.ENDED if ended else DependencyState.AWAY)
-            self._freed += 1
-            self._changed.set()
+            self._set_state(number, DependencyState.ENDED if ended else DependencyState.UNAVAILABLE)
+            self._ended_sources += 1
+            self._source_ended.set()
 
-    async def turn(self) -> None:
-        """Let others run; where nothing can be done before one of them has ended, wait for it."""
-        if not self._waits:
+    async def yield_control(self) -> None:
+        """Let other asyncio tasks run; wait for a source to end if nothing else can be done."""
+        if not self._must_wait:
             await asyncio.sleep(0)
             return
-        self._waits = False
-        self._changed.clear()
-        await self._changed.wait()
+        self._must_wait = False
+        self._source_ended.clear()
+        await self._source_ended.wait()
 
-    def _must_wait(self, put_off: _Marks) -> bool:
-        if not self._held_count or not self._under_way:
+    def _has_to_wait(self, deferred: _KeyPrefixes) -> bool:
+        if not self._held_count or not self._in_flight:
             return False
-        half = max(1, self.most // 2)
-        return not put_off or (self._held_count >= half and self._freed < half)
+        half = max(1, self.max_held // 2)
+        return not deferred or (self._held_count >= half and self._ended_sources < half)
 
-    def _reading(self, wanted: "_Marks | None") -> "Generator[WorkItem | None, None, _Marks]":
-        """Read the manifest, for all of its tasks or those put off; return who is put off now."""
-        put_off: _Marks = array("Q")
-        self._freed = 0
-        tasks = self._tasks() if wanted is None else _those(self._tasks(), wanted)
-        for chunk in self.ledger.with_priors(tasks, lambda one: one[0].key):
+    def _read_manifest(
+        self, wanted: "_KeyPrefixes | None"
+    ) -> Generator[WorkItem | None, None, _KeyPrefixes]:
+        """Make a pass over all tasks or the wanted ones; return those that are deferred now."""
+        deferred: _KeyPrefixes = array("Q")
+        self._ended_sources = 0
+        tasks = self._tasks() if wanted is None else _filter_by_key(self._tasks(), wanted)
+        for chunk in self.ledger.with_priors(tasks, lambda pair: pair[0].key):
             self.sources.look_up(task for (task, _), _ in chunk)
-            before = self.passed.total()
-            for (task, selected), prior in chunk:
-                one = _Candidate(task, prior, selected)
-                awaited = self.sources.open_of(task) if task.inputs else ()
+            before = self.untouched.total()
+            for (task, is_selected), prior in chunk:
+                candidate = _Candidate(task, prior, is_selected)
+                awaited = self.sources.open_sources_of(task) if task.inputs else ()
                 if not awaited:
-                    yield from self._decided(one)
-                elif self._held_count < self.most:
-                    self._hold(one, awaited)
+                    yield from self._decide(candidate)
+                elif self._held_count < self.max_held:
+                    self._hold(candidate, awaited)
                 else:
-                    put_off.append(_mark(task))
-                yield from self._releases()
-            self.tell_passed(self.passed.total() - before)
+                    deferred.append(_key_prefix(task))
+                yield from self._yield_released()
+            self.on_untouched(self.untouched.total() - before)
             yield None
-        return put_off
+        return deferred
 
     def _tasks(self) -> Iterator[tuple[Task, bool]]:
-        """The tasks that this run is about and those that others refer to, told apart."""
+        """Yield the selected tasks and the sources, each with whether it is selected."""
         taken = 0
         limit = self.selection.limit
         for task in without_problems(self.manifest.tasks(check=False)):
-            selected = self.selection.selects(task) and (limit is None or taken < limit)
-            taken += selected
-            if selected or self.sources.number(task) is not None:
-                yield task, selected
+            is_selected = self.selection.selects(task) and (limit is None or taken < limit)
+            taken += is_selected
+            if is_selected or self.sources.number(task) is not None:
+                yield task, is_selected
 
-    def _hold(self, one: _Candidate, awaited: set[int]) -> None:
-        one.awaited = len(awaited)
+    def _hold(self, candidate: _Candidate, awaited: set[int]) -> None:
+        candidate.awaited = len(awaited)
         for number in awaited:
-            self._held[number].append(one)
+            self._held[number].append(candidate)
         self._held_count += 1
 
-    def _put(self, number: int, stand: DependencyState) -> None:
-        """A source stands so from now on: whoever waits for it alone is released."""
-        self.sources.put(number, stand)
-        for one in self._held.pop(number, ()):
-            one.awaited -= 1
-            if not one.awaited:
+    def _set_state(self, number: int, state: DependencyState) -> None:
+        """Set the state of a source; release the tasks that wait for no other one."""
+        self.sources.set_state(number, state)
+        for candidate in self._held.pop(number, ()):
+            candidate.awaited -= 1
+            if not candidate.awaited:
                 self._held_count -= 1
-                self._released.append(one)
+                self._released.append(candidate)
 
-    def _releases(self) -> Iterator[WorkItem]:
+    def _yield_released(self) -> Iterator[WorkItem]:
         while self._released:
-            yield from self._decided(self._released.popleft())
+            yield from self._decide(self._released.popleft())
 
-    def _give_up(self) -> None:
-        """Nothing more will be heard of sources that were checked and never came."""
+    def _give_up_open_sources(self) -> None:
+        """Release tasks whose sources were checked and are no longer in the manifest."""
         for number in self.sources.all_open():
-            self._put(number, DependencyState.AWAY)
+            self._set_state(number, DependencyState.UNAVAILABLE)
 
-    def _decided(self, one: _Candidate) -> Iterator[WorkItem]:
-        """What is to be done about a task whose sources have ended; nothing, where nothing is."""
-        self._come += 1
-        number = self.sources.number(one.task)
-        fed = self.sources.feed(one.task) if one.task.inputs else ResolvedTask(one.task)
-        work = self._work(fed, one.prior)
-        if work is not None and one.selected:
-            self.left += work.ended is not None and work.ended.status is Status.PENDING
-            self._under_way += number is not None
+    def _decide(self, candidate: _Candidate) -> Iterator[WorkItem]:
+        """Yield the work on a task whose sources have ended, if there is any."""
+        self._decided += 1
+        task, prior = candidate.task, candidate.prior
+        number = self.sources.number(task)
+        resolved = self.sources.resolve(task) if task.inputs else ResolvedTask(task)
+        work = self._work(resolved, prior)
+        if work is not None and candidate.is_selected:
+            self.left_pending += work.ended is not None and work.ended.status is Status.PENDING
+            self._in_flight += number is not None
             yield work
             return
-        if one.selected and one.prior is not None:
-            self.passed[shown_status(one.prior.status)] += 1
+        if candidate.is_selected and prior is not None:
+            self.untouched[shown_status(prior.status)] += 1
         if number is not None:
-            usable = work is None and (one.selected or _has_succeeded(one.prior))
-            self._put(number, DependencyState.STANDING if usable else DependencyState.AWAY)
+            is_usable = work is None and (candidate.is_selected or _has_succeeded(prior))
+            state = DependencyState.UNCHANGED if is_usable else DependencyState.UNAVAILABLE
+            self._set_state(number, state)
 
-    def _work(self, fed: ResolvedTask, prior: Prior | None) -> WorkItem | None:
-        work = self.selection.decide(fed.task, prior)
-        if work is None or fed.ended is None:
+    def _work(self, resolved: ResolvedTask, prior: Prior | None) -> WorkItem | None:
+        work = self.selection.decide(resolved.task, prior)
+        if work is None or resolved.ended is None:
             return work
-        if _is_skipped_already(fed, prior) and not self.sources.any_ended(fed.task):
+        if _is_skipped_already(resolved, prior) and not self.sources.any_ended(resolved.task):
             return None
-        return replace(work, ended=fed.ended)
+        return replace(work, ended=resolved.ended)
 
 
-def _mark(task: Task) -> int:
-    """Eight bytes of its key: a manifest that is edited in mid-run makes no other task of it."""
+def _key_prefix(task: Task) -> int:
+    """Return 8 bytes of the key: a task keeps it if the manifest is edited during the run."""
     return int(task.key[:16], 16)
 
 
-def _those(tasks: Iterator[tuple[Task, bool]], marks: _Marks) -> Iterator[tuple[Task, bool]]:
-    """The tasks with these marks, which stand in the same order."""
-    wanted = iter(marks)
-    mark = next(wanted, None)
-    while mark is not None:
-        for task, selected in tasks:
-            if _mark(task) == mark:
-                yield task, selected
+def _filter_by_key(
+    tasks: Iterator[tuple[Task, bool]], prefixes: _KeyPrefixes
+) -> Iterator[tuple[Task, bool]]:
+    """Yield the tasks with these key prefixes, which are in the same order."""
+    wanted = iter(prefixes)
+    prefix = next(wanted, None)
+    while prefix is not None:
+        for task, is_selected in tasks:
+            if _key_prefix(task) == prefix:
+                yield task, is_selected
                 break
         else:
             return
-        mark = next(wanted, None)
+        prefix = next(wanted, None)
 
 
-def _is_skipped_already(fed: ResolvedTask, prior: Prior | None) -> bool:
-    if prior is None or fed.ended is None or prior.digest != fed.task.digest:
+def _is_skipped_already(resolved: ResolvedTask, prior: Prior | None) -> bool:
+    if prior is None or resolved.ended is None or prior.digest != resolved.task.digest:
         return False
-    return prior.status is fed.ended.status is Status.SKIPPED
+    return prior.status is resolved.ended.status is Status.SKIPPED
 
 
 def _has_succeeded(prior: Prior | None) -> bool:

@@ -1,4 +1,4 @@
-"""What a run has to do: the manifest's tasks, narrowed by flags, less what the ledger has done."""
+"""Updates the ledger when rows move in the manifest or disappear from it."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -8,31 +8,32 @@ from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.rows import Place
 from batchgen.types import Problem, Status, Task
 
-_MOVED_AT_ONCE = 20_000  # moves committed together: a row put in at the top moves all the others
-_AHEAD = 2000  # how far the ledger may run ahead of the manifest, or fall behind it
-_MOST_NEAR = 4 * _AHEAD
-_MORE = 4096  # tasks for which room is made at once
+_MOVES_PER_COMMIT = 20_000  # a row inserted at the top moves all others
+_READ_AHEAD = 2000  # tasks read from the ledger beyond the place in the manifest
+_MAX_NEARBY = 4 * _READ_AHEAD
+_GROWTH = 4096  # tasks by which the table of listed tasks grows
 _SUCCEEDED = str(Status.SUCCEEDED)
 
 
 class Positions:
-    """Tells the ledger where tasks stand in the manifest now, and which are no longer in it.
+    """Updates the positions of tasks in the ledger, and which tasks the manifest no longer lists.
 
-    Kept for each task of the ledger: one byte. counts: the tasks that make up the job's total,
-    which of a shard are its own.
-    done: tasks of the manifest that have succeeded as they stand in it now.
-    has_changed: whether any task stands elsewhere than in the last manifest.
+    Holds one byte per task of the ledger.
+
+    is_counted: whether a task counts in the job's total; a shard counts only its own.
+    count: the job's total. done: the number of tasks that have succeeded and were not edited since.
+    has_changed: whether any task has moved, returned or disappeared since the last run.
     """
 
     def __init__(
-        self, ledger: Ledger | None = None, counts: Callable[[Task], bool] | None = None
+        self, ledger: Ledger | None = None, is_counted: Callable[[Task], bool] | None = None
     ) -> None:
-        self._counts = counts
+        self._is_counted = is_counted
         self._ledger = None if ledger is None or ledger.is_empty() else ledger
-        self._known = None if self._ledger is None else _Known(self._ledger)
+        self._places = None if self._ledger is None else _LedgerPlaces(self._ledger)
         self._moved: list[tuple[int, str, int, int]] = []
-        self._seen = bytearray()
-        self._still_listed = 0  # tasks that the last manifest had as well
+        self._listed = bytearray()
+        self._still_listed = 0  # tasks that the last manifest listed as well
         self._tasks = 0
         self.count = 0
         self.done = 0
@@ -40,88 +41,91 @@ class Positions:
         self.has_changed = True
 
     def watch(self, items: Iterable[Task | Problem]) -> Iterator[Task | Problem]:
-        """Pass items through and note where each task stands."""
-        return watch_tasks(items, self._note)
+        """Yield the items unchanged, and record the position of each task."""
+        return watch_tasks(items, self._record)
 
     def close(self) -> None:
-        """The whole manifest was seen: what it does not have is unlisted."""
-        if self._ledger is None or self._known is None:
+        """Commit the last moves, and mark tasks that the manifest no longer lists.
+
+        Call it after the whole manifest was read.
+        """
+        if self._ledger is None or self._places is None:
             return
-        self._known.close()
+        self._places.close()
         gone = []
         if self._still_listed < self._ledger.count_listed():
-            gone = [task for task in self._ledger.listed() if not self._is_seen(task)]
+            gone = [task for task in self._ledger.listed() if not self._is_listed(task)]
         if self._moved or gone:
             self._ledger.reposition(self._moved, gone)
         self.has_changed = bool(self._moves or gone)
         self._moved.clear()
 
     def is_all_done(self) -> bool:
-        """Whether every task of the manifest has succeeded as it stands there now."""
+        """Return whether every task of the manifest has succeeded and was not edited since."""
         return self.done == self._tasks
 
-    def _note(self, chunk: list[Task]) -> None:
+    def _record(self, chunk: list[Task]) -> None:
         self._tasks += len(chunk)
-        self.count += sum(map(self._counts, chunk)) if self._counts else len(chunk)
-        if self._known is not None:
-            self._place(chunk, self._known.places([task.key for task in chunk]))
-            if len(self._moved) >= _MOVED_AT_ONCE and self._ledger is not None:
+        self.count += sum(map(self._is_counted, chunk)) if self._is_counted else len(chunk)
+        if self._places is not None:
+            self._compare(chunk, self._places.find([task.key for task in chunk]))
+            if len(self._moved) >= _MOVES_PER_COMMIT and self._ledger is not None:
                 self._ledger.reposition(self._moved, ())
                 self._moved.clear()
 
-    def _place(self, chunk: list[Task], places: Sequence[Place | None]) -> None:
+    def _compare(self, chunk: list[Task], places: Sequence[Place | None]) -> None:
         for task, place in zip(chunk, places, strict=True):
             if place is None:
                 continue
             _, number, ordinal, line, listed, digest, status = place
-            if number >= len(self._seen):
-                self._seen.extend(bytes(number + _MORE - len(self._seen)))
-            self._seen[number] = 1
+            if number >= len(self._listed):
+                self._listed.extend(bytes(number + _GROWTH - len(self._listed)))
+            self._listed[number] = 1
             self._still_listed += listed
             self.done += status == _SUCCEEDED and digest == task.digest
             if ordinal != task.ordinal or line != task.line or not listed:
                 self._moved.append((task.ordinal, task.file, task.line, number))
                 self._moves += 1
 
-    def _is_seen(self, number: int) -> bool:
-        return number < len(self._seen) and self._seen[number] == 1
+    def _is_listed(self, number: int) -> bool:
+        return number < len(self._listed) and self._listed[number] == 1
 
 
-class _Known:
-    """Finds tasks in the ledger at the pace of a manifest, which mostly has them in its order.
+class _LedgerPlaces:
+    """Finds the tasks of a manifest in the ledger, which mostly has them in the same order.
 
-    The ledger is read beside the manifest from its first task to its last, which takes a tenth of
-    looking each task up; what does not come in time is looked up.
+    The ledger is read in parallel to the manifest, from its first task to its last: ten times as
+    fast as looking up each task. Tasks that are not near are looked up.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._coming = ledger.places()
-        self._near: dict[str, Place] = {}
-        self._in_step = True
+        self._stream = ledger.places()
+        self._nearby: dict[str, Place] = {}
+        self._is_same_order = True
 
-    def places(self, keys: list[str]) -> Sequence[Place | None]:
-        """Where each of these tasks stands; None for one that the ledger does not know."""
-        coming = list(islice(self._coming, len(keys)))
-        if self._in_step:
-            if keys == [place[0] for place in coming]:
-                return coming
-            self._in_step = False
-            coming.extend(islice(self._coming, _AHEAD))
-        return self._out_of_step(keys, coming)
+    def find(self, keys: list[str]) -> Sequence[Place | None]:
+        """Return the place of each task; None for one that the ledger does not have."""
+        upcoming = list(islice(self._stream, len(keys)))
+        if self._is_same_order:
+            if keys == [place[0] for place in upcoming]:
+                return upcoming
+            self._is_same_order = False
+            upcoming.extend(islice(self._stream, _READ_AHEAD))
+        return self._find_nearby(keys, upcoming)
 
-    def _out_of_step(self, keys: list[str], coming: list[Place]) -> Sequence[Place | None]:
-        near = self._near
-        near.update((place[0], place) for place in coming)
-        found = {key: near.pop(key) for key in keys if key in near}
-        if len(near) > _MOST_NEAR:
-            for key in list(islice(near, len(near) - _AHEAD)):
-                del near[key]
+    def _find_nearby(self, keys: list[str], upcoming: list[Place]) -> Sequence[Place | None]:
+        nearby = self._nearby
+        nearby.update((place[0], place) for place in upcoming)
+        found = {key: nearby.pop(key) for key in keys if key in nearby}
+        if len(nearby) > _MAX_NEARBY:
+            for key in list(islice(nearby, len(nearby) - _READ_AHEAD)):
+                del nearby[key]
         if len(found) < len(keys):
             missing = [key for key in keys if key not in found]
             found.update((place[0], place) for place in self._ledger.places_of(missing))
         return [found.get(key) for key in keys]
 
     def close(self) -> None:
-        """Let go of the ledger."""
-        self._coming.close()
+        """Close the query."""
+        self._stream.close()

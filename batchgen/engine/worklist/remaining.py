@@ -1,4 +1,4 @@
-"""What of a manifest the ledger has done already: counted for `plan`, nothing is changed."""
+"""The number and the price of the tasks that a run would still do, for `plan`. Changes nothing."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,10 +14,10 @@ from batchgen.types import Problem, Status, Task
 
 
 class Remaining(msgspec.Struct):
-    """How many of the selected tasks a run would take up, and what those cost.
+    """Counts the selected tasks that a run would do, and their prices.
 
-    left: tasks by model. left_usd: the sum of the prices that are known; left_unpriced: of how
-    many it is not.
+    tasks: all selected tasks. left: tasks to do, by model. left_usd: the sum of their known
+    prices. left_unpriced: how many of them have no known price.
     """
 
     ledger: Ledger
@@ -28,22 +28,19 @@ class Remaining(msgspec.Struct):
     left_usd: float = 0.0
     left_unpriced: int = 0
 
-    def count_dependent(self, feeding: DependentWorklist) -> None:
-        """Look at tasks that take files from one another in the order in which a run would.
-
-        What is left of them depends on how their sources stand.
-        """
+    def count_dependent(self, worklist: DependentWorklist) -> None:
+        """Count again, in the order of a run: what is left depends on the sources."""
         self.left.clear()
         self.left_usd = 0.0
         self.left_unpriced = 0
-        for work in feeding.items():
+        for work in worklist.items():
             if work is not None:
-                feeding.settle(work, None)
+                worklist.mark_done(work, None)
                 if work.ended is None or work.ended.status is Status.PENDING:
                     self._count(work.task)
 
     def watch(self, items: Iterable[Task | Problem]) -> Iterator[Task | Problem]:
-        """Pass the selected tasks through and look each up."""
+        """Yield the selected tasks and the problems unchanged, and count the tasks."""
         return watch_tasks(items, self._look_up)
 
     def _look_up(self, tasks: list[Task]) -> None:

@@ -1,4 +1,4 @@
-"""What a run has to do: the manifest's tasks, narrowed by flags, less what the ledger has done."""
+"""The selection of tasks by the options of a run, and what to do about each of them."""
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -12,11 +12,11 @@ from batchgen.storage.ledger import Ledger
 from batchgen.types import Prior, Problem, Status, Task, WorkItem
 
 ANY_KIND = "*"
-_NOT_BEGUN = (Status.PENDING, Status.SKIPPED)
+_NOT_STARTED = (Status.PENDING, Status.SKIPPED)
 
 
 class OnUnknown(StrEnum):
-    """What is done about tasks that were sent and whose outcome nobody knows."""
+    """What to do about tasks that were sent and whose outcome is unknown."""
 
     RESEND = "resend"
     HOLD = "hold"
@@ -24,10 +24,11 @@ class OnUnknown(StrEnum):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """Which tasks a run is about, and which of the ended ones it takes up again.
+    """Which tasks to run, and which of those that have ended to run again.
 
-    shard: (number from 1, of how many), by the key's hash.
-    retry_failed: a kind of failure or `*`; None leaves failed tasks alone.
+    limit: the first N tasks. only: a pattern of ids with `*` and `?`.
+    shard: (number from 1, count of shards), by the hash of the key.
+    retry_failed: an error kind, or `*` for all; None retries no failed tasks.
     """
 
     limit: int | None = None
@@ -39,7 +40,10 @@ class Selection(msgspec.Struct, frozen=True):
     def narrow(
         self, items: Iterable[Task | Problem], *, to_the_end: bool
     ) -> Iterator[Task | Problem]:
-        """The selected tasks, and every problem; `to_the_end` goes on checking past the limit."""
+        """Yield the selected tasks, and every problem.
+
+        to_the_end: read the items after the limit too, for their problems.
+        """
         return self._narrowed(items, to_the_end=to_the_end) if self.is_partial() else iter(items)
 
     def _narrowed(
@@ -57,37 +61,37 @@ class Selection(msgspec.Struct, frozen=True):
                 yield item
 
     def is_partial(self) -> bool:
-        """Whether it may leave tasks of the manifest out."""
+        """Return whether it may exclude tasks of the manifest."""
         return not (self.limit is None and self.only is None and self.shard is None)
 
     def selects(self, task: Task) -> bool:
-        """Whether --only and --shard leave it in; --limit counts what they do."""
+        """Return whether --only and --shard include a task; --limit counts those tasks."""
         return (self.only is None or fnmatchcase(task.id, self.only)) and self.is_in_shard(task)
 
     def is_in_shard(self, task: Task) -> bool:
-        """Whether it belongs to the part of the manifest that this run is about."""
+        """Return whether a task belongs to this run's shard."""
         if self.shard is None:
             return True
-        number, of = self.shard
-        return int(task.key[:8], 16) % of == number - 1
+        number, count = self.shard
+        return int(task.key[:8], 16) % count == number - 1
 
     def decide(self, task: Task, prior: Prior | None) -> WorkItem | None:
-        """What has to be done about a task that the ledger knows so; None when nothing has."""
+        """Return the work on a task, by its row in the ledger; None if there is none."""
         if prior is None:
             return WorkItem(task, 1)
         if prior.digest != task.digest:
-            started = prior.status not in _NOT_BEGUN or prior.attempts > 0
+            started = prior.status not in _NOT_STARTED or prior.attempts > 0
             return WorkItem(task, prior.generation + 1 if started else prior.generation, prior)
         match prior.status:
             case Status.SUCCEEDED:
                 return None
             case Status.FAILED | Status.REFUSED:
-                again = self._is_retried(prior)
-                return WorkItem(task, prior.generation + 1, prior) if again else None
+                is_retried = self._is_retried(prior)
+                return WorkItem(task, prior.generation + 1, prior) if is_retried else None
             case Status.UNKNOWN | Status.SENT:
-                asked = prior.remote_id is not None  # which sends nothing anew
-                again = asked or self.on_unknown is OnUnknown.RESEND
-                return WorkItem(task, prior.generation, prior) if again else None
+                is_polled = prior.remote_id is not None  # no request is sent again
+                is_resumed = is_polled or self.on_unknown is OnUnknown.RESEND
+                return WorkItem(task, prior.generation, prior) if is_resumed else None
             case Status.PENDING | Status.RECEIVED | Status.SUBMITTED | Status.SKIPPED:
                 return WorkItem(task, prior.generation, prior)
             case _:
@@ -102,22 +106,22 @@ class Selection(msgspec.Struct, frozen=True):
 
 
 def failed_kinds(ledger: Ledger) -> frozenset[str]:
-    """What --retry-failed may name in a job: kinds of failure, and `refused` and `unknown`."""
-    found: set[str] = set()
+    """Return what --retry-failed can name: error kinds, and `refused` and `unknown`."""
+    kinds: set[str] = set()
     for record in ledger.unsuccessful():
-        if record.outcome.status is Status.SKIPPED:  # taken up with what it was skipped for
+        if record.outcome.status is Status.SKIPPED:  # it is retried with its source
             continue
-        found.add(str(record.outcome.status))
+        kinds.add(str(record.outcome.status))
         if record.outcome.error is not None:
-            found.add(record.outcome.error.kind)
-    return frozenset(found - {"failed"})
+            kinds.add(record.outcome.error.kind)
+    return frozenset(kinds - {"failed"})
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Read `I/N`, from 1/N to N/N."""
-    number, slash, of = text.partition("/")
-    if slash and number.isascii() and of.isascii() and number.isdigit() and of.isdigit():
-        found = int(number), int(of)
-        if 1 <= found[0] <= found[1]:
-            return found
+    """Parse `I/N`, from 1/N to N/N. Raises UsageError."""
+    number, slash, count = text.partition("/")
+    if slash and number.isascii() and count.isascii() and number.isdigit() and count.isdigit():
+        shard = int(number), int(count)
+        if 1 <= shard[0] <= shard[1]:
+            return shard
     raise UsageError(f"--shard {text!r} is not I/N, such as 1/4, 2/4, 3/4 and 4/4")

@@ -1,4 +1,4 @@
-"""What a run has to do: the manifest's tasks, narrowed by flags, less what the ledger has done."""
+"""The worklist: the selected tasks of the manifest without those that need nothing."""
 
 import asyncio
 from collections import Counter
@@ -16,50 +16,52 @@ from batchgen.types import Outcome, Problem, Severity, Status, Task, WorkItem
 
 
 class Worklist(msgspec.Struct):
-    """The tasks that are left, looked up in the ledger chunk by chunk.
+    """The tasks that are left, compared with the ledger in chunks.
 
-    tell_passed: hears how many more tasks nothing has to be done about. passed: how those stand.
-    all_done: how many tasks are selected, where all are known to have succeeded; else 0.
+    on_untouched: called with the number of further tasks that need nothing.
+    all_done: the number of selected tasks, if all are known to have succeeded; else 0.
+    untouched: the number of tasks that need nothing, by status.
     """
 
     manifest: Manifest
     ledger: Ledger
     selection: Selection
-    tell_passed: Callable[[int], None] = lambda _: None
+    on_untouched: Callable[[int], None] = lambda _: None
     all_done: int = 0
-    passed: Counter[Status] = msgspec.field(default_factory=Counter)
+    untouched: Counter[Status] = msgspec.field(default_factory=Counter)
 
     def items(self) -> Iterator[WorkItem | None]:
-        """What is left, in manifest order; None after each chunk, so that others may run.
+        """Yield the tasks that are left, in manifest order, and None after each chunk.
 
-        Raises RejectedError when the manifest no longer reads as it was checked.
+        Raises RejectedError if the manifest has an error that the check did not find.
         """
         if self.all_done:
-            self.pass_all()
+            self.count_all_done()
             return
-        tasks = self.selection.narrow(self.manifest.tasks(check=False), to_the_end=False)
-        sound = without_problems(tasks)
-        for chunk in self.ledger.with_priors(sound, _key):
-            before = self.passed.total()
+        tasks = without_problems(
+            self.selection.narrow(self.manifest.tasks(check=False), to_the_end=False)
+        )
+        for chunk in self.ledger.with_priors(tasks, _key):
+            before = self.untouched.total()
             for task, prior in chunk:
                 work = self.selection.decide(task, prior)
                 if work is not None:
                     yield work
                 elif prior is not None:
-                    self.passed[shown_status(prior.status)] += 1
-            self.tell_passed(self.passed.total() - before)
+                    self.untouched[shown_status(prior.status)] += 1
+            self.on_untouched(self.untouched.total() - before)
             yield None
 
-    def pass_all(self) -> None:
-        """Pass over tasks that are all done."""
-        self.passed[Status.SUCCEEDED] += self.all_done
-        self.tell_passed(self.all_done)
+    def count_all_done(self) -> None:
+        """Count all tasks as untouched; for a run that has nothing to do."""
+        self.untouched[Status.SUCCEEDED] += self.all_done
+        self.on_untouched(self.all_done)
 
-    def settle(self, work: WorkItem, outcome: Outcome | None) -> None:
-        """Hear what came of a work: no other waits for it."""
+    def mark_done(self, work: WorkItem, outcome: Outcome | None) -> None:
+        """Do nothing: no other task depends on this one."""
 
-    async def turn(self) -> None:
-        """Let others run."""
+    async def yield_control(self) -> None:
+        """Let other asyncio tasks run."""
         await asyncio.sleep(0)
 
 
@@ -68,7 +70,7 @@ def _key(task: Task) -> str:
 
 
 def without_problems(items: Iterable[Task | Problem]) -> Iterator[Task]:
-    """The tasks; raises RejectedError for what is wrong."""
+    """Yield the tasks; raise RejectedError at the first error."""
     for item in items:
         if isinstance(item, Task):
             yield item
@@ -79,7 +81,7 @@ def without_problems(items: Iterable[Task | Problem]) -> Iterator[Task]:
 def watch_tasks(
     items: Iterable[Task | Problem], look_up: Callable[[list[Task]], None]
 ) -> Iterator[Task | Problem]:
-    """Pass items on as they are; call `look_up` with the tasks among them, a chunk at a time."""
+    """Yield the items unchanged; call `look_up` with the tasks among them, in chunks."""
     chunk: list[Task] = []
     for item in items:
         if isinstance(item, Task):

@@ -35,7 +35,7 @@ class Workers:
         self.throttle = Throttle(
             bounds=lambda _: Bounds(concurrency, rpm, images_per_minute),
             monotonic=clock.monotonic,
-            sleep=self.stop.sleep,
+            sleep=self.stop.sleep_until_stop,
             stopping=self.stop.is_set,
         )
         self.sent_at: list[float] = []

@@ -1,4 +1,4 @@
-"""The order of tasks that take from one another, with a real manifest and a real ledger."""
+"""The order of tasks that depend on others, with a real manifest and a real ledger."""
 
 import asyncio
 import random
@@ -25,7 +25,6 @@ from tests.given import NOW, a_ledger, an_artifact, settle, succeeded
 from tests.manifest.test_dependencies import HERO, clip, job
 from tests.manifest.test_plan import manifest
 
-DRAWN = "flux/dev/image-to-image"
 BUSY = Outcome(Status.FAILED, error=TaskError("server", None, "busy"), attempts=1)
 UNSURE = Outcome(Status.UNKNOWN, error=TaskError("timeout", None, "no reply"), attempts=1)
 
@@ -33,22 +32,22 @@ UNSURE = Outcome(Status.UNKNOWN, error=TaskError("timeout", None, "no reply"), a
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     (tmp_path / "out").mkdir()
-    with a_ledger(tmp_path / "out") as one:
-        yield one
+    with a_ledger(tmp_path / "out") as ledger:
+        yield ledger
 
 
-def feeding(
-    path: Path, ledger: Ledger, text: str, *, most: int = 4096, **chosen: Any
+def dependent_worklist(
+    path: Path, ledger: Ledger, text: str, *, max_held: int = 4096, **selected: Any
 ) -> DependentWorklist:
     opened = manifest(path, text)
-    found = check(opened, select=iter)
-    assert [str(one) for one in found.problems] == []
-    sources = Dependencies(found.references, ledger, path / "out")
-    return DependentWorklist(opened, ledger, Selection(**chosen), sources, most=most)
+    plan = check(opened, select=iter)
+    assert [str(problem) for problem in plan.problems] == []
+    sources = Dependencies(plan.references, ledger, path / "out")
+    return DependentWorklist(opened, ledger, Selection(**selected), sources, max_held=max_held)
 
 
-def drawn(work: WorkItem, *, content: str = "") -> Outcome:
-    """A success with one file, whose hash follows from the task's id and the content."""
+def success(work: WorkItem, *, content: str = "") -> Outcome:
+    """A success with one file, whose hash depends on the task's id and the content."""
     task = work.task
     digits = (task.id + content).encode().hex()[:64].ljust(64, "0")
     extension, media = ("mp4", "video/mp4") if task.endpoint == "video" else ("png", "image/png")
@@ -56,8 +55,8 @@ def drawn(work: WorkItem, *, content: str = "") -> Outcome:
     return succeeded(an_artifact(name, sha256=digits, media_type=media), attempts=1)
 
 
-async def end(ledger: Ledger, work: WorkItem, outcome: Outcome) -> None:
-    """What the runner does with an outcome before it tells of it."""
+async def commit(ledger: Ledger, work: WorkItem, outcome: Outcome) -> None:
+    """Commit an outcome as the runner does."""
     if work.ended is not None:
         await ledger.record_unsent(work.task, work.generation, outcome, now=NOW)
         return
@@ -65,175 +64,181 @@ async def end(ledger: Ledger, work: WorkItem, outcome: Outcome) -> None:
     await ledger.record(work.task, work.generation, outcome)
 
 
-async def execute(one: DependentWorklist, ledger: Ledger, ends: dict[str, Outcome]) -> list[str]:
-    """Carry each work out as soon as it comes; what each came to, in their order."""
-    told = []
-    for work in one.items():
+async def execute(
+    worklist: DependentWorklist, ledger: Ledger, ends: dict[str, Outcome]
+) -> list[str]:
+    """End each task when it is yielded; return ids and statuses in this order."""
+    lines = []
+    for work in worklist.items():
         if work is None:
             continue
-        outcome = work.ended or ends.get(work.task.id) or drawn(work)
+        outcome = work.ended or ends.get(work.task.id) or success(work)
         if outcome.status is Status.PENDING:
-            one.settle(work, outcome)
+            worklist.mark_done(work, outcome)
         else:
-            await end(ledger, work, outcome)
-            one.settle(work, outcome)
-        told.append(f"{work.task.id} {outcome.status}")
-    return told
+            await commit(ledger, work, outcome)
+            worklist.mark_done(work, outcome)
+        lines.append(f"{work.task.id} {outcome.status}")
+    return lines
 
 
 def statuses(ledger: Ledger) -> dict[str, str]:
     return {record.task.id: str(record.outcome.status) for record in ledger.records()}
 
 
-async def test_a_source_that_stands_behind_is_made_first_and_sent_along(
+async def test_a_source_in_a_later_row_runs_first_and_its_file_is_sent(
     tmp_path: Path, ledger: Ledger
 ) -> None:
-    one = feeding(tmp_path, ledger, job(clip({"from": "hero"}), HERO))
-    items = one.items()
+    worklist = dependent_worklist(tmp_path, ledger, job(clip({"from": "hero"}), HERO))
+    items = worklist.items()
 
     hero = next(work for work in items if work is not None)
     assert hero.task.id == "hero"
-    await end(ledger, hero, drawn(hero))
-    one.settle(hero, drawn(hero))
-    taker = next(work for work in items if work is not None)
+    await commit(ledger, hero, success(hero))
+    worklist.mark_done(hero, success(hero))
+    clip_work = next(work for work in items if work is not None)
 
-    assert taker.task.inputs == {
+    assert clip_work.task.inputs == {
         "image_url": LocalFile(
             tmp_path / "out" / "hero-1.png", "hero-1.png", 1234,
-            drawn(hero).artifacts[0].sha256, "image/png",
-            f"`batchgen verify {tmp_path / 'out'} --fix` has it made again",
+            success(hero).artifacts[0].sha256, "image/png",
+            f"run `batchgen verify {tmp_path / 'out'} --fix` to generate it again",
         )
     }  # fmt: skip
-    assert taker.task.params["image_url"] == {"from": "hero"}
+    assert clip_work.task.params["image_url"] == {"from": "hero"}
 
 
-async def test_again_nothing_is_left_and_an_edited_source_makes_its_takers_anew(
+async def test_a_second_run_does_nothing_and_an_edited_source_regenerates_its_dependents(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     text = job(clip({"from": "hero"}), HERO)
-    assert await execute(feeding(tmp_path, ledger, text), ledger, {}) == [
+    assert await execute(dependent_worklist(tmp_path, ledger, text), ledger, {}) == [
         "hero succeeded", "clip succeeded",
     ]  # fmt: skip
-    again = feeding(tmp_path, ledger, text)
+    again = dependent_worklist(tmp_path, ledger, text)
     assert await execute(again, ledger, {}) == []
-    assert again.passed == {Status.SUCCEEDED: 2}
+    assert again.untouched == {Status.SUCCEEDED: 2}
 
     edited = job(clip({"from": "hero"}), {**HERO, "prompt": "Another"})
-    one = feeding(tmp_path, ledger, edited)
-    items = [work for work in one.items() if work is not None and await told(one, ledger, work)]
+    worklist = dependent_worklist(tmp_path, ledger, edited)
+    items = [
+        work for work in worklist.items() if work is not None and await end(worklist, ledger, work)
+    ]
     assert [(work.task.id, work.generation) for work in items] == [("hero", 2), ("clip", 2)]
 
 
-async def told(one: DependentWorklist, ledger: Ledger, work: WorkItem) -> bool:
-    outcome = drawn(work, content=str(work.generation))
-    await end(ledger, work, outcome)
-    one.settle(work, outcome)
+async def end(worklist: DependentWorklist, ledger: Ledger, work: WorkItem) -> bool:
+    outcome = success(work, content=str(work.generation))
+    await commit(ledger, work, outcome)
+    worklist.mark_done(work, outcome)
     return True
 
 
-async def test_a_source_made_again_with_the_same_bytes_makes_nothing_anew(
+async def test_a_source_that_is_regenerated_with_the_same_bytes_regenerates_nothing_else(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     text = job(HERO, clip({"from": "hero"}))
-    await execute(feeding(tmp_path, ledger, text), ledger, {})
+    await execute(dependent_worklist(tmp_path, ledger, text), ledger, {})
     edited = job({**HERO, "prompt": "Another"}, clip({"from": "hero"}))
-    assert await execute(feeding(tmp_path, ledger, edited), ledger, {}) == ["hero succeeded"]
+    assert await execute(dependent_worklist(tmp_path, ledger, edited), ledger, {}) == [
+        "hero succeeded"
+    ]
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.REFUSED])
-async def test_takers_of_a_failed_source_are_skipped_down_the_line_until_it_succeeds(
+async def test_all_dependents_of_a_failed_source_are_skipped_until_it_succeeds(
     tmp_path: Path, ledger: Ledger, status: Status
 ) -> None:
     film = {"id": "heard", "model": "nova-3-medical", "url": {"from": "clip"}}
     text = job(film, clip({"from": "hero"}), HERO)
     bad = replace(BUSY, status=status)
 
-    first = await execute(feeding(tmp_path, ledger, text), ledger, {"hero": bad})
+    first = await execute(dependent_worklist(tmp_path, ledger, text), ledger, {"hero": bad})
     assert first == [f"hero {status}", "clip skipped", "heard skipped"]
     reasons = {
         record.task.id: line_of(record)["error"]
         for record in ledger.records()
         if record.task.id != "hero"
     }
-    became = "failed" if status is Status.FAILED else "was refused"
+    ended = "failed" if status is Status.FAILED else "was refused"
     assert reasons["clip"] == {
         "kind": "source", "code": None,
-        "message": f"`image_url` is to be a file of 'hero', which {became} (server: busy)",
+        "message": f"`image_url` needs a file of 'hero', which {ended} (server: busy)",
     }  # fmt: skip
-    again = feeding(tmp_path, ledger, text)
+    again = dependent_worklist(tmp_path, ledger, text)
     assert await execute(again, ledger, {}) == []
-    assert again.passed == {status: 1, Status.SKIPPED: 2}
+    assert again.untouched == {status: 1, Status.SKIPPED: 2}
 
-    retried = feeding(tmp_path, ledger, text, retry_failed=str(status))
+    retried = dependent_worklist(tmp_path, ledger, text, retry_failed=str(status))
     assert await execute(retried, ledger, {}) == [
         "hero succeeded", "clip succeeded", "heard succeeded",
     ]  # fmt: skip
-    generations = {one.task.id: one.outcome.attempts for one in ledger.records()}
+    generations = {record.task.id: record.outcome.attempts for record in ledger.records()}
     assert generations == {"hero": 1, "clip": 1, "heard": 1}
 
 
-async def test_a_source_that_fails_again_tells_its_takers_the_new_reason(
+async def test_dependents_of_a_source_that_fails_again_get_the_new_reason(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     text = job(HERO, clip({"from": "hero"}))
-    await execute(feeding(tmp_path, ledger, text), ledger, {"hero": BUSY})
+    await execute(dependent_worklist(tmp_path, ledger, text), ledger, {"hero": BUSY})
     other = replace(BUSY, error=TaskError("server", None, "on fire"))
-    again = feeding(tmp_path, ledger, text, retry_failed="*")
+    again = dependent_worklist(tmp_path, ledger, text, retry_failed="*")
     assert await execute(again, ledger, {"hero": other}) == ["hero failed", "clip skipped"]
-    (error,) = [one.outcome.error for one in ledger.records() if one.task.id == "clip"]
+    (error,) = [record.outcome.error for record in ledger.records() if record.task.id == "clip"]
     assert error is not None
     assert "on fire" in error.message
 
 
-async def test_an_unknown_source_leaves_its_takers_pending(tmp_path: Path, ledger: Ledger) -> None:
+async def test_dependents_of_an_unknown_source_stay_pending(tmp_path: Path, ledger: Ledger) -> None:
     text = job(HERO, clip({"from": "hero"}))
-    one = feeding(tmp_path, ledger, text)
-    assert await execute(one, ledger, {"hero": UNSURE}) == ["hero unknown", "clip pending"]
-    assert one.left == 1
-    held = feeding(tmp_path, ledger, text, on_unknown=OnUnknown.HOLD)
+    worklist = dependent_worklist(tmp_path, ledger, text)
+    assert await execute(worklist, ledger, {"hero": UNSURE}) == ["hero unknown", "clip pending"]
+    assert worklist.left_pending == 1
+    held = dependent_worklist(tmp_path, ledger, text, on_unknown=OnUnknown.HOLD)
     assert await execute(held, ledger, {}) == ["clip pending"]
-    assert await execute(feeding(tmp_path, ledger, text), ledger, {}) == [
+    assert await execute(dependent_worklist(tmp_path, ledger, text), ledger, {}) == [
         "hero succeeded", "clip succeeded",
     ]  # fmt: skip
 
 
-async def test_a_source_outside_the_selection_serves_as_the_ledger_has_it(
+async def test_a_source_outside_the_selection_is_used_if_it_has_succeeded_before(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     text = job(clip({"from": "hero"}), HERO, {**HERO, "id": "other"})
-    before = feeding(tmp_path, ledger, text, only="clip")
+    before = dependent_worklist(tmp_path, ledger, text, only="clip")
     assert await execute(before, ledger, {}) == ["clip pending"]
-    assert await execute(feeding(tmp_path, ledger, text, only="hero"), ledger, {}) == [
+    assert await execute(dependent_worklist(tmp_path, ledger, text, only="hero"), ledger, {}) == [
         "hero succeeded"
     ]
-    limited = feeding(tmp_path, ledger, text, limit=1)
+    limited = dependent_worklist(tmp_path, ledger, text, limit=1)
     assert await execute(limited, ledger, {}) == ["clip succeeded"]
 
 
-async def test_a_source_outside_the_selection_that_was_edited_does_not_serve(
+async def test_a_source_outside_the_selection_that_was_edited_is_not_used(
     tmp_path: Path, ledger: Ledger
 ) -> None:
-    await execute(feeding(tmp_path, ledger, job(HERO)), ledger, {})
+    await execute(dependent_worklist(tmp_path, ledger, job(HERO)), ledger, {})
     edited = job({**HERO, "prompt": "Another"}, clip({"from": "hero"}))
-    one = feeding(tmp_path, ledger, edited, only="clip")
-    assert await execute(one, ledger, {}) == ["clip pending"]
+    worklist = dependent_worklist(tmp_path, ledger, edited, only="clip")
+    assert await execute(worklist, ledger, {}) == ["clip pending"]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"artifacts": ()}, "`image_url`: 'page' came to 0 files, and file 1 is wanted"),
+        ({"artifacts": ()}, "`image_url`: 'page' produced 0 files; file 1 does not exist"),
         (
             {"artifacts": (an_artifact("page.md", media_type="text/markdown"),)},
-            "`image_url`: page.md of 'page' is text/markdown, and image is wanted",
+            "`image_url`: page.md of 'page' is text/markdown; needed: image",
         ),
         (
             {"artifacts": (an_artifact("page.png", size_bytes=2**30),)},
-            "`image_url`: page.png of 'page' has 1.1 GB; 52.4 MB are the most",
+            "`image_url`: page.png of 'page' has 1.1 GB; the limit is 52.4 MB",
         ),
     ],
 )
-async def test_an_artifact_that_does_not_fit_fails_whoever_takes_it(
+async def test_an_unsuitable_artifact_fails_its_dependents(
     tmp_path: Path, ledger: Ledger, change: dict[str, Any], message: str
 ) -> None:
     page = {
@@ -242,27 +247,27 @@ async def test_an_artifact_that_does_not_fit_fails_whoever_takes_it(
     }  # fmt: skip
     text = job(page, clip({"from": "page"}))
     ends = {"page": replace(succeeded(), **change)}
-    assert await execute(feeding(tmp_path, ledger, text), ledger, ends) == [
+    assert await execute(dependent_worklist(tmp_path, ledger, text), ledger, ends) == [
         "page succeeded", "clip failed",
     ]  # fmt: skip
-    (error,) = [one.outcome.error for one in ledger.records() if one.task.id == "clip"]
+    (error,) = [record.outcome.error for record in ledger.records() if record.task.id == "clip"]
     assert error == TaskError("input_file", None, message)
-    assert await execute(feeding(tmp_path, ledger, text), ledger, {}) == []
+    assert await execute(dependent_worklist(tmp_path, ledger, text), ledger, {}) == []
 
 
-def web(edges: list[set[int]], order: list[int]) -> str:
-    """A job of pictures drawn from pictures: number N takes from those in `edges[N]`."""
+def image_job(edges: list[set[int]], order: list[int]) -> str:
+    """A job of images made from images: number N depends on those in `edges[N]`."""
     rows = []
     for number in order:
         row = {"id": f"n{number}", "prompt": "A fox", "model": "flux/kontext-max/image-to-image"}
-        urls: list[object] = [{"from": f"n{one}"} for one in sorted(edges[number])]
+        urls: list[object] = [{"from": f"n{source}"} for source in sorted(edges[number])]
         rows.append({**row, "image_url": urls or ["https://x.test/a.png"]})
     return job(*rows)
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-async def test_whatever_takes_from_whatever_each_comes_once_and_after_its_sources(
+async def test_with_any_dependencies_each_task_comes_once_and_after_its_sources(
     tmp_path: Path, data: st.DataObject
 ) -> None:
     count = data.draw(st.integers(1, 14), "count")
@@ -271,49 +276,49 @@ async def test_whatever_takes_from_whatever_each_comes_once_and_after_its_source
         for n in range(count)
     ]
     order = data.draw(st.permutations(range(count)), "order")
-    most = data.draw(st.integers(1, 6), "most")
+    max_held = data.draw(st.integers(1, 6), "max_held")
     chance = random.Random(data.draw(st.integers(0, 99), "seed"))  # noqa: S311  # no secret
     folder = Path(tempfile.mkdtemp(dir=tmp_path))
     (folder / "out").mkdir()
     with a_ledger(folder / "out") as ledger:
-        one = feeding(folder, ledger, web(edges, order), most=most)
-        came: list[int] = []
+        worklist = dependent_worklist(folder, ledger, image_job(edges, order), max_held=max_held)
+        yielded: list[int] = []
         ended: set[int] = set()
-        under_way: list[WorkItem] = []
-        for work in one.items():
+        in_flight: list[WorkItem] = []
+        for work in worklist.items():
             if work is not None:
                 assert work.ended is None
                 number = int(work.task.id[1:])
                 assert edges[number] <= ended
                 assert not list(references_of(work.task))
-                came.append(number)
-                under_way.append(work)
-            # What was given out ends now and then; at once where all else waits for it.
-            while under_way and (chance.random() < 0.3 or (work is None and one._waits)):
-                done = under_way.pop(chance.randrange(len(under_way)))
-                await end(ledger, done, drawn(done))
-                one.settle(done, drawn(done))
+                yielded.append(number)
+                in_flight.append(work)
+            # Tasks in flight end at random; one ends if the worklist waits for it.
+            while in_flight and (chance.random() < 0.3 or (work is None and worklist._must_wait)):
+                done = in_flight.pop(chance.randrange(len(in_flight)))
+                await commit(ledger, done, success(done))
+                worklist.mark_done(done, success(done))
                 ended.add(int(done.task.id[1:]))
                 if work is None:
                     break
-            assert one._held_count <= most
-        assert sorted(came) == list(range(count))
+            assert worklist._held_count <= max_held
+        assert sorted(yielded) == list(range(count))
 
 
-async def test_more_than_can_be_held_are_put_off_and_come_all_the_same(
+async def test_tasks_beyond_the_limit_are_deferred_and_come_later(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     rows = [clip({"from": f"h{n}"}, f"c{n}") for n in range(60)]
     heroes = [{**HERO, "id": f"h{n}"} for n in range(60)]
-    one = feeding(tmp_path, ledger, job(*rows, *heroes), most=8)
-    came = await execute(one, ledger, {})
-    assert len(came) == len(set(came)) == 120
+    worklist = dependent_worklist(tmp_path, ledger, job(*rows, *heroes), max_held=8)
+    ended = await execute(worklist, ledger, {})
+    assert len(ended) == len(set(ended)) == 120
     assert set(statuses(ledger).values()) == {"succeeded"}
 
 
-async def test_the_producer_rests_until_a_source_has_ended(tmp_path: Path, ledger: Ledger) -> None:
-    one = feeding(tmp_path, ledger, job(HERO, clip({"from": "hero"})))
-    items = one.items()
+async def test_the_producer_waits_until_a_source_has_ended(tmp_path: Path, ledger: Ledger) -> None:
+    worklist = dependent_worklist(tmp_path, ledger, job(HERO, clip({"from": "hero"})))
+    items = worklist.items()
     hero = next(items)
     assert hero is not None
     turns = 0
@@ -324,44 +329,44 @@ async def test_the_producer_rests_until_a_source_has_ended(tmp_path: Path, ledge
             if work is not None:
                 return work
             turns += 1
-            await one.turn()
-        raise AssertionError("the taker never came")
+            await worklist.yield_control()
+        raise AssertionError("the dependent task was never yielded")
 
     producing = asyncio.create_task(produce())
     await settle()
-    rested = turns
+    turns_before = turns
     await settle()
-    assert turns == rested
-    await end(ledger, hero, drawn(hero))
-    one.settle(hero, drawn(hero))
+    assert turns == turns_before
+    await commit(ledger, hero, success(hero))
+    worklist.mark_done(hero, success(hero))
     assert (await producing).task.id == "clip"
 
 
-async def test_a_source_that_is_gone_in_mid_run_leaves_its_takers(
+async def test_dependents_of_a_source_removed_during_the_run_stay_pending(
     tmp_path: Path, ledger: Ledger
 ) -> None:
-    one = feeding(tmp_path, ledger, job(clip({"from": "hero"}), HERO))
+    worklist = dependent_worklist(tmp_path, ledger, job(clip({"from": "hero"}), HERO))
     (tmp_path / "job.yaml").write_text(job(clip({"from": "hero"})))
-    assert await execute(one, ledger, {}) == ["clip pending"]
+    assert await execute(worklist, ledger, {}) == ["clip pending"]
 
 
-async def test_a_row_put_in_while_others_are_put_off_makes_nothing_twice(
+async def test_a_row_inserted_while_others_are_deferred_repeats_nothing(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     rows = [*(clip({"from": f"h{n}"}, f"c{n}") for n in range(8)),
             *({**HERO, "id": f"h{n}"} for n in range(8))]  # fmt: skip
-    one = feeding(tmp_path, ledger, job(*rows), most=2)
-    came = []
-    for work in one.items():
+    worklist = dependent_worklist(tmp_path, ledger, job(*rows), max_held=2)
+    yielded = []
+    for work in worklist.items():
         if work is None:
             (tmp_path / "job.yaml").write_text(job({**HERO, "id": "new"}, *rows))
             continue
-        came.append(work.task.id)
-        await told(one, ledger, work)
-    assert sorted(came) == sorted(str(row["id"]) for row in rows)
+        yielded.append(work.task.id)
+        await end(worklist, ledger, work)
+    assert sorted(yielded) == sorted(str(row["id"]) for row in rows)
 
 
-async def test_the_outcome_of_a_task_that_nothing_was_sent_for_keeps_its_earlier_version(
+async def test_an_outcome_without_a_request_keeps_the_earlier_version(
     ledger: Ledger,
 ) -> None:
     task = Task(

@@ -1,4 +1,4 @@
-"""What a run has to do, by what the ledger knows of each task."""
+"""The tasks that are left, by their rows in the ledger."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 RESEND, HOLD, FAIL = OnUnknown
 LEFT = (Status.PENDING, Status.RECEIVED, Status.SUBMITTED)
 UNSURE = (Status.UNKNOWN, Status.SENT)
-SETTLED = (Status.SUCCEEDED, Status.FAILED, Status.REFUSED)
+TERMINAL = (Status.SUCCEEDED, Status.FAILED, Status.REFUSED)
 
 
 @dataclass
 class Listed:
-    """A manifest that is nothing but its tasks."""
+    """A manifest that has only tasks and problems."""
 
     items: list[Task | Problem]
 
@@ -46,19 +46,19 @@ def prior(status: Status, *, generation: int = 3, attempts: int = 1, kind: str =
 
 
 def decided(selection: Selection, before: Prior) -> int | None:
-    """The generation that is to be made; None where nothing is to be done."""
+    """Return the generation to make; None if there is nothing to do."""
     work = selection.decide(a_task(), before)
     return None if work is None else work.generation
 
 
-def test_a_task_never_begun_is_made_as_its_first_generation() -> None:
+def test_a_new_task_is_generation_1() -> None:
     assert Selection().decide(a_task(), None) == WorkItem(a_task(), 1)
 
 
 @pytest.mark.parametrize(
     ("status", "selection", "generation"),
     [
-        *((status, Selection(), None) for status in SETTLED),
+        *((status, Selection(), None) for status in TERMINAL),
         *((status, Selection(), 3) for status in LEFT),
         *((status, Selection(on_unknown=HOLD, retry_failed="*"), 3) for status in LEFT),
         *((status, Selection(on_unknown=RESEND), 3) for status in UNSURE),
@@ -74,7 +74,7 @@ def test_a_task_never_begun_is_made_as_its_first_generation() -> None:
         (Status.REFUSED, Selection(retry_failed="refused"), 4),
     ],
 )
-def test_what_is_done_about_a_task_that_did_not_change(
+def test_an_unchanged_task_is_handled_by_its_status_and_the_options(
     status: Status, selection: Selection, generation: int | None
 ) -> None:
     assert decided(selection, prior(status, kind="server")) == generation
@@ -82,7 +82,7 @@ def test_what_is_done_about_a_task_that_did_not_change(
 
 @pytest.mark.parametrize("status", Status)
 @pytest.mark.parametrize("on_unknown", OnUnknown)
-def test_an_edited_row_is_a_new_generation_however_the_old_one_ended(
+def test_an_edited_row_is_a_new_generation_for_any_status(
     status: Status, on_unknown: OnUnknown
 ) -> None:
     edited = a_task(digest="e" * 32)
@@ -91,7 +91,7 @@ def test_an_edited_row_is_a_new_generation_however_the_old_one_ended(
     assert work.generation == 4
 
 
-def test_an_edited_row_of_which_nothing_was_sent_stays_at_its_generation() -> None:
+def test_an_edited_row_without_requests_keeps_its_generation() -> None:
     before = prior(Status.PENDING, generation=1, attempts=0)
     work = Selection().decide(a_task(digest="e" * 32), before)
     assert work is not None
@@ -101,21 +101,21 @@ def test_an_edited_row_of_which_nothing_was_sent_stays_at_its_generation() -> No
 @given(of=st.integers(1, 9))
 def test_shards_cover_every_task_exactly_once(of: int) -> None:
     tasks = [a_task(n, key=f"{n * 2654435761 % 2**32:08x}" + "0" * 24) for n in range(60)]
-    found = [
+    covered = [
         task
         for number in range(1, of + 1)
         for task in Selection(shard=(number, of)).narrow(tasks, to_the_end=True)
     ]
-    assert sorted(found, key=lambda task: task.ordinal) == tasks  # type: ignore[union-attr]  # no problems
+    assert sorted(covered, key=lambda task: task.ordinal) == tasks  # type: ignore[union-attr]  # no problems
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/4", "5/4", "1/0", "-1/4", "a/b", "1/4/2", "²/4"])
-def test_a_shard_that_is_none_is_told(text: str) -> None:
+def test_an_invalid_shard_is_an_error(text: str) -> None:
     with pytest.raises(UsageError, match="is not I/N"):
         parse_shard(text)
 
 
-def test_a_limit_counts_selected_tasks_and_lets_every_problem_through() -> None:
+def test_a_limit_counts_selected_tasks_and_keeps_every_problem() -> None:
     problem = Problem("a.csv", 9, "empty prompt")
     items: list[Task | Problem] = [
         a_task(0),
@@ -131,7 +131,7 @@ def test_a_limit_counts_selected_tasks_and_lets_every_problem_through() -> None:
     assert list(selection.narrow(items, to_the_end=False)) == [a_task(0), a_task(2)]
 
 
-async def test_only_what_is_left_is_listed_and_the_rest_is_counted(ledger: Ledger) -> None:
+async def test_tasks_that_are_left_are_listed_and_the_others_counted(ledger: Ledger) -> None:
     for number, status in enumerate((Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN)):
         await ledger.sent(a_task(number), 1, attempts=1, now=NOW)
         await ledger.record(a_task(number), 1, Outcome(status, attempts=1))
@@ -140,15 +140,15 @@ async def test_only_what_is_left_is_listed_and_the_rest_is_counted(ledger: Ledge
     items = [work for work in left.items() if work is not None]
 
     assert [work.task.ordinal for work in items] == list(range(2, 1200))
-    assert left.passed == {Status.SUCCEEDED: 1, Status.FAILED: 1}
+    assert left.untouched == {Status.SUCCEEDED: 1, Status.FAILED: 1}
 
 
-def test_others_may_run_after_each_chunk(ledger: Ledger) -> None:
+def test_control_is_yielded_after_each_chunk(ledger: Ledger) -> None:
     left = worklist(ledger, map(a_task, range(1200)), Selection())
     assert sum(work is None for work in left.items()) == 3
 
 
-def test_a_manifest_that_no_longer_reads_as_checked_is_told(ledger: Ledger) -> None:
+def test_an_error_that_the_check_did_not_find_is_raised(ledger: Ledger) -> None:
     warning = Problem("a.csv", 2, "odd", Severity.WARNING)
     error = Problem("a.csv", 3, "empty prompt")
     left = worklist(ledger, [warning, a_task(0), error], Selection())
@@ -156,7 +156,7 @@ def test_a_manifest_that_no_longer_reads_as_checked_is_told(ledger: Ledger) -> N
         list(left.items())
 
 
-async def begun(ledger: Ledger, keys: Iterable[int]) -> None:
+async def succeeded_before(ledger: Ledger, keys: Iterable[int]) -> None:
     for ordinal, key in enumerate(keys):
         task = placed(key, ordinal)
         await ledger.sent(task, 1, attempts=1, now=NOW)
@@ -168,7 +168,7 @@ def placed(key: int, ordinal: int) -> Task:
 
 
 def read(ledger: Ledger, keys: Iterable[int], selection: Selection | None = None) -> list[str]:
-    """Read a manifest with these tasks; the ids of the records after it."""
+    """Read a manifest with these tasks; return the ids of the records afterwards."""
     positions = Positions(ledger)
     items = positions.watch(placed(key, ordinal) for ordinal, key in enumerate(keys))
     for _ in (selection or Selection()).narrow(items, to_the_end=True):
@@ -177,10 +177,10 @@ def read(ledger: Ledger, keys: Iterable[int], selection: Selection | None = None
     return [record.task.id.removeprefix("fox-") for record in ledger.records()]
 
 
-async def test_records_follow_rows_that_were_reordered_inserted_removed_and_put_back(
+async def test_records_follow_rows_that_are_reordered_inserted_removed_and_restored(
     ledger: Ledger,
 ) -> None:
-    await begun(ledger, [0, 1, 2, 3])
+    await succeeded_before(ledger, [0, 1, 2, 3])
 
     assert read(ledger, [3, 1, 0, 2]) == ["3", "1", "0", "2"]
     assert read(ledger, [9, 3, 1, 8, 0, 2]) == ["3", "1", "0", "2"]
@@ -193,20 +193,20 @@ async def test_records_follow_rows_that_were_reordered_inserted_removed_and_put_
     ]
 
 
-async def test_what_a_limit_leaves_out_is_still_in_the_manifest(ledger: Ledger) -> None:
-    await begun(ledger, [0, 1, 2, 3])
+async def test_tasks_beyond_the_limit_are_still_listed(ledger: Ledger) -> None:
+    await succeeded_before(ledger, [0, 1, 2, 3])
     assert read(ledger, [2, 3, 1], Selection(limit=1)) == ["2", "3", "1"]
 
 
 async def test_thousands_of_moves_end_in_the_new_order(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchgen.engine.worklist.positions._MOVED_AT_ONCE", 1000)
+    monkeypatch.setattr("batchgen.engine.worklist.positions._MOVES_PER_COMMIT", 1000)
     await ledger.leave_pending(placed(number, number) for number in range(2300))
 
-    found = read(ledger, [*range(2299, 100, -1), 5000])
+    ids = read(ledger, [*range(2299, 100, -1), 5000])
 
-    assert found == [str(number) for number in range(2299, 100, -1)]
+    assert ids == [str(number) for number in range(2299, 100, -1)]
 
 
 def test_positions_count_tasks_without_a_ledger() -> None:
