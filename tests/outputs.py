@@ -9,8 +9,8 @@ from batchgen.storage.directory import ledger_path
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.identity import identity_of
 from batchgen.storage.ledger.inventory import Inventory
-from batchgen.storage.results import ResultsFile, stored_line
-from batchgen.storage.verify import Check, Finding
+from batchgen.storage.results import ResultsFile, encode_rows
+from batchgen.storage.verify import Finding, Verification
 from batchgen.types import Artifact, Outcome, Record, Task
 from tests.given import NOW, a_ledger, a_png, a_task, succeeded
 
@@ -37,8 +37,8 @@ def a_picture(directory: Path, number: int, n: int = 1, suffix: str = "") -> Art
 
 async def carry(ledger: Ledger, task: Task, outcome: Outcome, *, generation: int = 1) -> None:
     """Put a task into the ledger with its outcome."""
-    await ledger.sent(task, generation, attempts=1, now=NOW)
-    await ledger.record(task, generation, outcome)
+    await ledger.record_sent(task, generation, attempts=1, now=NOW)
+    await ledger.record_outcome(task, generation, outcome)
 
 
 def a_new_ledger(directory: Path, *, total: int = 0) -> Ledger:
@@ -60,7 +60,7 @@ async def an_output(directory: Path, *numbers: int, each: int = 1) -> None:
 
 def close(directory: Path, ledger: Ledger) -> None:
     """End the run as a run ends."""
-    ResultsFile(directory).rewrite(map(stored_line, ledger.stored()))
+    ResultsFile(directory).rewrite(map(encode_rows, ledger.result_rows()))
     ledger.end_run(reason="complete", now=NOW)
 
 
@@ -73,7 +73,7 @@ def records(directory: Path) -> list[Record]:
 def findings(directory: Path, *, fix: bool = False) -> list[Finding]:
     """What `verify` finds."""
     with Inventory(ledger_path(directory)) as inventory:
-        return list(Check(directory, inventory, fix=fix).findings())
+        return list(Verification(directory, inventory, fix=fix).findings())
 
 
 def found(directory: Path, *, fix: bool = False) -> list[str]:

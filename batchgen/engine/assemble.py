@@ -37,10 +37,10 @@ from batchgen.provider.adapter import Adapter
 from batchgen.provider.pricing import Prices
 from batchgen.storage.artifacts import LocalStore
 from batchgen.storage.counts import RunCounts
-from batchgen.storage.label import MetadataWriter, unlabelled
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.identity import identity_of
-from batchgen.storage.results import ResultsFile, put_in_order
+from batchgen.storage.metadata import MetadataWriter, leave_unchanged
+from batchgen.storage.results import ResultsFile, write_in_manifest_order
 from batchgen.storage.sidecars import Sidecars
 from batchgen.storage.summary import Summary, write_summary
 from batchgen.types import Outcome, Task
@@ -86,7 +86,7 @@ class AssembledRun:
         self._companions = _companions_of(job, self._say)
         self._signals = Signals(stop, terms.progress, patience_s=job.limits.drain_timeout_s)
         self._store = LocalStore(
-            job.output_dir, is_taken=lambda path: ledger.owner(path) is not None
+            job.output_dir, is_taken=lambda path: ledger.owner_of(path) is not None
         )
 
     def close(self) -> None:
@@ -159,7 +159,7 @@ class AssembledRun:
         if _all_done(worklist) and not self._counts.found_unknown:
             worklist.pass_all()
             return
-        self._ledger.forget_results()
+        self._ledger.mark_results_stale()
         async with self._connected() as (transport, in_flight):
             await self._settle_unknown(transport)
             await self._preflight(transport)
@@ -197,7 +197,7 @@ class AssembledRun:
             if why_not:
                 self._say(f"the provider's usage log tells no more of them: {why_not}")
         if self._terms.selection.on_unknown is OnUnknown.FAIL:
-            self._ledger.give_up_unknown()
+            self._ledger.fail_unknown()
 
     async def _preflight(self, transport: Transport) -> None:
         if self._terms.preflight:
@@ -208,7 +208,7 @@ class AssembledRun:
     def _controls(self, workers: int) -> Iterator[LiveLimits]:
         """Yield the throttle and the budget; SIGUSR1 changes their limits meanwhile."""
         terms, job = self._terms, self._job
-        unknown_spend = unknown_spend_of(self._ledger.unknown_tasks(), Prices(job))
+        unknown_spend = unknown_spend_of(self._ledger.possibly_charged(), Prices(job))
         with open_shared_budget(
             job, terms.clock, identity_of(self._ledger), unknown_spend
         ) as shared_budget:
@@ -251,7 +251,9 @@ class AssembledRun:
             sleep=stop.sleep,
             wait=stop.wait,
             random=random.random,
-            label=MetadataWriter(self._store) if job.extras.embed_metadata else unlabelled,
+            embed_metadata=MetadataWriter(self._store)
+            if job.extras.embed_metadata
+            else leave_unchanged,
         )
 
     async def _accompany(self, task: Task, outcome: Outcome) -> None:
@@ -280,7 +282,9 @@ class AssembledRun:
     def _withdraw_late_signal(self) -> None:
         """Ignore a signal that came when all was done."""
         counts, stop = self._counts, self._stop
-        if stop.reason is StopReason.SIGNAL and not (stop.cut or counts.left or counts.pending):
+        if stop.reason is StopReason.SIGNAL and not (
+            stop.cut or counts.not_started or counts.pending
+        ):
             stop.withdraw()
 
     def _report_submitted(self) -> None:
@@ -292,9 +296,9 @@ class AssembledRun:
 
     def _put_in_order(self, worklist: _AnyWorklist, results: ResultsFile) -> None:
         is_same = _all_done(worklist) and not self._positions.has_changed
-        put_in_order(results, self._ledger, is_same=is_same)
+        write_in_manifest_order(results, self._ledger, is_same=is_same)
         if self._companions is not None:
-            self._companions.make_up(self._ledger.records())
+            self._companions.write_missing(self._ledger.records())
 
     def _summary(self, worklist: _AnyWorklist) -> Summary:
         clock, counts = self._terms.clock, self._counts

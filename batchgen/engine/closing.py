@@ -12,7 +12,7 @@ from batchgen.job import SIMULATOR
 from batchgen.manifest.plan import Plan
 from batchgen.storage.counts import JobCounts, RunCounts, Spend
 from batchgen.storage.ledger import Ledger
-from batchgen.storage.results import paid_for, shown_status
+from batchgen.storage.results import count_paid, public_status
 from batchgen.storage.summary import FailureGroups, Summary
 from batchgen.types import Status
 
@@ -35,7 +35,7 @@ class Closing(msgspec.Struct, frozen=True):
         totals = self.ledger.totals()
         counts: Counter[str] = Counter()
         for status, count in totals.counts.items():
-            counts[shown_status(status)] += count
+            counts[public_status(status)] += count
         chosen = Counter[str](passed) + Counter(run.ended())
         job = self.terms.manifest.job
         failures = FailureGroups()
@@ -53,7 +53,7 @@ class Closing(msgspec.Struct, frozen=True):
             tasks=JobCounts.of(
                 max(self.positions.count, counts.total()),
                 counts,
-                pending_paid=paid_for(totals.counts),
+                pending_paid=count_paid(totals.counts),
             ),
             run=run,
             command=self.terms.command,

@@ -34,7 +34,7 @@ from batchgen.engine.polling import result_of, unless_leaving
 from batchgen.engine.retry import Attempt, persist, policy
 from batchgen.http.service import Transport
 from batchgen.media.formats import tell
-from batchgen.storage.label import unlabelled
+from batchgen.storage.metadata import leave_unchanged
 from batchgen.types import (
     STOPPING,
     Artifact,
@@ -91,7 +91,8 @@ class Performer(msgspec.Struct, frozen=True):
     identity: what makes idempotency keys unique to this ledger.
     sleep: waits between attempts, or returns early when the run is stopping.
     wait: waits for what the provider works on, or returns early when that is left.
-    label: puts a picture's story into it before it is published, where the job asks for that.
+    embed_metadata: embeds the task's metadata in an image before it is published, if the job
+        asks for it.
     """
 
     adapter: Adapter
@@ -105,7 +106,7 @@ class Performer(msgspec.Struct, frozen=True):
     sleep: Callable[[float], Awaitable[None]]
     wait: Callable[[float], Awaitable[None]]
     random: Callable[[], float]
-    label: Callable[[Spooled, Task, Finished], Awaitable[Spooled]] = unlabelled
+    embed_metadata: Callable[[Spooled, Task, Finished], Awaitable[Spooled]] = leave_unchanged
 
     def waits(self, task: Task) -> bool:
         """Whether the provider answers with a remote id first, and with the result later."""
@@ -129,7 +130,7 @@ class Performer(msgspec.Struct, frozen=True):
             if parts[-1].status is not Status.SUCCEEDED:
                 break
             if number + 1 < len(requests):
-                await self.ledger.part_done(work.task, work.generation, parts)
+                await self.ledger.record_part(work.task, work.generation, parts)
         return self._ended(united(parts), progress)
 
     async def _carry_out(self, work: WorkItem, part: _Part, progress: _Progress) -> Outcome:
@@ -146,7 +147,7 @@ class Performer(msgspec.Struct, frozen=True):
         urls = [payload for payload in finished.payloads if isinstance(payload, Remote)]
         remote = len(urls) == len(finished.payloads) > 0
         if remote and decision is not earlier:
-            await self.ledger.received(work.task, finished, outcome)
+            await self.ledger.record_received(work.task, finished, outcome)
         gone = expired(finished, self.clock.now()) if decision is earlier else None
         stored = _Stored([], gone) if gone else await self._store(work, finished, part.first)
         if stored.failed is not None:
@@ -175,7 +176,7 @@ class Performer(msgspec.Struct, frozen=True):
             if refusal is not None:
                 return refusal
             progress.attempts += 1
-            await self.ledger.sent(
+            await self.ledger.record_sent(
                 task,
                 work.generation,
                 attempts=progress.attempts,
@@ -204,7 +205,7 @@ class Performer(msgspec.Struct, frozen=True):
         polling = self.adapter.polling(task)
         if polling is None:
             raise RuntimeError(f"{task.endpoint} answers with a remote id and cannot be asked")
-        await self.ledger.submitted(task, pending.remote_id, submitted)
+        await self.ledger.record_submitted(task, pending.remote_id, submitted)
         progress.submitted = progress.ambiguous = True
         request = self.adapter.poll(task, pending.remote_id)
 
@@ -246,7 +247,7 @@ class Performer(msgspec.Struct, frozen=True):
                 case _:
                     assert_never(payload)
             if isinstance(held, Spooled):
-                held = await self.label(held, work.task, finished)
+                held = await self.embed_metadata(held, work.task, finished)
             artifact = await self.store.publish(held, filename, n)
             stored.artifacts.append(artifact)
         return stored

@@ -195,8 +195,8 @@ class Runner(msgspec.Struct, frozen=True):
             if outcome.status is Status.SUBMITTED or _is_untouched(work, outcome):
                 await self._leave_one(work)
             else:
-                await self.ledger.record(work.task, work.generation, outcome)
-                self.performer.store.settle(artifact.path for artifact in outcome.artifacts)
+                await self.ledger.record_outcome(work.task, work.generation, outcome)
+                self.performer.store.confirm(artifact.path for artifact in outcome.artifacts)
                 self.results.append(work.task, outcome)
         finally:
             await self.budget.settle(reserved, spent - counted)
@@ -212,9 +212,9 @@ class Runner(msgspec.Struct, frozen=True):
             self.stop.set(StopReason.HALT, dead_end)
 
     async def _leave_one(self, work: WorkItem) -> None:
-        self.counts.left += 1
+        self.counts.not_started += 1
         if work.prior is None:
-            await self.ledger.leave_pending([work.task])
+            await self.ledger.record_pending([work.task])
 
     async def _leave(self, items: Iterable[WorkItem | None], line: "_Line") -> None:
         """Put down by name what nobody came to, so that the results manifest shows it.
@@ -230,18 +230,18 @@ class Runner(msgspec.Struct, frozen=True):
             if _is_submitted(work) and not self.stop.abandons_remote():
                 await self._begin(work, line)
                 continue
-            self.counts.left += 1
+            self.counts.not_started += 1
             line.source.settle(work, None)
             if work.prior is None:
                 chunk.append(work.task)
             if len(chunk) >= _LEFT_AT_ONCE:
-                await self.ledger.leave_pending(chunk)
+                await self.ledger.record_pending(chunk)
                 left += len(chunk)
                 chunk.clear()
             if left >= _MOST_LEFT:
                 return
         if chunk:
-            await self.ledger.leave_pending(chunk)
+            await self.ledger.record_pending(chunk)
 
     async def _deadline(self, seconds: float) -> None:
         await self.clock.sleep(seconds)

@@ -104,21 +104,21 @@ class LocalStore:
         left alone and the artifact gets the next free name. Raises StorageError; bytes of no known
         type are a ValueError.
         """
-        return await self._publishing.result_of(self._publication(payload, filename, n))
+        return await self._publishing.submit(self._publication(payload, filename, n))
 
     def _publication(self, payload: Spooled | Made, filename: str, n: int) -> "_Publication":
         spooled = self._taken(payload) if isinstance(payload, Made) else payload
         media = _media_of(payload)
         if media is None:
             raise ValueError(f"a payload of no known type was accepted: {spooled.head[:24]!r}")
-        return _Publication(spooled, media, open_filename(filename, n, media.extension))
+        return _Publication(spooled, media, fill_filename(filename, n, media.extension))
 
     def _taken(self, payload: Made) -> Spooled:
         sink = self.open_sink()
         sink.write(payload.data)
         return sink.close()
 
-    def settle(self, paths: Iterable[str]) -> None:
+    def confirm(self, paths: Iterable[str]) -> None:
         """The ledger has the artifacts at these paths: their temporary names may go."""
         for path in paths:
             temporary = self._unsettled.pop(path, None)
@@ -137,7 +137,7 @@ class LocalStore:
 
     def _place(self, one: "_Publication") -> None:
         """Give a file its name below the root: the wanted one, or the next that is free."""
-        for path in free_names(self._with_folder(one.wanted)):
+        for path in candidate_paths(self._with_folder(one.wanted)):
             target = f"{self._root}/{path}"
             if self._is_orphan(target, path):
                 os.unlink(target)
@@ -261,7 +261,7 @@ def _media_of(payload: Spooled | Made) -> MediaType | None:
     return tell(payload.head, payload.media_type)
 
 
-def free_names(path: str) -> Iterator[str]:
+def candidate_paths(path: str) -> Iterator[str]:
     """Return names for an artifact to try in turn: `a.png`, `a~2.png`, `a~3.png`, without end."""
     stem, dot, extension = path.rpartition(".")
     yield path
@@ -269,7 +269,7 @@ def free_names(path: str) -> Iterator[str]:
         yield f"{stem}~{number}{dot}{extension}"
 
 
-def open_filename(filename: str, n: int, extension: str) -> str:
+def fill_filename(filename: str, n: int, extension: str) -> str:
     """Fill the two places that are open until the bytes are known."""
     return filename.replace("{n}", str(n)).replace("{ext}", extension)
 

@@ -68,7 +68,7 @@ class RunCounts(msgspec.Struct):
 
     started_at, finished_at: UTC. duration_s: by a monotonic clock. The last two are set at the end.
     submitted: those of the pending that the provider works on.
-    left: tasks that were not started when the run stopped.
+    not_started: tasks that were not started when the run stopped.
     requests: sent to the provider, every attempt counted.
     cost_usd: the sum of the known prices. unpriced: results of unknown price.
     found_unknown: tasks whose outcome was unknown when the run began.
@@ -86,7 +86,7 @@ class RunCounts(msgspec.Struct):
     skipped: int = 0
     pending: int = 0
     submitted: int = 0
-    left: int = 0
+    not_started: int = 0
     requests: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0

@@ -50,7 +50,7 @@ def locked(directory: Path, tell: Callable[[str], None] = lambda _: None) -> Ite
         lock.release()
 
 
-def is_held(directory: Path) -> bool:
+def is_locked(directory: Path) -> bool:
     """Whether a run holds the output directory now; never where the file system has no locks."""
     lock = filelock.FileLock(directory / PRIVATE / "lock", timeout=0)
     try:
@@ -59,13 +59,13 @@ def is_held(directory: Path) -> bool:
         return True
     except OSError as error:
         if error.errno == errno.EROFS:
-            return _is_locked(directory / PRIVATE / "lock")
+            return _is_locked_read_only(directory / PRIVATE / "lock")
         raise StorageError(f"cannot read {directory} ({error.strerror or error})") from error
     lock.release()
     return False
 
 
-def _is_locked(path: Path) -> bool:
+def _is_locked_read_only(path: Path) -> bool:
     """Whether somebody holds a lock on a file that may only be read here: a run beyond a mount."""
     import fcntl  # noqa: PLC0415  # Windows has none, nor read-only file systems of this kind
 

@@ -55,7 +55,7 @@ class GroupCommit(Generic[T, R]):
                     " (`ulimit -v`) or processes (`ulimit -u`)"
                 ) from error
 
-    async def result_of(self, order: T) -> R:
+    async def submit(self, order: T) -> R:
         """Have an order carried out. Whoever is cancelled here does not undo it."""
         if not self._threads:
             raise RuntimeError("nobody carries out orders any more")

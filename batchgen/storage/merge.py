@@ -16,12 +16,12 @@ from pathlib import Path
 import msgspec
 
 from batchgen.errors import Exit, StorageError, UsageError
-from batchgen.storage.artifacts import free_names, fsync_folder, make_folder
+from batchgen.storage.artifacts import candidate_paths, fsync_folder, make_folder
 from batchgen.storage.counts import JobCounts, RunCounts, Spend
 from batchgen.storage.directory import ledger_path
 from batchgen.storage.ledger import Ledger
-from batchgen.storage.ledger.union import Ours, TheirArtifact, Theirs, Union
-from batchgen.storage.results import ResultsFile, paid_for, shown_status, stored_line
+from batchgen.storage.ledger.merge_target import MergeTarget, SourceArtifact, SourceTask, TargetTask
+from batchgen.storage.results import ResultsFile, count_paid, encode_rows, public_status
 from batchgen.storage.summary import Ending, FailureGroups, Summary, write_summary
 from batchgen.storage.verify import sha256_of, stays_inside
 from batchgen.types import Status
@@ -32,7 +32,7 @@ _NO_LINKS = frozenset(
 _FACT = "provider_kind"
 
 
-class Counts(msgspec.Struct):
+class MergeCounts(msgspec.Struct):
     """What a merge came to.
 
     same: tasks that were there already. older: tasks left out since there is a better result.
@@ -51,8 +51,8 @@ class Merge(msgspec.Struct):
     """A merge under way; `tell` is given a line for whatever is not taken over as it stands."""
 
     out: Path
-    tell: Callable[[str], None]
-    counts: Counts = msgspec.field(default_factory=Counts)
+    report: Callable[[str], None]
+    counts: MergeCounts = msgspec.field(default_factory=MergeCounts)
     _folders: set[Path] = msgspec.field(default_factory=set)
 
     def take(self, directories: Sequence[Path]) -> None:
@@ -62,14 +62,14 @@ class Merge(msgspec.Struct):
         """
         _refuse_mixture(self.out, directories)
         with Ledger(ledger_path(self.out)) as ledger:
-            ledger.forget_results()
-        with Union(ledger_path(self.out)) as union:
+            ledger.mark_results_stale()
+        with MergeTarget(ledger_path(self.out)) as union:
             for directory in directories:
                 with union.beside(ledger_path(directory)):
                     for page in union.pages():
                         self._take_page(union, directory, page)
 
-    def _take_page(self, union: Union, directory: Path, page: list[Theirs]) -> None:
+    def _take_page(self, union: MergeTarget, directory: Path, page: list[SourceTask]) -> None:
         artifacts = defaultdict(list)
         for artifact in union.artifacts([theirs.task for theirs in page]):
             artifacts[artifact.task].append(artifact)
@@ -87,7 +87,11 @@ class Merge(msgspec.Struct):
         self._folders.clear()
 
     def _take_task(
-        self, union: Union, directory: Path, theirs: Theirs, artifacts: list[TheirArtifact]
+        self,
+        union: MergeTarget,
+        directory: Path,
+        theirs: SourceTask,
+        artifacts: list[SourceArtifact],
     ) -> None:
         if self._is_left(directory, theirs):
             return
@@ -95,7 +99,7 @@ class Merge(msgspec.Struct):
         damaged = {one for one in wanted if not _is_whole(directory, one)}
         self.counts.damaged += len(damaged)
         for one in damaged:
-            self.tell(f"damaged  {one.path} (task {theirs.id} of {directory}): left out")
+            self.report(f"damaged  {one.path} (task {theirs.id} of {directory}): left out")
         if any(one.generation == theirs.generation for one in damaged):
             return
         generation = _generation(theirs)
@@ -107,7 +111,7 @@ class Merge(msgspec.Struct):
                 union.take_artifact(task, number, path, one)
         self.counts.taken += 1
 
-    def _is_left(self, directory: Path, theirs: Theirs) -> bool:
+    def _is_left(self, directory: Path, theirs: SourceTask) -> bool:
         """Whether there is nothing to take over, since ours is the same or better."""
         ours = theirs.ours
         if ours is None:
@@ -117,16 +121,16 @@ class Merge(msgspec.Struct):
             return True
         if not is_better(theirs, ours):
             self.counts.older += 1
-            self.tell(f"older    {theirs.id} (of {directory}): {self.out} has a better one")
+            self.report(f"older    {theirs.id} (of {directory}): {self.out} has a better one")
             return True
-        self.tell(f"newer    {theirs.id} (of {directory}): {self.out} had another")
+        self.report(f"newer    {theirs.id} (of {directory}): {self.out} had another")
         return False
 
-    def _place(self, union: Union, directory: Path, one: TheirArtifact) -> str:
+    def _place(self, union: MergeTarget, directory: Path, one: SourceArtifact) -> str:
         """Have the file in the output directory; return its path there."""
         path = self._free_path(union, one)
         if path != one.path:
-            self.tell(f"renamed  {one.path} (of {directory}) is {path}")
+            self.report(f"renamed  {one.path} (of {directory}) is {path}")
         target = self.out / path
         self._folders.add(target.parent)
         if os.path.lexists(target):  # an orphan of a merge that broke off
@@ -143,8 +147,8 @@ class Merge(msgspec.Struct):
             self.counts.copied += 1
         return path
 
-    def _free_path(self, union: Union, one: TheirArtifact) -> str:
-        for path in free_names(one.path):
+    def _free_path(self, union: MergeTarget, one: SourceArtifact) -> str:
+        for path in candidate_paths(one.path):
             target = self.out / path
             if union.is_known(path):
                 continue
@@ -155,7 +159,7 @@ class Merge(msgspec.Struct):
         raise AssertionError("numbers do not end")
 
 
-def is_better(theirs: Theirs, ours: Ours) -> bool:
+def is_better(theirs: SourceTask, ours: TargetTask) -> bool:
     """Whether their result takes the place of ours: a success does, else the newer of two."""
     return _rank(theirs) > _rank(ours)
 
@@ -165,7 +169,7 @@ def write_results(out: Path, command: tuple[str, ...], *, now: datetime, exit_co
     with Ledger(ledger_path(out)) as ledger:
         total = sum(ledger.totals().counts.values())
         ledger.begin_run(pid=os.getpid(), total=total, now=now)
-        ResultsFile(out).rewrite(map(stored_line, ledger.stored()))
+        ResultsFile(out).rewrite(map(encode_rows, ledger.result_rows()))
         told = _summary(ledger, out, command, now).to_json() | {"exit_code": exit_code}
         write_summary(told, out)
         ledger.end_run(reason="merged", now=now)
@@ -175,9 +179,9 @@ def _summary(ledger: Ledger, out: Path, command: tuple[str, ...], now: datetime)
     totals = ledger.totals()
     counts = Counter[str]()
     for status, number in totals.counts.items():
-        counts[shown_status(status)] += number
+        counts[public_status(status)] += number
     total = counts.total()
-    tasks = JobCounts.of(total, counts, pending_paid=paid_for(totals.counts))
+    tasks = JobCounts.of(total, counts, pending_paid=count_paid(totals.counts))
     failures = FailureGroups()
     for record in ledger.unsuccessful():
         failures.add(record.task, record.outcome)
@@ -213,16 +217,16 @@ def _refuse_mixture(out: Path, directories: Sequence[Path]) -> None:
             ledger.set_meta(_FACT, known)
 
 
-def _is_same(theirs: Theirs, ours: Ours) -> bool:
-    one, other = ((x.moment, x.hashes, shown_status(x.status)) for x in (theirs, ours))
+def _is_same(theirs: SourceTask, ours: TargetTask) -> bool:
+    one, other = ((x.moment, x.hashes, public_status(x.status)) for x in (theirs, ours))
     return theirs.same_request and one == other
 
 
-def _rank(one: Theirs | Ours) -> tuple[bool, str]:
+def _rank(one: SourceTask | TargetTask) -> tuple[bool, str]:
     return one.status is Status.SUCCEEDED, one.moment
 
 
-def _generation(theirs: Theirs) -> int:
+def _generation(theirs: SourceTask) -> int:
     """The number that their newest generation gets: after ours, unless ours came to nothing."""
     ours = theirs.ours
     if ours is None:
@@ -231,7 +235,7 @@ def _generation(theirs: Theirs) -> int:
     return max(theirs.generation, ours.generation + taken)
 
 
-def _wanted(theirs: Theirs, artifacts: list[TheirArtifact]) -> list[TheirArtifact]:
+def _wanted(theirs: SourceTask, artifacts: list[SourceArtifact]) -> list[SourceArtifact]:
     """Their artifacts of the newest generation, and of those that ours has not come to."""
     after = 0 if theirs.ours is None else theirs.ours.generation
     return [
@@ -239,7 +243,7 @@ def _wanted(theirs: Theirs, artifacts: list[TheirArtifact]) -> list[TheirArtifac
     ]
 
 
-def _is_whole(directory: Path, one: TheirArtifact) -> bool:
+def _is_whole(directory: Path, one: SourceArtifact) -> bool:
     try:
         return (
             stays_inside(one.path)

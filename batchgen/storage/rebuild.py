@@ -25,7 +25,7 @@ from batchgen.storage.artifacts import fsync_folder
 from batchgen.storage.directory import ledger_path
 from batchgen.storage.ledger.identity import FILE_NAME as IDENTITY
 from batchgen.storage.ledger.identity import read_identity
-from batchgen.storage.ledger.restore import Restored, Restoring, facts_of
+from batchgen.storage.ledger.restore import LedgerBuilder, RestoredTask, facts_of
 from batchgen.storage.results import FILE_NAME
 from batchgen.storage.verify import stays_inside
 from batchgen.types import Artifact, Outcome, Problem, Record, Status, Task, TaskError
@@ -80,7 +80,7 @@ class _Line(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Line).decode
 
 
-class Rebuilt(msgspec.Struct):
+class RebuildResult(msgspec.Struct):
     """What came of it.
 
     lines: those that were read. skipped: those that tell no task, the first 20 as problems.
@@ -96,13 +96,13 @@ class Rebuilt(msgspec.Struct):
     aside: Path | None = None
 
 
-def rebuild(directory: Path, *, now: datetime) -> Rebuilt:
+def rebuild(directory: Path, *, now: datetime) -> RebuildResult:
     """Put a ledger made from results.jsonl in the place of the old one, which is kept aside.
 
     Artifacts are taken as the lines tell them: `verify` with `fix` comes next. Raises
     StorageError where there is no results.jsonl, or the disk refuses.
     """
-    rebuilt = Rebuilt()
+    rebuilt = RebuildResult()
     ledger = ledger_path(directory)
     new = ledger.with_name(f"{ledger.name}.part")
     try:
@@ -111,7 +111,7 @@ def rebuild(directory: Path, *, now: datetime) -> Rebuilt:
                 Path(f"{new}{part}").unlink()
         facts = _facts(ledger)
         rebuilt.identity = IDENTITY in facts
-        with Restoring(new, now) as restoring:
+        with LedgerBuilder(new, now) as restoring:
             provider = facts.get("provider", _USUAL_PROVIDER)
             tasks = _tasks(directory / FILE_NAME, rebuilt, provider)
             while batch := list(islice(tasks, _LINES_AT_ONCE)):
@@ -149,7 +149,7 @@ def _move_aside(ledger: Path, stamp: str) -> Path | None:
     return aside if moved else None
 
 
-def _tasks(path: Path, rebuilt: Rebuilt, provider: str) -> Iterator[Restored]:
+def _tasks(path: Path, rebuilt: RebuildResult, provider: str) -> Iterator[RestoredTask]:
     with path.open("rb") as file:
         for number, text in enumerate(file, 1):
             rebuilt.lines += 1
@@ -164,7 +164,7 @@ def _tasks(path: Path, rebuilt: Rebuilt, provider: str) -> Iterator[Restored]:
                     rebuilt.problems.append(Problem(str(path), number, reason))
 
 
-def _restored(line: _Line, number: int, provider: str) -> Restored:
+def _restored(line: _Line, number: int, provider: str) -> RestoredTask:
     """The task of a line. Raises ValueError for an artifact outside of the output directory."""
     artifacts = tuple(
         Artifact(one.path, one.bytes, one.sha256, one.media_type, one.width, one.height)
@@ -175,7 +175,7 @@ def _restored(line: _Line, number: int, provider: str) -> Restored:
             raise ValueError(f"{artifact.path!r} leaves the output directory")
     record = Record(_task(line, number, provider), _outcome(line, artifacts))
     found = _VERSION.search(artifacts[0].path) if artifacts else None
-    return Restored(record, int(found[1]) if found else 1)
+    return RestoredTask(record, int(found[1]) if found else 1)
 
 
 def _task(line: _Line, number: int, provider: str) -> Task:

@@ -140,7 +140,7 @@ class _Line(msgspec.Struct, frozen=True):
     duration_s: float | None
 
 
-def stored_line(rows: Sequence[tuple[Any, ...]]) -> bytes:
+def encode_rows(rows: Sequence[tuple[Any, ...]]) -> bytes:
     """The line of a task from its rows of STORED, one an artifact: as `line_of` has it.
 
     What is JSON in the ledger stays as it is. A million lines are written in a fraction of the
@@ -183,7 +183,7 @@ def line_of(record: Record) -> dict[str, Json]:
 def _line(task: Task, outcome: Outcome) -> _Line:
     error = outcome.error
     return _Line(
-        SCHEMA, task.id, task.key, task.line, shown_status(outcome.status).value, task.model,
+        SCHEMA, task.id, task.key, task.line, public_status(outcome.status).value, task.model,
         task.prompt, dict(task.params), dict(task.vars), list(map(_artifact, outcome.artifacts)),
         outcome.attempts, outcome.http_status,
         None if error is None else _ShownError(error.kind, error.code, error.message),
@@ -192,12 +192,12 @@ def _line(task: Task, outcome: Outcome) -> _Line:
     )  # fmt: skip
 
 
-def shown_status(status: Status) -> Status:
+def public_status(status: Status) -> Status:
     """The status as results and counts show it."""
     return _SHOWN.get(status, status)
 
 
-def paid_for(counts: Mapping[Status, int]) -> int:
+def count_paid(counts: Mapping[Status, int]) -> int:
     """How many of the pending tasks are paid for: what they come to is only fetched."""
     return counts.get(Status.SUBMITTED, 0) + counts.get(Status.RECEIVED, 0)
 
@@ -246,12 +246,12 @@ def _open_at_last_line(path: Path) -> BinaryIO:
     return file
 
 
-def put_in_order(results: ResultsFile, ledger: Ledger, *, is_same: bool) -> None:
+def write_in_manifest_order(results: ResultsFile, ledger: Ledger, *, is_same: bool) -> None:
     """Write the results manifest in manifest order.
 
     is_same: the ledger is as the last run left it, so that a file which that run wrote stays.
     """
     if is_same and ledger.meta(RESULTS) == results.mark():
         return
-    results.rewrite(map(stored_line, ledger.stored()))
+    results.rewrite(map(encode_rows, ledger.result_rows()))
     ledger.set_meta(RESULTS, results.mark())

@@ -17,7 +17,7 @@ from batchgen.errors import unwritable
 from batchgen.job import Conversion, Extras
 from batchgen.media.formats import pixels_of
 from batchgen.storage.artifacts import make_folder, write_atomically
-from batchgen.storage.label import metadata_of
+from batchgen.storage.metadata import metadata_of
 from batchgen.types import Artifact, Outcome, Record, Task
 
 FOLDER = "converted"
@@ -47,7 +47,7 @@ class Sidecars(msgspec.Struct):
         if outcome.artifacts:
             await asyncio.to_thread(self._make, Record(task, outcome), missing_only=False)
 
-    def make_up(self, records: Iterable[Record]) -> None:
+    def write_missing(self, records: Iterable[Record]) -> None:
         """Make those that are missing or older than their artifacts. Raises StorageError."""
         for record in records:
             self._make(record, missing_only=True)
@@ -65,10 +65,10 @@ class Sidecars(msgspec.Struct):
         self, record: Record, artifact: Artifact
     ) -> Iterator[tuple[Path, Callable[[], bytes | None]]]:
         if self.extras.sidecar:
-            yield self.root / sidecar_of(artifact.path), lambda: sidecar(record, artifact)
+            yield self.root / sidecar_path(artifact.path), lambda: sidecar(record, artifact)
         convert = self.extras.convert
         if convert is not None and artifact.media_type.startswith("image/"):
-            target = self.root / converted_of(artifact, convert)
+            target = self.root / converted_path(artifact, convert)
             yield target, lambda: self._converted(artifact, convert)
 
     def _is_due(self, target: Path, artifact: Artifact) -> bool:
@@ -99,12 +99,12 @@ class Sidecars(msgspec.Struct):
         write_atomically(target, data, temporary)
 
 
-def sidecar_of(path: str) -> str:
+def sidecar_path(path: str) -> str:
     """Where the sidecar of an artifact stands."""
     return path + ENDING
 
 
-def converted_of(artifact: Artifact, convert: Conversion) -> str:
+def converted_path(artifact: Artifact, convert: Conversion) -> str:
     """Where an artifact's converted copy stands."""
     path = PurePosixPath(artifact.path)
     usual = artifact.media_type == _MIMES.get(path.suffix)

@@ -15,7 +15,7 @@ from batchgen.types import Json, Outcome, Status, Task
 
 SUMMARY_NAME = "summary.json"
 SCHEMA = 1
-MOST_GROUPS = 50
+MAX_GROUPS = 50
 _MESSAGE_WIDTH = 300
 _LABEL_WIDTH = 10
 _GROUPS_SHOWN = 10
@@ -104,7 +104,7 @@ class FailureGroups:
         example = Example(task.id, task.file, task.line, message)
         new = _Tally(example, retryable=outcome.status is Status.FAILED)
         key = (error.kind, error.code, outcome.http_status)
-        if key in self._tallies or len(self._tallies) < MOST_GROUPS:
+        if key in self._tallies or len(self._tallies) < MAX_GROUPS:
             tally = self._tallies.setdefault(key, new)
         else:
             tally = self._rest = self._rest or new
@@ -176,7 +176,7 @@ class Summary(msgspec.Struct, frozen=True):
         lines = wrap(one_line(self._title(), _MESSAGE_WIDTH), width, subsequent_indent="  ")
         for label, told in self._figures():
             lines += wrap(told, width, initial_indent=_label(label), subsequent_indent=_label(""))
-        lines += failure_lines(self.failures, width)
+        lines += _failure_lines(self.failures, width)
         lines += [_label(label) + told for label, told in self._next_steps()]
         return "\n".join(lines) + "\n"
 
@@ -271,7 +271,7 @@ def _indented(text: str, width: int, *, indent: int) -> str:
     return " " * indent + one_line(text, width - indent)
 
 
-def failure_lines(failures: tuple[FailureGroup, ...], width: int) -> Iterator[str]:
+def _failure_lines(failures: tuple[FailureGroup, ...], width: int) -> Iterator[str]:
     """Failures by cause, the first ten of them with an example each."""
     if failures:
         yield "causes"

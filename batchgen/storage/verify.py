@@ -21,14 +21,14 @@ import msgspec
 
 from batchgen.errors import StorageError
 from batchgen.storage.artifacts import fsync_folder
-from batchgen.storage.ledger.inventory import Inventory, Stored
+from batchgen.storage.ledger.inventory import Inventory, StoredArtifact
 from batchgen.storage.results import FILE_NAME
 from batchgen.storage.sidecars import ENDING as SIDECAR
 from batchgen.storage.sidecars import FOLDER as CONVERTED
 from batchgen.storage.summary import SUMMARY_NAME
 from batchgen.types import Json, Status
 
-ASIDE = ".damaged"
+DAMAGED_SUFFIX = ".damaged"
 _OWN = frozenset({".batchgen", FILE_NAME, SUMMARY_NAME, "report.html", CONVERTED})
 _THREADS = 4
 _AHEAD = 64  # files waiting for a thread or for their turn to be told
@@ -36,7 +36,7 @@ _PATHS_AT_ONCE = 500
 _NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR})
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """What is wrong with a file."""
 
     MISSING = "missing"
@@ -48,9 +48,9 @@ class Kind(StrEnum):
 class Finding(msgspec.Struct, frozen=True):
     """A file that is not as the ledger has it; `stored` is None for one that no task has."""
 
-    kind: Kind
+    kind: FindingKind
     path: str
-    stored: Stored | None = None
+    stored: StoredArtifact | None = None
 
     def __str__(self) -> str:
         return f"{self.kind:<7}  {self.path}{self._task()}"
@@ -68,12 +68,12 @@ class Finding(msgspec.Struct, frozen=True):
         return {"kind": str(self.kind), "path": self.path, "task": task, "version": version}
 
 
-class Check(msgspec.Struct):
+class Verification(msgspec.Struct):
     """One pass over an output directory.
 
     fix: whether tasks whose newest artifacts are damaged are given back to the next run.
     artifacts, size_bytes: what was checked so far. found: findings by kind.
-    mended: tasks that were given back.
+    repaired: tasks that were given back.
     """
 
     directory: Path
@@ -81,8 +81,8 @@ class Check(msgspec.Struct):
     fix: bool = False
     artifacts: int = 0
     size_bytes: int = 0
-    found: Counter[Kind] = msgspec.field(default_factory=Counter)
-    mended: int = 0
+    found: Counter[FindingKind] = msgspec.field(default_factory=Counter)
+    repaired: int = 0
 
     def findings(self) -> Iterator[Finding]:
         """Every finding; with `fix`, damage of the newest generation is mended before it is told.
@@ -92,10 +92,10 @@ class Check(msgspec.Struct):
         for finding in self._damaged():
             self.found[finding.kind] += 1
             yield finding
-        self.inventory.learn_paths()
+        self.inventory.index_paths()
         for path in self._unknown():
-            self.found[Kind.EXTRA] += 1
-            yield Finding(Kind.EXTRA, path)
+            self.found[FindingKind.EXTRA] += 1
+            yield Finding(FindingKind.EXTRA, path)
 
     def _damaged(self) -> Iterator[Finding]:
         with ExitStack() as stack:
@@ -107,7 +107,9 @@ class Check(msgspec.Struct):
                     self._mend(page, found)
                 yield from found
 
-    def _judged(self, pool: ThreadPoolExecutor, page: list[Stored]) -> Iterator[Finding | None]:
+    def _judged(
+        self, pool: ThreadPoolExecutor, page: list[StoredArtifact]
+    ) -> Iterator[Finding | None]:
         self.artifacts += len(page)
         self.size_bytes += sum(stored.size_bytes for stored in page)
         return _in_order(pool, page, lambda stored: _judge(self.directory, stored))
@@ -119,19 +121,19 @@ class Check(msgspec.Struct):
             known = self.inventory.known([path for path in (*paths, *origins) if _is_text(path)])
             yield from (path for path in paths if not {path, path.removesuffix(SIDECAR)} & known)
 
-    def _mend(self, page: list[Stored], found: list[Finding]) -> None:
+    def _mend(self, page: list[StoredArtifact], found: list[Finding]) -> None:
         """Give damaged tasks back to the next run, and set aside what is left of their files.
 
         What has not succeeded is not made again: only what is damaged is forgotten.
         """
         damaged = {one.stored for one in found if one.stored and one.stored.current}
         tasks = {one.task for one in damaged if one.status is Status.SUCCEEDED}
-        self.mended += len(tasks)
-        missing = {one.path for one in found if one.kind is Kind.MISSING}
+        self.repaired += len(tasks)
+        missing = {one.path for one in found if one.kind is FindingKind.MISSING}
         taken = [one for one in page if one.current and (one.task in tasks or one in damaged)]
         self._set_aside(one.path for one in taken if one.path not in missing)
         if taken:
-            self.inventory.take_back(taken)
+            self.inventory.reset(taken)
 
     def _set_aside(self, paths: Iterable[str]) -> None:
         for path in map(self.directory.joinpath, paths):
@@ -156,29 +158,29 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _judge(directory: Path, stored: Stored) -> Finding | None:
+def _judge(directory: Path, stored: StoredArtifact) -> Finding | None:
     path = directory / stored.path
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            return Finding(Kind.MISSING, stored.path, stored)
+            return Finding(FindingKind.MISSING, stored.path, stored)
         if found.st_size != stored.size_bytes:
-            return Finding(Kind.SIZE, stored.path, stored)
+            return Finding(FindingKind.SIZE, stored.path, stored)
         if sha256_of(path) != stored.sha256:
-            return Finding(Kind.HASH, stored.path, stored)
+            return Finding(FindingKind.HASH, stored.path, stored)
     except OSError as error:
         if error.errno in _NO_FILE:
-            return Finding(Kind.MISSING, stored.path, stored)
+            return Finding(FindingKind.MISSING, stored.path, stored)
         if error.errno == errno.EIO:  # the disk has lost it
-            return Finding(Kind.HASH, stored.path, stored)
+            return Finding(FindingKind.HASH, stored.path, stored)
         raise _unusable(path, error) from error
     return None
 
 
 def _in_order(
     pool: ThreadPoolExecutor,
-    page: Iterable[Stored],
-    judge: Callable[[Stored], Finding | None],
+    page: Iterable[StoredArtifact],
+    judge: Callable[[StoredArtifact], Finding | None],
 ) -> Iterator[Finding | None]:
     """What the threads say, in the page's order, a bounded number of files ahead."""
     waiting: deque[Future[Finding | None]] = deque()
@@ -200,7 +202,7 @@ def _files(directory: Path, below: str) -> Iterator[str]:
                 path = f"{below}{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
                     yield from _files(directory, f"{path}/")
-                elif not entry.name.endswith(ASIDE):
+                elif not entry.name.endswith(DAMAGED_SUFFIX):
                     yield path
     except OSError as error:
         raise _unusable(directory / below, error) from error
@@ -217,7 +219,9 @@ def _is_text(path: str) -> bool:
 
 def _free(path: Path) -> Path:
     for number in count(1):
-        candidate = path.with_name(f"{path.name}{f'.{number}' if number > 1 else ''}{ASIDE}")
+        candidate = path.with_name(
+            f"{path.name}{f'.{number}' if number > 1 else ''}{DAMAGED_SUFFIX}"
+        )
         if not os.path.lexists(candidate):
             return candidate
     raise AssertionError("numbers do not end")

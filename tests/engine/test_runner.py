@@ -74,7 +74,7 @@ class Provider:
         assert isinstance(payload, Spooled)
         return Artifact(filename, payload.size_bytes, payload.sha256, f"image/{n}", 64, 32)
 
-    def settle(self, paths: Iterable[str]) -> None:
+    def confirm(self, paths: Iterable[str]) -> None:
         """Nothing was written."""
 
     def discard(self, spooled: Spooled) -> None:
@@ -237,8 +237,8 @@ async def test_a_stop_before_a_tasks_turn_leaves_its_earlier_generation_as_it_wa
 ) -> None:
     failed = Outcome(Status.FAILED, error=TaskError("server", None, "busy"), cost_usd=0.01)
     for number in range(3):
-        await ledger.sent(a_task(number), 1, attempts=1, now=NOW)
-        await ledger.record(a_task(number), 1, failed)
+        await ledger.record_sent(a_task(number), 1, attempts=1, now=NOW)
+        await ledger.record_outcome(a_task(number), 1, failed)
     before = list(ledger.records())
     job = Job(ledger, rpm=0.001)
     prior = ledger.priors([a_task(0).key])[a_task(0).key]
@@ -480,7 +480,7 @@ async def test_what_was_sent_again_is_counted_and_not_what_a_stop_kept_back(
         return GOOD
 
     for number in range(5):
-        await ledger.sent(a_task(number), 1, attempts=1, now=NOW)
+        await ledger.record_sent(a_task(number), 1, attempts=1, now=NOW)
     job = Job(ledger, Provider(stop_at_once))
     await job.run(Unknown(5), workers=1)
 

@@ -57,7 +57,7 @@ class Studio:
         assert isinstance(payload, Spooled)
         return Artifact(filename, payload.size_bytes, payload.sha256, "video/mp4", None, n)
 
-    def settle(self, artifacts: Iterable[Artifact]) -> None:
+    def confirm(self, artifacts: Iterable[Artifact]) -> None:
         """Nothing was written."""
 
     def discard(self, spooled: Spooled) -> None:

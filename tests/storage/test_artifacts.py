@@ -64,7 +64,7 @@ async def test_an_artifact_is_told_as_it_stands_on_disk(
     assert artifact.size_bytes == len(data)
     assert artifact.sha256 == hashlib.sha256(data).hexdigest()
     assert (artifact.media_type, artifact.width, artifact.height) == ("image/png", 64, 32)
-    store.settle([artifact.path])
+    store.confirm([artifact.path])
     store.close()
     assert temporary(tmp_path) == []
 

@@ -8,7 +8,7 @@ import filelock
 import pytest
 
 from batchgen.errors import LockedError, StorageError
-from batchgen.storage.directory import is_held, locked
+from batchgen.storage.directory import is_locked, locked
 
 
 def without_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
@@ -23,10 +23,10 @@ def without_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 def test_one_at_a_time_and_the_next_one_after_it(tmp_path: Path) -> None:
     told: list[str] = []
     with locked(tmp_path, told.append):
-        assert is_held(tmp_path)
+        assert is_locked(tmp_path)
         with pytest.raises(LockedError, match="another run holds"), locked(tmp_path, told.append):
             pass
-    assert not is_held(tmp_path)
+    assert not is_locked(tmp_path)
     with locked(tmp_path, told.append):
         pass
     assert told == []
@@ -40,7 +40,7 @@ def test_where_there_are_no_locks_a_warning_is_told_and_the_run_goes_on(
     told: list[str] = []
 
     with locked(tmp_path, told.append):
-        assert not is_held(tmp_path)
+        assert not is_locked(tmp_path)
     with locked(tmp_path, told.append):
         pass
 
@@ -64,5 +64,5 @@ def test_a_run_beyond_a_mount_that_may_only_be_read_is_seen_by_its_lock(
 
     with locked(tmp_path):
         monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
-        assert is_held(tmp_path)
-    assert not is_held(tmp_path)
+        assert is_locked(tmp_path)
+    assert not is_locked(tmp_path)

@@ -16,7 +16,7 @@ def doubled(group: Sequence[int]) -> list[int | BaseException]:
 
 async def test_each_order_gets_its_own_result_or_error() -> None:
     grouped = GroupCommit(doubled, name="double", most=10)
-    found = await asyncio.gather(*map(grouped.result_of, range(25)), return_exceptions=True)
+    found = await asyncio.gather(*map(grouped.submit, range(25)), return_exceptions=True)
     grouped.close()
 
     assert found[::2] == [2 * one for one in range(0, 25, 2)]
@@ -34,11 +34,11 @@ async def test_what_is_ordered_in_one_turn_is_one_group_and_none_is_twice_the_mo
         return list(group)
 
     grouped = GroupCommit(note, name="note", most=8)
-    first = [asyncio.ensure_future(grouped.result_of(one)) for one in range(3)]
+    first = [asyncio.ensure_future(grouped.submit(one)) for one in range(3)]
     assert await asyncio.to_thread(busy.wait, 30)
     rest: list[asyncio.Future[int]] = []
     for turn in (5, 8, 20, 1):
-        rest += [asyncio.ensure_future(grouped.result_of(one)) for one in range(turn)]
+        rest += [asyncio.ensure_future(grouped.submit(one)) for one in range(turn)]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     go_on.set()
@@ -53,7 +53,7 @@ async def test_an_error_of_the_whole_group_is_each_ones() -> None:
         raise OSError(f"{len(group)} orders and no disk")
 
     grouped = GroupCommit(broken, name="broken", most=8)
-    found = await asyncio.gather(*map(grouped.result_of, range(3)), return_exceptions=True)
+    found = await asyncio.gather(*map(grouped.submit, range(3)), return_exceptions=True)
     grouped.close()
 
     assert [str(one) for one in found] == ["3 orders and no disk"] * 3
@@ -67,7 +67,7 @@ async def test_what_was_ordered_is_carried_out_though_nobody_waits_any_longer() 
         return list(group)
 
     grouped = GroupCommit(note, name="note", most=8)
-    task = asyncio.ensure_future(grouped.result_of(7))
+    task = asyncio.ensure_future(grouped.submit(7))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -83,7 +83,7 @@ def test_a_loop_that_ended_in_mid_turn_keeps_no_later_one_waiting() -> None:
 
     async def begin() -> None:
         asyncio.get_running_loop().stop()
-        await grouped.result_of(2)
+        await grouped.submit(2)
 
     loop = asyncio.new_event_loop()
     task = loop.create_task(begin())
@@ -93,10 +93,10 @@ def test_a_loop_that_ended_in_mid_turn_keeps_no_later_one_waiting() -> None:
         loop.run_until_complete(task)
     loop.close()
 
-    assert asyncio.run(asyncio.wait_for(grouped.result_of(4), 30)) == 8
+    assert asyncio.run(asyncio.wait_for(grouped.submit(4), 30)) == 8
     grouped.close()
     with pytest.raises(RuntimeError, match="any more"):
-        asyncio.run(grouped.result_of(6))
+        asyncio.run(grouped.submit(6))
 
 
 def test_a_thread_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

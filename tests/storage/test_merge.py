@@ -16,7 +16,7 @@ from batchgen.errors import Exit, StorageError, UsageError
 from batchgen.storage.directory import ledger_path, locked
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.schema import MIGRATIONS
-from batchgen.storage.merge import Counts, Merge, write_results
+from batchgen.storage.merge import Merge, MergeCounts, write_results
 from batchgen.storage.results import FILE_NAME
 from batchgen.types import Outcome, Status, TaskError
 from tests.e2e.command import batchgen, results
@@ -38,7 +38,7 @@ FAILED = Outcome(Status.FAILED, error=TaskError("server", None, "no"), finished_
 LATER = NOW + timedelta(hours=1)
 
 
-def merge(out: Path, *directories: Path) -> tuple[Counts, list[str]]:
+def merge(out: Path, *directories: Path) -> tuple[MergeCounts, list[str]]:
     """Merge as the command does; what was counted and told."""
     (out / ".batchgen").mkdir(parents=True, exist_ok=True)
     told: list[str] = []
@@ -86,14 +86,14 @@ async def test_merging_again_changes_nothing(tmp_path: Path) -> None:
     await an_output(tmp_path / "a", 0)
     with a_new_ledger(tmp_path / "b") as ledger:
         await carry(ledger, a_named_task(1), FAILED)
-        await ledger.leave_pending([a_named_task(2)])
-        await ledger.sent(a_named_task(3), 1, attempts=1, now=NOW)
+        await ledger.record_pending([a_named_task(2)])
+        await ledger.record_sent(a_named_task(3), 1, attempts=1, now=NOW)
     merge(tmp_path / "out", tmp_path / "a", tmp_path / "b")
     before = records(tmp_path / "out"), names(tmp_path / "out")
 
     counts, told = merge(tmp_path / "out", tmp_path / "a", tmp_path / "b")
 
-    assert (counts, told) == (Counts(same=4), [])
+    assert (counts, told) == (MergeCounts(same=4), [])
     assert (records(tmp_path / "out"), names(tmp_path / "out")) == before
     statuses = [record.outcome.status for record in before[0]]
     assert statuses == ["succeeded", "failed", "pending", "unknown"]
@@ -102,7 +102,7 @@ async def test_merging_again_changes_nothing(tmp_path: Path) -> None:
 async def test_what_a_shard_has_done_since_is_taken_over(tmp_path: Path) -> None:
     with a_new_ledger(tmp_path / "a") as ledger:
         await carry(ledger, a_named_task(0), FAILED)
-        await ledger.leave_pending([a_named_task(1)])
+        await ledger.record_pending([a_named_task(1)])
     merge(tmp_path / "out", tmp_path / "a")
     with a_new_ledger(tmp_path / "a") as ledger:
         retried = succeeded(a_picture(tmp_path / "a", 0, suffix=".v2"), finished_at=LATER)
@@ -148,7 +148,7 @@ async def test_nothing_that_was_merged_before_is_taken_away(tmp_path: Path) -> N
     merge(tmp_path / "out", newer)
     again, _ = merge(tmp_path / "out", newer)
 
-    assert again == Counts(same=1)
+    assert again == MergeCounts(same=1)
     assert names(tmp_path / "out") == {"fox-0-1.png", "fox-0-1~2.png", "summary.json"}
     assert (tmp_path / "out" / "fox-0-1.png").read_bytes() == picture(older)
     assert picture(tmp_path / "out") == picture(newer)

@@ -74,7 +74,7 @@ async def test_a_rebuilt_ledger_tells_what_the_results_told(tmp_path: Path) -> N
         pictures = (a_picture(tmp_path, 0, 1), a_picture(tmp_path, 0, 2))
         await carry(ledger, a_named_task(0), succeeded(*pictures))
         await carry(ledger, a_named_task(1), failed)
-        await ledger.leave_pending([a_named_task(2)])
+        await ledger.record_pending([a_named_task(2)])
         close(tmp_path, ledger)
     before = (tmp_path / FILE_NAME).read_bytes()
     digests = [record.task.digest for record in records(tmp_path)]
@@ -107,7 +107,7 @@ async def test_what_succeeded_is_not_made_again_after_rebuilding(tmp_path: Path)
 async def test_idempotency_keys_outlive_the_ledger(tmp_path: Path) -> None:
     with a_new_ledger(tmp_path, total=1) as ledger:
         before = idempotency_key(identity_of(ledger), a_named_task(0), 1)
-        await ledger.sent(a_named_task(0), 1, attempts=1, now=NOW)
+        await ledger.record_sent(a_named_task(0), 1, attempts=1, now=NOW)
         close(tmp_path, ledger)
     lose(tmp_path)
 

@@ -20,9 +20,9 @@ from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import (
     COLUMNS,
     ResultsFile,
+    encode_rows,
     jsonl_lines,
     line_of,
-    stored_line,
     write_jsonl,
 )
 from batchgen.types import Json, Outcome, Record, Status, TaskError
@@ -268,11 +268,11 @@ def test_lines_straight_from_the_ledger_are_those_of_its_records(
 ) -> None:
     with a_ledger(tmp_path_factory.mktemp("ledger")) as ledger:
         asyncio.run(_carried(ledger, outcomes, variables))
-        assert list(map(stored_line, ledger.stored())) == list(jsonl_lines(ledger.records()))
+        assert list(map(encode_rows, ledger.result_rows())) == list(jsonl_lines(ledger.records()))
 
 
 async def _carried(ledger: Ledger, outcomes: list[Outcome], variables: dict[str, Json]) -> None:
     for number, outcome in enumerate(outcomes):
         task = a_task(number, vars=variables)
-        await ledger.sent(task, 1, attempts=1, now=NOW)
-        await ledger.record(task, 1, outcome)
+        await ledger.record_sent(task, 1, attempts=1, now=NOW)
+        await ledger.record_outcome(task, 1, outcome)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from batchgen.storage.counts import JobCounts, RunCounts, Spend
-from batchgen.storage.summary import MOST_GROUPS, Ending, FailureGroups, Summary
+from batchgen.storage.summary import MAX_GROUPS, Ending, FailureGroups, Summary
 from batchgen.text import (
     Field,
     did_you_mean,
@@ -207,11 +207,11 @@ def test_successes_and_open_tasks_are_no_failures() -> None:
 
 def test_causes_beyond_the_bound_are_counted_together() -> None:
     groups = FailureGroups()
-    for number in range(MOST_GROUPS + 7):
+    for number in range(MAX_GROUPS + 7):
         groups.add(make_task(), failed("server", f"code-{number}", 500))
     groups.add(make_task(), failed("server", "code-0", 500))
     found = groups.groups()
-    assert len(found) == MOST_GROUPS + 1
+    assert len(found) == MAX_GROUPS + 1
     assert (found[0].code, found[0].count) == ("code-0", 2)
     assert (found[-1].kind, found[-1].count) == ("other", 7)
 

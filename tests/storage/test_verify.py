@@ -16,7 +16,7 @@ from batchgen.storage import verify
 from batchgen.storage.directory import ledger_path, locked
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.inventory import Inventory
-from batchgen.storage.verify import Check, stays_inside
+from batchgen.storage.verify import Verification, stays_inside
 from batchgen.types import Outcome, Status, TaskError
 from tests.e2e.command import batchgen, results
 from tests.e2e.simulated import simulate, stats
@@ -171,11 +171,11 @@ async def test_more_tasks_than_a_page_are_all_looked_at(
         (tmp_path / f"fox-{number}-2.png").unlink()
 
     with Inventory(ledger_path(tmp_path)) as inventory:
-        check = Check(tmp_path, inventory, fix=True)
+        check = Verification(tmp_path, inventory, fix=True)
         told = [finding.path for finding in check.findings()]
 
     assert told == [f"fox-{number}-2.png" for number in range(7)]
-    assert (check.artifacts, check.mended) == (14, 7)
+    assert (check.artifacts, check.repaired) == (14, 7)
     assert found(tmp_path) == []
 
 

@@ -117,11 +117,11 @@ INSTANTS = (
     ),
     Instant(
         "the task's turn has come", Stage.NOT_BEGUN, "nothing", _SEND,
-        "batchgen.storage.ledger:Ledger.sent", after=False,
+        "batchgen.storage.ledger:Ledger.record_sent", after=False,
     ),
     Instant(
         "the intent is committed", Stage.SENT, "the intent", _AGAIN,
-        "batchgen.storage.ledger:Ledger.sent",
+        "batchgen.storage.ledger:Ledger.record_sent",
     ),
     Instant(
         "the request has left", Stage.SENT, "the intent", _AGAIN,
@@ -140,7 +140,7 @@ INSTANTS = (
     Instant(
         "its remote id is committed", Stage.SUBMITTED, "the id of the provider's job",
         "asks for that job; sends nothing",
-        "batchgen.storage.ledger:Ledger.submitted", turn=1, of=_JOBS, often=True,
+        "batchgen.storage.ledger:Ledger.record_submitted", turn=1, of=_JOBS, often=True,
     ),
     Instant(
         "it has been asked for", Stage.SUBMITTED, "the id of the provider's job",
@@ -149,7 +149,7 @@ INSTANTS = (
     ),
     Instant(
         "its URL is committed", Stage.RECEIVED, "the URL", _FETCH,
-        "batchgen.storage.ledger:Ledger.received", of=_WITH_URLS,
+        "batchgen.storage.ledger:Ledger.record_received", of=_WITH_URLS,
     ),
     Instant(
         "a file arrives", Stage.RECEIVED, "the URL, a part of a temporary file",
@@ -183,7 +183,7 @@ INSTANTS = (
     ),
     Instant(
         "one request of several is done", Stage.BETWEEN, "its artifacts, in the ledger too",
-        "sends the other requests", "batchgen.storage.ledger:Ledger.part_done", turn=1, images=2,
+        "sends the other requests", "batchgen.storage.ledger:Ledger.record_part", turn=1, images=2,
     ),
     Instant(
         "the outcome is about to be committed", Stage.REPLIED,
@@ -196,7 +196,7 @@ INSTANTS = (
     ),
     Instant(
         "the worker knows of the commit", Stage.DONE, "everything; the artifact has two names",
-        _NOTHING, "batchgen.storage.artifacts:LocalStore.settle", after=False,
+        _NOTHING, "batchgen.storage.artifacts:LocalStore.confirm", after=False,
     ),
     Instant(
         "its line of `results.jsonl` is next", Stage.DONE, "everything but the line",

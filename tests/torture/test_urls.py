@@ -8,7 +8,7 @@ from tests.torture.fault import Fault
 from tests.torture.provider import Provider
 from tests.torture.runs import KILLED, Launcher, a_job
 
-_RECEIVED = Fault("batchgen.storage.ledger:Ledger.received", 1, after=True)
+_RECEIVED = Fault("batchgen.storage.ledger:Ledger.record_received", 1, after=True)
 
 
 async def test_an_expired_url_is_neither_asked_for_nor_made_again_unless_it_is_said(

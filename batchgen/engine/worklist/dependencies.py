@@ -106,7 +106,7 @@ class Dependencies:
         if len(self._known) + len(missing) > _MOST_REMEMBERED:
             self._known.clear()
             missing = [number for number in wanted if self._stands[number] != DependencyState.OPEN]
-        found = self._ledger.of_keys([self._references.key(number) for number in missing])
+        found = self._ledger.records_by_key([self._references.key(number) for number in missing])
         for number in missing:
             self._known[number] = found.get(self._references.key(number))
 

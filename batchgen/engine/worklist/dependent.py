@@ -23,7 +23,7 @@ from batchgen.engine.worklist.selection import Selection
 from batchgen.engine.worklist.worklist import without_problems
 from batchgen.manifest.open import Manifest
 from batchgen.storage.ledger import Ledger
-from batchgen.storage.results import shown_status
+from batchgen.storage.results import public_status
 from batchgen.types import Outcome, Prior, Status, Task, WorkItem
 
 MOST_HELD = 4096
@@ -176,7 +176,7 @@ class DependentWorklist(msgspec.Struct):
             yield work
             return
         if one.selected and one.prior is not None:
-            self.passed[shown_status(one.prior.status)] += 1
+            self.passed[public_status(one.prior.status)] += 1
         if number is not None:
             usable = work is None and (one.selected or _has_succeeded(one.prior))
             self._put(number, DependencyState.STANDING if usable else DependencyState.AWAY)

@@ -5,7 +5,7 @@ from itertools import islice
 
 from batchgen.engine.worklist.worklist import watch_tasks
 from batchgen.storage.ledger import Ledger
-from batchgen.storage.ledger.rows import Place
+from batchgen.storage.ledger.rows import Position
 from batchgen.types import Problem, Status, Task
 
 _MOVED_AT_ONCE = 20_000  # moves committed together: a row put in at the top moves all the others
@@ -69,7 +69,7 @@ class Positions:
                 self._ledger.reposition(self._moved, ())
                 self._moved.clear()
 
-    def _place(self, chunk: list[Task], places: Sequence[Place | None]) -> None:
+    def _place(self, chunk: list[Task], places: Sequence[Position | None]) -> None:
         for task, place in zip(chunk, places, strict=True):
             if place is None:
                 continue
@@ -96,11 +96,11 @@ class _Known:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._coming = ledger.places()
-        self._near: dict[str, Place] = {}
+        self._coming = ledger.positions()
+        self._near: dict[str, Position] = {}
         self._in_step = True
 
-    def places(self, keys: list[str]) -> Sequence[Place | None]:
+    def places(self, keys: list[str]) -> Sequence[Position | None]:
         """Where each of these tasks stands; None for one that the ledger does not know."""
         coming = list(islice(self._coming, len(keys)))
         if self._in_step:
@@ -110,7 +110,7 @@ class _Known:
             coming.extend(islice(self._coming, _AHEAD))
         return self._out_of_step(keys, coming)
 
-    def _out_of_step(self, keys: list[str], coming: list[Place]) -> Sequence[Place | None]:
+    def _out_of_step(self, keys: list[str], coming: list[Position]) -> Sequence[Position | None]:
         near = self._near
         near.update((place[0], place) for place in coming)
         found = {key: near.pop(key) for key in keys if key in near}
@@ -119,7 +119,7 @@ class _Known:
                 del near[key]
         if len(found) < len(keys):
             missing = [key for key in keys if key not in found]
-            found.update((place[0], place) for place in self._ledger.places_of(missing))
+            found.update((place[0], place) for place in self._ledger.positions_of(missing))
         return [found.get(key) for key in keys]
 
     def close(self) -> None:

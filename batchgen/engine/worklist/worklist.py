@@ -11,7 +11,7 @@ from batchgen.manifest.open import Manifest
 from batchgen.manifest.problems import RejectedError
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.sql import TASKS_AT_ONCE
-from batchgen.storage.results import shown_status
+from batchgen.storage.results import public_status
 from batchgen.types import Outcome, Problem, Severity, Status, Task, WorkItem
 
 
@@ -46,7 +46,7 @@ class Worklist(msgspec.Struct):
                 if work is not None:
                     yield work
                 elif prior is not None:
-                    self.passed[shown_status(prior.status)] += 1
+                    self.passed[public_status(prior.status)] += 1
             self.tell_passed(self.passed.total() - before)
             yield None
 

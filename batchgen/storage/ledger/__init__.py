@@ -31,7 +31,7 @@ import msgspec
 
 from batchgen.errors import StorageError
 from batchgen.storage.ledger import rows, sql
-from batchgen.storage.ledger.connection import LedgerFile, connect, refuse_lost, unusable
+from batchgen.storage.ledger.connection import LedgerFile, connect, ensure_not_lost, unusable
 from batchgen.storage.ledger.writer import Statement, Writer
 from batchgen.types import Decision, Finished, Outcome, Prior, Record, Status, Task
 
@@ -72,7 +72,7 @@ class RunRow(msgspec.Struct, frozen=True):
     resent: int = 0
 
 
-class Settlement(msgspec.Struct, frozen=True):
+class Reconciliation(msgspec.Struct, frozen=True):
     """What a usage log tells of an unknown task: `cost_usd` where it was charged, else None."""
 
     idempotency_key: str
@@ -89,7 +89,7 @@ class Ledger(LedgerFile):
         self.run = 0
         if not create and not path.exists():
             raise StorageError(f"{path.parent.parent} is not an output directory: no {path}")
-        refuse_lost(path)
+        ensure_not_lost(path)
         super().__init__(path)
         self._writer: Writer | None = None
 
@@ -115,17 +115,17 @@ class Ledger(LedgerFile):
         self._writer = Writer(connect(self.path), str(self.path))
         return unknown
 
-    def settle(self, settlements: Iterable[Settlement]) -> None:
+    def reconcile(self, entries: Iterable[Reconciliation]) -> None:
         """Put down what the provider's usage log told of unknown tasks."""
         with self.changing() as db:
-            for one in settlements:
+            for one in entries:
                 if one.charged:
                     values = (one.request_id, one.cost_usd, one.idempotency_key)
                     db.execute(sql.SETTLE_CHARGED, values)
                 else:
                     db.execute(sql.SETTLE_FREE, (one.request_id, one.idempotency_key))
 
-    def give_up_unknown(self) -> None:
+    def fail_unknown(self) -> None:
         """What is unknown becomes failed."""
         with self.changing() as db:
             db.execute(sql.UNKNOWN_TO_FAILED)
@@ -144,7 +144,7 @@ class Ledger(LedgerFile):
         with self.changing() as db:
             db.execute(sql.END_RUN, (now.isoformat(), reason, settled, resent, self.run))
 
-    async def sent(
+    async def record_sent(
         self,
         task: Task,
         generation: int,
@@ -160,19 +160,19 @@ class Ledger(LedgerFile):
         )  # fmt: skip
         await self._write(intent)
 
-    async def submitted(self, task: Task, remote_id: str, decision: Decision) -> None:
+    async def record_submitted(self, task: Task, remote_id: str, decision: Decision) -> None:
         """Commit the id of a remote job before it is first asked for."""
         await self._write((rows.submitted(task, remote_id, decision),))
 
-    async def received(self, task: Task, finished: Finished, outcome: Outcome) -> None:
+    async def record_received(self, task: Task, finished: Finished, outcome: Outcome) -> None:
         """Commit the URLs of a result before the first of them is fetched."""
         await self._write((rows.received(task, finished, outcome),))
 
-    async def part_done(self, task: Task, generation: int, parts: Sequence[Outcome]) -> None:
+    async def record_part(self, task: Task, generation: int, parts: Sequence[Outcome]) -> None:
         """Commit what the newest of a task's requests brought, before the next one is sent."""
         await self._write(rows.part_done(task, generation, parts))
 
-    async def record(self, task: Task, generation: int, outcome: Outcome) -> None:
+    async def record_outcome(self, task: Task, generation: int, outcome: Outcome) -> None:
         """Commit the outcome of a task whose intent was committed; returns after COMMIT."""
         await self._write(rows.outcome(task, generation, outcome))
 
@@ -182,7 +182,7 @@ class Ledger(LedgerFile):
         """Commit the outcome of a task that nothing was sent for."""
         await self._write(rows.unsent(task, generation, outcome, run=self.run, now=now))
 
-    async def leave_pending(self, tasks: Iterable[Task]) -> None:
+    async def record_pending(self, tasks: Iterable[Task]) -> None:
         """Put down tasks that the run will not come to, so that the results show them.
 
         A task that the ledger knows stays as it is.
@@ -194,13 +194,13 @@ class Ledger(LedgerFile):
             raise RuntimeError("begin_run comes before the first write")
         await self._writer.write(statements)
 
-    def forget_results(self) -> None:
+    def mark_results_stale(self) -> None:
         """Tasks are about to change: no results manifest shows what is here until one is written.
 
         It comes before the first change, so that a crash leaves no mark of what is out of date.
         """
         with self.changing() as db:
-            db.execute(sql.FORGET, (RESULTS,))
+            db.execute(sql.DELETE_META, (RESULTS,))
 
     # What is read.
 
@@ -227,26 +227,26 @@ class Ledger(LedgerFile):
             priors = self.priors([key(item) for item in chunk])
             yield [(item, priors.get(key(item))) for item in chunk]
 
-    def places(self) -> Generator[rows.Place, None, None]:
+    def positions(self) -> Generator[rows.Position, None, None]:
         """Where all tasks stand, in the order in which they were begun: much like a manifest's.
 
         It is what the ledger held when the first of them is asked for.
         """
         with closing(connect(self.path)) as db:
-            yield from _tuples(db, self.path, sql.PLACES)
+            yield from _tuples(db, self.path, sql.POSITIONS)
 
-    def places_of(self, keys: list[str]) -> Iterator[rows.Place]:
+    def positions_of(self, keys: list[str]) -> Iterator[rows.Position]:
         """Where these tasks stand, as far as they are known."""
-        return _tuples(self._db, self.path, sql.PLACES_OF, rows.text(keys))
+        return _tuples(self._db, self.path, sql.POSITIONS_OF, rows.text(keys))
 
     def reposition(
         self, moved: Iterable[tuple[int, str, int, int]], dropped: Iterable[int]
     ) -> None:
         """Give tasks their new (ordinal, file, line); unlist those the manifest no longer has."""
         with self.changing() as db:
-            db.executemany(sql.MOVE, moved)
+            db.executemany(sql.REPOSITION, moved)
             db.executemany(sql.UNLIST, ((task,) for task in dropped))
-            db.execute(sql.FORGET, (RESULTS,))
+            db.execute(sql.DELETE_META, (RESULTS,))
 
     def count_listed(self) -> int:
         """How many tasks the last manifest had."""
@@ -256,7 +256,7 @@ class Ledger(LedgerFile):
         """Row numbers of the tasks that the last manifest had."""
         return (row["task"] for row in self._read(sql.LISTED))
 
-    def owner(self, path: str) -> str | None:
+    def owner_of(self, path: str) -> str | None:
         """The key of the task that owns the artifact at this path."""
         row = self._first(sql.OWNER, path)
         return None if row is None else str(row["key"])
@@ -266,28 +266,28 @@ class Ledger(LedgerFile):
         for wanted in self._in_order(0 if every else 1):
             yield from rows.records(self._read(sql.RECORDS, wanted))
 
-    def of_keys(self, keys: list[str]) -> dict[str, Record]:
+    def records_by_key(self, keys: list[str]) -> dict[str, Record]:
         """The tasks with these keys, with their newest artifacts."""
-        found = rows.records(self._read(sql.RECORDS_OF_KEYS, rows.text(keys)))
+        found = rows.records(self._read(sql.RECORDS_BY_KEY, rows.text(keys)))
         return {record.task.key: record for record in found}
 
-    def made(self, sha256: str) -> Record | None:
+    def find_by_hash(self, sha256: str) -> Record | None:
         """The first task, in manifest order, whose newest artifacts have one with this hash."""
-        row = self._first(sql.MADE, sha256)
+        row = self._first(sql.FIND_BY_HASH, sha256)
         wanted = rows.text([] if row is None else [row["task"]])
         return next(rows.records(self._read(sql.RECORDS, wanted)), None)
 
-    def variables(self, *, every: bool = False) -> list[str]:
+    def variable_names(self, *, every: bool = False) -> list[str]:
         """The names of all variables that tasks have."""
-        return [row["name"] for row in self._read(sql.VARIABLES, 0 if every else 1)]
+        return [row["name"] for row in self._read(sql.VARIABLE_NAMES, 0 if every else 1)]
 
     def unsuccessful(self) -> Iterator[Record]:
         """Listed tasks that failed, were refused, skipped or are unknown, without artifacts."""
         return (rows.record(row) for row in self._read(sql.UNSUCCESSFUL))
 
-    def unknown_tasks(self) -> Iterator[Record]:
+    def possibly_charged(self) -> Iterator[Record]:
         """Tasks that were sent and of which nobody knows what came of it, without artifacts."""
-        return (rows.record(row) for row in self._read(sql.DOUBTFUL))
+        return (rows.record(row) for row in self._read(sql.POSSIBLY_CHARGED))
 
     def spent_usd(self) -> float:
         """What all tasks and their earlier generations have cost, as far as it is known."""
@@ -314,20 +314,20 @@ class Ledger(LedgerFile):
             row["reason"], row["unknown"], row["settled"], row["resent"],
         )  # fmt: skip
 
-    def unknown(self) -> dict[str, datetime]:
+    def unknown_sent_at(self) -> dict[str, datetime]:
         """When each unknown task was first sent, by the idempotency key that it had."""
         return {
             row["idempotency_key"]: datetime.fromisoformat(row["started_at"])
-            for row in self._read(sql.UNKNOWN)
+            for row in self._read(sql.UNKNOWN_SENT_AT)
         }
 
     def finished_since(self, moment: datetime) -> int:
         """How many tasks ended at or after `moment`: the rate that `status` shows."""
         return int(self._one(sql.FINISHED_SINCE, moment.isoformat())["count"])
 
-    def typical_duration_s(self) -> float | None:
+    def mean_duration_s(self) -> float | None:
         """How long the newest successes took on average; None where there are none."""
-        found = self._one(sql.TYPICAL)["duration_s"]
+        found = self._one(sql.MEAN_DURATION)["duration_s"]
         return None if found is None else float(found)
 
     def meta(self, name: str) -> str | None:
@@ -340,10 +340,10 @@ class Ledger(LedgerFile):
         with self.changing() as db:
             db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
 
-    def stored(self) -> Iterator[list[rows.Stored]]:
+    def result_rows(self) -> Iterator[list[rows.ResultRow]]:
         """The tasks of the manifest in its order, as rows of STORED: one an artifact, or one."""
         for wanted in self._in_order(listed=1):
-            rows_found = _tuples(self._db, self.path, sql.STORED, wanted)
+            rows_found = _tuples(self._db, self.path, sql.RESULT_ROWS, wanted)
             yield from (list(group) for _, group in groupby(rows_found, key=itemgetter(0)))
 
     def _in_order(self, listed: int) -> Iterator[str]:

@@ -160,7 +160,7 @@ def _cause_of(code: int, path: Path) -> str | None:
     return None
 
 
-def refuse_lost(path: Path) -> None:
+def ensure_not_lost(path: Path) -> None:
     """Raise StorageError where results.jsonl tells of tasks and the file is gone or emptied.
 
     SQLite takes a file that is smaller than its smallest page for an empty one; it would make a

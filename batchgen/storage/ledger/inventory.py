@@ -10,7 +10,7 @@ import msgspec
 
 from batchgen.errors import StorageError
 from batchgen.storage.ledger import rows
-from batchgen.storage.ledger.connection import LedgerFile, refuse_lost, unusable
+from batchgen.storage.ledger.connection import LedgerFile, ensure_not_lost, unusable
 from batchgen.storage.ledger.sql import TASKS_AT_ONCE
 from batchgen.text import one_line
 from batchgen.types import Status
@@ -40,7 +40,7 @@ WHERE task = ? AND status = 'succeeded'
 _FORGET = "DELETE FROM artifacts WHERE task = ? AND generation = ? AND n = ?"
 
 
-class Stored(msgspec.Struct, frozen=True):
+class StoredArtifact(msgspec.Struct, frozen=True):
     """An artifact as the ledger knows it.
 
     task: the row number of its task, `id` the task's id, `status` that of its newest generation.
@@ -63,7 +63,7 @@ class Inventory(LedgerFile):
 
     def __init__(self, path: Path) -> None:
         """Open and migrate an existing file; raise StorageError where it is no sound ledger."""
-        refuse_lost(path)
+        ensure_not_lost(path)
         super().__init__(path)
         try:
             self._refuse_damaged()
@@ -71,7 +71,7 @@ class Inventory(LedgerFile):
             self.close()
             raise
 
-    def pages(self) -> Iterator[list[Stored]]:
+    def pages(self) -> Iterator[list[StoredArtifact]]:
         """All artifacts, page by page; those of one task are never parted.
 
         No transaction stays open between two pages: a run may go on, and pages may be mended.
@@ -81,7 +81,7 @@ class Inventory(LedgerFile):
             yield page
             after = page[-1].task
 
-    def learn_paths(self) -> None:
+    def index_paths(self) -> None:
         """Note the paths of all artifacts as they are now, for `known`."""
         try:
             self._db.executescript(_KNOW_PATHS)
@@ -89,10 +89,10 @@ class Inventory(LedgerFile):
             raise unusable(self.path, error) from error
 
     def known(self, paths: list[str]) -> set[str]:
-        """Those of the paths that were artifacts when `learn_paths` was called."""
+        """Those of the paths that were artifacts when `index_paths` was called."""
         return {row["path"] for row in self._read(_KNOWN, rows.text(paths))}
 
-    def take_back(self, artifacts: Iterable[Stored]) -> None:
+    def reset(self, artifacts: Iterable[StoredArtifact]) -> None:
         """Forget damaged artifacts; those of their tasks that had succeeded become pending.
 
         The generation stays, and with it the idempotency key.
@@ -111,8 +111,8 @@ class Inventory(LedgerFile):
             )
 
 
-def _stored(row: sqlite3.Row) -> Stored:
-    return Stored(
+def _stored(row: sqlite3.Row) -> StoredArtifact:
+    return StoredArtifact(
         row["task"], row["id"], Status(row["status"]), row["generation"],
         row["generation"] == row["newest"], row["n"], row["path"], row["size_bytes"],
         row["sha256"],

@@ -28,14 +28,14 @@ _REMEMBER = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
 _FACTS = "SELECT name, value FROM meta"
 
 
-class Restored(msgspec.Struct, frozen=True):
+class RestoredTask(msgspec.Struct, frozen=True):
     """A task as a line of results.jsonl tells it, and the generation that its files are of."""
 
     record: Record
     generation: int
 
 
-class Restoring(LedgerFile):
+class LedgerBuilder(LedgerFile):
     """A ledger that is being made; a context manager."""
 
     def __init__(self, path: Path, now: datetime) -> None:
@@ -43,7 +43,7 @@ class Restoring(LedgerFile):
         super().__init__(path)
         self._now = now
 
-    def add(self, tasks: Iterable[Restored]) -> None:
+    def add(self, tasks: Iterable[RestoredTask]) -> None:
         """Put tasks in, in one transaction; a later one of the same key stands for it."""
         with self.changing() as db:
             for restored in tasks:
@@ -59,7 +59,7 @@ class Restoring(LedgerFile):
             db.execute(sql.END_RUN, (moment, "rebuilt", 0, 0, run))
         return total
 
-    def _put(self, db: sqlite3.Connection, restored: Restored) -> None:
+    def _put(self, db: sqlite3.Connection, restored: RestoredTask) -> None:
         outcome, generation = restored.record.outcome, restored.generation
         task = _placed(db, restored.record.task)
         began = outcome.started_at or self._now

@@ -27,9 +27,9 @@ from batchgen.types import (
 
 # Where a task stood in the last manifest and how it stands: key, its number here, ordinal, line,
 # listed (1 or 0), digest, status. A bare tuple: there may be millions.
-Place: TypeAlias = tuple[str, int, int, int, int, str, str]
+Position: TypeAlias = tuple[str, int, int, int, int, str, str]
 # A row of STORED: the columns of a line of the results, then those of an artifact, or None each.
-Stored: TypeAlias = tuple[Any, ...]
+ResultRow: TypeAlias = tuple[Any, ...]
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode

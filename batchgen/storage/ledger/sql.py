@@ -2,7 +2,7 @@
 
 TASKS_AT_ONCE = 500  # tasks that one query reads
 
-FORGET = "DELETE FROM meta WHERE name = ?"
+DELETE_META = "DELETE FROM meta WHERE name = ?"
 
 SENT_TO_UNKNOWN = "UPDATE tasks SET status = 'unknown' WHERE status = 'sent'"
 
@@ -38,7 +38,7 @@ UPDATE tasks SET status = 'sent', attempts = ?, run = ?, idempotency_key = ? WHE
 
 COUNT_UNKNOWN = "SELECT count(*) AS count FROM tasks WHERE status = 'unknown'"
 
-UNKNOWN = """
+UNKNOWN_SENT_AT = """
 SELECT idempotency_key, started_at FROM tasks
 WHERE status = 'unknown' AND idempotency_key IS NOT NULL
 """
@@ -147,14 +147,14 @@ SELECT key, status, digest, generation, attempts, error_kind, remote_id, urls, r
 FROM tasks WHERE key IN (SELECT value FROM json_each(?))
 """
 
-PLACES = "SELECT key, task, ordinal, line, listed, digest, status FROM tasks"
+POSITIONS = "SELECT key, task, ordinal, line, listed, digest, status FROM tasks"
 
-PLACES_OF = """
+POSITIONS_OF = """
 SELECT key, task, ordinal, line, listed, digest, status FROM tasks
 WHERE key IN (SELECT value FROM json_each(?))
 """
 
-MOVE = "UPDATE tasks SET ordinal = ?, file = ?, line = ?, listed = 1 WHERE task = ?"
+REPOSITION = "UPDATE tasks SET ordinal = ?, file = ?, line = ?, listed = 1 WHERE task = ?"
 
 UNLIST = "UPDATE tasks SET listed = 0 WHERE task = ?"
 
@@ -180,7 +180,7 @@ SELECT tasks.*, artifacts.path, size_bytes, sha256, media_type, width, height
 {_OF_WANTED}
 """
 
-STORED = f"""
+RESULT_ROWS = f"""
 SELECT tasks.task, tasks.id, tasks.key, line, status, model, prompt, params, vars, attempts,
     http_status, error_kind, error_code, error_message, revised_prompt, request_id, cost_usd,
     started_at, finished_at, duration_s, artifacts.path, size_bytes, sha256, media_type, width,
@@ -188,7 +188,7 @@ SELECT tasks.task, tasks.id, tasks.key, line, status, model, prompt, params, var
 {_OF_WANTED}
 """
 
-RECORDS_OF_KEYS = """
+RECORDS_BY_KEY = """
 SELECT tasks.*, artifacts.path, size_bytes, sha256, media_type, width, height
 FROM tasks LEFT JOIN artifacts USING (task, generation)
 WHERE key IN (SELECT value FROM json_each(?)) ORDER BY task, n
@@ -224,11 +224,11 @@ WHERE status = 'unknown' AND remote_id IS NULL
 """
 
 # Those that were given up (`--on-unknown fail`) may have been charged as well.
-DOUBTFUL = """
+POSSIBLY_CHARGED = """
 SELECT * FROM tasks WHERE status = 'unknown' OR (status = 'failed' AND error_kind = 'unknown')
 """
 
-VARIABLES = """
+VARIABLE_NAMES = """
 SELECT DISTINCT json_each.key AS name FROM tasks, json_each(tasks.vars) WHERE listed >= ?
 """
 
@@ -236,12 +236,12 @@ UNSUCCESSFUL = """
 SELECT * FROM tasks WHERE listed = 1 AND status IN ('failed', 'refused', 'unknown', 'skipped')
 """
 
-MADE = """
+FIND_BY_HASH = """
 SELECT task FROM artifacts JOIN tasks USING (task, generation) WHERE sha256 = ?
 ORDER BY listed DESC, ordinal LIMIT 1
 """
 
-TYPICAL = """
+MEAN_DURATION = """
 SELECT avg(duration_s) AS duration_s FROM (
     SELECT duration_s FROM tasks WHERE status = 'succeeded' ORDER BY task DESC LIMIT 1000
 )

@@ -32,7 +32,7 @@ class Writer:
 
     async def write(self, statements: Iterable[Statement]) -> None:
         """Return after COMMIT. Raises StorageError when the ledger cannot be written."""
-        await self._commits.result_of(tuple(statements))
+        await self._commits.submit(tuple(statements))
 
     def close(self) -> None:
         """Commit what waits, end the thread and close the connection."""

@@ -61,8 +61,8 @@ async def end(ledger: Ledger, work: WorkItem, outcome: Outcome) -> None:
     if work.ended is not None:
         await ledger.record_unsent(work.task, work.generation, outcome, now=NOW)
         return
-    await ledger.sent(work.task, work.generation, attempts=1, now=NOW)
-    await ledger.record(work.task, work.generation, outcome)
+    await ledger.record_sent(work.task, work.generation, attempts=1, now=NOW)
+    await ledger.record_outcome(work.task, work.generation, outcome)
 
 
 async def execute(one: DependentWorklist, ledger: Ledger, ends: dict[str, Outcome]) -> list[str]:
@@ -367,8 +367,8 @@ async def test_the_outcome_of_a_task_that_nothing_was_sent_for_keeps_its_earlier
     task = Task(
         "0" * 32, "d" * 32, "a", 0, "m", 1, "images", "m", "A fox", {}, {}, "a.{ext}"
     )  # fmt: skip
-    await ledger.sent(task, 1, attempts=1, now=NOW)
-    await ledger.record(task, 1, succeeded(an_artifact()))
+    await ledger.record_sent(task, 1, attempts=1, now=NOW)
+    await ledger.record_outcome(task, 1, succeeded(an_artifact()))
     skipped = Outcome(Status.SKIPPED, error=TaskError("source", None, "no"), finished_at=NOW)
     await ledger.record_unsent(task, 2, skipped, now=NOW)
 

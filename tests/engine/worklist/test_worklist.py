@@ -133,8 +133,8 @@ def test_a_limit_counts_selected_tasks_and_lets_every_problem_through() -> None:
 
 async def test_only_what_is_left_is_listed_and_the_rest_is_counted(ledger: Ledger) -> None:
     for number, status in enumerate((Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN)):
-        await ledger.sent(a_task(number), 1, attempts=1, now=NOW)
-        await ledger.record(a_task(number), 1, Outcome(status, attempts=1))
+        await ledger.record_sent(a_task(number), 1, attempts=1, now=NOW)
+        await ledger.record_outcome(a_task(number), 1, Outcome(status, attempts=1))
     left = worklist(ledger, map(a_task, range(1200)), Selection())
 
     items = [work for work in left.items() if work is not None]
@@ -159,8 +159,8 @@ def test_a_manifest_that_no_longer_reads_as_checked_is_told(ledger: Ledger) -> N
 async def begun(ledger: Ledger, keys: Iterable[int]) -> None:
     for ordinal, key in enumerate(keys):
         task = placed(key, ordinal)
-        await ledger.sent(task, 1, attempts=1, now=NOW)
-        await ledger.record(task, 1, succeeded())
+        await ledger.record_sent(task, 1, attempts=1, now=NOW)
+        await ledger.record_outcome(task, 1, succeeded())
 
 
 def placed(key: int, ordinal: int) -> Task:
@@ -202,7 +202,7 @@ async def test_thousands_of_moves_end_in_the_new_order(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("batchgen.engine.worklist.positions._MOVED_AT_ONCE", 1000)
-    await ledger.leave_pending(placed(number, number) for number in range(2300))
+    await ledger.record_pending(placed(number, number) for number in range(2300))
 
     found = read(ledger, [*range(2299, 100, -1), 5000])
 

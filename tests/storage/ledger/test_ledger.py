@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import StorageError
-from batchgen.storage.ledger import Ledger, Settlement
+from batchgen.storage.ledger import Ledger, Reconciliation
 from batchgen.types import Finished, Outcome, Prior, Remote, Status, Task, TaskError
 from tests.given import NOW, a_ledger, a_task, an_artifact, succeeded
 
@@ -31,8 +31,8 @@ def other(ledger: Ledger) -> Iterator[sqlite3.Connection]:
 
 
 async def carry(ledger: Ledger, task: Task, outcome: Outcome, generation: int = 1) -> None:
-    await ledger.sent(task, generation, attempts=1, now=NOW)
-    await ledger.record(task, generation, outcome)
+    await ledger.record_sent(task, generation, attempts=1, now=NOW)
+    await ledger.record_outcome(task, generation, outcome)
 
 
 async def test_each_step_is_committed_when_its_method_returns(
@@ -41,11 +41,11 @@ async def test_each_step_is_committed_when_its_method_returns(
     def status() -> list[tuple[str]]:
         return other.execute("SELECT status FROM tasks").fetchall()
 
-    await ledger.sent(a_task(), 1, attempts=1, now=NOW)
+    await ledger.record_sent(a_task(), 1, attempts=1, now=NOW)
     assert status() == [("sent",)]
-    await ledger.received(a_task(), Finished((Remote("https://a/b?c=d"),)), succeeded())
+    await ledger.record_received(a_task(), Finished((Remote("https://a/b?c=d"),)), succeeded())
     assert status() == [("received",)]
-    await ledger.record(a_task(), 1, succeeded(an_artifact()))
+    await ledger.record_outcome(a_task(), 1, succeeded(an_artifact()))
     assert status() == [("succeeded",)]
     assert other.execute("SELECT path FROM artifacts").fetchall() == [("fox-0-1.png",)]
 
@@ -74,14 +74,14 @@ async def test_records_come_in_manifest_order_whatever_ended_first(ledger: Ledge
 
 
 async def test_records_of_many_tasks_keep_their_order_and_number(ledger: Ledger) -> None:
-    await ledger.leave_pending(a_task(ordinal) for ordinal in reversed(range(1201)))
+    await ledger.record_pending(a_task(ordinal) for ordinal in reversed(range(1201)))
     assert [record.task.ordinal for record in ledger.records()] == list(range(1201))
 
 
 async def test_tasks_that_left_the_manifest_stand_last_and_only_on_demand(ledger: Ledger) -> None:
     for ordinal in range(3):
         await carry(ledger, a_task(ordinal), succeeded())
-    numbers = {found[0]: found[1] for found in ledger.places_of([a_task(0).key])}
+    numbers = {found[0]: found[1] for found in ledger.positions_of([a_task(0).key])}
 
     ledger.reposition((), numbers.values())
 
@@ -92,9 +92,9 @@ async def test_tasks_that_left_the_manifest_stand_last_and_only_on_demand(ledger
 
 async def test_priors_tell_what_earlier_runs_came_to(ledger: Ledger) -> None:
     await carry(ledger, a_task(0), FAILED)
-    await ledger.sent(a_task(1), 1, attempts=1, now=NOW)
+    await ledger.record_sent(a_task(1), 1, attempts=1, now=NOW)
     finished = Finished((Remote("https://a/b?c=d"), Remote("https://a/e")), "A fox", 2**70, 0.5)
-    await ledger.received(a_task(1), finished, succeeded())
+    await ledger.record_received(a_task(1), finished, succeeded())
 
     priors = ledger.priors([a_task(0).key, a_task(1).key, a_task(2).key])
 
@@ -106,20 +106,22 @@ async def test_priors_tell_what_earlier_runs_came_to(ledger: Ledger) -> None:
 
 
 async def test_urls_are_forgotten_once_their_task_has_ended(ledger: Ledger) -> None:
-    await ledger.sent(a_task(), 1, attempts=1, now=NOW)
-    await ledger.received(a_task(), Finished((Remote("https://a/b"),)), succeeded())
-    await ledger.record(a_task(), 1, succeeded(status=Status.RECEIVED))
+    await ledger.record_sent(a_task(), 1, attempts=1, now=NOW)
+    await ledger.record_received(a_task(), Finished((Remote("https://a/b"),)), succeeded())
+    await ledger.record_outcome(a_task(), 1, succeeded(status=Status.RECEIVED))
     assert ledger.priors([a_task().key])[a_task().key].received is not None
 
-    await ledger.record(a_task(), 1, succeeded(an_artifact()))
+    await ledger.record_outcome(a_task(), 1, succeeded(an_artifact()))
     assert ledger.priors([a_task().key])[a_task().key].received is None
 
 
 async def test_a_download_in_a_later_run_keeps_what_the_reply_told(ledger: Ledger) -> None:
-    await ledger.sent(a_task(), 1, attempts=1, now=NOW)
-    await ledger.received(a_task(), Finished((Remote("https://a/b"),)), succeeded())
+    await ledger.record_sent(a_task(), 1, attempts=1, now=NOW)
+    await ledger.record_received(a_task(), Finished((Remote("https://a/b"),)), succeeded())
 
-    await ledger.record(a_task(), 1, succeeded(an_artifact(), request_id=None, http_status=None))
+    await ledger.record_outcome(
+        a_task(), 1, succeeded(an_artifact(), request_id=None, http_status=None)
+    )
 
     (record,) = ledger.records()
     assert (record.outcome.request_id, record.outcome.http_status) == ("req-1", 200)
@@ -137,7 +139,7 @@ async def test_a_later_generation_keeps_the_earlier_one_as_a_version(
     assert record.task.prompt == "A hare"
     assert [artifact.path for artifact in record.outcome.artifacts] == ["fox-0-1.v2.png"]
     assert versions == [(1, "A fox, number 0", "succeeded", 0.02)]
-    assert ledger.owner("fox-0-1.png") == a_task().key
+    assert ledger.owner_of("fox-0-1.png") == a_task().key
     assert ledger.spent_usd() == pytest.approx(0.04)
 
 
@@ -157,7 +159,7 @@ async def test_totals_are_those_of_the_newest_generation(ledger: Ledger) -> None
 async def test_pending_tasks_are_put_down_without_touching_what_is_known(ledger: Ledger) -> None:
     await carry(ledger, a_task(0), succeeded())
 
-    await ledger.leave_pending([a_task(0), a_task(1)])
+    await ledger.record_pending([a_task(0), a_task(1)])
 
     assert [record.outcome.status for record in ledger.records()] == ["succeeded", "pending"]
 
@@ -169,14 +171,14 @@ async def test_what_was_in_flight_at_a_crash_is_unknown_at_the_next_start(
 ) -> None:
     with a_ledger(tmp_path) as crashed:
         for ordinal in range(3):
-            await crashed.sent(a_task(ordinal), 1, attempts=1, now=NOW)
-        await crashed.record(a_task(0), 1, succeeded())
-        await crashed.received(a_task(1), Finished((Remote("https://a/b"),)), succeeded())
+            await crashed.record_sent(a_task(ordinal), 1, attempts=1, now=NOW)
+        await crashed.record_outcome(a_task(0), 1, succeeded())
+        await crashed.record_received(a_task(1), Finished((Remote("https://a/b"),)), succeeded())
 
     with Ledger(crashed.path) as ledger:
         unknown = ledger.begin_run(pid=2, total=3, now=NOW)
         if give_up:
-            ledger.give_up_unknown()
+            ledger.fail_unknown()
         statuses = [record.outcome.status for record in ledger.records()]
 
     assert unknown == 1
@@ -187,13 +189,13 @@ async def test_what_a_usage_log_tells_of_unknown_tasks_is_put_down(tmp_path: Pat
     with a_ledger(tmp_path) as crashed:
         for number in range(3):
             key = f"key-{number}"
-            await crashed.sent(a_task(number), 1, attempts=1, now=NOW, idempotency_key=key)
+            await crashed.record_sent(a_task(number), 1, attempts=1, now=NOW, idempotency_key=key)
     with Ledger(crashed.path) as ledger:
         ledger.begin_run(pid=2, total=3, now=NOW)
-        assert ledger.unknown() == {f"key-{number}": NOW for number in range(3)}
+        assert ledger.unknown_sent_at() == {f"key-{number}": NOW for number in range(3)}
 
-        charged = Settlement("key-0", "inf-0", charged=True, cost_usd=0.02)
-        ledger.settle([charged, Settlement("key-1", "inf-1", charged=False)])
+        charged = Reconciliation("key-0", "inf-0", charged=True, cost_usd=0.02)
+        ledger.reconcile([charged, Reconciliation("key-1", "inf-1", charged=False)])
         told = [
             (record.outcome.status, record.outcome.request_id, record.outcome.cost_usd)
             for record in ledger.records()
@@ -203,8 +205,8 @@ async def test_what_a_usage_log_tells_of_unknown_tasks_is_put_down(tmp_path: Pat
 
 
 async def test_a_repeated_attempt_keeps_the_rest_of_the_row(ledger: Ledger) -> None:
-    await ledger.sent(a_task(), 1, attempts=1, now=NOW)
-    await ledger.sent(a_task(), 1, attempts=2, now=NOW + timedelta(seconds=9))
+    await ledger.record_sent(a_task(), 1, attempts=1, now=NOW)
+    await ledger.record_sent(a_task(), 1, attempts=2, now=NOW + timedelta(seconds=9))
 
     (record,) = ledger.records()
 

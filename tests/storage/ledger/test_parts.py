@@ -13,9 +13,9 @@ TASK = a_task()
 
 
 async def carried_out(ledger: Ledger, *, generation: int = 1) -> None:
-    await ledger.sent(TASK, generation, attempts=1, now=NOW)
-    await ledger.received(TASK, Finished((Remote("https://a/b"),)), FIRST)
-    await ledger.part_done(TASK, generation, [FIRST])
+    await ledger.record_sent(TASK, generation, attempts=1, now=NOW)
+    await ledger.record_received(TASK, Finished((Remote("https://a/b"),)), FIRST)
+    await ledger.record_part(TASK, generation, [FIRST])
 
 
 async def test_a_part_is_remembered_and_the_next_one_has_nothing_received(ledger: Ledger) -> None:
@@ -27,13 +27,13 @@ async def test_a_part_is_remembered_and_the_next_one_has_nothing_received(ledger
     assert [part.artifacts for part in prior.parts] == [FIRST.artifacts]
     assert [part.cost_usd for part in prior.parts] == [0.02]
     assert ledger.spent_usd() == pytest.approx(0.02)
-    assert ledger.owner("fox-0-2.png") == TASK.key
+    assert ledger.owner_of("fox-0-2.png") == TASK.key
 
 
 async def test_the_ids_of_an_upload_are_remembered(ledger: Ledger) -> None:
     uploads = (("voice_id", "vocal-7"), ("instrumental_id", "instrumental-7"))
-    await ledger.sent(TASK, 1, attempts=1, now=NOW)
-    await ledger.part_done(TASK, 1, [succeeded(uploads=uploads, cost_usd=0.0)])
+    await ledger.record_sent(TASK, 1, attempts=1, now=NOW)
+    await ledger.record_part(TASK, 1, [succeeded(uploads=uploads, cost_usd=0.0)])
 
     (part,) = ledger.priors([TASK.key])[TASK.key].parts
 
@@ -42,8 +42,8 @@ async def test_the_ids_of_an_upload_are_remembered(ledger: Ledger) -> None:
 
 async def test_the_second_part_stands_behind_the_first(ledger: Ledger) -> None:
     await carried_out(ledger)
-    await ledger.sent(TASK, 1, attempts=2, now=NOW)
-    await ledger.part_done(TASK, 1, [FIRST, SECOND])
+    await ledger.record_sent(TASK, 1, attempts=2, now=NOW)
+    await ledger.record_part(TASK, 1, [FIRST, SECOND])
 
     prior = ledger.priors([TASK.key])[TASK.key]
     (record,) = ledger.records()
@@ -58,7 +58,7 @@ async def test_a_crash_in_the_second_part_leaves_it_unknown_and_the_first_done(
     ledger: Ledger,
 ) -> None:
     await carried_out(ledger)
-    await ledger.sent(TASK, 1, attempts=2, now=NOW)
+    await ledger.record_sent(TASK, 1, attempts=2, now=NOW)
     ledger.close()
 
     with Ledger(ledger.path) as again:
@@ -70,8 +70,10 @@ async def test_a_crash_in_the_second_part_leaves_it_unknown_and_the_first_done(
 
 async def test_the_next_generation_takes_the_parts_over_for_nothing(ledger: Ledger) -> None:
     await carried_out(ledger)
-    await ledger.record(TASK, 1, succeeded(*FIRST.artifacts, status=Status.FAILED, cost_usd=0.02))
-    await ledger.sent(TASK, 2, attempts=1, now=NOW)
+    await ledger.record_outcome(
+        TASK, 1, succeeded(*FIRST.artifacts, status=Status.FAILED, cost_usd=0.02)
+    )
+    await ledger.record_sent(TASK, 2, attempts=1, now=NOW)
 
     prior = ledger.priors([TASK.key])[TASK.key]
 
@@ -83,17 +85,17 @@ async def test_the_next_generation_takes_the_parts_over_for_nothing(ledger: Ledg
 async def test_an_edited_row_takes_no_parts_over(ledger: Ledger) -> None:
     await carried_out(ledger)
     edited = a_task(digest="e" * 32)
-    await ledger.sent(edited, 2, attempts=1, now=NOW)
+    await ledger.record_sent(edited, 2, attempts=1, now=NOW)
 
     assert ledger.priors([TASK.key])[TASK.key].parts == ()
 
 
 async def test_a_part_whose_artifact_was_damaged_is_made_again(ledger: Ledger) -> None:
     await carried_out(ledger)
-    await ledger.record(TASK, 1, succeeded(*FIRST.artifacts, *SECOND.artifacts))
+    await ledger.record_outcome(TASK, 1, succeeded(*FIRST.artifacts, *SECOND.artifacts))
     with Inventory(ledger.path) as inventory:
         (page,) = inventory.pages()
-        inventory.take_back(one for one in page if one.n == 2)
+        inventory.reset(one for one in page if one.n == 2)
 
     prior = ledger.priors([TASK.key])[TASK.key]
 

@@ -98,7 +98,7 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path, content: bytes) -> N
 
 async def test_a_ledger_that_lost_its_end_is_told_whenever_it_is_noticed(tmp_path: Path) -> None:
     with a_ledger(tmp_path) as ledger:
-        await ledger.leave_pending(a_task(ordinal) for ordinal in range(3000))
+        await ledger.record_pending(a_task(ordinal) for ordinal in range(3000))
     size = ledger.path.stat().st_size
     with ledger.path.open("rb+") as file:
         file.truncate(size // 2 // 4096 * 4096)
@@ -142,7 +142,7 @@ async def test_where_nothing_can_be_written_a_closed_ledger_is_read_as_it_stands
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with a_ledger(tmp_path) as ledger:
-        await ledger.leave_pending([a_task()])
+        await ledger.record_pending([a_task()])
         path = ledger.path
     read_only(monkeypatch)
     monkeypatch.setattr(connection, "_open", mock.Mock(side_effect=sqlite3.OperationalError))

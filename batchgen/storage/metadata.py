@@ -19,7 +19,7 @@ SCHEMA = 1
 _VALUE_CHARACTERS = 1000  # a picture given as a parameter is no story
 
 
-class Keeper(Protocol):
+class TemporaryFiles(Protocol):
     """Opens temporary files, and removes those that will not be published."""
 
     def open_sink(self) -> PayloadSink: ...
@@ -30,7 +30,7 @@ class Keeper(Protocol):
 class MetadataWriter:
     """Gives pictures their story; what has no place for one stays as it is."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: TemporaryFiles) -> None:
         self._keeper = keeper
 
     async def __call__(self, spooled: Spooled, task: Task, finished: Finished) -> Spooled:
@@ -54,7 +54,7 @@ class MetadataWriter:
         return sink.close()
 
 
-async def unlabelled(spooled: Spooled, task: Task, finished: Finished) -> Spooled:  # noqa: ARG001  # the same call
+async def leave_unchanged(spooled: Spooled, task: Task, finished: Finished) -> Spooled:  # noqa: ARG001  # the same call
     """The provider's bytes, unchanged."""
     return spooled
 

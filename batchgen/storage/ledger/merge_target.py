@@ -71,8 +71,8 @@ SELECT ?, ?, ?, {columns} FROM part.artifacts WHERE task = ? AND generation = ? 
 """
 
 
-class Ours(msgspec.Struct, frozen=True):
-    """What the ledger that is merged into has of a task: as `Theirs`."""
+class TargetTask(msgspec.Struct, frozen=True):
+    """What the ledger that is merged into has of a task: as `SourceTask`."""
 
     task: int
     generation: int
@@ -81,7 +81,7 @@ class Ours(msgspec.Struct, frozen=True):
     hashes: str
 
 
-class Theirs(msgspec.Struct, frozen=True):
+class SourceTask(msgspec.Struct, frozen=True):
     """A task of the ledger that is taken over.
 
     moment: when it ended, or else began, in ISO 8601. hashes: of its newest artifacts, in order.
@@ -94,11 +94,11 @@ class Theirs(msgspec.Struct, frozen=True):
     status: Status
     moment: str
     hashes: str
-    ours: Ours | None
+    ours: TargetTask | None
     same_request: bool
 
 
-class TheirArtifact(msgspec.Struct, frozen=True):
+class SourceArtifact(msgspec.Struct, frozen=True):
     """An artifact of the ledger that is taken over, of any generation."""
 
     task: int
@@ -109,7 +109,7 @@ class TheirArtifact(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Union(LedgerFile):
+class MergeTarget(LedgerFile):
     """The ledger that others are merged into; a context manager."""
 
     def __init__(self, path: Path) -> None:
@@ -132,22 +132,22 @@ class Union(LedgerFile):
         finally:
             self._execute("DETACH part")
 
-    def pages(self) -> Iterator[list[Theirs]]:
+    def pages(self) -> Iterator[list[SourceTask]]:
         """Their tasks, page by page, with what is there of each."""
         after = 0
         while page := [_theirs(row) for row in self._execute(_TASKS, after, TASKS_AT_ONCE)]:
             yield page
             after = page[-1].task
 
-    def artifacts(self, tasks: list[int]) -> Iterator[TheirArtifact]:
+    def artifacts(self, tasks: list[int]) -> Iterator[SourceArtifact]:
         """The artifacts of their tasks, of all generations."""
-        return (TheirArtifact(*row) for row in self._execute(_ARTIFACTS, rows.text(tasks)))
+        return (SourceArtifact(*row) for row in self._execute(_ARTIFACTS, rows.text(tasks)))
 
     def is_known(self, path: str) -> bool:
         """Whether an artifact of any task stands at this path."""
         return bool(self._execute(_IS_KNOWN, path))
 
-    def take(self, theirs: Theirs, generation: int) -> int:
+    def take(self, theirs: SourceTask, generation: int) -> int:
         """Take a task over, its newest generation under this number; return its row number."""
         ours = theirs.ours
         number, after = (ours.task, ours.generation) if ours is not None else (None, 0)
@@ -158,7 +158,7 @@ class Union(LedgerFile):
         self._execute(self._take_versions, task, theirs.task, after)
         return task
 
-    def take_artifact(self, task: int, generation: int, path: str, their: TheirArtifact) -> None:
+    def take_artifact(self, task: int, generation: int, path: str, their: SourceArtifact) -> None:
         """Take an artifact over that stands at `path` now."""
         values = (task, generation, path, their.task, their.generation, their.n)
         self._execute(self._take_artifact, *values)
@@ -170,14 +170,14 @@ class Union(LedgerFile):
         return statement.format(columns=", ".join(c for c in columns if c not in chosen))
 
 
-def _theirs(row: sqlite3.Row) -> Theirs:
+def _theirs(row: sqlite3.Row) -> SourceTask:
     ours = None
     if row["our_task"] is not None:
-        ours = Ours(
+        ours = TargetTask(
             row["our_task"], row["our_generation"], Status(row["our_status"]), row["our_moment"],
             row["our_hashes"],
         )  # fmt: skip
-    return Theirs(
+    return SourceTask(
         row["task"], row["id"], row["generation"], Status(row["status"]), row["moment"],
         row["hashes"], ours, bool(row["same_digest"]),
     )  # fmt: skip
