@@ -43,7 +43,7 @@ def verify_command(arguments: argparse.Namespace) -> int:
         if fix:
             _rewrite_results(directory)
     _conclude(check, directory)
-    well = not check.found.total() and not (rebuilt and rebuilt.skipped)
+    well = not check.counts.total() and not (rebuilt and rebuilt.skipped)
     return Exit.OK if well else Exit.SOME_FAILED
 
 
@@ -90,7 +90,7 @@ def _tell_json(check: Verification, rebuilt: RebuildResult | None) -> None:
         told = finding.to_json() | {"path": _printable(finding.path)}
         sys.stdout.write(("," if number else "") + msgspec.json.encode(told).decode())
     rest = {
-        "counts": {str(kind): check.found[kind] for kind in FindingKind},
+        "counts": {str(kind): check.counts[kind] for kind in FindingKind},
         "artifacts": check.artifacts,
         "bytes": check.size_bytes,
         "mended": check.repaired,
@@ -107,11 +107,11 @@ def _rewrite_results(directory: Path) -> None:
 
 def _conclude(check: Verification, directory: Path) -> None:
     whole = f"{show_count(check.artifacts)} artifacts, {show_bytes(check.size_bytes)}"
-    if not check.found.total():
+    if not check.counts.total():
         _note(f"{whole}: all is well")
         return
     told = ", ".join(
-        f"{show_count(check.found[kind])} {kind}" for kind in FindingKind if check.found[kind]
+        f"{show_count(check.counts[kind])} {kind}" for kind in FindingKind if check.counts[kind]
     )
     _note(f"{whole}: {told}")
     if check.repaired:
@@ -119,7 +119,7 @@ def _conclude(check: Verification, directory: Path) -> None:
             f"tasks that the next run makes again, with the same idempotency keys:"
             f" {show_count(check.repaired)}; what was left of their files is kept as NAME.damaged"
         )
-    elif any(check.found[kind] for kind in FindingKind if kind is not FindingKind.EXTRA):
+    elif any(check.counts[kind] for kind in FindingKind if kind is not FindingKind.EXTRA):
         _note(f"`batchgen verify {directory} --fix` has the next run make them again")
 
 

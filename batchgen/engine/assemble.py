@@ -273,7 +273,7 @@ class AssembledRun:
     def _halt_if_tasks_are_missing(self, worklist: _AnyWorklist) -> None:
         """Halt if tasks that were checked never came: the manifest has changed since."""
         counts = self._counts
-        seen = worklist.passed.total() + sum(counts.ended().values()) + counts.pending
+        seen = worklist.passed.total() + sum(counts.terminal().values()) + counts.pending
         missing = self._plan.whole.tasks - seen
         if missing > 0:
             message = f"the manifest was changed in mid-run: {missing:,} tasks are gone"
@@ -296,7 +296,7 @@ class AssembledRun:
 
     def _put_in_order(self, worklist: _AnyWorklist, results: ResultsFile) -> None:
         is_same = _all_done(worklist) and not self._positions.has_changed
-        write_in_manifest_order(results, self._ledger, is_same=is_same)
+        write_in_manifest_order(results, self._ledger, unchanged=is_same)
         if self._companions is not None:
             self._companions.write_missing(self._ledger.records())
 

@@ -36,7 +36,7 @@ class Closing(msgspec.Struct, frozen=True):
         counts: Counter[str] = Counter()
         for status, count in totals.counts.items():
             counts[public_status(status)] += count
-        chosen = Counter[str](passed) + Counter(run.ended())
+        chosen = Counter[str](passed) + Counter(run.terminal())
         job = self.terms.manifest.job
         failures = FailureGroups()
         if totals.counts.keys() - {Status.SUCCEEDED}:  # the search reads the whole ledger

@@ -1,7 +1,7 @@
-"""`output.embed_metadata`: a picture's story in its own metadata, before it is published.
+"""Embeds a task's metadata in its images before they are published (`output.embed_metadata`).
 
-What is written is a new temporary file: a crash leaves it beside the provider's, and both are
-swept at the next start.
+The image with metadata is a new temporary file. A crash leaves it beside the provider's, and the
+next run removes both when it starts.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from batchgen.media.formats import sniff
 from batchgen.types import Finished, Json, Outcome, PayloadSink, Spooled, Task
 
 SCHEMA = 1
-_VALUE_CHARACTERS = 1000  # a picture given as a parameter is no story
+_MAX_VALUE_CHARACTERS = 1000  # longer parameters, such as an image in base64, are cut
 
 
 class TemporaryFiles(Protocol):
@@ -28,69 +28,69 @@ class TemporaryFiles(Protocol):
 
 
 class MetadataWriter:
-    """Gives pictures their story; what has no place for one stays as it is."""
+    """Embeds metadata in images; a file whose format has no place for it stays unchanged."""
 
-    def __init__(self, keeper: TemporaryFiles) -> None:
-        self._keeper = keeper
+    def __init__(self, files: TemporaryFiles) -> None:
+        self._files = files
 
     async def __call__(self, spooled: Spooled, task: Task, finished: Finished) -> Spooled:
-        """The payload with its story. Raises StorageError."""
-        return await asyncio.to_thread(self._labelled, spooled, task, finished)
+        """Return the payload with metadata, or unchanged. Raises StorageError."""
+        return await asyncio.to_thread(self._embed, spooled, task, finished)
 
-    def _labelled(self, spooled: Spooled, task: Task, finished: Finished) -> Spooled:
+    def _embed(self, spooled: Spooled, task: Task, finished: Finished) -> Spooled:
         media = sniff(spooled.head)
-        story = metadata_of(task, finished)
-        with _opened(spooled) as file:
-            changes = media and edits(file, media, _encoded(story), task.prompt)
+        metadata = metadata_of(task, finished)
+        with _open(spooled) as file:
+            changes = media and edits(file, media, _encode(metadata), task.prompt)
             if not changes:
                 return spooled
-            sink = self._keeper.open_sink()
+            sink = self._files.open_sink()
             try:
                 splice(file, changes, sink.write)
             except BaseException:
                 sink.discard()
                 raise
-        self._keeper.discard(spooled)
+        self._files.discard(spooled)
         return sink.close()
 
 
-async def leave_unchanged(spooled: Spooled, task: Task, finished: Finished) -> Spooled:  # noqa: ARG001  # the same call
-    """The provider's bytes, unchanged."""
+async def leave_unchanged(spooled: Spooled, task: Task, finished: Finished) -> Spooled:  # noqa: ARG001  # the signature of a MetadataWriter
+    """Return the payload unchanged."""
     return spooled
 
 
-def metadata_of(task: Task, told: Finished | Outcome) -> dict[str, Json]:
-    """What a picture tells of itself."""
+def metadata_of(task: Task, result: Finished | Outcome) -> dict[str, Json]:
+    """Return the metadata of a task's artifacts."""
     return {
         "schema": SCHEMA,
         "id": task.id,
         "key": task.key,
         "model": task.model,
         "prompt": task.prompt,
-        "params": {name: _shortened(value) for name, value in task.params.items()},
-        "seed": told.seed,
-        "revised_prompt": told.revised_prompt,
+        "params": {name: _shorten(value) for name, value in task.params.items()},
+        "seed": result.seed,
+        "revised_prompt": result.revised_prompt,
     }
 
 
-def _encoded(story: dict[str, Json]) -> str:
-    """The story as JSON; a prompt that is too long for the file's metadata is cut."""
-    encoded = msgspec.json.encode(story)
+def _encode(metadata: dict[str, Json]) -> str:
+    """Return the metadata as JSON; if it is too long for a file, the prompt is cut."""
+    encoded = msgspec.json.encode(metadata)
     if len(encoded) > MOST_BYTES:
-        short = {**story, "params": {}, "revised_prompt": None, "cut": True}
+        short = {**metadata, "params": {}, "revised_prompt": None, "cut": True}
         room = (MOST_BYTES - len(msgspec.json.encode({**short, "prompt": ""}))) // 6
-        encoded = msgspec.json.encode({**short, "prompt": str(story["prompt"])[: max(0, room)]})
+        encoded = msgspec.json.encode({**short, "prompt": str(metadata["prompt"])[: max(0, room)]})
     return encoded.decode()
 
 
-def _shortened(value: Json) -> Json:
+def _shorten(value: Json) -> Json:
     encoded = msgspec.json.encode(value)
-    if len(encoded) <= _VALUE_CHARACTERS:
+    if len(encoded) <= _MAX_VALUE_CHARACTERS:
         return value
-    return encoded.decode()[: _VALUE_CHARACTERS - 1] + "…"
+    return encoded.decode()[: _MAX_VALUE_CHARACTERS - 1] + "…"
 
 
-def _opened(spooled: Spooled) -> BinaryIO:
+def _open(spooled: Spooled) -> BinaryIO:
     if spooled.data is not None:
         return io.BytesIO(spooled.data)
     return Path(spooled.path).open("rb")

@@ -15,7 +15,7 @@ def doubled(group: Sequence[int]) -> list[int | BaseException]:
 
 
 async def test_each_order_gets_its_own_result_or_error() -> None:
-    grouped = GroupCommit(doubled, name="double", most=10)
+    grouped = GroupCommit(doubled, name="double", max_group=10)
     found = await asyncio.gather(*map(grouped.submit, range(25)), return_exceptions=True)
     grouped.close()
 
@@ -33,7 +33,7 @@ async def test_what_is_ordered_in_one_turn_is_one_group_and_none_is_twice_the_mo
         go_on.wait(30)
         return list(group)
 
-    grouped = GroupCommit(note, name="note", most=8)
+    grouped = GroupCommit(note, name="note", max_group=8)
     first = [asyncio.ensure_future(grouped.submit(one)) for one in range(3)]
     assert await asyncio.to_thread(busy.wait, 30)
     rest: list[asyncio.Future[int]] = []
@@ -52,7 +52,7 @@ async def test_an_error_of_the_whole_group_is_each_ones() -> None:
     def broken(group: Sequence[int]) -> list[int | BaseException]:
         raise OSError(f"{len(group)} orders and no disk")
 
-    grouped = GroupCommit(broken, name="broken", most=8)
+    grouped = GroupCommit(broken, name="broken", max_group=8)
     found = await asyncio.gather(*map(grouped.submit, range(3)), return_exceptions=True)
     grouped.close()
 
@@ -66,7 +66,7 @@ async def test_what_was_ordered_is_carried_out_though_nobody_waits_any_longer() 
         done.extend(group)
         return list(group)
 
-    grouped = GroupCommit(note, name="note", most=8)
+    grouped = GroupCommit(note, name="note", max_group=8)
     task = asyncio.ensure_future(grouped.submit(7))
     await asyncio.sleep(0)
     task.cancel()
@@ -79,7 +79,7 @@ async def test_what_was_ordered_is_carried_out_though_nobody_waits_any_longer() 
 
 
 def test_a_loop_that_ended_in_mid_turn_keeps_no_later_one_waiting() -> None:
-    grouped = GroupCommit(doubled, name="double", most=8)
+    grouped = GroupCommit(doubled, name="double", max_group=8)
 
     async def begin() -> None:
         asyncio.get_running_loop().stop()
@@ -105,4 +105,4 @@ def test_a_thread_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(threading.Thread, "start", fail)
     with pytest.raises(StorageError, match="allow more memory"):
-        GroupCommit(list, name="test", most=1)
+        GroupCommit(list, name="test", max_group=1)

@@ -12,7 +12,7 @@ from batchgen.storage.ledger.connection import transaction
 Statement: TypeAlias = tuple[str, Sequence[object]]
 _Write: TypeAlias = tuple[Statement, ...]
 
-_MOST_AT_ONCE = 512  # writes in one transaction: bounds how long the first of them waits
+_MAX_GROUP = 512  # writes in one transaction: bounds how long the first of them waits
 
 
 class Writer:
@@ -28,7 +28,7 @@ class Writer:
         self._db = db
         self._path = path
         self._broken: Exception | None = None
-        self._commits = GroupCommit(self._commit, name="ledger", most=_MOST_AT_ONCE)
+        self._commits = GroupCommit(self._commit, name="ledger", max_group=_MAX_GROUP)
 
     async def write(self, statements: Iterable[Statement]) -> None:
         """Return after COMMIT. Raises StorageError when the ledger cannot be written."""
