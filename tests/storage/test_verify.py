@@ -163,7 +163,7 @@ async def test_fix_leaves_failed_tasks_failed(tmp_path: Path) -> None:
 async def test_all_tasks_are_checked_if_they_fill_several_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchgen.storage.ledger.inventory.TASKS_AT_ONCE", 2)
+    monkeypatch.setattr("batchgen.storage.ledger.inventory.TASKS_PER_QUERY", 2)
     monkeypatch.setattr(verify, "_MAX_AHEAD", 2)
     monkeypatch.setattr(verify, "_PATHS_PER_QUERY", 2)
     await an_output(tmp_path, *range(7), each=2)

@@ -1,7 +1,6 @@
-"""Takes the tasks of one ledger over into another, whatever columns they have.
+"""Copies the tasks of one ledger into another, with all columns that the tables have.
 
-What the other ledger has is never taken away: a result that takes the place of an older one is
-appended to its task as a later generation.
+Nothing is deleted: a result that replaces an older one becomes a later generation of its task.
 """
 
 import sqlite3
@@ -13,26 +12,27 @@ import msgspec
 
 from batchgen.storage.ledger import rows
 from batchgen.storage.ledger.connection import LedgerFile, connect
-from batchgen.storage.ledger.sql import TASKS_AT_ONCE
+from batchgen.storage.ledger.sql import TASKS_PER_QUERY
 from batchgen.types import Status
 
-# `part` is the ledger whose tasks are taken over, `main` the one that they are taken into.
+# Tasks are copied from `part` into `main`.
 _TASKS = """
-SELECT theirs.task, theirs.id, theirs.generation, ours.task AS our_task,
-    ours.generation AS our_generation,
-    theirs.status, coalesce(theirs.finished_at, theirs.started_at, '') AS moment,
-    ours.status AS our_status, coalesce(ours.finished_at, ours.started_at, '') AS our_moment,
-    theirs.digest = ours.digest AS same_digest,
+SELECT source.task, source.id, source.generation, target.task AS target_task,
+    target.generation AS target_generation,
+    source.status, coalesce(source.finished_at, source.started_at, '') AS moment,
+    target.status AS target_status,
+    coalesce(target.finished_at, target.started_at, '') AS target_moment,
+    source.digest = target.digest AS same_digest,
     (SELECT json_group_array(sha256) FROM (
-        SELECT sha256 FROM part.artifacts AS one
-        WHERE one.task = theirs.task AND one.generation = theirs.generation ORDER BY n
+        SELECT sha256 FROM part.artifacts AS artifact
+        WHERE artifact.task = source.task AND artifact.generation = source.generation ORDER BY n
     )) AS hashes,
     (SELECT json_group_array(sha256) FROM (
-        SELECT sha256 FROM main.artifacts AS one
-        WHERE one.task = ours.task AND one.generation = ours.generation ORDER BY n
-    )) AS our_hashes
-FROM part.tasks AS theirs LEFT JOIN main.tasks AS ours USING (key)
-WHERE theirs.task > ? ORDER BY theirs.task LIMIT ?
+        SELECT sha256 FROM main.artifacts AS artifact
+        WHERE artifact.task = target.task AND artifact.generation = target.generation ORDER BY n
+    )) AS target_hashes
+FROM part.tasks AS source LEFT JOIN main.tasks AS target USING (key)
+WHERE source.task > ? ORDER BY source.task LIMIT ?
 """
 
 _ARTIFACTS = """
@@ -40,17 +40,17 @@ SELECT task, generation, n, path, size_bytes, sha256 FROM part.artifacts
 WHERE task IN (SELECT value FROM json_each(?)) ORDER BY task, generation, n
 """
 
-# A table of its own instead of an index of the ledger: runs need not pay for it.
-_LEARN_PATHS = """
+# A temporary table instead of an index of the ledger, which would slow down every run.
+_INDEX_PATHS = """
 CREATE TEMP TABLE known (path TEXT PRIMARY KEY) WITHOUT ROWID;
 INSERT OR IGNORE INTO known SELECT path FROM main.artifacts;
 """
 
-_LEARN_PATH = "INSERT OR IGNORE INTO known (path) VALUES (?)"
+_INDEX_PATH = "INSERT OR IGNORE INTO known (path) VALUES (?)"
 
 _IS_KNOWN = "SELECT 1 FROM known WHERE path = ?"
 
-_KEEP_OURS = """
+_KEEP_EXISTING = """
 INSERT OR IGNORE INTO main.versions ({columns})
 SELECT {columns} FROM main.tasks WHERE task = ? AND generation < ?
 """
@@ -72,7 +72,7 @@ SELECT ?, ?, ?, {columns} FROM part.artifacts WHERE task = ? AND generation = ? 
 
 
 class TargetTask(msgspec.Struct, frozen=True):
-    """What the ledger that is merged into has of a task: as `SourceTask`."""
+    """A task that exists in the target ledger; the fields are those of `SourceTask`."""
 
     task: int
     generation: int
@@ -82,10 +82,12 @@ class TargetTask(msgspec.Struct, frozen=True):
 
 
 class SourceTask(msgspec.Struct, frozen=True):
-    """A task of the ledger that is taken over.
+    """A task of the source ledger.
 
-    moment: when it ended, or else began, in ISO 8601. hashes: of its newest artifacts, in order.
-    ours: what is there under the same key; same_request: whether that is of the same request.
+    task: its row number. moment: when it ended, or else began, in ISO 8601; "" if neither.
+    hashes: of its newest artifacts, in order, as a JSON list.
+    existing: the task with the same key in the target ledger.
+    same_request: whether both have the same request.
     """
 
     task: int
@@ -94,12 +96,12 @@ class SourceTask(msgspec.Struct, frozen=True):
     status: Status
     moment: str
     hashes: str
-    ours: TargetTask | None
+    existing: TargetTask | None
     same_request: bool
 
 
 class SourceArtifact(msgspec.Struct, frozen=True):
-    """An artifact of the ledger that is taken over, of any generation."""
+    """An artifact of the source ledger, of any generation."""
 
     task: int
     generation: int
@@ -113,19 +115,19 @@ class MergeTarget(LedgerFile):
     """The ledger that others are merged into; a context manager."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make it. Raises StorageError."""
+        """Open the file, which is made if it is missing. Raises StorageError."""
         super().__init__(path)
-        self._db.executescript(_LEARN_PATHS)
-        self._keep_ours = self._filled(_KEEP_OURS, "versions", set())
-        self._take_task = self._filled(_TAKE_TASK, "tasks", {"task", "generation"})
-        self._take_versions = self._filled(_TAKE_VERSIONS, "versions", {"task"})
-        chosen = {"task", "generation", "path"}
-        self._take_artifact = self._filled(_TAKE_ARTIFACT, "artifacts", chosen)
+        self._db.executescript(_INDEX_PATHS)
+        self._keep_existing = self._with_columns(_KEEP_EXISTING, "versions", set())
+        self._take_task = self._with_columns(_TAKE_TASK, "tasks", {"task", "generation"})
+        self._take_versions = self._with_columns(_TAKE_VERSIONS, "versions", {"task"})
+        given = {"task", "generation", "path"}
+        self._take_artifact = self._with_columns(_TAKE_ARTIFACT, "artifacts", given)
 
     @contextmanager
-    def beside(self, path: Path) -> Iterator[None]:
-        """Have the ledger at `path` as the one whose tasks are taken over."""
-        connect(path).close()  # of an older version: both have the same columns afterwards
+    def attach(self, path: Path) -> Iterator[None]:
+        """Make the ledger at `path` the source until the context ends. Raises StorageError."""
+        connect(path).close()  # migrates it: both have the same columns afterwards
         self._execute("ATTACH ? AS part", str(path))
         try:
             yield
@@ -133,51 +135,53 @@ class MergeTarget(LedgerFile):
             self._execute("DETACH part")
 
     def pages(self) -> Iterator[list[SourceTask]]:
-        """Their tasks, page by page, with what is there of each."""
-        after = 0
-        while page := [_theirs(row) for row in self._execute(_TASKS, after, TASKS_AT_ONCE)]:
+        """Yield the source's tasks, page by page."""
+        last = 0
+        while page := [_source_task(row) for row in self._execute(_TASKS, last, TASKS_PER_QUERY)]:
             yield page
-            after = page[-1].task
+            last = page[-1].task
 
     def artifacts(self, tasks: list[int]) -> Iterator[SourceArtifact]:
-        """The artifacts of their tasks, of all generations."""
+        """Return the artifacts of the source's tasks, of all generations."""
         return (SourceArtifact(*row) for row in self._execute(_ARTIFACTS, rows.text(tasks)))
 
     def is_known(self, path: str) -> bool:
-        """Whether an artifact of any task stands at this path."""
+        """Return whether the target has an artifact at this path."""
         return bool(self._execute(_IS_KNOWN, path))
 
-    def take(self, theirs: SourceTask, generation: int) -> int:
-        """Take a task over, its newest generation under this number; return its row number."""
-        ours = theirs.ours
-        number, after = (ours.task, ours.generation) if ours is not None else (None, 0)
-        self._execute(self._keep_ours, number, generation)
-        self._execute(self._take_task, number, generation, theirs.task)
+    def take(self, source: SourceTask, generation: int) -> int:
+        """Copy a task, with `generation` as the number of its newest one; return its row number."""
+        existing = source.existing
+        number, newest = (existing.task, existing.generation) if existing else (None, 0)
+        self._execute(self._keep_existing, number, generation)
+        self._execute(self._take_task, number, generation, source.task)
         (row,) = self._execute("SELECT last_insert_rowid()")
         task = int(row[0])
-        self._execute(self._take_versions, task, theirs.task, after)
+        self._execute(self._take_versions, task, source.task, newest)
         return task
 
-    def take_artifact(self, task: int, generation: int, path: str, their: SourceArtifact) -> None:
-        """Take an artifact over that stands at `path` now."""
-        values = (task, generation, path, their.task, their.generation, their.n)
+    def take_artifact(
+        self, task: int, generation: int, path: str, artifact: SourceArtifact
+    ) -> None:
+        """Copy an artifact whose file is at `path` in the target."""
+        values = (task, generation, path, artifact.task, artifact.generation, artifact.n)
         self._execute(self._take_artifact, *values)
-        self._execute(_LEARN_PATH, path)
+        self._execute(_INDEX_PATH, path)
 
-    def _filled(self, statement: str, table: str, chosen: set[str]) -> str:
-        """A statement with all columns that the table has beside those that are chosen."""
+    def _with_columns(self, statement: str, table: str, given: set[str]) -> str:
+        """Fill in the table's columns, without those that the statement gives itself."""
         columns = [row["name"] for row in self._execute(f"PRAGMA main.table_info({table})")]
-        return statement.format(columns=", ".join(c for c in columns if c not in chosen))
+        return statement.format(columns=", ".join(c for c in columns if c not in given))
 
 
-def _theirs(row: sqlite3.Row) -> SourceTask:
-    ours = None
-    if row["our_task"] is not None:
-        ours = TargetTask(
-            row["our_task"], row["our_generation"], Status(row["our_status"]), row["our_moment"],
-            row["our_hashes"],
+def _source_task(row: sqlite3.Row) -> SourceTask:
+    existing = None
+    if row["target_task"] is not None:
+        existing = TargetTask(
+            row["target_task"], row["target_generation"], Status(row["target_status"]),
+            row["target_moment"], row["target_hashes"],
         )  # fmt: skip
     return SourceTask(
         row["task"], row["id"], row["generation"], Status(row["status"]), row["moment"],
-        row["hashes"], ours, bool(row["same_digest"]),
+        row["hashes"], existing, bool(row["same_digest"]),
     )  # fmt: skip

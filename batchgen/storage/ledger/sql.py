@@ -1,6 +1,6 @@
-"""The ledger's statements: explicit columns, parameters only."""
+"""The SQL statements of the ledger."""
 
-TASKS_AT_ONCE = 500  # tasks that one query reads
+TASKS_PER_QUERY = 500  # tasks that one query reads
 
 DELETE_META = "DELETE FROM meta WHERE name = ?"
 
@@ -43,14 +43,14 @@ SELECT idempotency_key, started_at FROM tasks
 WHERE status = 'unknown' AND idempotency_key IS NOT NULL
 """
 
-# Made and charged: how the task stands is not changed by knowing it.
-SETTLE_CHARGED = """
+# Generated and charged: the status stays `unknown`.
+RECONCILE_CHARGED = """
 UPDATE tasks SET request_id = ?, cost_usd = coalesce(?, cost_usd)
 WHERE status = 'unknown' AND idempotency_key = ?
 """
 
-# Nothing was made: it is sent as if for the first time.
-SETTLE_FREE = """
+# Nothing was generated: the task is sent as if for the first time.
+RECONCILE_FREE = """
 UPDATE tasks SET status = 'pending', request_id = ?
 WHERE status = 'unknown' AND idempotency_key = ?
 """
@@ -77,7 +77,8 @@ UPDATE tasks SET status = 'submitted', remote_id = ?, http_status = ?, request_i
 WHERE key = ?
 """
 
-# What came with a reply whose URLs were committed stands although its download tells none of it.
+# The HTTP status and request id of a reply whose URLs were committed are kept: the download that
+# follows has none.
 OUTCOME = """
 UPDATE tasks SET
     urls = CASE WHEN ? = 'received' THEN urls END, status = ?, attempts = ?,
@@ -100,12 +101,12 @@ INSERT OR REPLACE INTO parts (task, generation, part, first, images, outcome)
 SELECT task, ?, ?, ?, ?, ? FROM tasks WHERE key = ?
 """
 
-# The URLs that were received are this part's: the next one has none yet.
+# The received URLs belong to this part; the next one has none yet.
 BETWEEN_PARTS = """
 UPDATE tasks SET status = 'pending', urls = NULL, remote_id = NULL, cost_usd = ? WHERE key = ?
 """
 
-# What a failed generation of the same request has brought is not made again by the next one.
+# Parts of a failed generation of the same request are not generated again by the next one.
 CARRY_PARTS = """
 INSERT OR IGNORE INTO parts (task, generation, part, first, images, outcome)
 SELECT task, ?, part, first, images, json_set(outcome, '$.cost_usd', 0.0)
@@ -124,7 +125,7 @@ WHERE key = ? AND digest = ? AND generation < ? AND EXISTS (
 )
 """
 
-# Parts of which an artifact is gone, as `verify --fix` forgets it, have to be made again.
+# A part is whole if no artifact of it is missing; `verify --fix` deletes damaged ones.
 PARTS = """
 SELECT key, outcome, images = (
     SELECT count(*) FROM artifacts WHERE artifacts.task = parts.task
@@ -219,11 +220,11 @@ FINISHED_SINCE = "SELECT count(*) AS count FROM tasks WHERE finished_at >= ?"
 
 UNKNOWN_TO_FAILED = """
 UPDATE tasks SET status = 'failed', error_kind = 'unknown', error_code = NULL,
-    error_message = 'sent, and no way to learn what came of it (--on-unknown fail)'
+    error_message = 'sent, but the outcome is not known (--on-unknown fail)'
 WHERE status = 'unknown' AND remote_id IS NULL
 """
 
-# Those that were given up (`--on-unknown fail`) may have been charged as well.
+# Unknown tasks that became failed (`--on-unknown fail`) may have been charged too.
 POSSIBLY_CHARGED = """
 SELECT * FROM tasks WHERE status = 'unknown' OR (status = 'failed' AND error_kind = 'unknown')
 """
