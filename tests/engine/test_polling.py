@@ -19,7 +19,7 @@ from batchgen.types import (
     Reply,
     Verb,
 )
-from tests.given import FakeClock, settle
+from tests.given import FakeClock, run_pending
 
 POLLING = Polling(first_s=10, interval_s=15, deadline_s=100)
 GOES_ON = Decision(Verb.ACCEPT, result=Pending("7"))
@@ -119,7 +119,7 @@ async def test_an_answer_that_the_server_holds_back_is_left_when_the_run_leaves(
         await leaving.wait()
 
     asking = asyncio.create_task(unless_leaving(held_back(), wait))
-    await settle()
+    await run_pending()
     assert not asking.done()
     leaving.set()
     assert await asking is None

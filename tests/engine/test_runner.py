@@ -40,7 +40,7 @@ from batchgen.types import (
     TaskError,
     WorkItem,
 )
-from tests.given import NOW, FakeClock, a_png, a_task, settle, succeeded, until
+from tests.given import NOW, FakeClock, a_png, a_task, run_pending, succeeded, until
 
 IMAGE = Spooled("1.part", 99, "a" * 64, a_png())
 GOOD = HttpResponse(200, {}, b'{"data": [{"b64_json": "batchgen-payload:0"}]}', (IMAGE,))
@@ -207,7 +207,7 @@ async def test_n_workers_send_and_no_more_is_read_ahead_than_the_queue_holds(
     job, rows = Job(ledger, Provider(wait)), Rows(100)
     running = asyncio.create_task(job.run(rows, workers=3))
     await until(lambda: job.provider.under_way >= 3)
-    await settle()
+    await run_pending()
 
     assert job.provider.under_way == 3
     assert rows.taken <= 3 + 2 * 3 + 1
@@ -244,7 +244,7 @@ async def test_a_stop_before_a_tasks_turn_leaves_its_earlier_generation_as_it_wa
     prior = ledger.priors([a_task(0).key])[a_task(0).key]
     runner = asyncio.create_task(job.run(Rows(3, prior), workers=4))
     await until(lambda: job.provider.seen >= 1)
-    await settle()
+    await run_pending()
     job.stop.set(StopReason.SIGNAL, "")
     await runner
 
@@ -260,7 +260,7 @@ async def test_a_stop_while_workers_wait_for_their_turn_leaves_pending_tasks(
     job = Job(ledger, rpm=0.001)
     running = asyncio.create_task(job.run(Rows(20), workers=4))
     await until(lambda: job.provider.seen >= 1)
-    await settle()
+    await run_pending()
     job.stop.set(StopReason.SIGNAL, "")
 
     statuses = await running
@@ -429,13 +429,13 @@ async def test_a_sleep_ends_early_when_the_run_stops_and_leaves_nothing_behind()
     stop = Stop(clock)
     sleeping = [asyncio.create_task(stop.sleep(3600)) for _ in range(64)]
     cancelled = asyncio.create_task(stop.sleep(3600))
-    await settle()
+    await run_pending()
     cancelled.cancel()
     stop.set(StopReason.SIGNAL, "first")
     stop.set(StopReason.HALT, "second")
     await asyncio.gather(*sleeping)
     await stop.sleep(3600)
-    await settle()
+    await run_pending()
 
     assert cancelled.cancelled()
     assert (stop.reason, stop.message) == (StopReason.SIGNAL, "first")
@@ -451,7 +451,7 @@ async def test_cancelling_a_run_keeps_what_was_committed(ledger: Ledger) -> None
     job = Job(ledger, Provider(never))
     running = asyncio.create_task(job.run(Rows(50)))
     await until(lambda: job.provider.under_way >= 4)
-    await settle()
+    await run_pending()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

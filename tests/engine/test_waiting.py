@@ -24,7 +24,7 @@ from batchgen.types import (
     WorkItem,
 )
 from tests.engine.test_runner import Job
-from tests.given import FakeClock, a_ledger, a_task, settle, until
+from tests.given import FakeClock, a_ledger, a_task, run_pending, until
 
 WORK_S = 40.0
 FILE = Spooled("1.part", 99, "a" * 64, b"\0\0\0\x18ftypmp42\0\0\0\0")
@@ -108,7 +108,7 @@ def again(job: Job) -> Job:
 async def begun(job: Job, count: int, *, submitted: int) -> "asyncio.Task[list[str]]":
     running = asyncio.create_task(job.run(videos(count, job)))
     await until(lambda: len(studio(job).submitted) >= submitted)
-    await settle()
+    await run_pending()
     return running
 
 

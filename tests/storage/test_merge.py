@@ -24,14 +24,14 @@ from tests.given import NOW, a_png, succeeded
 from tests.outputs import (
     a_named_task,
     a_new_ledger,
-    a_picture,
+    an_image,
     an_output,
-    carry,
-    close,
-    found,
+    end_run,
+    finding_lines,
     names,
+    record_task,
     records,
-    stored,
+    write_artifact,
 )
 
 FAILED = Outcome(Status.FAILED, error=TaskError("server", None, "no"), finished_at=NOW)
@@ -55,9 +55,11 @@ async def one_task(
     suffix = "" if generation == 1 else f".v{generation}"
     with a_new_ledger(directory, total=1) as ledger:
         data = a_png(pixel=bytes([colour]))
-        outcome = succeeded(stored(directory, f"fox-0-1{suffix}.png", data), finished_at=ended)
-        await carry(ledger, a_named_task(0), outcome, generation=generation)
-        close(directory, ledger)
+        outcome = succeeded(
+            write_artifact(directory, f"fox-0-1{suffix}.png", data), finished_at=ended
+        )
+        await record_task(ledger, a_named_task(0), outcome, generation=generation)
+        end_run(directory, ledger)
     return directory
 
 
@@ -76,7 +78,7 @@ async def test_shards_become_one_directory_in_manifest_order(tmp_path: Path) -> 
     assert (counts.taken, counts.linked, counts.copied, lines) == (4, 6, 0, [])
     assert [record.task.ordinal for record in records(tmp_path / "out")] == [0, 1, 2, 3]
     assert [line["id"] for line in results(tmp_path / "out")] == [f"fox-{n}" for n in range(4)]
-    assert found(tmp_path / "out") == []
+    assert finding_lines(tmp_path / "out") == []
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["tasks"]["succeeded"] == summary["tasks"]["total"] == 4
     assert (summary["artifacts"], summary["cost_usd"]) == (6, 0.08)
@@ -85,7 +87,7 @@ async def test_shards_become_one_directory_in_manifest_order(tmp_path: Path) -> 
 async def test_merging_again_changes_nothing(tmp_path: Path) -> None:
     await an_output(tmp_path / "a", 0)
     with a_new_ledger(tmp_path / "b") as ledger:
-        await carry(ledger, a_named_task(1), FAILED)
+        await record_task(ledger, a_named_task(1), FAILED)
         await ledger.record_pending([a_named_task(2)])
         await ledger.record_sent(a_named_task(3), 1, attempts=1, now=NOW)
     merge(tmp_path / "out", tmp_path / "a", tmp_path / "b")
@@ -101,18 +103,18 @@ async def test_merging_again_changes_nothing(tmp_path: Path) -> None:
 
 async def test_a_second_merge_adds_what_a_shard_has_done_since(tmp_path: Path) -> None:
     with a_new_ledger(tmp_path / "a") as ledger:
-        await carry(ledger, a_named_task(0), FAILED)
+        await record_task(ledger, a_named_task(0), FAILED)
         await ledger.record_pending([a_named_task(1)])
     merge(tmp_path / "out", tmp_path / "a")
     with a_new_ledger(tmp_path / "a") as ledger:
-        retried = succeeded(a_picture(tmp_path / "a", 0, suffix=".v2"), finished_at=LATER)
-        await carry(ledger, a_named_task(0), retried, generation=2)
-        await carry(ledger, a_named_task(1), succeeded(a_picture(tmp_path / "a", 1)))
+        retried = succeeded(an_image(tmp_path / "a", 0, suffix=".v2"), finished_at=LATER)
+        await record_task(ledger, a_named_task(0), retried, generation=2)
+        await record_task(ledger, a_named_task(1), succeeded(an_image(tmp_path / "a", 1)))
 
     merge(tmp_path / "out", tmp_path / "a")
 
     assert records(tmp_path / "out") == records(tmp_path / "a")
-    assert found(tmp_path / "out") == []
+    assert finding_lines(tmp_path / "out") == []
 
 
 @pytest.mark.parametrize("order", ["ab", "ba"])
@@ -125,7 +127,7 @@ async def test_the_newer_of_two_successes_wins(order: str, tmp_path: Path) -> No
     assert image(tmp_path / "out") == image(newer)
     assert len(lines) == 1 + (order == "ab")  # the newer one's name is taken
     assert lines[0].startswith("newer    fox-0" if order == "ab" else "older    fox-0")
-    assert found(tmp_path / "out") == []
+    assert finding_lines(tmp_path / "out") == []
 
 
 @pytest.mark.parametrize("order", ["ab", "ba"])
@@ -133,12 +135,12 @@ async def test_a_success_wins_over_a_later_failure(order: str, tmp_path: Path) -
     good = await one_task(tmp_path / "a", 1)
     with a_new_ledger(tmp_path / "b") as ledger:
         failed = Outcome(Status.FAILED, error=FAILED.error, finished_at=LATER)
-        await carry(ledger, a_named_task(0), failed)
+        await record_task(ledger, a_named_task(0), failed)
 
     merge(tmp_path / "out", *(tmp_path / name for name in order))
 
     assert image(tmp_path / "out") == image(good)
-    assert found(tmp_path / "out") == []
+    assert finding_lines(tmp_path / "out") == []
 
 
 async def test_a_merge_removes_nothing_that_was_merged_before(tmp_path: Path) -> None:
@@ -163,24 +165,24 @@ async def test_earlier_versions_are_merged_too(tmp_path: Path) -> None:
     merge(tmp_path / "out", tmp_path / "a")
 
     assert names(tmp_path / "out") == {"fox-0-1.png", "fox-0-1.v2.png", "summary.json"}
-    assert found(tmp_path / "out") == []
+    assert finding_lines(tmp_path / "out") == []
     (tmp_path / "out" / "fox-0-1.png").unlink()
-    assert found(tmp_path / "out") == ["missing  fox-0-1.png (task fox-0, version 1)"]
+    assert finding_lines(tmp_path / "out") == ["missing  fox-0-1.png (task fox-0, version 1)"]
 
 
 async def test_different_tasks_with_the_same_file_name_keep_one_file_each(tmp_path: Path) -> None:
     for number, name in enumerate("ab"):
         with a_new_ledger(tmp_path / name) as ledger:
             data = a_png(pixel=name.encode())
-            outcome = succeeded(stored(tmp_path / name, "pictures/1.png", data))
-            await carry(ledger, a_named_task(number), outcome)
+            outcome = succeeded(write_artifact(tmp_path / name, "pictures/1.png", data))
+            await record_task(ledger, a_named_task(number), outcome)
 
     _, lines = merge(tmp_path / "out", tmp_path / "a", tmp_path / "b")
 
     paths = [record.outcome.artifacts[0].path for record in records(tmp_path / "out")]
     assert paths == ["pictures/1.png", "pictures/1~2.png"]
     assert lines == [f"renamed  pictures/1.png (of {tmp_path / 'b'}) to pictures/1~2.png"]
-    assert found(tmp_path / "out") == []
+    assert finding_lines(tmp_path / "out") == []
 
 
 async def test_a_foreign_file_is_left_alone_and_an_orphan_is_adopted(tmp_path: Path) -> None:
@@ -193,7 +195,7 @@ async def test_a_foreign_file_is_left_alone_and_an_orphan_is_adopted(tmp_path: P
 
     assert counts.linked == 1
     assert (tmp_path / "out" / "fox-0-1.png").read_bytes() == b"a foreign file"
-    assert found(tmp_path / "out") == ["extra    fox-0-1.png"]
+    assert finding_lines(tmp_path / "out") == ["extra    fox-0-1.png"]
     assert "fox-1-1~2.png" not in names(tmp_path / "out")
 
 
@@ -209,7 +211,7 @@ async def test_files_are_copied_if_they_cannot_be_linked(
     counts, _ = merge(tmp_path / "out", tmp_path / "a")
 
     assert (counts.linked, counts.copied) == (0, 2)
-    assert found(tmp_path / "out") == []
+    assert finding_lines(tmp_path / "out") == []
     assert not list((tmp_path / "out" / ".batchgen").glob("*.part"))
 
 
@@ -231,7 +233,7 @@ async def test_a_full_disk_is_an_error_and_the_next_merge_continues(
 
     counts, _ = merge(tmp_path / "out", tmp_path / "a")
     assert (counts.taken, counts.linked) == (2, 1)
-    assert found(tmp_path / "out") == []
+    assert finding_lines(tmp_path / "out") == []
 
 
 async def test_a_task_whose_file_is_missing_or_truncated_is_left_out(tmp_path: Path) -> None:

@@ -25,12 +25,12 @@ from tests.given import NOW, succeeded
 from tests.outputs import (
     a_named_task,
     a_new_ledger,
-    a_picture,
+    an_image,
     an_output,
-    carry,
-    close,
-    found,
+    end_run,
+    finding_lines,
     names,
+    record_task,
     records,
 )
 
@@ -71,11 +71,11 @@ async def test_a_rebuilt_ledger_gives_the_same_results(tmp_path: Path) -> None:
         duration_s=2.0,
     )
     with a_new_ledger(tmp_path, total=3) as ledger:
-        pictures = (a_picture(tmp_path, 0, 1), a_picture(tmp_path, 0, 2))
-        await carry(ledger, a_named_task(0), succeeded(*pictures))
-        await carry(ledger, a_named_task(1), failed)
+        images = (an_image(tmp_path, 0, 1), an_image(tmp_path, 0, 2))
+        await record_task(ledger, a_named_task(0), succeeded(*images))
+        await record_task(ledger, a_named_task(1), failed)
         await ledger.record_pending([a_named_task(2)])
-        close(tmp_path, ledger)
+        end_run(tmp_path, ledger)
     before = (tmp_path / FILE_NAME).read_bytes()
     digests = [record.task.digest for record in records(tmp_path)]
     lose(tmp_path)
@@ -83,11 +83,11 @@ async def test_a_rebuilt_ledger_gives_the_same_results(tmp_path: Path) -> None:
     rebuilt = rebuild(tmp_path, now=NOW)
 
     assert (rebuilt.tasks, rebuilt.skipped, rebuilt.aside) == (3, 0, None)
-    assert found(tmp_path) == []
+    assert finding_lines(tmp_path) == []
     with Ledger(ledger_path(tmp_path)) as ledger:
         assert [record.task.digest for record in ledger.records()] == digests
         run = ledger.last_run()
-        close(tmp_path, ledger)
+        end_run(tmp_path, ledger)
     assert (tmp_path / FILE_NAME).read_bytes() == before
     assert run is not None
     assert (run.total, run.reason) == (3, "rebuilt")
@@ -108,7 +108,7 @@ async def test_idempotency_keys_survive_the_loss_of_the_ledger(tmp_path: Path) -
     with a_new_ledger(tmp_path, total=1) as ledger:
         before = idempotency_key(identity_of(ledger), a_named_task(0), 1)
         await ledger.record_sent(a_named_task(0), 1, attempts=1, now=NOW)
-        close(tmp_path, ledger)
+        end_run(tmp_path, ledger)
     lose(tmp_path)
 
     assert rebuild(tmp_path, now=NOW).identity
@@ -167,16 +167,16 @@ async def test_a_later_line_of_a_task_replaces_the_earlier_one(tmp_path: Path) -
 
 async def test_a_version_keeps_its_number(tmp_path: Path) -> None:
     with a_new_ledger(tmp_path, total=1) as ledger:
-        picture = a_picture(tmp_path, 0, suffix=".v3")
-        await carry(ledger, a_named_task(0), succeeded(picture), generation=3)
-        close(tmp_path, ledger)
+        image = an_image(tmp_path, 0, suffix=".v3")
+        await record_task(ledger, a_named_task(0), succeeded(image), generation=3)
+        end_run(tmp_path, ledger)
     lose(tmp_path)
     rebuild(tmp_path, now=NOW)
 
     key = a_named_task(0).key
     with Ledger(ledger_path(tmp_path)) as ledger:
         assert ledger.priors([key])[key].generation == 3
-        assert [record.outcome.artifacts for record in ledger.records()] == [(picture,)]
+        assert [record.outcome.artifacts for record in ledger.records()] == [(image,)]
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ async def test_leftovers_of_an_interrupted_rebuild_are_replaced(tmp_path: Path) 
     ledger_path(tmp_path).with_name("ledger.sqlite3.part").write_bytes(b"half a ledger")
 
     assert rebuild(tmp_path, now=NOW).tasks == 1
-    assert found(tmp_path) == []
+    assert finding_lines(tmp_path) == []
 
 
 # Through the installed command.

@@ -96,7 +96,7 @@ def test_a_line_has_the_documented_keys_of_artifacts_and_errors() -> None:
     ("status", "public"),
     [(Status.SENT, "unknown"), (Status.SUBMITTED, "pending"), (Status.RECEIVED, "pending")],
 )
-def test_tasks_in_flight_are_shown_as_pending_or_unknown(status: Status, public: str) -> None:
+def test_tasks_in_flight_are_pending_or_unknown_in_results(status: Status, public: str) -> None:
     assert line_of(Record(a_task(), Outcome(status)))["status"] == public
 
 

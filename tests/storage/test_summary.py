@@ -125,12 +125,12 @@ def test_values_that_are_not_durations_are_refused(value: Json) -> None:
         (1e6, "11 d 14 h"),
     ],
 )
-def test_durations_are_shown_in_two_units_at_most(duration_s: float, text: str) -> None:
+def test_durations_are_formatted_in_two_units_at_most(duration_s: float, text: str) -> None:
     assert show_duration(duration_s) == text
 
 
 @given(st.floats(1, 172_000))
-def test_no_shown_duration_has_sixty_seconds_or_minutes(duration_s: float) -> None:
+def test_no_formatted_duration_has_sixty_seconds_or_minutes(duration_s: float) -> None:
     assert not re.search(r"\b60 (s|min)", show_duration(duration_s))
 
 
@@ -146,11 +146,11 @@ def test_no_shown_duration_has_sixty_seconds_or_minutes(duration_s: float) -> No
         (-2, "-$2.00"),
     ],
 )
-def test_money_is_shown_in_dollars(usd: float | None, text: str) -> None:
+def test_money_is_formatted_in_dollars(usd: float | None, text: str) -> None:
     assert show_money(usd) == text
 
 
-def test_counts_sizes_and_rates_are_shown_in_readable_units() -> None:
+def test_counts_sizes_and_rates_are_formatted_in_readable_units() -> None:
     assert show_count(1_234_567) == "1,234,567"
     assert [show_bytes(size) for size in (312, 4_600, 999_950, 1_200_000_000, 9 * 10**12)] == [
         "312 B",

@@ -21,7 +21,16 @@ from batchgen.types import Outcome, Status, TaskError
 from tests.e2e.command import batchgen, results
 from tests.e2e.simulated import simulate, stats
 from tests.given import a_ledger, a_task, succeeded
-from tests.outputs import a_named_task, a_picture, an_output, carry, findings, found, names, records
+from tests.outputs import (
+    a_named_task,
+    an_image,
+    an_output,
+    finding_lines,
+    findings,
+    names,
+    record_task,
+    records,
+)
 
 KEY: dict[str, Any] = {"AIMLAPI_API_KEY": "sk-canary-7731"}
 SIZE = ("--set", "size=256x256")
@@ -31,7 +40,7 @@ async def test_a_directory_after_a_run_has_no_findings(tmp_path: Path) -> None:
     await an_output(tmp_path, 0, 1, 2)
     (tmp_path / "summary.json").touch()
     (tmp_path / "report.html").touch()
-    assert found(tmp_path) == []
+    assert finding_lines(tmp_path) == []
 
 
 async def test_each_kind_of_damage_is_reported_with_its_file_and_task(tmp_path: Path) -> None:
@@ -45,7 +54,7 @@ async def test_each_kind_of_damage_is_reported_with_its_file_and_task(tmp_path: 
     (tmp_path / "cats").mkdir()
     (tmp_path / "cats" / "stray.txt").touch()
 
-    assert found(tmp_path) == [
+    assert finding_lines(tmp_path) == [
         "extra    cats/stray.txt",
         "hash     fox-2-1.png (task fox-2)",
         "missing  fox-0-1.png (task fox-0)",
@@ -63,7 +72,7 @@ async def test_anything_but_a_regular_file_counts_as_missing(tmp_path: Path) -> 
 
     kinds = {str(finding.kind) for finding in findings(tmp_path) if finding.stored}
     assert kinds == {"missing"}
-    assert found(tmp_path, fix=True)  # none of them is in the way of anything
+    assert finding_lines(tmp_path, fix=True)  # none of them is in the way of anything
     assert (tmp_path / "fox-0-1.png").is_dir()
 
 
@@ -76,7 +85,7 @@ async def test_a_file_that_the_disk_cannot_read_is_damaged(
         raise OSError(errno.EIO, "Input/output error", str(path))
 
     monkeypatch.setattr(verify, "sha256_of", unreadable)
-    assert found(tmp_path) == ["hash     fox-0-1.png (task fox-0)"]
+    assert finding_lines(tmp_path) == ["hash     fox-0-1.png (task fox-0)"]
 
 
 async def test_a_file_without_read_permission_is_an_error_and_not_damage(
@@ -89,7 +98,7 @@ async def test_a_file_without_read_permission_is_an_error_and_not_damage(
 
     monkeypatch.setattr(verify, "sha256_of", forbidden)
     with pytest.raises(StorageError, match=r"fox-0-1\.png \(Permission denied\).*permissions"):
-        found(tmp_path)
+        finding_lines(tmp_path)
 
 
 async def test_a_name_that_is_not_utf8_is_extra(tmp_path: Path) -> None:
@@ -103,14 +112,14 @@ async def test_a_name_that_is_not_utf8_is_extra(tmp_path: Path) -> None:
 
 async def test_damage_of_an_earlier_version_is_reported_and_not_repaired(tmp_path: Path) -> None:
     with a_ledger(tmp_path) as ledger:
-        await carry(ledger, a_task(), succeeded(a_picture(tmp_path, 0)))
-        newer = succeeded(a_picture(tmp_path, 0, suffix=".v2"))
-        await carry(ledger, a_task(digest="e" * 32), newer, generation=2)
+        await record_task(ledger, a_task(), succeeded(an_image(tmp_path, 0)))
+        newer = succeeded(an_image(tmp_path, 0, suffix=".v2"))
+        await record_task(ledger, a_task(digest="e" * 32), newer, generation=2)
     (tmp_path / "fox-0-1.png").unlink()
 
     expected = ["missing  fox-0-1.png (task fox-0, version 1)"]
-    assert found(tmp_path, fix=True) == expected
-    assert found(tmp_path) == expected
+    assert finding_lines(tmp_path, fix=True) == expected
+    assert finding_lines(tmp_path) == expected
     assert [record.outcome.status for record in records(tmp_path)] == [Status.SUCCEEDED]
 
 
@@ -118,7 +127,7 @@ async def test_fix_makes_a_damaged_task_pending_in_the_same_generation(tmp_path:
     await an_output(tmp_path, 0, 1)
     (tmp_path / "fox-1-1.png").write_bytes(b"other bytes")
 
-    found(tmp_path, fix=True)
+    finding_lines(tmp_path, fix=True)
 
     task = a_named_task(1)
     with Ledger(ledger_path(tmp_path)) as ledger:
@@ -137,9 +146,9 @@ async def test_fix_deletes_nothing_and_leaves_nothing_to_find(tmp_path: Path) ->
     (tmp_path / "fox-0-2.png").write_bytes(b"other bytes")
     (tmp_path / "fox-0-2.png.damaged").write_bytes(b"of an earlier repair")
 
-    assert len(found(tmp_path, fix=True)) == 2
+    assert len(finding_lines(tmp_path, fix=True)) == 2
 
-    assert found(tmp_path) == []
+    assert finding_lines(tmp_path) == []
     assert (tmp_path / "fox-0-2.png.damaged").read_bytes() == b"of an earlier repair"
     assert (tmp_path / "fox-0-2.png.2.damaged").read_bytes() == b"other bytes"
     assert (tmp_path / "fox-0-3.png.damaged").read_bytes() == whole
@@ -148,16 +157,18 @@ async def test_fix_deletes_nothing_and_leaves_nothing_to_find(tmp_path: Path) ->
 
 async def test_fix_leaves_failed_tasks_failed(tmp_path: Path) -> None:
     error = TaskError("expired", None, "gone")
-    kept, lost = a_picture(tmp_path, 0, 1), a_picture(tmp_path, 0, 2)
+    kept, lost = an_image(tmp_path, 0, 1), an_image(tmp_path, 0, 2)
     with a_ledger(tmp_path) as ledger:
-        await carry(ledger, a_task(), Outcome(Status.FAILED, artifacts=(kept, lost), error=error))
+        await record_task(
+            ledger, a_task(), Outcome(Status.FAILED, artifacts=(kept, lost), error=error)
+        )
     (tmp_path / lost.path).unlink()
 
-    assert len(found(tmp_path, fix=True)) == 1
+    assert len(finding_lines(tmp_path, fix=True)) == 1
 
     (record,) = records(tmp_path)
     assert (record.outcome.status, record.outcome.artifacts) == (Status.FAILED, (kept,))
-    assert found(tmp_path) == []
+    assert finding_lines(tmp_path) == []
 
 
 async def test_all_tasks_are_checked_if_they_fill_several_pages(
@@ -176,7 +187,7 @@ async def test_all_tasks_are_checked_if_they_fill_several_pages(
 
     assert paths == [f"fox-{number}-2.png" for number in range(7)]
     assert (verification.artifacts, verification.repaired) == (14, 7)
-    assert found(tmp_path) == []
+    assert finding_lines(tmp_path) == []
 
 
 _DAMAGE = st.dictionaries(
@@ -203,7 +214,7 @@ async def test_any_damage_is_found_and_repaired(
     reported = [(finding.path, str(finding.kind)) for finding in findings(directory, fix=True)]
 
     assert reported == [(f"fox-{number}-1.png", damage[number]) for number in sorted(damage)]
-    assert found(directory) == []
+    assert finding_lines(directory) == []
 
 
 @pytest.mark.parametrize(

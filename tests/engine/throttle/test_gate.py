@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from batchgen.engine.stop import Stop, StopReason
 from batchgen.engine.throttle import Bounds, Throttle, Ticket
 from batchgen.types import Decision, HttpResponse, Verb
-from tests.given import FakeClock, settle
+from tests.given import FakeClock, run_pending
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ async def test_time_in_which_nobody_came_is_not_made_up_for(clock: FakeClock) ->
 async def test_without_a_pace_a_few_go_at_once_and_the_others_soon_after(clock: FakeClock) -> None:
     crowd = Crowd(clock, rpm=None)
     crowd.come(64)
-    await settle()
+    await run_pending()
     assert crowd.admitted == [0] * 16
     await clock.advance(1)
     assert len(crowd.admitted) == 64
@@ -121,7 +121,7 @@ async def test_a_hold_of_one_model_leaves_the_others_alone(clock: FakeClock) -> 
     crowd.throttle.hold("dall-e-2", 7)
     crowd.come(1, "dall-e-2")
     crowd.come(2, "flux/schnell")
-    await settle()
+    await run_pending()
     assert crowd.admitted == [0, 0]
     await crowd.leave()
 
@@ -141,7 +141,7 @@ async def test_a_stop_lets_everybody_go_at_once(clock: FakeClock) -> None:
     crowd = Crowd(clock, rpm=1)
     crowd.throttle.hold("dall-e-2", 3600)
     crowd.come(64)
-    await settle()
+    await run_pending()
     await crowd.leave()
     assert crowd.admitted == [0] * 64
 
@@ -177,7 +177,7 @@ def test_no_request_goes_out_in_a_hold_or_ahead_of_the_pace(
 async def test_after_a_429_those_who_waited_do_not_come_as_a_herd(clock: FakeClock) -> None:
     crowd = Crowd(clock, rpm=None)
     crowd.come(40)
-    await settle()
+    await run_pending()
     for number in range(16):
         crowd.hear(number, 429 if number else 200, after_s=2)
     crowd.admitted.clear()
@@ -192,7 +192,7 @@ async def test_after_a_429_those_who_waited_do_not_come_as_a_herd(clock: FakeClo
 async def test_one_retry_after_is_told_once(clock: FakeClock) -> None:
     crowd = Crowd(clock, rpm=None)
     crowd.come(8)
-    await settle()
+    await run_pending()
     assert [crowd.hear(number, 429, after_s=5) for number in range(8)] == [True] + [False] * 7
     await crowd.leave()
 
@@ -210,7 +210,7 @@ async def test_no_more_than_the_models_concurrency_are_in_flight(clock: FakeCloc
     await clock.advance(60)
     assert len(crowd.admitted) == 3
     crowd.hear(0, 200)
-    await settle()
+    await run_pending()
     assert len(crowd.admitted) == 4
     await crowd.leave()
 
@@ -220,15 +220,15 @@ async def test_an_overloaded_server_gets_fewer_at_once_but_a_stray_503_changes_n
 ) -> None:
     crowd = Crowd(clock, rpm=None, concurrency=10)
     crowd.come(10)
-    await settle()
+    await run_pending()
     crowd.hear(0, 503)
     crowd.come(1)
-    await settle()
+    await run_pending()
     assert len(crowd.admitted) == 11
     for number in range(1, 8):
         crowd.hear(number, 503)
     crowd.come(7)
-    await settle()
+    await run_pending()
     assert len(crowd.admitted) < 15
     await crowd.leave()
 
@@ -241,7 +241,7 @@ async def test_the_providers_own_figures_set_the_pace_before_any_refusal(clock: 
         "x-ratelimit-reset-requests": "1m0s",
     }
     crowd.come(1)
-    await settle()
+    await run_pending()
     crowd.hear(0, 200)
     crowd.come(11)
     await clock.advance(60)
@@ -285,7 +285,7 @@ async def test_what_refusals_led_to_is_told_once(clock: FakeClock) -> None:
     crowd = Crowd(clock, rpm=None)
     assert crowd.throttle.news("dall-e-2") is None
     crowd.come(16)
-    await settle()
+    await run_pending()
     for number in range(8):
         crowd.hear(number, 200)
     crowd.hear(8, 429, 5)

@@ -21,7 +21,7 @@ from batchgen.manifest.plan import check
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import line_of
 from batchgen.types import LocalFile, Outcome, Record, Status, Task, TaskError, WorkItem
-from tests.given import NOW, a_ledger, an_artifact, settle, succeeded
+from tests.given import NOW, a_ledger, an_artifact, run_pending, succeeded
 from tests.manifest.test_dependencies import HERO, clip, job
 from tests.manifest.test_plan import manifest
 
@@ -328,9 +328,9 @@ async def test_the_producer_rests_until_a_source_has_ended(tmp_path: Path, ledge
         raise AssertionError("the taker never came")
 
     producing = asyncio.create_task(produce())
-    await settle()
+    await run_pending()
     rested = turns
-    await settle()
+    await run_pending()
     assert turns == rested
     await end(ledger, hero, drawn(hero))
     one.settle(hero, drawn(hero))

@@ -11,7 +11,7 @@ import pytest
 
 from batchgen.errors import StorageError
 from batchgen.storage.ledger.writer import Writer
-from tests.given import settle
+from tests.given import run_pending
 
 INSERT = "INSERT INTO things (name) VALUES (?)"
 RENAME = "UPDATE things SET name = ? WHERE name = ?"
@@ -82,7 +82,7 @@ async def test_a_write_returns_only_after_it_is_committed(writer: Writer, tmp_pa
 async def test_waiting_writes_share_one_commit(writer: Writer, db: Tracing, tmp_path: Path) -> None:
     db.running.clear()
     writes = [asyncio.create_task(writer.write([(INSERT, (f"{n}",))])) for n in range(200)]
-    await settle()
+    await run_pending()
     db.running.set()
     await asyncio.gather(*writes)
 
@@ -101,7 +101,7 @@ async def test_the_statements_of_a_write_are_executed_in_order(
         for n in range(20)
     ]
     waiting = [asyncio.create_task(write) for write in writes]
-    await settle()
+    await run_pending()
     db.running.set()
     await asyncio.gather(*waiting)
 
@@ -151,7 +151,7 @@ async def test_a_write_is_committed_even_if_its_caller_was_cancelled(
 ) -> None:
     db.running.clear()
     waiting = asyncio.create_task(writer.write([(INSERT, ("cancelled",))]))
-    await settle()
+    await run_pending()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -181,7 +181,7 @@ def test_writes_of_a_closed_event_loop_are_committed_on_close(db: Tracing, tmp_p
 async def test_closing_commits_the_waiting_writes(db: Tracing, tmp_path: Path) -> None:
     writer = Writer(db, "the-ledger")
     writes = [asyncio.create_task(writer.write([(INSERT, (f"{n}",))])) for n in range(30)]
-    await settle()
+    await run_pending()
     writer.close()
     await asyncio.gather(*writes)
 
