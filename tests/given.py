@@ -1,4 +1,4 @@
-"""Values and a clock that tests of the durable edge begin with."""
+"""Tasks, outcomes, a ledger and a clock for tests."""
 
 import asyncio
 import hashlib
@@ -18,11 +18,11 @@ from batchgen.storage.ledger import Ledger
 from batchgen.types import Artifact, Outcome, Spooled, Status, Task
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-_TURNS = 50  # of the event loop: more than the longest chain of wake-ups in these tests
+_TURNS = 50  # of the event loop; more than the longest chain of callbacks in these tests
 
 
 def a_task(number: int = 0, /, **changes: Any) -> Task:
-    """A task whose key follows from its number."""
+    """Return a task whose key follows from its number."""
     task = Task(
         key=f"{number:032x}",
         digest="d" * 32,
@@ -62,7 +62,7 @@ def succeeded(*artifacts: Artifact, **changes: Any) -> Outcome:
 
 
 def a_ledger(directory: Path, *, total: int = 0) -> Ledger:
-    """The ledger of an output directory with a run begun."""
+    """Return the ledger of an output directory, in which a run has begun."""
     path = directory / ".batchgen" / "ledger.sqlite3"
     path.parent.mkdir(exist_ok=True)
     ledger = Ledger(path)
@@ -71,7 +71,7 @@ def a_ledger(directory: Path, *, total: int = 0) -> Ledger:
 
 
 def a_png(width: int = 64, height: int = 32, *, pixel: bytes = b"\0") -> bytes:
-    """A small picture; the bytes that its header needs, not a valid image."""
+    """Return a small image: a valid header, but no valid image data."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", pixel * 99)
 
@@ -81,13 +81,13 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def spooled(path: Path, data: bytes) -> Spooled:
-    """Bytes in a temporary file."""
+    """Return a payload that is in a temporary file."""
     path.write_bytes(data)
     return Spooled(str(path), len(data), hashlib.sha256(data).hexdigest(), data[:4096])
 
 
 class FakeClock:
-    """Time that passes when it is told to."""
+    """A clock that stands still until `advance`."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -103,31 +103,31 @@ class FakeClock:
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        woken = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self.seconds + seconds, next(self._numbers), woken))
-        await woken
+        future = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.seconds + seconds, next(self._numbers), future))
+        await future
 
     async def advance(self, seconds: float) -> None:
-        """Let time pass, and everybody do what they do in that time."""
+        """Let time pass, and wake the tasks that sleep until then in order."""
         end = self.seconds + seconds
-        await settle()
+        await run_pending()
         while self._sleepers and self._sleepers[0][0] <= end:
-            due, _, woken = heapq.heappop(self._sleepers)
+            due, _, future = heapq.heappop(self._sleepers)
             self.seconds = max(self.seconds, due)
-            if not woken.done():
-                woken.set_result(None)
-            await settle()
+            if not future.done():
+                future.set_result(None)
+            await run_pending()
         self.seconds = end
 
 
-async def settle() -> None:
-    """Let the event loop come to rest."""
+async def run_pending() -> None:
+    """Run the event loop until no callback is ready."""
     for _ in range(_TURNS):
         await asyncio.sleep(0)
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let everybody go on, threads too, until something holds."""
+    """Run the event loop, and let threads run, until a condition is true."""
     async with asyncio.timeout(20):
         while not condition():
-            await settle()
+            await run_pending()

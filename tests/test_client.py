@@ -13,7 +13,7 @@ import yarl
 from batchgen.http.client import Client, UnaskedError, UnsendableError
 from batchgen.http.deadlines import Deadline, Deadlines
 from batchgen.types import Timeouts
-from tests.given import settle
+from tests.given import run_pending
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 HEADERS = {"User-Agent": "batchgen/9", "Authorization": "Bearer k", "X-Team": "café"}
@@ -196,7 +196,7 @@ async def test_bytes_that_a_server_sends_unasked_are_no_reply_to_the_next_reques
     async with listening(Server(OK)) as server, a_sender() as sender:
         assert await sender.post(server.url) == (200, b"{}")
         server.writers[0].write(late)
-        await settle()
+        await run_pending()
         assert await sender.post(server.url) == (200, b"{}")
         assert server.connections == 2
 

@@ -9,7 +9,7 @@ import pytest
 
 from batchgen.engine.decisions import BUILT_IN
 from batchgen.report.export_parquet import COLUMNS
-from batchgen.storage.results import shown_status
+from batchgen.storage.results import public_status
 from batchgen.types import Status
 from tests.e2e.command import batchgen
 from tests.given import a_png
@@ -118,7 +118,7 @@ def test_the_output_page_has_every_key_and_status_of_a_results_line() -> None:
     assert list(line) == ["schema", *COLUMNS]
     keys, statuses = page.split("## Status\n")
     assert _first_cells(keys.split("## A line of")[1]) == set(line)
-    expected = {str(shown_status(status)) for status in Status}
+    expected = {str(public_status(status)) for status in Status}
     assert _first_cells(statuses.split("\n## ")[0]) == expected
 
 

@@ -18,7 +18,7 @@ from batchgen.manifest.formats.source import Source, spool
 from batchgen.manifest.open import Manifest, source_of
 from batchgen.storage.directory import ledger_path
 from batchgen.storage.ledger import Ledger
-from batchgen.storage.ledger.connection import refuse_lost
+from batchgen.storage.ledger.connection import ensure_not_lost
 from batchgen.storage.results import FILE_NAME
 
 
@@ -85,7 +85,7 @@ def open_ledger(directory: Path) -> Iterator[Ledger]:
 def check_ledger(directory: Path) -> None:
     """Raise UsageError for what is no output directory, StorageError for one without a ledger."""
     check_directory(directory)
-    refuse_lost(ledger_path(directory))
+    ensure_not_lost(ledger_path(directory))
 
 
 def check_directory(directory: Path) -> None:

@@ -10,7 +10,7 @@ from batchgen.cli.arguments import check_ledger
 from batchgen.engine.clock import SystemClock
 from batchgen.errors import Exit, UsageError
 from batchgen.storage.directory import ledger_path, locked
-from batchgen.storage.merge import Counts, Merge, write_results
+from batchgen.storage.merge import Merge, MergeCounts, write_results
 from batchgen.storage.results import FILE_NAME
 from batchgen.text import show_count
 
@@ -48,7 +48,7 @@ def _tell(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
-def _lines(out: Path, directories: int, counts: Counts) -> Iterator[str]:
+def _lines(out: Path, directories: int, counts: MergeCounts) -> Iterator[str]:
     files = counts.linked + counts.copied
     yield (
         f"{show_count(counts.taken)} new tasks of {directories} directories are in {out} now, with"

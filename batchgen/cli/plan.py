@@ -45,7 +45,7 @@ def plan_command(arguments: argparse.Namespace) -> int:
                 standing.count_dependent(
                     DependentWorklist(manifest, standing.ledger, selection, sources)
                 )
-            typical_s = None if standing is None else standing.ledger.typical_duration_s()
+            typical_s = None if standing is None else standing.ledger.mean_duration_s()
     if arguments.json:
         told = plan.to_json() | _done(standing)
         sys.stdout.write(msgspec.json.encode(told).decode() + "\n")

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from batchgen.cli.arguments import open_ledger
 from batchgen.engine.clock import SystemClock
 from batchgen.errors import Exit
-from batchgen.storage.directory import is_held
+from batchgen.storage.directory import is_locked
 from batchgen.text import show_bytes, show_count
 from batchgen.types import Record
 
@@ -31,7 +31,7 @@ def make_report(directory: Path, target: Path | None = None) -> str:
 
     target = target or directory / FILE_NAME
     report = Report(
-        directory, target, SystemClock().now(), running=is_held(directory), watch=_watch
+        directory, target, SystemClock().now(), running=is_locked(directory), watch=_watch
     )
     with open_ledger(directory) as ledger:
         made = report.write(ledger)

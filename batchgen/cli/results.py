@@ -14,7 +14,7 @@ from batchgen.report.export_csv import write_csv
 from batchgen.report.export_openai_batch import write_openai_batch
 from batchgen.storage.directory import PRIVATE
 from batchgen.storage.ledger import Ledger
-from batchgen.storage.results import shown_status, write_jsonl
+from batchgen.storage.results import public_status, write_jsonl
 from batchgen.types import Record
 
 _Write: TypeAlias = Callable[[Iterable[Record], BinaryIO], None]
@@ -44,7 +44,7 @@ def _chosen(records: Iterable[Record], statuses: frozenset[str] | None) -> Itera
     return (
         record
         for record in records
-        if statuses is None or shown_status(record.outcome.status) in statuses
+        if statuses is None or public_status(record.outcome.status) in statuses
     )
 
 
@@ -64,7 +64,7 @@ def _target(path: Path | None) -> Iterator[BinaryIO]:
 def _writer(arguments: argparse.Namespace, ledger: Ledger, *, to_file: bool) -> _Write:
     match arguments.format:
         case "csv":
-            variables = ledger.variables(every=arguments.all)
+            variables = ledger.variable_names(every=arguments.all)
             return lambda records, file: _write_csv(records, file, variables, mark=to_file)
         case "parquet":
             from batchgen.report.export_parquet import write_parquet  # noqa: PLC0415  # an extra

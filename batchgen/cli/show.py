@@ -62,7 +62,7 @@ def _in_ledger(path: Path, directory: Path | None) -> dict[str, Json]:
         )
     sha256 = sha256_of(path)
     with Ledger(ledger_path(found)) as ledger:
-        record = ledger.made(sha256)
+        record = ledger.find_by_hash(sha256)
     if record is None:
         raise UsageError(
             f"{path} tells nothing of itself, and no artifact in the ledger of {found} has its"

@@ -11,9 +11,9 @@ import msgspec
 
 from batchgen.cli.arguments import open_ledger
 from batchgen.errors import Exit
-from batchgen.storage.directory import is_held
+from batchgen.storage.directory import is_locked
 from batchgen.storage.ledger import Ledger
-from batchgen.storage.results import paid_for, shown_status
+from batchgen.storage.results import count_paid, public_status
 from batchgen.text import show_bytes, show_count, show_duration, show_money, show_rate
 from batchgen.types import Json, Status
 
@@ -44,7 +44,7 @@ def status_command(arguments: argparse.Namespace) -> int:
 
 def _now(directory: Path) -> dict[str, Json]:
     with open_ledger(directory) as ledger:
-        return _status(ledger, running=is_held(directory))
+        return _status(ledger, running=is_locked(directory))
 
 
 def _tell(told: Mapping[str, Json], *, as_json: bool, again: bool) -> None:
@@ -81,7 +81,7 @@ def _status(ledger: Ledger, *, running: bool) -> dict[str, Json]:
     totals, run = ledger.totals(), ledger.last_run()
     counts = dict.fromkeys(("succeeded", "failed", "refused", "unknown", "skipped"), 0)
     for status, count in totals.counts.items():
-        shown = shown_status(status)
+        shown = public_status(status)
         if status is Status.SENT and running:  # under way, not yet unknown
             shown = Status.PENDING
         if shown in counts:
@@ -98,7 +98,7 @@ def _status(ledger: Ledger, *, running: bool) -> dict[str, Json]:
         "total": total,
         **counts,
         "pending": pending,
-        "pending_paid": paid_for(totals.counts),
+        "pending_paid": count_paid(totals.counts),
         "running": running,
         "pid": run.pid if run and running else None,
         "reason": run.reason if run else None,

@@ -11,12 +11,12 @@ import msgspec
 from batchgen.cli.arguments import check_directory, check_ledger
 from batchgen.engine.clock import SystemClock
 from batchgen.errors import Exit, StorageError, UsageError
-from batchgen.storage.directory import is_held, ledger_path, locked
+from batchgen.storage.directory import is_locked, ledger_path, locked
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.inventory import Inventory
-from batchgen.storage.rebuild import Rebuilt, rebuild
-from batchgen.storage.results import ResultsFile, stored_line
-from batchgen.storage.verify import Check, Finding, Kind
+from batchgen.storage.rebuild import RebuildResult, rebuild
+from batchgen.storage.results import ResultsFile, encode_rows
+from batchgen.storage.verify import Finding, FindingKind, Verification
 from batchgen.text import show_bytes, show_count
 
 
@@ -28,14 +28,14 @@ def verify_command(arguments: argparse.Namespace) -> int:
         check_directory(directory)
         if arguments.fix or arguments.rebuild:
             stack.enter_context(locked(directory))
-        elif is_held(directory):
+        elif is_locked(directory):
             _note("a run holds the directory: what it is about to commit may be told as extra")
         if arguments.rebuild:
             rebuilt = _rebuild(directory)
         check_ledger(directory)
         inventory = stack.enter_context(Inventory(ledger_path(directory)))
         fix = bool(arguments.fix or arguments.rebuild)
-        check = Check(directory, inventory, fix=fix)
+        check = Verification(directory, inventory, fix=fix)
         if arguments.json:
             _tell_json(check, rebuilt)
         else:
@@ -43,11 +43,11 @@ def verify_command(arguments: argparse.Namespace) -> int:
         if fix:
             _rewrite_results(directory)
     _conclude(check, directory)
-    well = not check.found.total() and not (rebuilt and rebuilt.skipped)
+    well = not check.counts.total() and not (rebuilt and rebuilt.skipped)
     return Exit.OK if well else Exit.SOME_FAILED
 
 
-def _rebuild(directory: Path) -> Rebuilt:
+def _rebuild(directory: Path) -> RebuildResult:
     path = ledger_path(directory)
     if path.is_file() and _is_sound(path):
         raise UsageError(
@@ -83,17 +83,17 @@ def _tell_lines(findings: Iterable[Finding]) -> None:
         sys.stdout.write(f"{_printable(str(finding))}\n")
 
 
-def _tell_json(check: Check, rebuilt: Rebuilt | None) -> None:
+def _tell_json(check: Verification, rebuilt: RebuildResult | None) -> None:
     """One object, written while the findings come: there may be a million of them."""
     sys.stdout.write('{"findings":[')
     for number, finding in enumerate(check.findings()):
         told = finding.to_json() | {"path": _printable(finding.path)}
         sys.stdout.write(("," if number else "") + msgspec.json.encode(told).decode())
     rest = {
-        "counts": {str(kind): check.found[kind] for kind in Kind},
+        "counts": {str(kind): check.counts[kind] for kind in FindingKind},
         "artifacts": check.artifacts,
         "bytes": check.size_bytes,
-        "mended": check.mended,
+        "mended": check.repaired,
         "rebuilt": rebuilt.tasks if rebuilt else None,
         "skipped": rebuilt.skipped if rebuilt else None,
     }
@@ -102,24 +102,24 @@ def _tell_json(check: Check, rebuilt: Rebuilt | None) -> None:
 
 def _rewrite_results(directory: Path) -> None:
     with Ledger(ledger_path(directory)) as ledger:
-        ResultsFile(directory).rewrite(map(stored_line, ledger.stored()))
+        ResultsFile(directory).rewrite(map(encode_rows, ledger.result_rows()))
 
 
-def _conclude(check: Check, directory: Path) -> None:
+def _conclude(check: Verification, directory: Path) -> None:
     whole = f"{show_count(check.artifacts)} artifacts, {show_bytes(check.size_bytes)}"
-    if not check.found.total():
+    if not check.counts.total():
         _note(f"{whole}: all is well")
         return
     told = ", ".join(
-        f"{show_count(check.found[kind])} {kind}" for kind in Kind if check.found[kind]
+        f"{show_count(check.counts[kind])} {kind}" for kind in FindingKind if check.counts[kind]
     )
     _note(f"{whole}: {told}")
-    if check.mended:
+    if check.repaired:
         _note(
             f"tasks that the next run makes again, with the same idempotency keys:"
-            f" {show_count(check.mended)}; what was left of their files is kept as NAME.damaged"
+            f" {show_count(check.repaired)}; what was left of their files is kept as NAME.damaged"
         )
-    elif any(check.found[kind] for kind in Kind if kind is not Kind.EXTRA):
+    elif any(check.counts[kind] for kind in FindingKind if kind is not FindingKind.EXTRA):
         _note(f"`batchgen verify {directory} --fix` has the next run make them again")
 
 

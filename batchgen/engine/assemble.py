@@ -37,10 +37,10 @@ from batchgen.provider.adapter import Adapter
 from batchgen.provider.pricing import Prices
 from batchgen.storage.artifacts import LocalStore
 from batchgen.storage.counts import RunCounts
-from batchgen.storage.label import MetadataWriter, unlabelled
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.identity import identity_of
-from batchgen.storage.results import ResultsFile, put_in_order
+from batchgen.storage.metadata import MetadataWriter, leave_unchanged
+from batchgen.storage.results import ResultsFile, write_in_manifest_order
 from batchgen.storage.sidecars import Sidecars
 from batchgen.storage.summary import Summary, write_summary
 from batchgen.types import Outcome, Task
@@ -88,7 +88,7 @@ class AssembledRun:
         self._sidecars = _sidecars_of(job, self._say)
         self._signals = Signals(stop, request.progress, drain_timeout_s=job.limits.drain_timeout_s)
         self._store = LocalStore(
-            job.output_dir, is_taken=lambda path: ledger.owner(path) is not None
+            job.output_dir, is_taken=lambda path: ledger.owner_of(path) is not None
         )
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ class AssembledRun:
         if self._stop.error is not None:
             raise self._stop.error
         if not self._stop.aborted:
-            self._put_in_order(worklist, results)
+            self._write_in_manifest_order(worklist, results)
         summary = self._summary(worklist)
         self._record_end(summary)
         return summary
@@ -163,7 +163,7 @@ class AssembledRun:
         if _all_done(worklist) and not self._counts.found_unknown:
             worklist.count_all_done()
             return
-        self._ledger.forget_results()
+        self._ledger.mark_results_stale()
         async with self._open_transport() as (transport, in_flight):
             await self._reconcile_unknown(transport)
             await self._preflight(transport)
@@ -204,7 +204,7 @@ class AssembledRun:
             if failure:
                 self._say(f"the provider's usage log cannot be read: {failure}")
         if self._request.selection.on_unknown is OnUnknown.FAIL:
-            self._ledger.give_up_unknown()
+            self._ledger.fail_unknown()
 
     async def _preflight(self, transport: Transport) -> None:
         if self._request.preflight:
@@ -215,7 +215,7 @@ class AssembledRun:
     def _live_limits(self, workers: int) -> Iterator[LiveLimits]:
         """Yield the throttle and the budget; SIGUSR1 reloads their limits meanwhile."""
         request, job = self._request, self._job
-        unknown_spend = unknown_spend_of(self._ledger.unknown_tasks(), Prices(job))
+        unknown_spend = unknown_spend_of(self._ledger.possibly_charged(), Prices(job))
         with open_shared_budget(
             job, request.clock, identity_of(self._ledger), unknown_spend
         ) as shared_budget:
@@ -258,7 +258,9 @@ class AssembledRun:
             sleep=stop.sleep_until_stop,
             wait_for_remote=stop.wait_for_remote,
             random=random.random,
-            embed_metadata=MetadataWriter(self._store) if job.extras.embed_metadata else unlabelled,
+            embed_metadata=MetadataWriter(self._store)
+            if job.extras.embed_metadata
+            else leave_unchanged,
         )
 
     async def _after_task(self, task: Task, outcome: Outcome) -> None:
@@ -278,7 +280,7 @@ class AssembledRun:
     def _halt_if_tasks_disappeared(self, worklist: _AnyWorklist) -> None:
         """Halt if the manifest no longer lists tasks that were checked."""
         counts = self._counts
-        listed = worklist.untouched.total() + sum(counts.ended().values()) + counts.pending
+        listed = worklist.untouched.total() + sum(counts.terminal().values()) + counts.pending
         missing = self._plan.whole.tasks - listed
         if missing > 0:
             message = f"the manifest was changed during the run: {missing:,} tasks are gone"
@@ -287,7 +289,9 @@ class AssembledRun:
     def _withdraw_late_signal(self) -> None:
         """Ignore a signal that arrived after all tasks had ended."""
         counts, stop = self._counts, self._stop
-        if stop.reason is StopReason.SIGNAL and not (stop.aborted or counts.left or counts.pending):
+        if stop.reason is StopReason.SIGNAL and not (
+            stop.aborted or counts.not_started or counts.pending
+        ):
             stop.withdraw()
 
     def _report_submitted(self) -> None:
@@ -297,11 +301,11 @@ class AssembledRun:
                 " again to fetch their results; no request is sent again"
             )
 
-    def _put_in_order(self, worklist: _AnyWorklist, results: ResultsFile) -> None:
+    def _write_in_manifest_order(self, worklist: _AnyWorklist, results: ResultsFile) -> None:
         is_same = _all_done(worklist) and not self._positions.has_changed
-        put_in_order(results, self._ledger, is_same=is_same)
+        write_in_manifest_order(results, self._ledger, unchanged=is_same)
         if self._sidecars is not None:
-            self._sidecars.make_up(self._ledger.records())
+            self._sidecars.write_missing(self._ledger.records())
 
     def _summary(self, worklist: _AnyWorklist) -> Summary:
         clock, counts = self._request.clock, self._counts

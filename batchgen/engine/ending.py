@@ -14,7 +14,7 @@ from batchgen.job import SIMULATOR, Provider
 from batchgen.manifest.plan import Plan
 from batchgen.storage.counts import JobCounts, RunCounts, Spend
 from batchgen.storage.ledger import Ledger
-from batchgen.storage.results import paid_for, shown_status
+from batchgen.storage.results import count_paid, public_status
 from batchgen.storage.summary import Ending, FailureGroup, FailureGroups, Summary
 from batchgen.types import Status
 
@@ -34,7 +34,7 @@ class Summarizer(msgspec.Struct, frozen=True):
 
         untouched: the number of selected tasks that needed nothing, by status.
         """
-        selected = Counter[str](untouched) + Counter(run.ended())
+        selected = Counter[str](untouched) + Counter(run.terminal())
         is_success = selected.keys() <= {"succeeded"} and not run.pending
         ending, exit_code = ending_of(stop, signals, is_success=is_success)
         totals = self.ledger.totals()
@@ -61,9 +61,9 @@ class Summarizer(msgspec.Struct, frozen=True):
     def _job_counts(self, in_ledger: Mapping[Status, int]) -> JobCounts:
         counts: Counter[str] = Counter()
         for status, count in in_ledger.items():
-            counts[shown_status(status)] += count
+            counts[public_status(status)] += count
         total = max(self.positions.count, counts.total())
-        return JobCounts.of(total, counts, pending_paid=paid_for(in_ledger))
+        return JobCounts.of(total, counts, pending_paid=count_paid(in_ledger))
 
     def _failures(self, in_ledger: Mapping[Status, int]) -> tuple[FailureGroup, ...]:
         groups = FailureGroups()

@@ -38,7 +38,7 @@ from batchgen.engine.polling import poll_until_done, send_unless_abandoned
 from batchgen.engine.retry import Attempt, retry_policy, run_attempts
 from batchgen.http.service import Transport
 from batchgen.media.formats import tell
-from batchgen.storage.label import unlabelled
+from batchgen.storage.metadata import leave_unchanged
 from batchgen.types import (
     STOPPING,
     Artifact,
@@ -111,7 +111,7 @@ class Performer(msgspec.Struct, frozen=True):
     sleep: Callable[[float], Awaitable[None]]
     wait_for_remote: Callable[[float], Awaitable[None]]
     random: Callable[[], float]
-    embed_metadata: Callable[[Spooled, Task, Finished], Awaitable[Spooled]] = unlabelled
+    embed_metadata: Callable[[Spooled, Task, Finished], Awaitable[Spooled]] = leave_unchanged
 
     def is_remote(self, task: Task) -> bool:
         """Return whether the provider replies with the id of a remote job, which is polled."""
@@ -137,7 +137,7 @@ class Performer(msgspec.Struct, frozen=True):
             if parts[-1].status is not Status.SUCCEEDED:
                 break
             if number + 1 < len(requests):
-                await self.ledger.part_done(work.task, work.generation, parts)
+                await self.ledger.record_part(work.task, work.generation, parts)
         return self._finish(merge_parts(parts), state)
 
     def _start(self, work: WorkItem, release_worker: Callable[[], None]) -> _TaskState:
@@ -176,7 +176,7 @@ class Performer(msgspec.Struct, frozen=True):
             if refusal is not None:
                 return refusal
             state.attempts += 1
-            await self.ledger.sent(
+            await self.ledger.record_sent(
                 task,
                 work.generation,
                 attempts=state.attempts,
@@ -198,7 +198,7 @@ class Performer(msgspec.Struct, frozen=True):
         polling = self.adapter.polling(task)
         if polling is None:
             raise RuntimeError(f"{task.endpoint} replied with a remote id and cannot be polled")
-        await self.ledger.submitted(task, pending.remote_id, submitted)
+        await self.ledger.record_submitted(task, pending.remote_id, submitted)
         state.submitted = state.ambiguous = True
         request = self.adapter.poll(task, pending.remote_id)
         parse = partial(self.adapter.parse_poll, task)
@@ -236,7 +236,7 @@ class Performer(msgspec.Struct, frozen=True):
         urls = [payload for payload in finished.payloads if isinstance(payload, Remote)]
         only_urls = len(urls) == len(finished.payloads) > 0
         if only_urls and not is_earlier:
-            await self.ledger.received(work.task, finished, outcome)
+            await self.ledger.record_received(work.task, finished, outcome)
         expired = expiry_failure(finished, self.clock.now()) if is_earlier else None
         stored = _Stored([], expired) if expired else await self._store(work, finished, part.first)
         if stored.failed is not None:

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from batchgen.http.service import Transport
 from batchgen.provider.account import Unavailable, get_json
-from batchgen.storage.ledger import Ledger, Settlement
+from batchgen.storage.ledger import Ledger, Reconciliation
 from batchgen.types import Json
 
 _PATH = "/v2/logs"
@@ -27,20 +27,20 @@ async def reconcile(transport: Transport, ledger: Ledger, now: datetime) -> tupl
 
     now: aware UTC. The reason is empty if the log was read.
     """
-    unknown = ledger.unknown()
+    unknown = ledger.unknown_sent_at()
     if not unknown:
         return 0, ""
     began = max(min(unknown.values()) - _CLOCK_SKEW, now - _MAX_AGE)
-    settled: list[Settlement] = []
+    settled: list[Reconciliation] = []
     for page in range(_MAX_PAGES):
         answer = await get_json(transport, _query(began, now + _CLOCK_SKEW, page))
         if isinstance(answer, Unavailable):
-            ledger.settle(settled)
+            ledger.reconcile(settled)
             return len(settled), answer.reason
         settled += [entry for entry in _entries(answer) if unknown.pop(entry.idempotency_key, None)]
         if not unknown or not _has_more(answer):
             break
-    ledger.settle(settled)
+    ledger.reconcile(settled)
     return len(settled), ""
 
 
@@ -53,18 +53,18 @@ def _stamp(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
 
 
-def _entries(answer: Json) -> Iterator[Settlement]:
+def _entries(answer: Json) -> Iterator[Reconciliation]:
     listed = answer.get("data") if isinstance(answer, dict) else None
     for entry in listed if isinstance(listed, list) else ():
         if isinstance(entry, dict) and isinstance(entry.get("client_request_id"), str):
             yield _settlement(str(entry["client_request_id"]), entry)
 
 
-def _settlement(key: str, entry: Mapping[str, Json]) -> Settlement:
+def _settlement(key: str, entry: Mapping[str, Json]) -> Reconciliation:
     name = entry.get("inference_id") or entry.get("request_id")
     cost = entry.get("cost")
     usd = cost.get("usd") if isinstance(cost, dict) else None
-    return Settlement(
+    return Reconciliation(
         key,
         name if isinstance(name, str) else None,
         charged=entry.get("status") != "failed",

@@ -196,8 +196,8 @@ class Runner(msgspec.Struct, frozen=True):
             if outcome.status is Status.SUBMITTED or _is_unchanged(work, outcome):
                 await self._leave(work)
             else:
-                await self.ledger.record(work.task, work.generation, outcome)
-                self.performer.store.settle(artifact.path for artifact in outcome.artifacts)
+                await self.ledger.record_outcome(work.task, work.generation, outcome)
+                self.performer.store.confirm(artifact.path for artifact in outcome.artifacts)
                 self.results.append(work.task, outcome)
         finally:
             await self.budget.book(reserved, spent - counted)
@@ -214,9 +214,9 @@ class Runner(msgspec.Struct, frozen=True):
 
     async def _leave(self, work: WorkItem) -> None:
         """Leave a task to the next run; its row in the ledger stays unchanged if it has one."""
-        self.counts.left += 1
+        self.counts.not_started += 1
         if work.prior is None:
-            await self.ledger.leave_pending([work.task])
+            await self.ledger.record_pending([work.task])
 
     async def _record_pending(self, items: Iterable[WorkItem | None], pool: "_Pool") -> None:
         """Record tasks that were not started as pending, so that the results list them.
@@ -232,18 +232,18 @@ class Runner(msgspec.Struct, frozen=True):
             if _is_submitted(work) and not self.stop.abandons_remote():
                 await self._start_remote(work, pool)
                 continue
-            self.counts.left += 1
+            self.counts.not_started += 1
             pool.worklist.mark_done(work, None)
             if work.prior is None:
                 chunk.append(work.task)
             if len(chunk) >= _PENDING_PER_COMMIT:
-                await self.ledger.leave_pending(chunk)
+                await self.ledger.record_pending(chunk)
                 recorded += len(chunk)
                 chunk.clear()
             if recorded >= _MAX_PENDING_ROWS:
                 return
         if chunk:
-            await self.ledger.leave_pending(chunk)
+            await self.ledger.record_pending(chunk)
 
     async def _stop_at_deadline(self, seconds: float) -> None:
         await self.clock.sleep(seconds)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from batchgen.report.figures import Facets, Figures
-from batchgen.storage.results import shown_status
+from batchgen.storage.results import public_status
 from batchgen.storage.summary import FailureGroup, FailureGroups
 from batchgen.types import Artifact, Json, Outcome, Record, Status
 
@@ -117,7 +117,7 @@ class Collector:
     def _status(self, status: Status) -> str:
         if self._running and status is Status.SENT:
             return str(Status.PENDING)
-        return str(shown_status(status))
+        return str(public_status(status))
 
     def _row(self, record: Record, status: str, files: list[Json]) -> Mapping[str, Json]:
         task, outcome = record.task, record.outcome

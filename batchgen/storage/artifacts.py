@@ -1,13 +1,14 @@
-"""Puts bytes at a path, atomically: the local store.
+"""The local store: publishes payloads as artifacts, each atomically and durably.
 
-A payload waits in memory or in a temporary file in DIR/.batchgen/tmp (`spool.py`). Publishing is
-fsync of the temporary file, a hard link at its path, fsync of the folder (and of those that a new
-folder was made in); only then does it count as stored. What waits to be published goes through
-these steps together, so that many share the fsync of their folder. The temporary name goes when
-the ledger has the outcome. So a crash before the link leaves a temporary file, swept when the
-next run starts; after it, a file with two names: an orphan, which whoever wants that path next
-takes over. A file that stands at the path and is no orphan is somebody else's and is never
-touched.
+A payload is kept in memory or in a temporary file in DIR/.batchgen/tmp (`spool.py`). Publishing is
+fsync of the temporary file, a hard link at its path, fsync of the folder (and of the parents of
+new folders); only then is the artifact stored. Payloads that wait to be published take these steps
+as a group, so that they share the fsync of their folder. The temporary name is removed when the
+ledger has committed the outcome.
+
+A crash before the link leaves a temporary file, which the next run removes when it starts. A crash
+after it leaves a file with two names, an orphan: the next artifact for that path replaces it. Any
+other file at the path is not ours and is never touched.
 """
 
 import errno
@@ -29,46 +30,48 @@ from batchgen.storage.group_commit import GroupCommit
 from batchgen.storage.spool import HEAD_BYTES, Spool
 from batchgen.types import Artifact, Made, Spooled
 
+# Hard links are not supported here.
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-_FILE_THREADS = 4  # fsync waits on the disk: more than cores pays
-_MOST_AT_ONCE = 32
-_CAN_ADVISE = hasattr(os, "posix_fadvise")
+_FILE_THREADS = 4  # more than cores: fsync waits for the disk
+_MAX_GROUP = 32  # payloads that are published together
+_HAS_FADVISE = hasattr(os, "posix_fadvise")
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
 
 
 class LocalStore:
     """Artifacts below `root`; temporary files in `root/.batchgen/tmp`.
 
-    is_taken: returns whether the ledger has an artifact of another task or generation at a path.
+    is_taken: returns whether the ledger has an artifact at this path.
     """
 
     def __init__(self, root: Path, *, is_taken: Callable[[str], bool]) -> None:
         self._root = root
         self._temporary = root / ".batchgen" / "tmp"
         self._is_taken = is_taken
-        self._token = secrets.token_hex(4)  # names apart from those that earlier runs left
+        self._token = secrets.token_hex(4)  # no name clashes with leftovers of earlier runs
         self._numbers = count(1)
-        self._orphans: set[tuple[int, int]] = set()  # device and number of files
-        self._unsettled: dict[str, str] = {}
-        self._settled: deque[str] = deque()
-        self._publishing = GroupCommit(
-            self._publish, name="store", threads=_FILE_THREADS, most=_MOST_AT_ONCE
+        self._orphans: set[tuple[int, int]] = set()  # device and inode
+        self._unconfirmed: dict[str, str] = {}  # temporary names by the artifact's path
+        self._confirmed: deque[str] = deque()  # temporary names to remove
+        self._publisher = GroupCommit(
+            self._publish, name="store", threads=_FILE_THREADS, max_group=_MAX_GROUP
         )
 
     def prepare(self) -> int:
-        """Make the folders and sweep temporary files; return how many were swept.
+        """Make the folders, remove leftover temporary files and return how many were removed.
 
-        The second names of orphans stay until `sweep`, so that several crashes lose track of none.
+        Temporary names of orphans stay until `sweep`, so that several crashes lose track of none.
+        Raises StorageError.
         """
         try:
             self._temporary.mkdir(parents=True, exist_ok=True)
             if self._temporary.is_symlink():
-                raise StorageError(f"{self._temporary} is a symbolic link: remove it")
+                raise StorageError(f"{self._temporary} is a symbolic link: remove the link")
             swept = 0
             for leftover in self._temporary.iterdir():
-                found = leftover.lstat()
-                if found.st_nlink > 1:
-                    self._orphans.add((found.st_dev, found.st_ino))
+                status = leftover.lstat()
+                if status.st_nlink > 1:
+                    self._orphans.add((status.st_dev, status.st_ino))
                 else:
                     leftover.unlink()
                     swept += 1
@@ -77,18 +80,18 @@ class LocalStore:
         return swept
 
     def sweep(self) -> None:
-        """Remove all temporary files, once a run has left nothing undone."""
+        """Remove all temporary files, after a run that has left nothing to do."""
         for leftover in self._temporary.iterdir():
             with suppress(OSError):
                 leftover.unlink()
 
     def close(self) -> None:
-        """Wait for the file threads; what is settled has no second name then."""
-        self._publishing.close()
-        self._unlink_settled()
+        """Wait for the file threads and remove the temporary names of confirmed artifacts."""
+        self._publisher.close()
+        self._unlink_confirmed()
 
     def open_sink(self) -> Spool:
-        """What takes the bytes of a payload while they arrive."""
+        """Return a sink for the bytes of one payload."""
         return Spool(f"{self._temporary}/{self._token}-{next(self._numbers)}.part")
 
     def discard(self, spooled: Spooled) -> None:
@@ -98,51 +101,56 @@ class LocalStore:
                 os.unlink(spooled.path)
 
     async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
-        """Store a payload as number `n` of its task at `filename` (with `{n}` and `{ext}` open).
+        """Store a payload as artifact number `n` of its task and return the artifact.
 
-        The extension follows the bytes. An orphan at the path is taken over; any other file is
-        left alone and the artifact gets the next free name. Raises StorageError; bytes of no known
-        type are a ValueError.
+        filename: the path below the root, in which `{n}` and `{ext}` are still to be filled.
+
+        The extension follows the bytes. An orphan at the path is replaced; if any other file is
+        there, the artifact gets the next free name. Raises StorageError, and ValueError if the
+        type of the bytes is not known.
         """
-        return await self._publishing.result_of(self._publication(payload, filename, n))
+        return await self._publisher.submit(self._publication(payload, filename, n))
 
     def _publication(self, payload: Spooled | Made, filename: str, n: int) -> "_Publication":
-        spooled = self._taken(payload) if isinstance(payload, Made) else payload
+        spooled = self._spool(payload) if isinstance(payload, Made) else payload
         media = _media_of(payload)
         if media is None:
             raise ValueError(f"a payload of no known type was accepted: {spooled.head[:24]!r}")
-        return _Publication(spooled, media, open_filename(filename, n, media.extension))
+        return _Publication(spooled, media, fill_filename(filename, n, media.extension))
 
-    def _taken(self, payload: Made) -> Spooled:
+    def _spool(self, payload: Made) -> Spooled:
         sink = self.open_sink()
         sink.write(payload.data)
         return sink.close()
 
-    def settle(self, paths: Iterable[str]) -> None:
-        """The ledger has the artifacts at these paths: their temporary names may go."""
+    def confirm(self, paths: Iterable[str]) -> None:
+        """Mark the artifacts at these paths as committed, so that temporary names are removed."""
         for path in paths:
-            temporary = self._unsettled.pop(path, None)
+            temporary = self._unconfirmed.pop(path, None)
             if temporary is not None:
-                self._settled.append(temporary)
+                self._confirmed.append(temporary)
 
     def _publish(self, group: "Sequence[_Publication]") -> "Sequence[Artifact | BaseException]":
         for step in (_write, _make_durable, self._place):
-            for one in group:
-                one.take(step)
-        placed = [one for one in group if one.error is None]
-        for _, inside in groupby(sorted(placed, key=_folder_of), key=_folder_of):
-            self._fsync_folder_of(list(inside))
-        self._unlink_settled()
-        return [one.artifact() if one.error is None else one.error for one in group]
+            for publication in group:
+                publication.run(step)
+        placed = [publication for publication in group if publication.error is None]
+        for _, same_folder in groupby(sorted(placed, key=_folder_of), key=_folder_of):
+            self._fsync_folder_of(list(same_folder))
+        self._unlink_confirmed()
+        return [
+            publication.artifact() if publication.error is None else publication.error
+            for publication in group
+        ]
 
-    def _place(self, one: "_Publication") -> None:
-        """Give a file its name below the root: the wanted one, or the next that is free."""
-        for path in free_names(self._with_folder(one.wanted)):
+    def _place(self, publication: "_Publication") -> None:
+        """Link the file at its wanted path below the root, or at the next free one."""
+        for path in candidate_paths(self._make_folder_of(publication.wanted)):
             target = f"{self._root}/{path}"
             if self._is_orphan(target, path):
                 os.unlink(target)
             try:
-                os.link(one.spooled.path, target)
+                os.link(publication.spooled.path, target)
             except FileExistsError:
                 continue
             except OSError as error:
@@ -150,13 +158,13 @@ class LocalStore:
                     raise
                 if os.path.lexists(target):
                     continue
-                os.rename(one.spooled.path, target)
-            self._unsettled[path] = one.spooled.path
-            one.path = path
+                os.rename(publication.spooled.path, target)
+            self._unconfirmed[path] = publication.spooled.path
+            publication.path = path
             return
 
-    def _with_folder(self, wanted: str) -> str:
-        """Make the folder of a path; where a file is in its way, the path without folders."""
+    def _make_folder_of(self, wanted: str) -> str:
+        """Make the folder of a path and return the path, without folders if a file blocks one."""
         if "/" not in wanted:
             return wanted
         try:
@@ -169,25 +177,29 @@ class LocalStore:
         if not self._orphans:
             return False
         try:
-            found = os.lstat(target)
+            status = os.lstat(target)
         except FileNotFoundError:
             return False
-        return (found.st_dev, found.st_ino) in self._orphans and not self._is_taken(path)
+        return (status.st_dev, status.st_ino) in self._orphans and not self._is_taken(path)
 
-    def _fsync_folder_of(self, together: "Sequence[_Publication]") -> None:
-        first, *others = together
-        first.take(lambda one: fsync_folder((self._root / one.path).parent))
-        for one in others:
-            one.error = first.error
+    def _fsync_folder_of(self, publications: "Sequence[_Publication]") -> None:
+        first, *others = publications
+        first.run(lambda publication: fsync_folder((self._root / publication.path).parent))
+        for publication in others:
+            publication.error = first.error
 
-    def _unlink_settled(self) -> None:
-        while self._settled:
-            with suppress(IndexError, FileNotFoundError):  # another thread has taken the last one
-                os.unlink(self._settled.popleft())
+    def _unlink_confirmed(self) -> None:
+        while self._confirmed:
+            with suppress(IndexError, FileNotFoundError):  # another thread took the last one
+                os.unlink(self._confirmed.popleft())
 
 
 class _Publication(msgspec.Struct):
-    """A payload on its way to its path below the root; error: what ended it."""
+    """A payload that is being published.
+
+    wanted, path: below the root; where it should be, and where it is. handle: of the open file.
+    error: why a step failed; no further step is run.
+    """
 
     spooled: Spooled
     media: MediaType
@@ -198,15 +210,15 @@ class _Publication(msgspec.Struct):
     path: str = ""
     error: BaseException | None = None
 
-    def take(self, step: "Callable[[_Publication], None]") -> None:
-        """Take a step unless an earlier one failed; its error is for its own caller."""
+    def run(self, step: "Callable[[_Publication], None]") -> None:
+        """Run a step unless an earlier one failed, and keep its error for this payload's caller."""
         if self.error is not None:
             return
         try:
             step(self)
         except OSError as error:
             self.error = unwritable(self.spooled.path, error)
-        except BaseException as error:  # noqa: BLE001  # others of the group go on
+        except BaseException as error:  # noqa: BLE001  # the rest of the group goes on
             self.error = error
 
     def artifact(self) -> Artifact:
@@ -216,30 +228,30 @@ class _Publication(msgspec.Struct):
         )
 
 
-def _folder_of(one: _Publication) -> str:
-    return one.path.rpartition("/")[0]
+def _folder_of(publication: _Publication) -> str:
+    return publication.path.rpartition("/")[0]
 
 
-def _write(one: _Publication) -> None:
-    """Have all bytes in the temporary file, on their way to the disk."""
-    spooled = one.spooled
+def _write(publication: _Publication) -> None:
+    """Write all bytes to the temporary file, and start to flush them to the disk."""
+    spooled = publication.spooled
     if spooled.data is None:
-        one.handle = os.open(spooled.path, os.O_RDONLY | os.O_CLOEXEC)
-        one.sha256 = spooled.sha256
-        with open(one.handle, "rb", closefd=False) as file:
-            one.size = dimensions(file, one.media)
+        publication.handle = os.open(spooled.path, os.O_RDONLY | os.O_CLOEXEC)
+        publication.sha256 = spooled.sha256
+        with open(publication.handle, "rb", closefd=False) as file:
+            publication.size = dimensions(file, publication.media)
         return
-    one.handle = os.open(spooled.path, _CREATE, 0o666)  # less what the umask takes away
+    publication.handle = os.open(spooled.path, _CREATE, 0o666)  # the umask applies
     try:
-        _write_all(one.handle, spooled.data)
-        if _CAN_ADVISE:  # Linux begins to write then: the group's first fsync waits for all of it
-            os.posix_fadvise(one.handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        _write_all(publication.handle, spooled.data)
+        if _HAS_FADVISE:  # Linux starts to write: the first fsync of the group waits for all files
+            os.posix_fadvise(publication.handle, 0, 0, os.POSIX_FADV_DONTNEED)
     except OSError:
-        os.close(one.handle)
+        os.close(publication.handle)
         os.unlink(spooled.path)  # on a full disk every block counts
         raise
-    one.sha256 = hashlib.sha256(spooled.data).hexdigest()
-    one.size = dimensions(io.BytesIO(spooled.data), one.media)
+    publication.sha256 = hashlib.sha256(spooled.data).hexdigest()
+    publication.size = dimensions(io.BytesIO(spooled.data), publication.media)
 
 
 def _write_all(handle: int, data: bytes) -> None:
@@ -248,11 +260,11 @@ def _write_all(handle: int, data: bytes) -> None:
         view = view[os.write(handle, view) :]
 
 
-def _make_durable(one: _Publication) -> None:
+def _make_durable(publication: _Publication) -> None:
     try:
-        os.fsync(one.handle)
+        os.fsync(publication.handle)
     finally:
-        os.close(one.handle)
+        os.close(publication.handle)
 
 
 def _media_of(payload: Spooled | Made) -> MediaType | None:
@@ -261,21 +273,21 @@ def _media_of(payload: Spooled | Made) -> MediaType | None:
     return tell(payload.head, payload.media_type)
 
 
-def free_names(path: str) -> Iterator[str]:
-    """Return names for an artifact to try in turn: `a.png`, `a~2.png`, `a~3.png`, without end."""
+def candidate_paths(path: str) -> Iterator[str]:
+    """Yield paths for an artifact to try in turn: `a.png`, `a~2.png`, `a~3.png`, without end."""
     stem, dot, extension = path.rpartition(".")
     yield path
     for number in count(2):
         yield f"{stem}~{number}{dot}{extension}"
 
 
-def open_filename(filename: str, n: int, extension: str) -> str:
-    """Fill the two places that are open until the bytes are known."""
+def fill_filename(filename: str, n: int, extension: str) -> str:
+    """Replace `{n}` and `{ext}`, which are not known before the payload is."""
     return filename.replace("{n}", str(n)).replace("{ext}", extension)
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder that a crash does not take away again."""
+    """Make a folder and its parents durably. Raises OSError."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
@@ -295,10 +307,11 @@ def fsync_folder(folder: Path) -> None:
 def write_atomically(
     path: Path, data: bytes | Iterable[bytes], temporary: Path | None = None
 ) -> None:
-    """Replace a file: a crash leaves the old one or the new one, and perhaps the temporary file.
+    """Replace a file; a crash leaves the old or the new one, and perhaps the temporary file.
 
-    data: the content, or its parts in order. temporary: a path on the same file system;
-    `.batchgen/NAME.part` beside the file unless given. Raises StorageError.
+    data: the content, or its parts in order.
+    temporary: a path on the same file system; default: `.batchgen/NAME.part` beside the file.
+    Raises StorageError.
     """
     temporary = temporary or path.parent / ".batchgen" / f"{path.name}.part"
     try:

@@ -1,4 +1,4 @@
-"""What is counted of a job and of one of its runs."""
+"""The counts and the spend of a job and of one run."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,13 +9,13 @@ import msgspec
 from batchgen.text import show_count, show_money
 from batchgen.types import Json, Outcome, Status
 
-_ENDED = ("succeeded", "failed", "refused", "unknown", "skipped")
+_TERMINAL = ("succeeded", "failed", "refused", "unknown", "skipped")
 
 
 class Spend(msgspec.Struct, frozen=True):
-    """What was spent, as far as it is known.
+    """An amount of money, parts of which may be unknown.
 
-    usd: the sum of the known prices.
+    usd: the sum of the known prices, in US dollars.
     unpriced: results of unknown price.
     """
 
@@ -28,10 +28,11 @@ class Spend(msgspec.Struct, frozen=True):
         if not self.usd:
             return show_money(None)
         count = show_count(self.unpriced)
-        return f"at least {show_money(self.usd)}, {count} of unknown price"
+        noun = "price" if self.unpriced == 1 else "prices"
+        return f"at least {show_money(self.usd)} ({count} {noun} unknown)"
 
     def to_json(self) -> dict[str, Json]:
-        """`cost_usd` is null where no price at all is known."""
+        """Return `cost_usd`, null if no price at all is known, and `unpriced`."""
         unknown = self.unpriced and not self.usd
         return {"cost_usd": None if unknown else round(self.usd, 6), "unpriced": self.unpriced}
 
@@ -39,7 +40,7 @@ class Spend(msgspec.Struct, frozen=True):
 class JobCounts(msgspec.Struct, frozen=True):
     """Tasks of a job, over all runs, by status.
 
-    pending_paid: those of the pending that are paid for, which the next run only fetches.
+    pending_paid: pending tasks that are paid for already; the next run only fetches their results.
     """
 
     total: int
@@ -53,27 +54,28 @@ class JobCounts(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, total: int, counts: Mapping[str, int], *, pending_paid: int = 0) -> Self:
-        """Counts by status; what has none of those that end a task is pending."""
-        ended = {name: counts.get(name, 0) for name in _ENDED}
-        pending = total - sum(ended.values())
-        return cls(total, **ended, pending=pending, pending_paid=pending_paid)
+        """Return the counts by status; tasks without a terminal status count as pending."""
+        terminal = {name: counts.get(name, 0) for name in _TERMINAL}
+        pending = total - sum(terminal.values())
+        return cls(total, **terminal, pending=pending, pending_paid=pending_paid)
 
     def to_json(self) -> dict[str, Json]:
-        """A count under each status's name."""
+        """Return each count under its name."""
         return msgspec.structs.asdict(self)
 
 
 class RunCounts(msgspec.Struct):
-    """What one run did, counted while it goes on.
+    """What one run did; counted while it goes on.
 
-    started_at, finished_at: UTC. duration_s: by a monotonic clock. The last two are set at the end.
-    submitted: those of the pending that the provider works on.
-    left: tasks that were not started when the run stopped.
-    requests: sent to the provider, every attempt counted.
+    started_at, finished_at: UTC. duration_s: by a monotonic clock.
+    finished_at and duration_s are set when the run ends.
+    submitted: pending tasks that the provider works on.
+    not_started: tasks that were not started when the run stopped.
+    requests: sent to the provider, including every retry.
     cost_usd: the sum of the known prices. unpriced: results of unknown price.
-    found_unknown: tasks whose outcome was unknown when the run began.
-    settled: those of them that the provider's usage log listed.
-    resent: those of them that were sent again under the same key.
+    found_unknown: tasks whose outcome was unknown when the run began. Of these:
+    settled: listed in the provider's usage log.
+    resent: sent again with the same idempotency key.
     """
 
     started_at: datetime
@@ -86,7 +88,7 @@ class RunCounts(msgspec.Struct):
     skipped: int = 0
     pending: int = 0
     submitted: int = 0
-    left: int = 0
+    not_started: int = 0
     requests: int = 0
     cost_usd: float = 0.0
     unpriced: int = 0
@@ -95,9 +97,9 @@ class RunCounts(msgspec.Struct):
     resent: int = 0
 
     def add(self, outcome: Outcome) -> None:
-        """Count an outcome."""
+        """Count an outcome and its cost."""
         name = str(outcome.status)
-        if name in _ENDED:
+        if name in _TERMINAL:
             setattr(self, name, getattr(self, name) + 1)
         else:
             self.pending += 1
@@ -105,19 +107,19 @@ class RunCounts(msgspec.Struct):
         self.cost_usd += outcome.cost_usd or 0.0
         self.unpriced += outcome.status is Status.SUCCEEDED and outcome.cost_usd is None
 
-    def ended(self) -> dict[str, int]:
-        """Return the outcomes by status, without those of tasks that are still pending."""
-        return {name: getattr(self, name) for name in _ENDED}
+    def terminal(self) -> dict[str, int]:
+        """Return the counts by terminal status, without pending tasks."""
+        return {name: getattr(self, name) for name in _TERMINAL}
 
     @property
     def spend(self) -> Spend:
-        """What this run spent."""
+        """Return what this run spent."""
         return Spend(self.cost_usd, self.unpriced)
 
     def to_json(self) -> dict[str, Json]:
-        """The `run` object of `summary.json`; times are ISO 8601 in UTC."""
+        """Return the `run` object of `summary.json`; times are ISO 8601 in UTC."""
         return {
-            **self.ended(),
+            **self.terminal(),
             "found_unknown": self.found_unknown,
             "settled": self.settled,
             "resent": self.resent,

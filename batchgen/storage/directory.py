@@ -1,4 +1,4 @@
-"""An output directory: where its ledger is, and who holds it."""
+"""An output directory: the path of its ledger, and its lock."""
 
 import errno
 import warnings
@@ -16,28 +16,29 @@ _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSU
 
 
 def ledger_path(directory: Path) -> Path:
-    """Where the ledger of an output directory is."""
+    """Return the path of the ledger of an output directory."""
     return directory / PRIVATE / "ledger.sqlite3"
 
 
 @contextmanager
-def locked(directory: Path, tell: Callable[[str], None] = lambda _: None) -> Iterator[None]:
-    """Hold the output directory, or raise LockedError that names the process that does.
+def locked(directory: Path, warn: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+    """Lock an output directory, which is made if it is missing, until the context ends.
 
-    tell: hears that the file system has no locks; the run goes on without one.
+    warn: is called with a message if the file system has no locks; nothing is locked then.
+    Raises LockedError if another process has locked it, and StorageError.
     """
-    private = _private(directory)
+    private = _make_private_folder(directory)
     lock = filelock.FileLock(private / "lock", timeout=0)
     try:
-        if not _acquired(lock):
-            tell(
+        if not _acquire(lock):
+            warn(
                 f"{directory} is on a file system without locks: make sure that no other run uses"
                 " it at the same time"
             )
     except filelock.Timeout as error:
         raise LockedError(
-            f"another run holds {directory}{_holder(directory)}: wait for it, or choose another"
-            " output directory"
+            f"another run is using {directory}{_describe_run(directory)}: wait until it ends, or"
+            " choose another output directory"
         ) from error
     except OSError as error:
         raise StorageError(
@@ -50,24 +51,27 @@ def locked(directory: Path, tell: Callable[[str], None] = lambda _: None) -> Ite
         lock.release()
 
 
-def is_held(directory: Path) -> bool:
-    """Whether a run holds the output directory now; never where the file system has no locks."""
+def is_locked(directory: Path) -> bool:
+    """Return whether a process has locked the output directory.
+
+    False if the file system has no locks. Raises StorageError if the lock cannot be read.
+    """
     lock = filelock.FileLock(directory / PRIVATE / "lock", timeout=0)
     try:
-        _acquired(lock)
+        _acquire(lock)
     except filelock.Timeout:
         return True
     except OSError as error:
         if error.errno == errno.EROFS:
-            return _is_locked(directory / PRIVATE / "lock")
+            return _is_locked_read_only(directory / PRIVATE / "lock")
         raise StorageError(f"cannot read {directory} ({error.strerror or error})") from error
     lock.release()
     return False
 
 
-def _is_locked(path: Path) -> bool:
-    """Whether somebody holds a lock on a file that may only be read here: a run beyond a mount."""
-    import fcntl  # noqa: PLC0415  # Windows has none, nor read-only file systems of this kind
+def _is_locked_read_only(path: Path) -> bool:
+    """Return whether a file on a read-only mount is locked, by a run that can write to it."""
+    import fcntl  # noqa: PLC0415  # Windows has neither it nor read-only mounts of this kind
 
     try:
         with path.open("rb") as file:
@@ -79,11 +83,11 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def _acquired(lock: filelock.BaseFileLock) -> bool:
-    """Take the lock; False where the file system knows none. Raises Timeout and OSError.
+def _acquire(lock: filelock.BaseFileLock) -> bool:
+    """Take the lock; return False if the file system has no locks. Raises Timeout and OSError.
 
-    Some versions of filelock warn there and make a file whose existence is the lock: it would
-    outlive a killed process, so the warning is made an error.
+    Without locks, some versions of filelock warn and use the existence of a file as the lock. Such
+    a file would outlive a killed process, so the warning is made an error.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -98,20 +102,20 @@ def _acquired(lock: filelock.BaseFileLock) -> bool:
     return True
 
 
-def _private(directory: Path) -> Path:
+def _make_private_folder(directory: Path) -> Path:
     private = directory / PRIVATE
     try:
         private.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(
-            f"cannot make the output directory {directory} ({error.strerror or error}):"
+            f"cannot create the output directory {directory} ({error.strerror or error}):"
             f" {remedy(error)}, or choose another with -o"
         ) from error
     return private
 
 
-def _holder(directory: Path) -> str:
-    with suppress(StorageError):  # who holds a directory whose ledger is damaged is not known
+def _describe_run(directory: Path) -> str:
+    with suppress(StorageError):  # a damaged ledger cannot name the run
         with Ledger(ledger_path(directory), create=False) as ledger:
             run = ledger.last_run()
         return f" (process {run.pid}, since {run.started_at:%Y-%m-%d %H:%M:%S} UTC)" if run else ""

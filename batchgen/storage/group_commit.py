@@ -1,8 +1,8 @@
-"""Work that costs less together: threads that take all that waits, do it, and wake the waiters.
+"""Groups operations that cost less together, such as commits and fsyncs, on threads of its own.
 
-A group is as large as what arrived while the last one was under way, so that one alone waits for
-nobody and many share what is dear: a commit, an fsync, a change of threads. What is ordered in one
-turn of the event loop is handed over together.
+A group is all that was submitted while the last one was executed. So a single item never waits for
+others, and many share one commit, one fsync and one change of threads. Items that are submitted in
+the same turn of the event loop are queued together.
 """
 
 import asyncio
@@ -17,16 +17,17 @@ from batchgen.errors import StorageError
 T = TypeVar("T")
 R = TypeVar("R")
 
-_Order: TypeAlias = tuple[T, asyncio.Future[R], asyncio.AbstractEventLoop]
+_Entry: TypeAlias = tuple[T, asyncio.Future[R], asyncio.AbstractEventLoop]
 
 
 class GroupCommit(Generic[T, R]):
-    """Carries out orders in groups, on threads of its own.
+    """Executes submitted items in groups, on threads of its own.
 
-    carry_out: gives the result of each order of a group, in their order; an exception among them
-        is raised where that order's result is awaited, and one that it raises wherever one of the
-        group's is. most: orders after which a group takes no more, which bounds how long the first
-        of them waits: it has fewer than twice as many.
+    execute: returns the result of each item of a group, in order. An exception among the results
+        is raised to the caller who submitted that item; one that it raises, to all of the group.
+    name: of the threads.
+    max_group: a group that has this many items takes no more. It bounds how long the first item
+        waits: a group has fewer than twice as many.
     """
 
     def __init__(
@@ -34,16 +35,17 @@ class GroupCommit(Generic[T, R]):
         execute: Callable[[Sequence[T]], Sequence[R | BaseException]],
         *,
         name: str,
-        most: int,
+        max_group: int,
         threads: int = 1,
     ) -> None:
-        self._carry_out = execute
-        self._most = most
-        self._gathered: list[_Order[T, R]] = []
-        self._gathering = threading.Lock()
-        self._queue: queue.SimpleQueue[list[_Order[T, R]] | None] = queue.SimpleQueue()
+        """Start the threads. Raises StorageError if the system refuses one."""
+        self._execute = execute
+        self._max_group = max_group
+        self._submitted: list[_Entry[T, R]] = []
+        self._submitted_lock = threading.Lock()
+        self._queue: queue.SimpleQueue[list[_Entry[T, R]] | None] = queue.SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True)
+            threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True)
             for number in range(threads)
         ]
         for thread in self._threads:
@@ -55,71 +57,73 @@ class GroupCommit(Generic[T, R]):
                     " (`ulimit -v`) or processes (`ulimit -u`)"
                 ) from error
 
-    async def result_of(self, order: T) -> R:
-        """Have an order carried out. Whoever is cancelled here does not undo it."""
+    async def submit(self, item: T) -> R:
+        """Execute an item and return its result; cancelling the caller does not undo it."""
         if not self._threads:
-            raise RuntimeError("nobody carries out orders any more")
+            raise RuntimeError("submitted after close")
         loop = asyncio.get_running_loop()
         result: asyncio.Future[R] = loop.create_future()
-        with self._gathering:
-            # A loop that ended in mid-turn has handed over nothing.
-            if not self._gathered or self._gathered[-1][2] is not loop:
-                loop.call_soon(self._hand_over)
-            self._gathered.append((order, result, loop))
+        with self._submitted_lock:
+            # A loop that was stopped in mid-turn has not run its `_enqueue`.
+            if not self._submitted or self._submitted[-1][2] is not loop:
+                loop.call_soon(self._enqueue)
+            self._submitted.append((item, result, loop))
         return await result
 
-    def _hand_over(self) -> None:
-        with self._gathering:
-            gathered, self._gathered = self._gathered, []
-        for first in range(0, len(gathered), self._most):
-            self._queue.put(gathered[first : first + self._most])
+    def _enqueue(self) -> None:
+        with self._submitted_lock:
+            submitted, self._submitted = self._submitted, []
+        for first in range(0, len(submitted), self._max_group):
+            self._queue.put(submitted[first : first + self._max_group])
 
     def close(self) -> None:
-        """Carry out what waits and end the threads; harmless when repeated."""
-        self._hand_over()
+        """Execute what was submitted and end the threads; harmless when repeated."""
+        self._enqueue()
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
             thread.join()
         self._threads = []
 
-    def _work(self) -> None:
-        going_on = True
-        while going_on:
-            group, going_on = self._take()
+    def _run(self) -> None:
+        is_open = True
+        while is_open:
+            group, is_open = self._next_group()
             if group:
-                _tell(group, self._results(group))
+                _deliver(group, self._results(group))
 
-    def _take(self) -> "tuple[list[_Order[T, R]], bool]":
-        group: list[_Order[T, R]] = []
-        orders = self._queue.get()
-        while orders is not None:
-            group += orders
-            if len(group) >= self._most:
+    def _next_group(self) -> "tuple[list[_Entry[T, R]], bool]":
+        """Wait for a group; False when the queue is closed."""
+        group: list[_Entry[T, R]] = []
+        entries = self._queue.get()
+        while entries is not None:
+            group += entries
+            if len(group) >= self._max_group:
                 break
             try:
-                orders = self._queue.get_nowait()
+                entries = self._queue.get_nowait()
             except queue.Empty:
                 break
-        return group, orders is not None
+        return group, entries is not None
 
-    def _results(self, group: "list[_Order[T, R]]") -> Sequence[R | BaseException]:
+    def _results(self, group: "list[_Entry[T, R]]") -> Sequence[R | BaseException]:
         try:
-            return self._carry_out([what for what, _, _ in group])
+            return self._execute([item for item, _, _ in group])
         except BaseException as error:  # noqa: BLE001  # a dead thread would leave all waiting
             return [error] * len(group)
 
 
-def _tell(group: "list[_Order[T, R]]", results: Sequence[R | BaseException]) -> None:
-    told = list(zip(group, results, strict=True))
+def _deliver(group: "list[_Entry[T, R]]", results: Sequence[R | BaseException]) -> None:
+    """Set the results of a group, with one call into each event loop."""
+    pairs = list(zip(group, results, strict=True))
     for loop in {loop for _, _, loop in group}:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any longer
-            loop.call_soon_threadsafe(_wake, [one for one in told if one[0][2] is loop])
+        with suppress(RuntimeError):  # the loop is closed: its callers are gone
+            loop.call_soon_threadsafe(_set_results, [pair for pair in pairs if pair[0][2] is loop])
 
 
-def _wake(told: "list[tuple[_Order[T, R], R | BaseException]]") -> None:
-    for (_, future, _), result in told:
-        if future.done():  # its task was cancelled; what was done stands all the same
+def _set_results(pairs: "list[tuple[_Entry[T, R], R | BaseException]]") -> None:
+    for (_, future, _), result in pairs:
+        if future.done():  # its caller was cancelled; the item was executed all the same
             continue
         if isinstance(result, BaseException):
             future.set_exception(result)

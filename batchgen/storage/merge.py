@@ -1,8 +1,8 @@
-"""Unites the output directories of shards in one.
+"""Merges the output directories of shards into one.
 
-Write order, and what a crash leaves: files first, then the ledger's rows of some hundred tasks in
-one transaction, at last results.jsonl and summary.json. A crash leaves files that the ledger does
-not know; merging again takes them over.
+Write order and crashes: artifacts first, then the ledger's rows of some hundred tasks in one
+transaction, then results.jsonl and summary.json. A crash leaves artifacts that the ledger does not
+know; the next merge adopts them.
 """
 
 import errno
@@ -16,27 +16,31 @@ from pathlib import Path
 import msgspec
 
 from batchgen.errors import Exit, StorageError, UsageError
-from batchgen.storage.artifacts import free_names, fsync_folder, make_folder
+from batchgen.storage.artifacts import candidate_paths, fsync_folder, make_folder
 from batchgen.storage.counts import JobCounts, RunCounts, Spend
 from batchgen.storage.directory import ledger_path
 from batchgen.storage.ledger import Ledger
-from batchgen.storage.ledger.union import Ours, TheirArtifact, Theirs, Union
-from batchgen.storage.results import ResultsFile, paid_for, shown_status, stored_line
+from batchgen.storage.ledger.merge_target import MergeTarget, SourceArtifact, SourceTask, TargetTask
+from batchgen.storage.results import ResultsFile, count_paid, encode_rows, public_status
 from batchgen.storage.summary import Ending, FailureGroups, Summary, write_summary
 from batchgen.storage.verify import sha256_of, stays_inside
 from batchgen.types import Status
 
+# Hard links are not possible between these two places.
 _NO_LINKS = frozenset(
     {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS}
 )
-_FACT = "provider_kind"
+_PROVIDER_KIND = "provider_kind"
 
 
-class Counts(msgspec.Struct):
-    """What a merge came to.
+class MergeCounts(msgspec.Struct):
+    """What a merge did.
 
-    same: tasks that were there already. older: tasks left out since there is a better result.
-    damaged: files that are missing or of the wrong size; a task whose newest they are is left out.
+    taken: tasks that were added or replaced. same: tasks that were there already.
+    older: tasks left out, because the output directory has a better result.
+    damaged: files left out, because they are missing or of the wrong size. A task is left out if
+        its newest file is damaged.
+    linked, copied: files.
     """
 
     taken: int = 0
@@ -48,126 +52,139 @@ class Counts(msgspec.Struct):
 
 
 class Merge(msgspec.Struct):
-    """A merge under way; `tell` is given a line for whatever is not taken over as it stands."""
+    """A merge into the output directory `out`.
+
+    report: is called with a line for each task or file that is replaced, renamed or left out.
+    """
 
     out: Path
-    tell: Callable[[str], None]
-    counts: Counts = msgspec.field(default_factory=Counts)
+    report: Callable[[str], None]
+    counts: MergeCounts = msgspec.field(default_factory=MergeCounts)
     _folders: set[Path] = msgspec.field(default_factory=set)
 
     def take(self, directories: Sequence[Path]) -> None:
-        """Take over what the directories have; raises BatchgenError.
+        """Add the tasks and artifacts of other output directories. Raises BatchgenError.
 
-        All of them and `out` have to be locked by the caller.
+        The caller has to lock the directories and `out`.
         """
-        _refuse_mixture(self.out, directories)
+        _check_provider_kinds(self.out, directories)
         with Ledger(ledger_path(self.out)) as ledger:
-            ledger.forget_results()
-        with Union(ledger_path(self.out)) as union:
+            ledger.mark_results_stale()
+        with MergeTarget(ledger_path(self.out)) as target:
             for directory in directories:
-                with union.beside(ledger_path(directory)):
-                    for page in union.pages():
-                        self._take_page(union, directory, page)
+                with target.attach(ledger_path(directory)):
+                    for page in target.pages():
+                        self._take_page(target, directory, page)
 
-    def _take_page(self, union: Union, directory: Path, page: list[Theirs]) -> None:
+    def _take_page(self, target: MergeTarget, directory: Path, page: list[SourceTask]) -> None:
         artifacts = defaultdict(list)
-        for artifact in union.artifacts([theirs.task for theirs in page]):
+        for artifact in target.artifacts([source.task for source in page]):
             artifacts[artifact.task].append(artifact)
         try:
-            with union.changing():
-                for theirs in page:
-                    self._take_task(union, directory, theirs, artifacts[theirs.task])
+            with target.changing():
+                for source in page:
+                    self._take_task(target, directory, source, artifacts[source.task])
                 for folder in self._folders:
                     fsync_folder(folder)
         except OSError as error:
             raise StorageError(
                 f"cannot merge {directory} into {self.out}: {error.filename2 or error.filename}"
-                f" ({error.strerror or error}); mend it and merge again"
+                f" ({error.strerror or error}); fix the cause and merge again"
             ) from error
         self._folders.clear()
 
     def _take_task(
-        self, union: Union, directory: Path, theirs: Theirs, artifacts: list[TheirArtifact]
+        self,
+        target: MergeTarget,
+        directory: Path,
+        source: SourceTask,
+        artifacts: list[SourceArtifact],
     ) -> None:
-        if self._is_left(directory, theirs):
+        if self._is_left_out(directory, source):
             return
-        wanted = _wanted(theirs, artifacts)
-        damaged = {one for one in wanted if not _is_whole(directory, one)}
+        wanted = _wanted(source, artifacts)
+        damaged = {artifact for artifact in wanted if not _is_whole(directory, artifact)}
         self.counts.damaged += len(damaged)
-        for one in damaged:
-            self.tell(f"damaged  {one.path} (task {theirs.id} of {directory}): left out")
-        if any(one.generation == theirs.generation for one in damaged):
+        for artifact in damaged:
+            self.report(f"damaged  {artifact.path} (task {source.id} of {directory}): left out")
+        if any(artifact.generation == source.generation for artifact in damaged):
             return
-        generation = _generation(theirs)
-        task = union.take(theirs, generation)
-        for one in wanted:
-            if one not in damaged:
-                number = generation if one.generation == theirs.generation else one.generation
-                path = self._place(union, directory, one)
-                union.take_artifact(task, number, path, one)
+        newest = _generation(source)
+        task = target.take(source, newest)
+        for artifact in wanted:
+            if artifact not in damaged:
+                is_newest = artifact.generation == source.generation
+                path = self._place(target, directory, artifact)
+                generation = newest if is_newest else artifact.generation
+                target.take_artifact(task, generation, path, artifact)
         self.counts.taken += 1
 
-    def _is_left(self, directory: Path, theirs: Theirs) -> bool:
-        """Whether there is nothing to take over, since ours is the same or better."""
-        ours = theirs.ours
-        if ours is None:
+    def _is_left_out(self, directory: Path, source: SourceTask) -> bool:
+        """Return whether the output directory already has the same or a better result."""
+        existing = source.existing
+        if existing is None:
             return False
-        if _is_same(theirs, ours):
+        if _is_same(source, existing):
             self.counts.same += 1
             return True
-        if not is_better(theirs, ours):
+        if not is_better(source, existing):
             self.counts.older += 1
-            self.tell(f"older    {theirs.id} (of {directory}): {self.out} has a better one")
+            self.report(
+                f"older    {source.id} (of {directory}): left out for the better one in {self.out}"
+            )
             return True
-        self.tell(f"newer    {theirs.id} (of {directory}): {self.out} had another")
+        self.report(f"newer    {source.id} (of {directory}): replaces the result in {self.out}")
         return False
 
-    def _place(self, union: Union, directory: Path, one: TheirArtifact) -> str:
-        """Have the file in the output directory; return its path there."""
-        path = self._free_path(union, one)
-        if path != one.path:
-            self.tell(f"renamed  {one.path} (of {directory}) is {path}")
-        target = self.out / path
-        self._folders.add(target.parent)
-        if os.path.lexists(target):  # an orphan of a merge that broke off
+    def _place(self, target: MergeTarget, directory: Path, artifact: SourceArtifact) -> str:
+        """Link or copy the file into the output directory; return its path there."""
+        path = self._free_path(target, artifact)
+        if path != artifact.path:
+            self.report(f"renamed  {artifact.path} (of {directory}) to {path}")
+        file = self.out / path
+        self._folders.add(file.parent)
+        if os.path.lexists(file):  # an orphan of a merge that was interrupted
             return path
-        make_folder(target.parent)
-        source = (directory / one.path).resolve()
+        make_folder(file.parent)
+        original = (directory / artifact.path).resolve()
         try:
-            os.link(source, target)
+            os.link(original, file)
             self.counts.linked += 1
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            _copy(source, target, self.out / ".batchgen" / "merge.part")
+            _copy(original, file, self.out / ".batchgen" / "merge.part")
             self.counts.copied += 1
         return path
 
-    def _free_path(self, union: Union, one: TheirArtifact) -> str:
-        for path in free_names(one.path):
-            target = self.out / path
-            if union.is_known(path):
+    def _free_path(self, target: MergeTarget, artifact: SourceArtifact) -> str:
+        for path in candidate_paths(artifact.path):
+            file = self.out / path
+            if target.is_known(path):
                 continue
-            if not os.path.lexists(target):
+            if not os.path.lexists(file):
                 return path
-            if target.is_file() and sha256_of(target) == one.sha256:
+            if file.is_file() and sha256_of(file) == artifact.sha256:
                 return path
         raise AssertionError("numbers do not end")
 
 
-def is_better(theirs: Theirs, ours: Ours) -> bool:
-    """Whether their result takes the place of ours: a success does, else the newer of two."""
-    return _rank(theirs) > _rank(ours)
+def is_better(source: SourceTask, existing: TargetTask) -> bool:
+    """Return whether a result replaces the existing one: successes first, then the newer one."""
+    return _rank(source) > _rank(existing)
 
 
 def write_results(out: Path, command: tuple[str, ...], *, now: datetime, exit_code: Exit) -> None:
-    """Write results.jsonl and summary.json of the merged directory, and note the merge."""
+    """Write results.jsonl and summary.json of `out`, and record the merge as a run.
+
+    Raises StorageError.
+    """
     with Ledger(ledger_path(out)) as ledger:
         total = sum(ledger.totals().counts.values())
         ledger.begin_run(pid=os.getpid(), total=total, now=now)
-        ResultsFile(out).rewrite(map(stored_line, ledger.stored()))
-        told = _summary(ledger, out, command, now).to_json() | {"exit_code": exit_code}
-        write_summary(told, out)
+        ResultsFile(out).rewrite(map(encode_rows, ledger.result_rows()))
+        summary = _summary(ledger, out, command, now).to_json() | {"exit_code": exit_code}
+        write_summary(summary, out)
         ledger.end_run(reason="merged", now=now)
 
 
@@ -175,9 +192,9 @@ def _summary(ledger: Ledger, out: Path, command: tuple[str, ...], now: datetime)
     totals = ledger.totals()
     counts = Counter[str]()
     for status, number in totals.counts.items():
-        counts[shown_status(status)] += number
+        counts[public_status(status)] += number
     total = counts.total()
-    tasks = JobCounts.of(total, counts, pending_paid=paid_for(totals.counts))
+    tasks = JobCounts.of(total, counts, pending_paid=count_paid(totals.counts))
     failures = FailureGroups()
     for record in ledger.unsuccessful():
         failures.add(record.task, record.outcome)
@@ -196,55 +213,61 @@ def _summary(ledger: Ledger, out: Path, command: tuple[str, ...], now: datetime)
     )
 
 
-def _refuse_mixture(out: Path, directories: Sequence[Path]) -> None:
-    """Keep simulated pictures apart from paid ones, as a run does; give `out` the one kind."""
+def _check_provider_kinds(out: Path, directories: Sequence[Path]) -> None:
+    """Raise UsageError if simulated and paid results would be mixed; record the kind of `out`."""
     with Ledger(ledger_path(out)) as ledger:
-        known = ledger.meta(_FACT)
+        known = ledger.meta(_PROVIDER_KIND)
         for directory in directories:
             with Ledger(ledger_path(directory), create=False) as other:
-                kind = other.meta(_FACT)
+                kind = other.meta(_PROVIDER_KIND)
             if known is not None and kind not in (None, known):
                 raise UsageError(
                     f"{directory} holds {kind} results and the others {known} ones: merge them"
-                    " into directories of their own"
+                    " into separate directories"
                 )
             known = known or kind
         if known is not None:
-            ledger.set_meta(_FACT, known)
+            ledger.set_meta(_PROVIDER_KIND, known)
 
 
-def _is_same(theirs: Theirs, ours: Ours) -> bool:
-    one, other = ((x.moment, x.hashes, shown_status(x.status)) for x in (theirs, ours))
-    return theirs.same_request and one == other
+def _is_same(source: SourceTask, existing: TargetTask) -> bool:
+    return source.same_request and _result_of(source) == _result_of(existing)
 
 
-def _rank(one: Theirs | Ours) -> tuple[bool, str]:
-    return one.status is Status.SUCCEEDED, one.moment
+def _result_of(task: SourceTask | TargetTask) -> tuple[str, str, Status]:
+    return task.moment, task.hashes, public_status(task.status)
 
 
-def _generation(theirs: Theirs) -> int:
-    """The number that their newest generation gets: after ours, unless ours came to nothing."""
-    ours = theirs.ours
-    if ours is None:
-        return theirs.generation
-    taken = ours.hashes != "[]"
-    return max(theirs.generation, ours.generation + taken)
+def _rank(task: SourceTask | TargetTask) -> tuple[bool, str]:
+    return task.status is Status.SUCCEEDED, task.moment
 
 
-def _wanted(theirs: Theirs, artifacts: list[TheirArtifact]) -> list[TheirArtifact]:
-    """Their artifacts of the newest generation, and of those that ours has not come to."""
-    after = 0 if theirs.ours is None else theirs.ours.generation
+def _generation(source: SourceTask) -> int:
+    """Return the number of the newest generation in `out`: after the existing artifacts."""
+    existing = source.existing
+    if existing is None:
+        return source.generation
+    has_artifacts = existing.hashes != "[]"
+    return max(source.generation, existing.generation + has_artifacts)
+
+
+def _wanted(source: SourceTask, artifacts: list[SourceArtifact]) -> list[SourceArtifact]:
+    """Return the artifacts of the newest generation, and of those that `out` does not have."""
+    existing = 0 if source.existing is None else source.existing.generation
     return [
-        one for one in artifacts if one.generation == theirs.generation or one.generation > after
+        artifact
+        for artifact in artifacts
+        if artifact.generation == source.generation or artifact.generation > existing
     ]
 
 
-def _is_whole(directory: Path, one: TheirArtifact) -> bool:
+def _is_whole(directory: Path, artifact: SourceArtifact) -> bool:
+    file = directory / artifact.path
     try:
         return (
-            stays_inside(one.path)
-            and (directory / one.path).is_file()
-            and (directory / one.path).stat().st_size == one.size_bytes
+            stays_inside(artifact.path)
+            and file.is_file()
+            and file.stat().st_size == artifact.size_bytes
         )
     except OSError:
         return False

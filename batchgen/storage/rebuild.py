@@ -1,8 +1,7 @@
-"""Makes a ledger anew from results.jsonl, for one that is damaged or gone.
+"""Rebuilds a damaged or lost ledger from results.jsonl.
 
-Write order, and what a crash leaves: the new ledger is written beside the old one and is whole
-before the old one is moved away. A crash leaves the old one or none, and a further `--rebuild`
-begins again.
+Write order and crashes: the new ledger is written beside the old one and is complete before the
+old one is renamed. A crash leaves the old one or none; the next `--rebuild` starts again.
 """
 
 import os
@@ -25,22 +24,20 @@ from batchgen.storage.artifacts import fsync_folder
 from batchgen.storage.directory import ledger_path
 from batchgen.storage.ledger.identity import FILE_NAME as IDENTITY
 from batchgen.storage.ledger.identity import read_identity
-from batchgen.storage.ledger.restore import Restored, Restoring, facts_of
+from batchgen.storage.ledger.restore import LedgerBuilder, RestoredTask, read_meta
 from batchgen.storage.results import FILE_NAME
 from batchgen.storage.verify import stays_inside
 from batchgen.types import Artifact, Outcome, Problem, Record, Status, Task, TaskError
 
-_USUAL_PROVIDER = "aimlapi"
-_PARTS = ("", "-wal", "-shm")  # an SQLite file and what SQLite keeps beside it
-_LINES_AT_ONCE = 500
-_KEPT_PROBLEMS = 20
-_VERSION = re.compile(r"\.v([1-9]\d{0,6})(?:~\d+)?\.\w+$")  # as perform.versioned and the store
-
-
+_DEFAULT_PROVIDER = "aimlapi"
+_SQLITE_SUFFIXES = ("", "-wal", "-shm")  # of the files that make up an SQLite database
+_LINES_PER_TRANSACTION = 500
+_MAX_PROBLEMS = 20
+_VERSION = re.compile(r"\.v([1-9]\d{0,6})(?:~\d+)?\.\w+$")  # as in names that a run gives
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 
 
-class _Artifact(msgspec.Struct):
+class _ArtifactJson(msgspec.Struct):
     path: str
     bytes: _Count
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -49,7 +46,7 @@ class _Artifact(msgspec.Struct):
     height: _Count | None
 
 
-class _Error(msgspec.Struct):
+class _ErrorJson(msgspec.Struct):
     kind: str
     code: str | None
     message: str
@@ -65,10 +62,10 @@ class _Line(msgspec.Struct):
     prompt: str
     params: dict[str, Any]
     vars: dict[str, Any]
-    artifacts: list[_Artifact]
+    artifacts: list[_ArtifactJson]
     attempts: _Count
     http_status: _Count | None
-    error: _Error | None
+    error: _ErrorJson | None
     revised_prompt: str | None
     request_id: str | None
     cost_usd: float | None
@@ -80,12 +77,13 @@ class _Line(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Line).decode
 
 
-class Rebuilt(msgspec.Struct):
-    """What came of it.
+class RebuildResult(msgspec.Struct):
+    """What a rebuild did.
 
-    lines: those that were read. skipped: those that tell no task, the first 20 as problems.
+    lines: all that were read. skipped: lines that are not a task record.
+    problems: the first 20 of the skipped lines.
     identity: whether tasks in flight keep their idempotency keys.
-    aside: where the old ledger is now.
+    aside: where the old ledger is now; None if there was none.
     """
 
     tasks: int = 0
@@ -96,86 +94,89 @@ class Rebuilt(msgspec.Struct):
     aside: Path | None = None
 
 
-def rebuild(directory: Path, *, now: datetime) -> Rebuilt:
-    """Put a ledger made from results.jsonl in the place of the old one, which is kept aside.
+def rebuild(directory: Path, *, now: datetime) -> RebuildResult:
+    """Replace the ledger by one made from results.jsonl; the old one is renamed.
 
-    Artifacts are taken as the lines tell them: `verify` with `fix` comes next. Raises
-    StorageError where there is no results.jsonl, or the disk refuses.
+    Artifacts are not compared with their files; run `Verification` with `fix` afterwards. Raises
+    StorageError if results.jsonl is missing or a file cannot be read or written.
     """
-    rebuilt = Rebuilt()
+    result = RebuildResult()
     ledger = ledger_path(directory)
     new = ledger.with_name(f"{ledger.name}.part")
     try:
-        for part in _PARTS:
+        for suffix in _SQLITE_SUFFIXES:
             with suppress(FileNotFoundError):
-                Path(f"{new}{part}").unlink()
-        facts = _facts(ledger)
-        rebuilt.identity = IDENTITY in facts
-        with Restoring(new, now) as restoring:
-            provider = facts.get("provider", _USUAL_PROVIDER)
-            tasks = _tasks(directory / FILE_NAME, rebuilt, provider)
-            while batch := list(islice(tasks, _LINES_AT_ONCE)):
-                restoring.add(batch)
-            rebuilt.tasks = restoring.finish(facts)
-        rebuilt.aside = _move_aside(ledger, f"{now:%Y%m%dT%H%M%SZ}")
+                Path(f"{new}{suffix}").unlink()
+        meta = _meta(ledger)
+        result.identity = IDENTITY in meta
+        with LedgerBuilder(new, now) as builder:
+            provider = meta.get("provider", _DEFAULT_PROVIDER)
+            tasks = _tasks(directory / FILE_NAME, result, provider)
+            while batch := list(islice(tasks, _LINES_PER_TRANSACTION)):
+                builder.add(batch)
+            result.tasks = builder.finish(meta)
+        result.aside = _move_aside(ledger, f"{now:%Y%m%dT%H%M%SZ}")
         new.rename(ledger)
         fsync_folder(ledger.parent)
     except OSError as error:
         raise StorageError(
-            f"cannot rebuild {ledger}: {error.filename or ''} {error.strerror or error}; what"
-            " was there is still there"
+            f"cannot rebuild {ledger}: {error.filename or ''} ({error.strerror or error}); nothing"
+            " was deleted"
         ) from error
-    return rebuilt
+    return result
 
 
-def _facts(ledger: Path) -> dict[str, str]:
-    """What is still known of the job; the identity from its own file first."""
-    facts = facts_of(ledger) if ledger.is_file() else {}
+def _meta(ledger: Path) -> dict[str, str]:
+    """Return the facts about the job that can still be read; the identity from its own file."""
+    meta = read_meta(ledger) if ledger.is_file() else {}
     identity = read_identity(ledger.parent)
-    return facts if identity is None else {**facts, IDENTITY: identity}
+    return meta if identity is None else {**meta, IDENTITY: identity}
 
 
 def _move_aside(ledger: Path, stamp: str) -> Path | None:
     for number in count(1):
-        again = f"~{number}" if number > 1 else ""
-        aside = ledger.with_name(f"{ledger.name}.damaged-{stamp}{again}")
+        suffix = f"~{number}" if number > 1 else ""
+        aside = ledger.with_name(f"{ledger.name}.damaged-{stamp}{suffix}")
         if not os.path.lexists(aside):
             break
     moved = False
-    for part in _PARTS:
+    for suffix in _SQLITE_SUFFIXES:
         with suppress(FileNotFoundError):
-            Path(f"{ledger}{part}").rename(f"{aside}{part}")
-            moved = moved or not part
+            Path(f"{ledger}{suffix}").rename(f"{aside}{suffix}")
+            moved = moved or not suffix
     return aside if moved else None
 
 
-def _tasks(path: Path, rebuilt: Rebuilt, provider: str) -> Iterator[Restored]:
+def _tasks(path: Path, result: RebuildResult, provider: str) -> Iterator[RestoredTask]:
     with path.open("rb") as file:
         for number, text in enumerate(file, 1):
-            rebuilt.lines += 1
+            result.lines += 1
             try:
-                # Places count from 1 here and from 0 in a manifest: the next run finds every
-                # task moved, and tells it its manifest's name, which no line has.
+                # Ordinals count from 1 here and from 0 in a manifest. So the next run treats every
+                # task as moved, and adds the manifest's name, which a line does not have.
                 yield _restored(_decode(text), number, provider)
             except (msgspec.DecodeError, ValueError, RecursionError) as error:
-                rebuilt.skipped += 1
-                if len(rebuilt.problems) < _KEPT_PROBLEMS:
-                    reason = f"tells no task ({error}): skipped"
-                    rebuilt.problems.append(Problem(str(path), number, reason))
+                result.skipped += 1
+                if len(result.problems) < _MAX_PROBLEMS:
+                    reason = f"not a task record ({error}); skipped"
+                    result.problems.append(Problem(str(path), number, reason))
 
 
-def _restored(line: _Line, number: int, provider: str) -> Restored:
-    """The task of a line. Raises ValueError for an artifact outside of the output directory."""
+def _restored(line: _Line, number: int, provider: str) -> RestoredTask:
+    """Return the task of a line. Raises ValueError if an artifact is outside of the directory."""
     artifacts = tuple(
-        Artifact(one.path, one.bytes, one.sha256, one.media_type, one.width, one.height)
-        for one in line.artifacts
-    )
+        Artifact(
+            artifact.path, artifact.bytes, artifact.sha256, artifact.media_type, artifact.width,
+            artifact.height,
+        )
+        for artifact in line.artifacts
+    )  # fmt: skip
     for artifact in artifacts:
         if not stays_inside(artifact.path):
             raise ValueError(f"{artifact.path!r} leaves the output directory")
     record = Record(_task(line, number, provider), _outcome(line, artifacts))
-    found = _VERSION.search(artifacts[0].path) if artifacts else None
-    return Restored(record, int(found[1]) if found else 1)
+    version = _VERSION.search(artifacts[0].path) if artifacts else None
+    return RestoredTask(record, int(version[1]) if version else 1)
 
 
 def _task(line: _Line, number: int, provider: str) -> Task:
@@ -189,16 +190,16 @@ def _task(line: _Line, number: int, provider: str) -> Task:
 
 
 def _endpoint(line: _Line, provider: str) -> str:
-    """Where the request went, which no line tells: where the model's requests go."""
+    """Return the endpoint of the line's model; the line itself does not have it."""
     model = catalog.find(line.model, provider)
     return DEFAULT_ENDPOINT if model is None else model.for_parameters(line.params.keys()).family
 
 
 def _outcome(line: _Line, artifacts: tuple[Artifact, ...]) -> Outcome:
     error = line.error
-    empty = line.status is Status.SUCCEEDED and not artifacts
+    is_empty = line.status is Status.SUCCEEDED and not artifacts
     return Outcome(
-        status=Status.PENDING if empty else line.status, artifacts=artifacts,
+        status=Status.PENDING if is_empty else line.status, artifacts=artifacts,
         error=None if error is None else TaskError(error.kind, error.code, error.message),
         attempts=line.attempts, http_status=line.http_status, request_id=line.request_id,
         revised_prompt=line.revised_prompt, cost_usd=line.cost_usd, started_at=line.started_at,

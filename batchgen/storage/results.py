@@ -1,9 +1,12 @@
-"""The results manifest, derived from the ledger: appended to live, put in order at the end."""
+"""The results manifest, results.jsonl, which is derived from the ledger.
+
+Lines are appended when tasks end, and rewritten in manifest order when the run ends.
+"""
 
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -27,81 +30,81 @@ COLUMNS = (
     "duration_s",
 )  # fmt: skip
 
-_TOGETHER_S = 0.05  # a write for each line would be a tenth of what a small image costs
+_FLUSH_INTERVAL_S = 0.05  # a write per line would take a tenth of the time of a small image
 
 _MILLISECOND_END = len("2026-01-31T12:00:00.000")
 _MICROSECOND_END = _MILLISECOND_END + 3
 _MICROSECOND_STAMP = _MICROSECOND_END + len("+00:00")
 
 _encode = msgspec.json.Encoder().encode
-_SHOWN = {  # on the way in the ledger, `pending` or `unknown` for a person
+_PUBLIC_STATUSES = {  # of the statuses that only the ledger has
     Status.SENT: Status.UNKNOWN,
     Status.SUBMITTED: Status.PENDING,
     Status.RECEIVED: Status.PENDING,
 }
-_SHOWN_WORDS = {str(status): str(shown) for status, shown in _SHOWN.items()}
+_PUBLIC_NAMES = {str(status): str(public) for status, public in _PUBLIC_STATUSES.items()}
 
 
 class ResultsFile:
-    """DIR/results.jsonl: appended to while tasks end, rewritten in manifest order at the end.
+    """The open file DIR/results.jsonl.
 
-    monotonic: seconds; lines that end closer together than a twentieth of one are written together.
+    monotonic: a clock in seconds. Lines that follow within 50 ms of a write are written together.
     """
 
     def __init__(self, directory: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._path = directory / FILE_NAME
         self._monotonic = monotonic
-        self._written_at = -math.inf
-        self._waiting: list[bytes] = []
+        self._flushed_at = -math.inf
+        self._buffer: list[bytes] = []
         try:
             self._file = _open_at_last_line(self._path)
         except OSError as error:
             raise unwritable(self._path, error) from error
 
     def append(self, task: Task, outcome: Outcome) -> None:
-        """Add the line of a task that has just ended; of many that end at once, before long."""
-        self._waiting.append(_encode(_line(task, outcome)) + b"\n")
-        if self._monotonic() - self._written_at >= _TOGETHER_S:
+        """Add the line of a task that has just ended; it may be buffered. Raises StorageError."""
+        self._buffer.append(_encode(_line(task, outcome)) + b"\n")
+        if self._monotonic() - self._flushed_at >= _FLUSH_INTERVAL_S:
             self.flush()
 
     def flush(self) -> None:
-        """Write the lines that wait. Raises StorageError, and they wait on."""
-        if not self._waiting:
+        """Write the buffered lines. Raises StorageError; the lines stay buffered then."""
+        if not self._buffer:
             return
-        lines = memoryview(b"".join(self._waiting))
+        lines = memoryview(b"".join(self._buffer))
         written = 0
         try:
             while written < len(lines):
                 written += self._file.write(lines[written:])
         except OSError as error:
-            with suppress(OSError):  # else the next run cuts the torn line away
+            with suppress(OSError):  # else the next run cuts off the incomplete line
                 self._file.truncate(self._file.seek(-written, os.SEEK_END))
             raise unwritable(self._path, error) from error
-        self._waiting.clear()
-        self._written_at = self._monotonic()
+        self._buffer.clear()
+        self._flushed_at = self._monotonic()
 
     def rewrite(self, lines: Iterable[bytes]) -> None:
-        """Put all lines in order, atomically."""
+        """Close the file and replace it by these lines, atomically. Raises StorageError."""
         self.close()
         write_atomically(self._path, lines)
 
     def close(self) -> None:
-        """Let go of the file; harmless when repeated."""
-        with suppress(StorageError):  # the ledger has them, and the next run writes them
+        """Write the buffered lines if possible, and close the file; harmless when repeated."""
+        with suppress(StorageError):  # the ledger has the tasks, and the next run writes the lines
             self.flush()
-        self._waiting.clear()
+        self._buffer.clear()
         self._file.close()
 
-    def mark(self) -> str:
-        """What tells whether the file is still the one that was written."""
+    def fingerprint(self) -> str:
+        """Return inode, size and time of change: they differ if the file was changed meanwhile."""
         try:
-            found = self._path.stat()
+            status = self._path.stat()
         except OSError:
             return ""
-        return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
+        return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
 
 
-class _ShownArtifact(msgspec.Struct, frozen=True, gc=False):
+class _ArtifactJson(msgspec.Struct, frozen=True, gc=False):
     path: str
     bytes: int
     sha256: str
@@ -110,14 +113,14 @@ class _ShownArtifact(msgspec.Struct, frozen=True, gc=False):
     height: int | None
 
 
-class _ShownError(msgspec.Struct, frozen=True, gc=False):
+class _ErrorJson(msgspec.Struct, frozen=True, gc=False):
     kind: str
     code: str | None
     message: str
 
 
 class _Line(msgspec.Struct, frozen=True):
-    """The keys of a line in their order: every key is always there."""
+    """The keys of a line, in order; every line has all of them."""
 
     schema: int
     id: str
@@ -128,10 +131,10 @@ class _Line(msgspec.Struct, frozen=True):
     prompt: str
     params: dict[str, Json] | msgspec.Raw
     vars: dict[str, Json] | msgspec.Raw
-    artifacts: list[_ShownArtifact]
+    artifacts: list[_ArtifactJson]
     attempts: int
     http_status: int | None
-    error: _ShownError | None
+    error: _ErrorJson | None
     revised_prompt: str | None
     request_id: str | None
     cost_usd: float | None
@@ -140,11 +143,11 @@ class _Line(msgspec.Struct, frozen=True):
     duration_s: float | None
 
 
-def stored_line(rows: Sequence[tuple[Any, ...]]) -> bytes:
-    """The line of a task from its rows of STORED, one an artifact: as `line_of` has it.
+def encode_rows(rows: Sequence[tuple[Any, ...]]) -> bytes:
+    """Return the line of a task, as `line_of` does, from its rows of `Ledger.result_rows`.
 
-    What is JSON in the ledger stays as it is. A million lines are written in a fraction of the
-    time that it takes by way of records.
+    JSON in the ledger is copied as it is: for a million lines this takes a fraction of the time
+    that records would take.
     """
     (
         _, task_id, key, line, status, model, prompt, params, variables, attempts, http_status,
@@ -152,30 +155,30 @@ def stored_line(rows: Sequence[tuple[Any, ...]]) -> bytes:
         finished_at, duration_s, *artifact,
     ) = rows[0]  # fmt: skip
     has_none = artifact[0] is None
-    artifacts = [] if has_none else [_ShownArtifact(*row[-len(artifact) :]) for row in rows]
+    artifacts = [] if has_none else [_ArtifactJson(*row[-len(artifact) :]) for row in rows]
     return (
         _encode(
             _Line(
-                SCHEMA, task_id, key, line, _SHOWN_WORDS.get(status) or status, model, prompt,
+                SCHEMA, task_id, key, line, _PUBLIC_NAMES.get(status) or status, model, prompt,
                 msgspec.Raw(params), msgspec.Raw(variables), artifacts, attempts, http_status,
-                None if error_kind is None else _ShownError(error_kind, error_code, error_message),
-                revised_prompt, request_id, cost_usd, _shorter(started_at), _shorter(finished_at),
-                duration_s,
+                None if error_kind is None else _ErrorJson(error_kind, error_code, error_message),
+                revised_prompt, request_id, cost_usd, _to_milliseconds(started_at),
+                _to_milliseconds(finished_at), duration_s,
             )
         )
         + b"\n"
     )  # fmt: skip
 
 
-def _shorter(moment: str | None) -> str | None:
-    """The ledger's moment to the millisecond."""
+def _to_milliseconds(moment: str | None) -> str | None:
+    """Cut a moment of the ledger to milliseconds."""
     if moment is None or len(moment) == _MICROSECOND_STAMP:
         return moment and moment[:_MILLISECOND_END] + moment[_MICROSECOND_END:]
     return datetime.fromisoformat(moment).isoformat(timespec="milliseconds")
 
 
 def line_of(record: Record) -> dict[str, Json]:
-    """A line of the results manifest: every key is always there."""
+    """Return a line of the results manifest as a dict with all keys."""
     line: dict[str, Json] = msgspec.to_builtins(_line(record.task, record.outcome))
     return line
 
@@ -183,33 +186,28 @@ def line_of(record: Record) -> dict[str, Json]:
 def _line(task: Task, outcome: Outcome) -> _Line:
     error = outcome.error
     return _Line(
-        SCHEMA, task.id, task.key, task.line, shown_status(outcome.status).value, task.model,
+        SCHEMA, task.id, task.key, task.line, public_status(outcome.status).value, task.model,
         task.prompt, dict(task.params), dict(task.vars), list(map(_artifact, outcome.artifacts)),
         outcome.attempts, outcome.http_status,
-        None if error is None else _ShownError(error.kind, error.code, error.message),
+        None if error is None else _ErrorJson(error.kind, error.code, error.message),
         outcome.revised_prompt, outcome.request_id, outcome.cost_usd, _stamp(outcome.started_at),
         _stamp(outcome.finished_at), outcome.duration_s,
     )  # fmt: skip
 
 
-def shown_status(status: Status) -> Status:
-    """The status as results and counts show it."""
-    return _SHOWN.get(status, status)
+def public_status(status: Status) -> Status:
+    """Return the status that results and counts show for a status of the ledger."""
+    return _PUBLIC_STATUSES.get(status, status)
 
 
-def paid_for(counts: Mapping[Status, int]) -> int:
-    """How many of the pending tasks are paid for: what they come to is only fetched."""
+def count_paid(counts: Mapping[Status, int]) -> int:
+    """Return how many pending tasks are paid for: their results only have to be fetched."""
     return counts.get(Status.SUBMITTED, 0) + counts.get(Status.RECEIVED, 0)
 
 
 def write_jsonl(records: Iterable[Record], file: BinaryIO) -> None:
-    """Write a line a task."""
-    file.writelines(jsonl_lines(records))
-
-
-def jsonl_lines(records: Iterable[Record]) -> Iterator[bytes]:
-    """The lines of the results manifest."""
-    return (_encode(_line(record.task, record.outcome)) + b"\n" for record in records)
+    """Write one line per task."""
+    file.writelines(_encode(_line(record.task, record.outcome)) + b"\n" for record in records)
 
 
 def artifact_json(artifact: Artifact) -> dict[str, Json]:
@@ -217,18 +215,20 @@ def artifact_json(artifact: Artifact) -> dict[str, Json]:
     return structs.asdict(_artifact(artifact))
 
 
-def _artifact(artifact: Artifact) -> _ShownArtifact:
-    return _ShownArtifact(*structs.astuple(artifact))
+def _artifact(artifact: Artifact) -> _ArtifactJson:
+    return _ArtifactJson(*structs.astuple(artifact))
 
 
 def _stamp(moment: datetime | None) -> str | None:
-    return None if moment is None else _shorter(stamp(moment))
+    return None if moment is None else _to_milliseconds(stamp(moment))
 
 
 def _open_at_last_line(path: Path) -> BinaryIO:
-    """Open for appending; a line that a crash tore off is cut away (the ledger has its task)."""
-    if path.is_symlink():  # or another's file would get the lines
-        raise StorageError(f"{path} is a symbolic link: remove it; the ledger has every result")
+    """Open for appending, and cut off an incomplete last line (the ledger has its task)."""
+    if path.is_symlink():  # its target may be any file of the user
+        raise StorageError(
+            f"{path} is a symbolic link: remove the link; the next run writes the file again"
+        )
     file = path.open("ab+", buffering=0)
     size = file.seek(0, os.SEEK_END)
     position = size
@@ -246,12 +246,12 @@ def _open_at_last_line(path: Path) -> BinaryIO:
     return file
 
 
-def put_in_order(results: ResultsFile, ledger: Ledger, *, is_same: bool) -> None:
-    """Write the results manifest in manifest order.
+def write_in_manifest_order(results: ResultsFile, ledger: Ledger, *, unchanged: bool) -> None:
+    """Rewrite the results manifest in manifest order. Raises StorageError.
 
-    is_same: the ledger is as the last run left it, so that a file which that run wrote stays.
+    unchanged: the ledger has not changed since the last run; the file is kept if it has not either.
     """
-    if is_same and ledger.meta(RESULTS) == results.mark():
+    if unchanged and ledger.meta(RESULTS) == results.fingerprint():
         return
-    results.rewrite(map(stored_line, ledger.stored()))
-    ledger.set_meta(RESULTS, results.mark())
+    results.rewrite(map(encode_rows, ledger.result_rows()))
+    ledger.set_meta(RESULTS, results.fingerprint())

@@ -1,8 +1,8 @@
-"""Files that go along with artifacts: `output.sidecar` and `output.convert`.
+"""Sidecar files and converted copies of artifacts: `output.sidecar` and `output.convert`.
 
-They are derived from the ledger and the artifacts, as the results manifest is: made when a task's
-outcome has been committed, each replaced atomically. A crash before that leaves artifacts without
-them; when a run ends, what is missing or older than its artifact is made up for.
+They are derived from the ledger and the artifacts, and written when a task's outcome has been
+committed, each atomically. A crash before that leaves artifacts without them; at the end of a run
+those that are missing, or older than their artifact, are written.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from batchgen.errors import unwritable
 from batchgen.job import Conversion, Extras
 from batchgen.media.formats import pixels_of
 from batchgen.storage.artifacts import make_folder, write_atomically
-from batchgen.storage.label import metadata_of
+from batchgen.storage.metadata import metadata_of
 from batchgen.types import Artifact, Outcome, Record, Task
 
-FOLDER = "converted"
-ENDING = ".json"
-_MOST_PIXELS = 100_000_000  # more would take gigabytes to convert
+CONVERTED_FOLDER = "converted"
+SIDECAR_SUFFIX = ".json"
+_MAX_PIXELS = 100_000_000  # to convert more would take gigabytes of memory
 _EXTENSIONS = {"webp": "webp", "jpeg": "jpg", "png": "png", "avif": "avif"}
-_MIMES = {
+_MEDIA_TYPES = {
     ".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif",
     ".avif": "image/avif", ".heic": "image/heic", ".tiff": "image/tiff", ".bmp": "image/bmp",
     ".svg": "image/svg+xml",
@@ -32,62 +32,65 @@ _MIMES = {
 
 
 class Sidecars(msgspec.Struct):
-    """Makes what goes along with artifacts below `root`.
+    """Writes the sidecars and converted copies of artifacts below `root`.
 
-    say: hears of the first picture that cannot be converted. unreadable: how many there were.
+    warn: is called with a message for the first image that cannot be converted.
+    unreadable: the number of such images.
     """
 
     root: Path
     extras: Extras
-    say: Callable[[str], None]
+    warn: Callable[[str], None]
     unreadable: int = 0
 
     async def __call__(self, task: Task, outcome: Outcome) -> None:
-        """Make those of a task that has just ended. Raises StorageError."""
+        """Write the files of a task that has just ended. Raises StorageError."""
         if outcome.artifacts:
             await asyncio.to_thread(self._make, Record(task, outcome), missing_only=False)
 
-    def make_up(self, records: Iterable[Record]) -> None:
-        """Make those that are missing or older than their artifacts. Raises StorageError."""
+    def write_missing(self, records: Iterable[Record]) -> None:
+        """Write files that are missing or older than their artifacts. Raises StorageError."""
         for record in records:
             self._make(record, missing_only=True)
 
     def _make(self, record: Record, *, missing_only: bool) -> None:
         for artifact in record.outcome.artifacts:
-            for target, content in self._wanted(record, artifact):
-                if missing_only and not self._is_due(target, artifact):
+            for target, make_content in self._files_of(record, artifact):
+                if missing_only and not self._is_outdated(target, artifact):
                     continue
-                data = content()
+                data = make_content()
                 if data is not None:
                     self._replace(target, data)
 
-    def _wanted(
+    def _files_of(
         self, record: Record, artifact: Artifact
     ) -> Iterator[tuple[Path, Callable[[], bytes | None]]]:
         if self.extras.sidecar:
-            yield self.root / sidecar_of(artifact.path), lambda: sidecar(record, artifact)
+            yield self.root / sidecar_path(artifact.path), lambda: sidecar_content(record, artifact)
         convert = self.extras.convert
         if convert is not None and artifact.media_type.startswith("image/"):
-            target = self.root / converted_of(artifact, convert)
+            target = self.root / converted_path(artifact, convert)
             yield target, lambda: self._converted(artifact, convert)
 
-    def _is_due(self, target: Path, artifact: Artifact) -> bool:
-        """Whether the artifact is there and its companion is not, or is older."""
+    def _is_outdated(self, target: Path, artifact: Artifact) -> bool:
+        """Return whether the artifact exists, and `target` is missing or older."""
         try:
-            made_at = (self.root / artifact.path).stat().st_mtime_ns
+            artifact_ns = (self.root / artifact.path).stat().st_mtime_ns
         except OSError:
             return False
         try:
-            return target.stat().st_mtime_ns < made_at
+            return target.stat().st_mtime_ns < artifact_ns
         except OSError:
             return True
 
     def _converted(self, artifact: Artifact, convert: Conversion) -> bytes | None:
-        data = converted(self.root / artifact.path, convert)
+        data = convert_image(self.root / artifact.path, convert)
         if data is None:
             self.unreadable += 1
             if self.unreadable == 1:
-                self.say(f"{artifact.path} cannot be converted to {convert.format}; it is kept")
+                self.warn(
+                    f"{artifact.path} cannot be converted to {convert.format}: the original is kept"
+                )
         return data
 
     def _replace(self, target: Path, data: bytes) -> None:
@@ -99,22 +102,22 @@ class Sidecars(msgspec.Struct):
         write_atomically(target, data, temporary)
 
 
-def sidecar_of(path: str) -> str:
-    """Where the sidecar of an artifact stands."""
-    return path + ENDING
+def sidecar_path(path: str) -> str:
+    """Return the path of the sidecar of the artifact at `path`."""
+    return path + SIDECAR_SUFFIX
 
 
-def converted_of(artifact: Artifact, convert: Conversion) -> str:
-    """Where an artifact's converted copy stands."""
+def converted_path(artifact: Artifact, convert: Conversion) -> str:
+    """Return the path of an artifact's converted copy."""
     path = PurePosixPath(artifact.path)
-    usual = artifact.media_type == _MIMES.get(path.suffix)
-    name = path.stem if usual else path.name
-    return str(FOLDER / path.with_name(f"{name}.{_EXTENSIONS[convert.format]}"))
+    is_usual_suffix = artifact.media_type == _MEDIA_TYPES.get(path.suffix)
+    name = path.stem if is_usual_suffix else path.name
+    return str(CONVERTED_FOLDER / path.with_name(f"{name}.{_EXTENSIONS[convert.format]}"))
 
 
-def sidecar(record: Record, artifact: Artifact) -> bytes:
-    """The story of an artifact as a JSON file."""
-    told = {
+def sidecar_content(record: Record, artifact: Artifact) -> bytes:
+    """Return the content of an artifact's sidecar: its metadata as JSON."""
+    content = {
         **metadata_of(record.task, record.outcome),
         "vars": dict(record.task.vars),
         "file": PurePosixPath(artifact.path).name,
@@ -125,28 +128,28 @@ def sidecar(record: Record, artifact: Artifact) -> bytes:
         "cost_usd": record.outcome.cost_usd,
         "finished_at": record.outcome.finished_at,
     }
-    return msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
 
-def converted(path: Path, convert: Conversion) -> bytes | None:
-    """A picture in another format, no larger than asked for; None for what cannot be read."""
-    from PIL import Image, ImageOps  # noqa: PLC0415  # draws: heavy
+def convert_image(path: Path, convert: Conversion) -> bytes | None:
+    """Return an image in another format and size, or None if it cannot be read."""
+    from PIL import Image, ImageOps  # noqa: PLC0415  # slow to import
 
     try:
-        if not 0 < pixels_of(path) <= _MOST_PIXELS:
+        if not 0 < pixels_of(path) <= _MAX_PIXELS:
             return None
-        with Image.open(path) as picture:
+        with Image.open(path) as original:
             if convert.max_side is not None:
-                picture.draft("RGB", (convert.max_side, convert.max_side))
-            upright = ImageOps.exif_transpose(picture)
-            made = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+                original.draft("RGB", (convert.max_side, convert.max_side))
+            upright = ImageOps.exif_transpose(original)
+            image = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
             if convert.max_side is not None:
-                made.thumbnail((convert.max_side, convert.max_side))
-            if convert.format == "jpeg" and made.mode == "RGBA":
-                white = Image.new("RGBA", made.size, "white")
-                made = Image.alpha_composite(white, made).convert("RGB")
-            out = BytesIO()
-            made.save(out, convert.format.upper(), quality=convert.quality)
-            return out.getvalue()
-    except (OSError, ValueError, SyntaxError):  # Pillow: damaged files, unknown types
+                image.thumbnail((convert.max_side, convert.max_side))
+            if convert.format == "jpeg" and image.mode == "RGBA":
+                white = Image.new("RGBA", image.size, "white")
+                image = Image.alpha_composite(white, image).convert("RGB")
+            encoded = BytesIO()
+            image.save(encoded, convert.format.upper(), quality=convert.quality)
+            return encoded.getvalue()
+    except (OSError, ValueError, SyntaxError):  # Pillow raises all three for damaged files
         return None

@@ -1,4 +1,4 @@
-"""The closing summary of a run and its job: `summary.json` and what a person reads."""
+"""The summary at the end of a run: `summary.json`, and the text for a person."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -15,14 +15,14 @@ from batchgen.types import Json, Outcome, Status, Task
 
 SUMMARY_NAME = "summary.json"
 SCHEMA = 1
-MOST_GROUPS = 50
+MAX_GROUPS = 50
 _MESSAGE_WIDTH = 300
 _LABEL_WIDTH = 10
-_GROUPS_SHOWN = 10
-_NARROWEST = 40
+_MAX_GROUPS_IN_TEXT = 10
+_MIN_WIDTH = 40
 _OTHER = "other"
 _NOT_SUCCEEDED = ("failed", "refused", "unknown", "skipped", "pending")
-_USELESS_AS_THEY_ARE = frozenset({"invalid_request"})  # kinds whose rows have to be edited
+_NEEDS_EDIT = frozenset({"invalid_request"})  # kinds that a retry of the same row cannot fix
 _GROUPED = frozenset({Status.FAILED, Status.REFUSED, Status.UNKNOWN, Status.SKIPPED})
 
 
@@ -31,12 +31,12 @@ class Ending(StrEnum):
 
     COMPLETE = "complete"  # every task has succeeded
     INCOMPLETE = "incomplete"  # all was tried; some failed, were refused, skipped or are unknown
-    HALTED = "halted"  # a dead end: key, credit, budget, deadline, failures in a row
-    INTERRUPTED = "interrupted"  # a signal
+    HALTED = "halted"  # it could not go on: key, credit, budget, deadline, failures in a row
+    INTERRUPTED = "interrupted"  # by a signal
 
 
 class Example(msgspec.Struct, frozen=True):
-    """One task that stands for a group of failures; `line` is 0 when none applies."""
+    """One task of a group of failures; `line` is 0 if the task has no line."""
 
     id: str
     file: str
@@ -44,14 +44,15 @@ class Example(msgspec.Struct, frozen=True):
     message: str
 
     def to_json(self) -> dict[str, Json]:
-        """The `example` object of a failure in `summary.json`."""
+        """Return the `example` object of a failure in `summary.json`."""
         return {"id": self.id, "file": self.file, "line": self.line, "message": self.message}
 
 
 class FailureGroup(msgspec.Struct, frozen=True):
-    """Tasks that did not succeed for one cause: our kind, the provider's code, the HTTP status.
+    """Tasks that did not succeed, with the same error kind, provider's code and HTTP status.
 
-    retryable: whether `--retry-failed` takes its tasks up (it does not: refused, unknown, skipped).
+    retryable: whether `--retry-failed` retries them; it does not if all are refused, unknown or
+    skipped.
     """
 
     kind: str
@@ -63,12 +64,12 @@ class FailureGroup(msgspec.Struct, frozen=True):
 
     @property
     def cause(self) -> str:
-        """The cause in words: `server, HTTP 503, model_busy`."""
+        """Return the cause as text: `server, HTTP 503, model_busy`."""
         parts = [self.kind, f"HTTP {self.http_status}" if self.http_status else "", self.code or ""]
         return ", ".join(part for part in parts if part)
 
     def to_json(self) -> dict[str, Json]:
-        """An element of `failures` in `summary.json`."""
+        """Return an element of `failures` in `summary.json`."""
         return {
             "kind": self.kind,
             "code": self.code,
@@ -78,61 +79,65 @@ class FailureGroup(msgspec.Struct, frozen=True):
         }
 
 
-class _Tally(msgspec.Struct):
+class _GroupCount(msgspec.Struct):
     example: Example
     retryable: bool
     count: int = 0
 
 
 class FailureGroups:
-    """Collects outcomes that are no success, by cause.
+    """Groups the outcomes that are not a success by cause.
 
-    At most 50 causes are kept apart, so that a provider with a new message code a reply cannot
-    fill the memory; what comes after them is counted together under the kind `other`.
+    Causes beyond the first 50 are counted together under the kind `other`, so that memory stays
+    bounded even if every reply of a provider has a new code.
     """
 
     def __init__(self) -> None:
-        self._tallies: dict[tuple[str, str | None, int | None], _Tally] = {}
-        self._rest: _Tally | None = None
+        self._counts: dict[tuple[str, str | None, int | None], _GroupCount] = {}
+        self._other: _GroupCount | None = None
 
     def add(self, task: Task, outcome: Outcome) -> None:
-        """Count an outcome; successes and tasks that are still open are passed over."""
+        """Count an outcome; successes and pending tasks are ignored."""
         error = outcome.error
         if error is None or outcome.status not in _GROUPED:
             return
         message = one_line(error.message, _MESSAGE_WIDTH)
         example = Example(task.id, task.file, task.line, message)
-        new = _Tally(example, retryable=outcome.status is Status.FAILED)
+        new = _GroupCount(example, retryable=outcome.status is Status.FAILED)
         key = (error.kind, error.code, outcome.http_status)
-        if key in self._tallies or len(self._tallies) < MOST_GROUPS:
-            tally = self._tallies.setdefault(key, new)
+        if key in self._counts or len(self._counts) < MAX_GROUPS:
+            group = self._counts.setdefault(key, new)
         else:
-            tally = self._rest = self._rest or new
-        tally.count += 1
-        tally.retryable |= new.retryable
+            group = self._other = self._other or new
+        group.count += 1
+        group.retryable |= new.retryable
 
     def groups(self) -> tuple[FailureGroup, ...]:
-        """The groups, the largest first; `other`, where there is one, comes last."""
-        named = [
-            FailureGroup(*key, tally.count, tally.example, retryable=tally.retryable)
-            for key, tally in self._tallies.items()
+        """Return the groups, the largest first and `other` last."""
+        groups = [
+            FailureGroup(*key, group.count, group.example, retryable=group.retryable)
+            for key, group in self._counts.items()
         ]
-        named.sort(key=lambda group: -group.count)
-        rest = self._rest
-        if rest:
-            other = FailureGroup(_OTHER, None, None, rest.count, rest.example, rest.retryable)
-            named.append(other)
-        return tuple(named)
+        groups.sort(key=lambda group: -group.count)
+        other = self._other
+        if other:
+            groups.append(
+                FailureGroup(_OTHER, None, None, other.count, other.example, other.retryable)
+            )
+        return tuple(groups)
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """How a run ended and where its job stands.
+    """How a run ended, and the state of its job.
 
-    reason: why it halted or was interrupted, for a person. advice: what to do before going on.
-    selected: the counts of what --limit, --only or --shard chose; None is all of the job.
-    simulated: the spend is what it would have been.
-    command: the words that run the job again, `("batchgen", "run", MANIFEST, ...)`.
-    output: the output directory as the person named it.
+    tasks, spend, artifacts, size_bytes, failures: of the whole job, over all runs.
+    run: of this run alone.
+    reason: why it halted or was interrupted, for a person.
+    advice: what to do before the job is run again.
+    selected: counts of the tasks that --limit, --only or --shard selected; None for the whole job.
+    simulated: nothing was paid; the spend is what a paid run would have cost.
+    command: runs the job again: `("batchgen", "run", MANIFEST, ...)`.
+    output: the output directory as the user named it.
     """
 
     name: str
@@ -152,7 +157,7 @@ class Summary(msgspec.Struct, frozen=True):
     simulated: bool = False
 
     def to_json(self) -> dict[str, Json]:
-        """What DIR/summary.json holds."""
+        """Return the content of DIR/summary.json."""
         return {
             "schema": SCHEMA,
             "name": self.name,
@@ -168,90 +173,109 @@ class Summary(msgspec.Struct, frozen=True):
         }
 
     def to_text(self, width: int = 80) -> str:
-        """The closing summary for a person, its lines about `width` characters at most.
+        """Return the summary for a person, with lines of about `width` characters at most.
 
-        Commands and paths are never cut or broken: they are there to be copied.
+        Commands and paths are never cut or wrapped, so that they can be copied.
         """
-        width = max(width, _NARROWEST)
+        width = max(width, _MIN_WIDTH)
         lines = wrap(one_line(self._title(), _MESSAGE_WIDTH), width, subsequent_indent="  ")
-        for label, told in self._figures():
-            lines += wrap(told, width, initial_indent=_label(label), subsequent_indent=_label(""))
-        lines += failure_lines(self.failures, width)
-        lines += [_label(label) + told for label, told in self._next_steps()]
+        for label, text in self._figures():
+            lines += wrap(text, width, initial_indent=_label(label), subsequent_indent=_label(""))
+        lines.append(_label("results") + str(PurePath(self.output, "results.jsonl")))
+        lines += _failure_lines(self.failures, width)
+        if steps := [_label(label) + text for label, text in self._next_steps()]:
+            lines += ["next steps", *steps]
         return "\n".join(lines) + "\n"
 
     def to_line(self) -> str:
-        """The summary in one line, for cron's mail."""
+        """Return the summary in one line, for cron's mail."""
         tasks = self.selected or self.tasks
         counts = ((name, getattr(tasks, name)) for name in _NOT_SUCCEEDED)
-        told = [f"{show_count(count)} {name}" for name, count in counts if count]
-        done = _of(tasks.succeeded, tasks.total)
-        causes = f" ({self.failures[0].cause})" if self.failures else ""
+        rest = [f"{show_count(count)} {name}" for name, count in counts if count]
         title = one_line(self._title(), _MESSAGE_WIDTH)
+        done = f"{_of(tasks.succeeded, tasks.total)} succeeded, {', '.join(rest) or 'none failed'}"
         steps = dict(self._next_steps())
-        first = f"; first {self.advice}" if self.advice else ""
-        where = f"see {PurePath(self.output, 'summary.json')}"
-        goes_on = f"go on with: {steps['go on']}" if "go on" in steps else where
-        counted = f"{done} succeeded, {', '.join(told) or 'none failed'}{causes}"
-        return f"{title}; {counted}{first}; {goes_on}"
+        first = f"; first: {self.advice}" if self.advice else ""
+        command = steps.get("continue")
+        summary = PurePath(self.output, SUMMARY_NAME)
+        following = f"continue with: {command}" if command else f"see {summary}"
+        return f"{title}; {done}{self._main_cause()}{first}; {following}"
+
+    def _main_cause(self) -> str:
+        if not self.failures:
+            return ""
+        often = "most often " if len(self.failures) > 1 else ""
+        return f" ({often}{self.failures[0].cause})"
 
     def _title(self) -> str:
-        words = "finished, not all succeeded," if self.ending is Ending.INCOMPLETE else self.ending
+        is_incomplete = self.ending is Ending.INCOMPLETE
+        ending = "finished" if is_incomplete else self.ending
+        unfinished = ", not all tasks succeeded" if is_incomplete else ""
         reason = f": {self.reason}" if self.reason else ""
-        return f"{self.name}: {words} after {show_duration(self.run.duration_s)}{reason}"
+        return (
+            f"{self.name}: {ending} after {show_duration(self.run.duration_s)}{unfinished}{reason}"
+        )
 
     def _figures(self) -> Iterator[tuple[str, str]]:
+        """Yield the label and the text of each figure."""
         tasks, run = self.selected or self.tasks, self.run
-        chosen = " selected" if self.selected else ""
-        yield "succeeded", f"{_of(tasks.succeeded, tasks.total)}{chosen}{_here(run, tasks)}"
+        noun = "selected tasks" if self.selected else "tasks"
+        yield "succeeded", f"{_of(tasks.succeeded, tasks.total)} {noun}{_in_this_run(run, tasks)}"
         for label, count in (("failed", tasks.failed), ("refused", tasks.refused)):
             if count:
                 yield label, show_count(count)
         if tasks.unknown:
             yield (
                 "unknown",
-                f"{show_count(tasks.unknown)} sent, and what came of it is not known",
+                f"{show_count(tasks.unknown)} (sent, outcome not known; may have been charged)",
             )
         if tasks.skipped:
-            yield "skipped", f"{show_count(tasks.skipped)}, for rows that they take files from"
-        if run.settled:
-            of = f"of {show_count(run.found_unknown)} unknown, by the provider's usage log"
-            yield "settled", f"{show_count(run.settled)} {of}"
-        if run.resent:
-            yield "resent", f"{show_count(run.resent)} of unknown outcome, under the same key"
+            yield "skipped", f"{show_count(tasks.skipped)} (a row they depend on did not succeed)"
         if tasks.pending:
             yield "pending", f"{show_count(tasks.pending)}{self._paid()}"
-        yield "artifacts", f"{show_count(self.artifacts)}, {show_bytes(self.size_bytes)}"
+        if run.settled:
+            of = f"of {show_count(run.found_unknown)} unknown tasks"
+            yield "resolved", f"{show_count(run.settled)} {of}, from the provider's usage log"
+        if run.resent:
+            yield (
+                "resent",
+                f"{_counted(run.resent, 'unknown task')}, with the same idempotency key",
+            )
+        yield "artifacts", f"{_counted(self.artifacts, 'file')}, {show_bytes(self.size_bytes)}"
         yield "requests", f"{show_count(run.requests)} in this run"
-        both = str(run.spend) != str(self.spend)
-        told = f"{run.spend} in this run; {self.spend} in all" if both else f"{self.spend}"
-        yield "spend", f"{told} (simulated: nothing was paid)" if self.simulated else told
+        yield "spend", self._spend()
+
+    def _spend(self) -> str:
+        here, total = str(self.run.spend), str(self.spend)
+        text = total if here == total else f"{here} in this run; total {total}"
+        return f"{text} (simulated: nothing was paid)" if self.simulated else text
 
     def _paid(self) -> str:
-        """What is told beside the pending tasks of those that are paid for."""
+        """Return what to add to the pending tasks about those that are paid for."""
         count = self.tasks.pending_paid
         if not count:
             return ""
-        of = "tasks of the job" if self.selected else "of them"
-        return f"; {show_count(count)} {of} are paid for, the next run only fetches them"
+        noun = f"{_counted(count, 'task')} of the job" if self.selected else show_count(count)
+        verb = "is" if count == 1 else "are"
+        return f" ({noun} {verb} already paid for: the next run only fetches the results)"
 
     def _next_steps(self) -> Iterator[tuple[str, str]]:
+        """Yield the label and the text of what the user can do now."""
         tasks = self.selected or self.tasks
         if self.advice:
             yield "first", self.advice
         if tasks.pending or tasks.unknown:
-            yield "go on", shlex.join(self.command)
+            yield "continue", shlex.join(self.command)
         failed = list(dict.fromkeys(group.kind for group in self.failures if group.retryable))
-        if wrong := [kind for kind in failed if kind in _USELESS_AS_THEY_ARE]:
-            yield "edit", f"the rows of {', '.join(wrong)}, then {shlex.join(self.command)}"
-        kinds = [kind for kind in failed if kind not in _USELESS_AS_THEY_ARE]
+        if wrong := [kind for kind in failed if kind in _NEEDS_EDIT]:
+            yield "edit rows", f"with {', '.join(wrong)}, then run: {shlex.join(self.command)}"
+        kinds = [kind for kind in failed if kind not in _NEEDS_EDIT]
         named = [kind for kind in kinds if kind != _OTHER]
         retry = (*self.command, "--retry-failed")
         if kinds[1:] or kinds != named:
             yield "retry all", shlex.join(retry)
         if named:
             yield "retry", shlex.join((*retry, named[0]))
-        yield "results", str(PurePath(self.output, "results.jsonl"))
 
 
 def _label(label: str) -> str:
@@ -262,7 +286,11 @@ def _of(count: int, total: int) -> str:
     return f"{show_count(count)} of {show_count(total)}"
 
 
-def _here(run: RunCounts, tasks: JobCounts) -> str:
+def _counted(count: int, noun: str) -> str:
+    return f"{show_count(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def _in_this_run(run: RunCounts, tasks: JobCounts) -> str:
     same = run.succeeded == tasks.succeeded
     return "" if same else f" ({show_count(run.succeeded)} in this run)"
 
@@ -271,19 +299,20 @@ def _indented(text: str, width: int, *, indent: int) -> str:
     return " " * indent + one_line(text, width - indent)
 
 
-def failure_lines(failures: tuple[FailureGroup, ...], width: int) -> Iterator[str]:
-    """Failures by cause, the first ten of them with an example each."""
+def _failure_lines(failures: tuple[FailureGroup, ...], width: int) -> Iterator[str]:
+    """Yield the failures by cause, with an example each; at most ten causes."""
     if failures:
-        yield "causes"
-    for group in failures[:_GROUPS_SHOWN]:
+        yield "failures by cause"
+    for group in failures[:_MAX_GROUPS_IN_TEXT]:
         example = group.example
-        where = f"{example.file}:{example.line}" if example.line else example.file
+        place = f"{example.file}:{example.line}" if example.line else example.file
+        eg = "e.g. " if group.count > 1 else ""
         yield _indented(f"{show_count(group.count)} x {group.cause}", width, indent=2)
-        yield _indented(f"{example.id} ({where}): {example.message}", width, indent=6)
-    hidden = failures[_GROUPS_SHOWN:]
+        yield _indented(f"{eg}{example.id} ({place}): {example.message}", width, indent=6)
+    hidden = failures[_MAX_GROUPS_IN_TEXT:]
     if hidden:
         count = show_count(sum(group.count for group in hidden))
-        yield f"  {count} more of {len(hidden)} other causes, all in summary.json"
+        yield f"  {count} more, with {_counted(len(hidden), 'other cause')}: see {SUMMARY_NAME}"
 
 
 def write_summary(summary: Mapping[str, Json], directory: Path) -> None:

@@ -21,8 +21,10 @@ async def _fill(manifest: Manifest, ledger: Ledger, at_once: int) -> None:
     tasks = (task for task in manifest.tasks(check=False) if isinstance(task, Task))
     now = datetime.now(UTC)
     while chunk := list(islice(tasks, at_once)):
-        await asyncio.gather(*(ledger.sent(task, 1, attempts=1, now=now) for task in chunk))
-        await asyncio.gather(*(ledger.record(task, 1, outcome) for task, outcome in _done(chunk)))
+        await asyncio.gather(*(ledger.record_sent(task, 1, attempts=1, now=now) for task in chunk))
+        await asyncio.gather(
+            *(ledger.record_outcome(task, 1, outcome) for task, outcome in _done(chunk))
+        )
 
 
 def _done(tasks: list[Task]) -> Iterator[tuple[Task, Outcome]]:

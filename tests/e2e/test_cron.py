@@ -54,6 +54,8 @@ def test_a_quiet_run_that_did_not_go_well_says_one_line(tmp_path: Path) -> None:
         )
     assert (ended.code, ended.out) == (1, "")
     (line,) = ended.err.splitlines()
-    assert line.startswith("batchgen: m: finished, not all succeeded, after ")
-    assert "; 0 of 2 succeeded, 2 failed (invalid_request, HTTP 400" in line
+    assert line.startswith("batchgen: m: finished after ")
+    assert (
+        ", not all tasks succeeded; 0 of 2 succeeded, 2 failed (invalid_request, HTTP 400" in line
+    )
     assert line.endswith("; see out/m/summary.json")

@@ -154,7 +154,7 @@ def test_what_is_paid_for_and_not_fetched_yet_is_told_apart_from_what_is_not_beg
 
     assert (told["pending"], told["pending_paid"]) == (4, 2), said
     assert summary["tasks"]["pending_paid"] == 2
-    assert "4; 2 of them are paid for, the next run only fetches them" in said
+    assert "4 (2 are already paid for: the next run only fetches the results)" in said
     assert "paid for     2 of the pending:" in batchgen("status", "out/job", cwd=tmp_path).out
 
 

@@ -78,7 +78,7 @@ def test_a_refused_picture_skips_its_film_everywhere_until_it_is_edited(tmp_path
     write_job(tmp_path, {"film": film("hero"), "hero": {**PICTURE, "prompt": "A forbidden-word"}})
     ended = run(tmp_path)
     assert ended.code == 1
-    assert "  skipped    1, for rows that they take files from\n" in ended.err
+    assert "  skipped    1 (a row they depend on did not succeed)\n" in ended.err
     assert statuses(tmp_path) == {"film": "skipped", "hero": "refused"}
     summary = json.loads((tmp_path / "out/summary.json").read_text())
     assert (summary["tasks"]["skipped"], summary["run"]["skipped"]) == (1, 1)

@@ -236,9 +236,9 @@ def test_a_quiet_run_tells_its_reason_and_what_to_do_only_when_it_ends_badly(
     assert halted.code == 3, halted.err
     assert halted.err.startswith("batchgen: m: halted after")
     assert "max_cost of $0.03 is reached" in halted.err
-    assert "first raise max_cost" in halted.err
+    assert "first: raise max_cost" in halted.err
     assert json.loads(events.err)["summary"]["exit_code"] == 3
-    assert f"go on      batchgen {' '.join(typed[:-1])} --max-cost=0.03\n" in loud.err
+    assert f"continue   batchgen {' '.join(typed[:-1])} --max-cost=0.03\n" in loud.err
     assert (whole.code, whole.err) == (0, "")
 
 

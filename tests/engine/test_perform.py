@@ -103,28 +103,28 @@ class World:
             return Artifact(f"{n}.wav", len(payload.data), "", "audio/wav", None, None)
         return Artifact(f"{n}.png", payload.size_bytes, payload.sha256, "image/png", 64, 32)
 
-    def settle(self, paths: Iterable[str]) -> None:
+    def confirm(self, paths: Iterable[str]) -> None:
         raise NotImplementedError(paths)
 
     def discard(self, spooled: Spooled) -> None:
         self.discarded.append(spooled)
 
-    async def sent(
+    async def record_sent(
         self, task: Task, generation: int, *, attempts: int, now: datetime, idempotency_key: str
     ) -> None:
         assert now == NOW
         self.committed.append(idempotency_key)
         self.log.append(f"sent {task.id} {generation} {attempts}")
 
-    async def received(self, task: Task, finished: Finished, outcome: Outcome) -> None:
+    async def record_received(self, task: Task, finished: Finished, outcome: Outcome) -> None:
         assert outcome.request_id == "req-7"
         self.log.append(f"received {task.id} {len(finished.payloads)}")
 
-    async def submitted(self, task: Task, remote_id: str, decision: Decision) -> None:
+    async def record_submitted(self, task: Task, remote_id: str, decision: Decision) -> None:
         assert decision.verb is Verb.ACCEPT
         self.log.append(f"submitted {task.id} {remote_id}")
 
-    async def part_done(self, task: Task, generation: int, parts: Sequence[Outcome]) -> None:
+    async def record_part(self, task: Task, generation: int, parts: Sequence[Outcome]) -> None:
         self.log.append(f"part {task.id} {generation} {len(parts)}")
 
     async def acquire(self, task: Task) -> Decision | None:

@@ -19,7 +19,7 @@ from batchgen.types import (
     Reply,
     Verb,
 )
-from tests.given import FakeClock, settle
+from tests.given import FakeClock, run_pending
 
 POLLING = Polling(first_s=10, interval_s=15, deadline_s=100)
 UNFINISHED = Decision(Verb.ACCEPT, result=Pending("7"))
@@ -123,7 +123,7 @@ async def test_a_long_poll_is_cancelled_when_the_run_abandons_remote_jobs() -> N
         await abandoned.wait()
 
     sending = asyncio.create_task(send_unless_abandoned(long_poll(), wait))
-    await settle()
+    await run_pending()
     assert not sending.done()
     abandoned.set()
     assert await sending is None

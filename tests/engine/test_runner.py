@@ -40,7 +40,7 @@ from batchgen.types import (
     TaskError,
     WorkItem,
 )
-from tests.given import NOW, FakeClock, a_png, a_task, settle, succeeded, until
+from tests.given import NOW, FakeClock, a_png, a_task, run_pending, succeeded, until
 
 IMAGE = Spooled("1.part", 99, "a" * 64, a_png())
 GOOD = HttpResponse(200, {}, b'{"data": [{"b64_json": "batchgen-payload:0"}]}', (IMAGE,))
@@ -74,7 +74,7 @@ class Provider:
         assert isinstance(payload, Spooled)
         return Artifact(filename, payload.size_bytes, payload.sha256, f"image/{n}", 64, 32)
 
-    def settle(self, paths: Iterable[str]) -> None:
+    def confirm(self, paths: Iterable[str]) -> None:
         """Nothing was written."""
 
     def discard(self, spooled: Spooled) -> None:
@@ -207,7 +207,7 @@ async def test_n_workers_send_in_parallel_and_the_producer_reads_no_more_than_th
     job, rows = Job(ledger, Provider(wait)), Rows(100)
     running = asyncio.create_task(job.run(rows, workers=3))
     await until(lambda: job.provider.in_flight >= 3)
-    await settle()
+    await run_pending()
 
     assert job.provider.in_flight == 3
     assert rows.taken <= 3 + 2 * 3 + 1
@@ -239,14 +239,14 @@ async def test_a_stop_before_the_first_request_keeps_the_earlier_generation(
 ) -> None:
     failed = Outcome(Status.FAILED, error=TaskError("server", None, "busy"), cost_usd=0.01)
     for number in range(3):
-        await ledger.sent(a_task(number), 1, attempts=1, now=NOW)
-        await ledger.record(a_task(number), 1, failed)
+        await ledger.record_sent(a_task(number), 1, attempts=1, now=NOW)
+        await ledger.record_outcome(a_task(number), 1, failed)
     before = list(ledger.records())
     job = Job(ledger, rpm=0.001)
     prior = ledger.priors([a_task(0).key])[a_task(0).key]
     runner = asyncio.create_task(job.run(Rows(3, prior), workers=4))
     await until(lambda: job.provider.requests >= 1)
-    await settle()
+    await run_pending()
     job.stop.set(StopReason.SIGNAL, "")
     await runner
 
@@ -262,7 +262,7 @@ async def test_a_stop_while_workers_wait_for_the_rate_limit_leaves_tasks_pending
     job = Job(ledger, rpm=0.001)
     running = asyncio.create_task(job.run(Rows(20), workers=4))
     await until(lambda: job.provider.requests >= 1)
-    await settle()
+    await run_pending()
     job.stop.set(StopReason.SIGNAL, "")
 
     statuses = await running
@@ -431,13 +431,13 @@ async def test_a_sleep_ends_early_when_the_run_stops_and_leaves_nothing_behind()
     stop = Stop(clock)
     sleeping = [asyncio.create_task(stop.sleep_until_stop(3600)) for _ in range(64)]
     cancelled = asyncio.create_task(stop.sleep_until_stop(3600))
-    await settle()
+    await run_pending()
     cancelled.cancel()
     stop.set(StopReason.SIGNAL, "first")
     stop.set(StopReason.HALT, "second")
     await asyncio.gather(*sleeping)
     await stop.sleep_until_stop(3600)
-    await settle()
+    await run_pending()
 
     assert cancelled.cancelled()
     assert (stop.reason, stop.message) == (StopReason.SIGNAL, "first")
@@ -453,7 +453,7 @@ async def test_cancelling_a_run_keeps_committed_results(ledger: Ledger) -> None:
     job = Job(ledger, Provider(never))
     running = asyncio.create_task(job.run(Rows(50)))
     await until(lambda: job.provider.in_flight >= 4)
-    await settle()
+    await run_pending()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -482,7 +482,7 @@ async def test_resent_tasks_are_counted_without_those_that_a_stop_prevented(
         return GOOD
 
     for number in range(5):
-        await ledger.sent(a_task(number), 1, attempts=1, now=NOW)
+        await ledger.record_sent(a_task(number), 1, attempts=1, now=NOW)
     job = Job(ledger, Provider(stop_first))
     await job.run(Unknown(5), workers=1)
 

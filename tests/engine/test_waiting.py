@@ -24,7 +24,7 @@ from batchgen.types import (
     WorkItem,
 )
 from tests.engine.test_runner import Job
-from tests.given import FakeClock, a_ledger, a_task, settle, until
+from tests.given import FakeClock, a_ledger, a_task, run_pending, until
 
 JOB_S = 40.0
 FILE = Spooled("1.part", 99, "a" * 64, b"\0\0\0\x18ftypmp42\0\0\0\0")
@@ -57,7 +57,7 @@ class Studio:
         assert isinstance(payload, Spooled)
         return Artifact(filename, payload.size_bytes, payload.sha256, "video/mp4", None, n)
 
-    def settle(self, artifacts: Iterable[Artifact]) -> None:
+    def confirm(self, artifacts: Iterable[Artifact]) -> None:
         """Nothing was written."""
 
     def discard(self, spooled: Spooled) -> None:
@@ -108,7 +108,7 @@ def next_run(job: Job) -> Job:
 async def started(job: Job, count: int, *, submitted: int) -> "asyncio.Task[list[str]]":
     running = asyncio.create_task(job.run(videos(count, job)))
     await until(lambda: len(studio(job).submitted) >= submitted)
-    await settle()
+    await run_pending()
     return running
 
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from batchgen.http.chunks import Helpers
-from tests.given import settle
+from tests.given import run_pending
 
 LARGE = bytes(100_000)
 
@@ -34,7 +34,7 @@ async def test_with_every_helper_busy_a_piece_is_worked_on_here() -> None:
         go_on.wait()
 
     busy = [asyncio.create_task(helpers.work(wait, LARGE)) for _ in range(2)]
-    await settle()
+    await run_pending()
 
     await helpers.work(
         lambda _: here.append(threading.current_thread() is threading.main_thread()), LARGE
@@ -67,10 +67,10 @@ async def test_whoever_is_cancelled_leaves_only_when_the_work_has_ended() -> Non
         ended.set()
 
     task = asyncio.create_task(helpers.work(slow, LARGE))
-    await settle()
+    await run_pending()
     for _ in range(2):  # a second interrupt hurries nothing either
         task.cancel()
-        await settle()
+        await run_pending()
     assert not task.done()
     go_on.set()
     with pytest.raises(asyncio.CancelledError):

@@ -79,5 +79,7 @@ def filled(directory: Path, records: Iterable[Record], *, total: int = 0) -> Pat
 async def _fill(ledger: Ledger, records: list[Record]) -> None:
     for start in range(0, len(records), 1000):
         chunk = records[start : start + 1000]
-        await asyncio.gather(*(ledger.sent(one.task, 1, attempts=1, now=NOW) for one in chunk))
-        await asyncio.gather(*(ledger.record(one.task, 1, one.outcome) for one in chunk))
+        await asyncio.gather(
+            *(ledger.record_sent(one.task, 1, attempts=1, now=NOW) for one in chunk)
+        )
+        await asyncio.gather(*(ledger.record_outcome(one.task, 1, one.outcome) for one in chunk))

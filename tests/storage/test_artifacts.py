@@ -1,4 +1,4 @@
-"""What stands on disk after each step of publishing, and after each step that failed."""
+"""The files on disk after each step of publishing, and after each step that failed."""
 
 import asyncio
 import errno
@@ -21,7 +21,7 @@ from batchgen.types import Made, Spooled
 from tests.given import a_png, spooled
 
 PNG = a_png()
-LARGE = PNG + bytes(MEMORY_BYTES)  # has a file while it arrives
+LARGE = PNG + bytes(MEMORY_BYTES)  # is in a file while it arrives
 HIDDEN = ".batchgen"
 
 
@@ -54,7 +54,7 @@ def temporary(root: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("data", [PNG, LARGE], ids=["small", "large"])
-async def test_an_artifact_is_told_as_it_stands_on_disk(
+async def test_an_artifact_describes_its_file_on_disk(
     store: LocalStore, tmp_path: Path, data: bytes
 ) -> None:
     artifact = await store.publish(sink_of(store, data), "cats/{n}.{ext}", 2)
@@ -64,13 +64,13 @@ async def test_an_artifact_is_told_as_it_stands_on_disk(
     assert artifact.size_bytes == len(data)
     assert artifact.sha256 == hashlib.sha256(data).hexdigest()
     assert (artifact.media_type, artifact.width, artifact.height) == ("image/png", 64, 32)
-    store.settle([artifact.path])
+    store.confirm([artifact.path])
     store.close()
     assert temporary(tmp_path) == []
 
 
 @given(parts=st.lists(st.binary(max_size=3000), max_size=6))
-def test_what_passes_through_a_spool_is_measured_hashed_and_remembered(
+def test_a_spool_measures_hashes_and_keeps_its_bytes(
     tmp_path_factory: pytest.TempPathFactory, parts: list[bytes]
 ) -> None:
     path = tmp_path_factory.mktemp("spool") / "1.part"
@@ -159,7 +159,7 @@ async def test_a_stop_between_any_two_steps_leaves_a_temporary_file_or_an_orphan
     assert temporary(tmp_path) == []
 
 
-async def test_a_file_of_somebody_else_is_left_alone(store: LocalStore, tmp_path: Path) -> None:
+async def test_a_foreign_file_is_left_alone(store: LocalStore, tmp_path: Path) -> None:
     (tmp_path / "fox-1.png").write_bytes(b"mine")
     (tmp_path / "fox-1~2.png").mkdir()
 
@@ -169,7 +169,7 @@ async def test_a_file_of_somebody_else_is_left_alone(store: LocalStore, tmp_path
     assert (tmp_path / "fox-1.png").read_bytes() == b"mine"
 
 
-async def test_an_orphan_is_taken_over_even_after_several_crashes(
+async def test_an_orphan_is_replaced_even_after_several_crashes(
     store: LocalStore, tmp_path: Path
 ) -> None:
     await store.publish(sink_of(store, a_png(pixel=b"?")), "fox-{n}.{ext}", 1)
@@ -183,7 +183,7 @@ async def test_an_orphan_is_taken_over_even_after_several_crashes(
     assert (tmp_path / "fox-1.png").read_bytes() == PNG
 
 
-async def test_two_images_of_one_task_never_take_each_others_place(
+async def test_two_images_of_one_task_never_get_the_same_path(
     store: LocalStore, tmp_path: Path
 ) -> None:
     first = await store.publish(sink_of(store), "fox.{ext}", 1)
@@ -193,7 +193,7 @@ async def test_two_images_of_one_task_never_take_each_others_place(
     assert (tmp_path / "fox.png").read_bytes() == PNG
 
 
-async def test_what_the_ledger_knows_is_never_taken_over(
+async def test_an_artifact_in_the_ledger_is_never_replaced(
     store: LocalStore, tmp_path: Path, taken: set[str]
 ) -> None:
     await store.publish(sink_of(store), "fox-{n}.{ext}", 1)
@@ -222,7 +222,7 @@ async def test_without_hard_links_a_file_is_renamed_to_a_free_name(
     assert temporary(tmp_path) == []
 
 
-async def test_many_that_want_one_name_at_once_all_get_one_of_their_own(
+async def test_many_artifacts_with_the_same_name_all_get_their_own_path(
     store: LocalStore, tmp_path: Path
 ) -> None:
     payloads = [sink_of(store, a_png(pixel=bytes([number]))) for number in range(40)]
@@ -249,7 +249,7 @@ async def test_the_longest_names_still_have_room_for_a_number(
     assert visible(tmp_path) == set(paths)
 
 
-async def test_where_a_file_is_in_the_way_of_a_folder_the_artifact_stands_beside_it(
+async def test_if_a_file_blocks_a_folder_the_artifact_is_written_beside_it(
     store: LocalStore, tmp_path: Path
 ) -> None:
     (tmp_path / "cats").write_text("a file")
@@ -261,7 +261,7 @@ async def test_where_a_file_is_in_the_way_of_a_folder_the_artifact_stands_beside
 
 
 @pytest.mark.parametrize("data", [PNG, LARGE], ids=["small", "large"])
-async def test_an_output_directory_that_was_deleted_is_told(
+async def test_a_deleted_output_directory_is_a_storage_error(
     store: LocalStore, tmp_path: Path, data: bytes
 ) -> None:
     (tmp_path / HIDDEN / "tmp").rmdir()
@@ -269,7 +269,7 @@ async def test_an_output_directory_that_was_deleted_is_told(
         await store.publish(sink_of(store, data), "fox.{ext}", 1)
 
 
-async def test_what_is_published_together_shares_the_fsync_of_its_folder(
+async def test_payloads_that_are_published_together_share_the_fsync_of_their_folder(
     store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders: list[str] = []
@@ -282,24 +282,26 @@ async def test_what_is_published_together_shares_the_fsync_of_its_folder(
     monkeypatch.setattr(os, "fsync", fsync)
     payloads = [sink_of(store) for _ in range(200)]
 
-    await asyncio.gather(*(store.publish(one, f"{n}.{{ext}}", 1) for n, one in enumerate(payloads)))
+    await asyncio.gather(
+        *(store.publish(payload, f"{n}.{{ext}}", 1) for n, payload in enumerate(payloads))
+    )
 
     assert len(visible(tmp_path)) == 200
     assert 0 < len(folders) < 100
 
 
-async def test_of_payloads_published_together_one_that_fails_leaves_the_others_alone(
+async def test_a_payload_that_fails_does_not_affect_others_of_its_group(
     store: LocalStore, tmp_path: Path
 ) -> None:
     payloads = [sink_of(store, LARGE) for _ in range(20)]
     Path(payloads[7].path).unlink()
 
     artifacts = await asyncio.gather(
-        *(store.publish(one, f"{n}.{{ext}}", 1) for n, one in enumerate(payloads)),
+        *(store.publish(payload, f"{n}.{{ext}}", 1) for n, payload in enumerate(payloads)),
         return_exceptions=True,
     )
 
-    assert [n for n, one in enumerate(artifacts) if isinstance(one, StorageError)] == [7]
+    assert [n for n, result in enumerate(artifacts) if isinstance(result, StorageError)] == [7]
     assert len(visible(tmp_path)) == 19
 
 
@@ -312,7 +314,7 @@ async def test_of_payloads_published_together_one_that_fails_leaves_the_others_a
         (Made(b"x" * (MEMORY_BYTES + 1), "text/markdown"), "1.md", "text/markdown"),
     ],
 )
-async def test_what_was_made_from_a_reply_has_the_type_that_it_was_given(
+async def test_a_payload_made_from_a_reply_has_the_declared_type(
     store: LocalStore, tmp_path: Path, payload: Made, path: str, media_type: str
 ) -> None:
     artifact = await store.publish(payload, "{n}.{ext}", 1)
@@ -326,7 +328,9 @@ async def test_bytes_of_no_known_type_are_a_bug_of_the_caller(store: LocalStore)
         await store.publish(sink_of(store, b"hello"), "fox.{ext}", 1)
 
 
-def test_leftovers_are_swept_when_a_run_begins(store: LocalStore, tmp_path: Path) -> None:
+def test_leftover_temporary_files_are_removed_when_a_run_begins(
+    store: LocalStore, tmp_path: Path
+) -> None:
     sink_of(store, LARGE)
     sink_of(store, LARGE)
     (tmp_path / "1.part").write_bytes(b"not in the temporary folder")
@@ -337,9 +341,7 @@ def test_leftovers_are_swept_when_a_run_begins(store: LocalStore, tmp_path: Path
 
 
 @pytest.mark.parametrize("data", [PNG, LARGE], ids=["small", "large"])
-def test_a_payload_that_is_not_kept_is_removed(
-    store: LocalStore, tmp_path: Path, data: bytes
-) -> None:
+def test_a_discarded_payload_is_removed(store: LocalStore, tmp_path: Path, data: bytes) -> None:
     payload = sink_of(store, data)
     sink = store.open_sink()
     sink.write(data)

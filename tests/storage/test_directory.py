@@ -1,4 +1,4 @@
-"""Who holds an output directory."""
+"""The lock of an output directory."""
 
 import errno
 import fcntl
@@ -8,11 +8,11 @@ import filelock
 import pytest
 
 from batchgen.errors import LockedError, StorageError
-from batchgen.storage.directory import is_held, locked
+from batchgen.storage.directory import is_locked, locked
 
 
 def without_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """A file system that answers every flock with this error."""
+    """Make every flock fail with this error."""
 
     def refuse(_handle: int, _operation: int) -> None:
         raise OSError(number, "refused")
@@ -20,35 +20,35 @@ def without_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(fcntl, "flock", refuse)
 
 
-def test_one_at_a_time_and_the_next_one_after_it(tmp_path: Path) -> None:
-    told: list[str] = []
-    with locked(tmp_path, told.append):
-        assert is_held(tmp_path)
-        with pytest.raises(LockedError, match="another run holds"), locked(tmp_path, told.append):
+def test_a_locked_directory_is_refused_until_it_is_released(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    with locked(tmp_path, warnings.append):
+        assert is_locked(tmp_path)
+        with pytest.raises(LockedError, match="another run is using"), locked(tmp_path):
             pass
-    assert not is_held(tmp_path)
-    with locked(tmp_path, told.append):
+    assert not is_locked(tmp_path)
+    with locked(tmp_path, warnings.append):
         pass
-    assert told == []
+    assert warnings == []
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
-def test_where_there_are_no_locks_a_warning_is_told_and_the_run_goes_on(
+def test_a_file_system_without_locks_is_only_a_warning(
     number: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     without_locks(monkeypatch, number)
-    told: list[str] = []
+    warnings: list[str] = []
 
-    with locked(tmp_path, told.append):
-        assert not is_held(tmp_path)
-    with locked(tmp_path, told.append):
+    with locked(tmp_path, warnings.append):
+        assert not is_locked(tmp_path)
+    with locked(tmp_path, warnings.append):
         pass
 
-    assert len(told) == 2
-    assert "without locks" in told[0]
+    assert len(warnings) == 2
+    assert "without locks" in warnings[0]
 
 
-def test_a_lock_that_is_refused_for_another_reason_is_an_error(
+def test_any_other_error_of_the_lock_is_a_storage_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     without_locks(monkeypatch, errno.EIO)
@@ -56,7 +56,7 @@ def test_a_lock_that_is_refused_for_another_reason_is_an_error(
         pass
 
 
-def test_a_run_beyond_a_mount_that_may_only_be_read_is_seen_by_its_lock(
+def test_the_lock_of_a_run_is_seen_through_a_read_only_mount(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def refuse(_: filelock.FileLock) -> None:
@@ -64,5 +64,5 @@ def test_a_run_beyond_a_mount_that_may_only_be_read_is_seen_by_its_lock(
 
     with locked(tmp_path):
         monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
-        assert is_held(tmp_path)
-    assert not is_held(tmp_path)
+        assert is_locked(tmp_path)
+    assert not is_locked(tmp_path)

@@ -1,4 +1,4 @@
-"""A ledger made anew from results.jsonl and the files."""
+"""Rebuilding the ledger from results.jsonl and the files."""
 
 import json
 import sqlite3
@@ -25,12 +25,12 @@ from tests.given import NOW, succeeded
 from tests.outputs import (
     a_named_task,
     a_new_ledger,
-    a_picture,
+    an_image,
     an_output,
-    carry,
-    close,
-    found,
+    end_run,
+    finding_lines,
     names,
+    record_task,
     records,
 )
 
@@ -39,7 +39,7 @@ RUN = ("run", "m.csv", "--model", "dall-e-2", "--set", "size=256x256", "-o", "ou
 
 
 def lose(directory: Path) -> None:
-    """Take the ledger away, as a disk might."""
+    """Delete the ledger."""
     for part in ("", "-wal", "-shm"):
         Path(f"{ledger_path(directory)}{part}").unlink(missing_ok=True)
 
@@ -60,7 +60,7 @@ def append(directory: Path, *lines: str) -> None:
         file.write("".join(f"{line}\n" for line in lines))
 
 
-async def test_a_rebuilt_ledger_tells_what_the_results_told(tmp_path: Path) -> None:
+async def test_a_rebuilt_ledger_gives_the_same_results(tmp_path: Path) -> None:
     failed = Outcome(
         Status.FAILED,
         error=TaskError("invalid_request", "bad_size", "no such size"),
@@ -71,11 +71,11 @@ async def test_a_rebuilt_ledger_tells_what_the_results_told(tmp_path: Path) -> N
         duration_s=2.0,
     )
     with a_new_ledger(tmp_path, total=3) as ledger:
-        pictures = (a_picture(tmp_path, 0, 1), a_picture(tmp_path, 0, 2))
-        await carry(ledger, a_named_task(0), succeeded(*pictures))
-        await carry(ledger, a_named_task(1), failed)
-        await ledger.leave_pending([a_named_task(2)])
-        close(tmp_path, ledger)
+        images = (an_image(tmp_path, 0, 1), an_image(tmp_path, 0, 2))
+        await record_task(ledger, a_named_task(0), succeeded(*images))
+        await record_task(ledger, a_named_task(1), failed)
+        await ledger.record_pending([a_named_task(2)])
+        end_run(tmp_path, ledger)
     before = (tmp_path / FILE_NAME).read_bytes()
     digests = [record.task.digest for record in records(tmp_path)]
     lose(tmp_path)
@@ -83,17 +83,17 @@ async def test_a_rebuilt_ledger_tells_what_the_results_told(tmp_path: Path) -> N
     rebuilt = rebuild(tmp_path, now=NOW)
 
     assert (rebuilt.tasks, rebuilt.skipped, rebuilt.aside) == (3, 0, None)
-    assert found(tmp_path) == []
+    assert finding_lines(tmp_path) == []
     with Ledger(ledger_path(tmp_path)) as ledger:
         assert [record.task.digest for record in ledger.records()] == digests
         run = ledger.last_run()
-        close(tmp_path, ledger)
+        end_run(tmp_path, ledger)
     assert (tmp_path / FILE_NAME).read_bytes() == before
     assert run is not None
     assert (run.total, run.reason) == (3, "rebuilt")
 
 
-async def test_what_succeeded_is_not_made_again_after_rebuilding(tmp_path: Path) -> None:
+async def test_succeeded_tasks_are_not_sent_again_after_a_rebuild(tmp_path: Path) -> None:
     await an_output(tmp_path, 0, 1, 2)
     lose(tmp_path)
     rebuild(tmp_path, now=NOW)
@@ -104,11 +104,11 @@ async def test_what_succeeded_is_not_made_again_after_rebuilding(tmp_path: Path)
     assert [Selection().decide(task, priors[task.key]) for task in tasks] == [None] * 3
 
 
-async def test_idempotency_keys_outlive_the_ledger(tmp_path: Path) -> None:
+async def test_idempotency_keys_survive_the_loss_of_the_ledger(tmp_path: Path) -> None:
     with a_new_ledger(tmp_path, total=1) as ledger:
         before = idempotency_key(identity_of(ledger), a_named_task(0), 1)
-        await ledger.sent(a_named_task(0), 1, attempts=1, now=NOW)
-        close(tmp_path, ledger)
+        await ledger.record_sent(a_named_task(0), 1, attempts=1, now=NOW)
+        end_run(tmp_path, ledger)
     lose(tmp_path)
 
     assert rebuild(tmp_path, now=NOW).identity
@@ -119,7 +119,7 @@ async def test_idempotency_keys_outlive_the_ledger(tmp_path: Path) -> None:
     assert record.outcome.status is Status.UNKNOWN
 
 
-async def test_what_a_damaged_ledger_still_tells_of_the_job_is_kept(tmp_path: Path) -> None:
+async def test_facts_about_the_job_in_a_damaged_ledger_are_kept(tmp_path: Path) -> None:
     await an_output(tmp_path, 0)
     with Ledger(ledger_path(tmp_path)) as ledger:
         ledger.set_meta("provider_kind", "simulated")
@@ -148,7 +148,7 @@ async def test_the_old_ledger_is_kept_each_time(tmp_path: Path) -> None:
     assert (private / "ledger.sqlite3.damaged-20261120T120000Z").read_bytes() == first
 
 
-async def test_a_task_that_is_told_twice_is_as_the_later_line_has_it(tmp_path: Path) -> None:
+async def test_a_later_line_of_a_task_replaces_the_earlier_one(tmp_path: Path) -> None:
     await an_output(tmp_path, 0, 1, each=2)
     lines = (tmp_path / FILE_NAME).read_text().splitlines()
     earlier = {**json.loads(lines[0]), "status": "failed"}
@@ -162,21 +162,21 @@ async def test_a_task_that_is_told_twice_is_as_the_later_line_has_it(tmp_path: P
     first, second = records(tmp_path)
     assert (first.task.id, second.task.id) == ("fox-0", "fox-1")
     assert first.outcome.status is Status.SUCCEEDED
-    assert [one.path for one in first.outcome.artifacts] == ["fox-0-1.png"]
+    assert [artifact.path for artifact in first.outcome.artifacts] == ["fox-0-1.png"]
 
 
 async def test_a_version_keeps_its_number(tmp_path: Path) -> None:
     with a_new_ledger(tmp_path, total=1) as ledger:
-        picture = a_picture(tmp_path, 0, suffix=".v3")
-        await carry(ledger, a_named_task(0), succeeded(picture), generation=3)
-        close(tmp_path, ledger)
+        image = an_image(tmp_path, 0, suffix=".v3")
+        await record_task(ledger, a_named_task(0), succeeded(image), generation=3)
+        end_run(tmp_path, ledger)
     lose(tmp_path)
     rebuild(tmp_path, now=NOW)
 
     key = a_named_task(0).key
     with Ledger(ledger_path(tmp_path)) as ledger:
         assert ledger.priors([key])[key].generation == 3
-        assert [record.outcome.artifacts for record in ledger.records()] == [(picture,)]
+        assert [record.outcome.artifacts for record in ledger.records()] == [(image,)]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,9 @@ async def test_a_version_keeps_its_number(tmp_path: Path) -> None:
         "[" * 5000,
     ],
 )
-async def test_a_line_that_tells_no_task_is_told_and_skipped(line: str, tmp_path: Path) -> None:
+async def test_a_line_that_is_not_a_task_record_is_reported_and_skipped(
+    line: str, tmp_path: Path
+) -> None:
     await an_output(tmp_path, 0, 1)
     append(tmp_path, line)
     lose(tmp_path)
@@ -218,33 +220,33 @@ async def test_a_line_whose_artifact_leaves_the_directory_is_skipped(
     assert "leaves the output directory" in rebuilt.problems[0].message
 
 
-async def test_without_results_nothing_is_touched(tmp_path: Path) -> None:
+async def test_without_results_nothing_is_changed(tmp_path: Path) -> None:
     await an_output(tmp_path, 0)
     (tmp_path / FILE_NAME).unlink()
     before = ledger_path(tmp_path).read_bytes()
 
-    with pytest.raises(StorageError, match=r"results\.jsonl.*still there"):
+    with pytest.raises(StorageError, match=r"results\.jsonl.*nothing was deleted"):
         rebuild(tmp_path, now=NOW)
     assert ledger_path(tmp_path).read_bytes() == before
 
 
-async def test_what_a_rebuilding_that_broke_off_left_is_no_obstacle(tmp_path: Path) -> None:
+async def test_leftovers_of_an_interrupted_rebuild_are_replaced(tmp_path: Path) -> None:
     await an_output(tmp_path, 0)
     lose(tmp_path)
     ledger_path(tmp_path).with_name("ledger.sqlite3.part").write_bytes(b"half a ledger")
 
     assert rebuild(tmp_path, now=NOW).tasks == 1
-    assert found(tmp_path) == []
+    assert finding_lines(tmp_path) == []
 
 
 # Through the installed command.
 
 
-async def test_a_task_whose_files_are_not_all_there_becomes_pending(tmp_path: Path) -> None:
+async def test_a_task_with_missing_files_becomes_pending(tmp_path: Path) -> None:
     await an_output(tmp_path, 0, 1, 2)
     (tmp_path / "fox-0-1.png").unlink()
-    (tmp_path / "fox-1-1.png").write_bytes(b"not what came")
-    append(tmp_path, '{"torn')
+    (tmp_path / "fox-1-1.png").write_bytes(b"other bytes")
+    append(tmp_path, '{"incomplete')
     damage(tmp_path)
 
     ended = batchgen("verify", tmp_path, "--rebuild", cwd=tmp_path)
@@ -254,7 +256,7 @@ async def test_a_task_whose_files_are_not_all_there_becomes_pending(tmp_path: Pa
         "missing  fox-0-1.png (task fox-0)",
         "size     fox-1-1.png (task fox-1)",
     ]
-    assert f"{FILE_NAME}:4: tells no task" in ended.err
+    assert f"{FILE_NAME}:4: not a task record" in ended.err
     assert "under way" in ended.err
     assert "the same idempotency keys" in ended.err
     statuses = [line["status"] for line in results(tmp_path)]
@@ -262,7 +264,7 @@ async def test_a_task_whose_files_are_not_all_there_becomes_pending(tmp_path: Pa
     assert names(tmp_path) == {"fox-1-1.png.damaged", "fox-2-1.png"}
 
 
-async def test_a_sound_ledger_is_not_given_up_for_one_that_tells_less(tmp_path: Path) -> None:
+async def test_a_sound_ledger_is_not_replaced_by_a_rebuilt_one(tmp_path: Path) -> None:
     await an_output(tmp_path, 0)
     before = ledger_path(tmp_path).read_bytes()
 
@@ -274,7 +276,7 @@ async def test_a_sound_ledger_is_not_given_up_for_one_that_tells_less(tmp_path: 
 
 
 @pytest.mark.parametrize("how", [lose, damage, empty])
-def test_a_rebuilt_job_goes_on_where_it_was(how: Callable[[Path], None], tmp_path: Path) -> None:
+def test_a_rebuilt_job_continues_where_it_was(how: Callable[[Path], None], tmp_path: Path) -> None:
     prompts = [f"fox {number}\n" for number in range(6)]
     (tmp_path / "m.csv").write_text("prompt\n" + "".join(prompts))
     with simulate(cwd=tmp_path) as base_url:
@@ -299,7 +301,7 @@ def test_a_rebuilt_job_goes_on_where_it_was(how: Callable[[Path], None], tmp_pat
         assert set(ledger.execute("SELECT file FROM tasks")) == {("m.csv",)}
 
 
-def test_rows_of_other_families_are_known_again_after_a_rebuild(tmp_path: Path) -> None:
+def test_rows_of_other_modalities_are_recognised_after_a_rebuild(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text(
         "provider: simulator\noutput: {dir: out}\nprompts:\n"
         '  - {id: a, prompt: "A fox", model: openai/gpt-4o, max_tokens: 9}\n'

@@ -1,4 +1,4 @@
-"""The results manifest: its lines, its live file, its order at the end."""
+"""The results manifest: its lines, the open file, and its order at the end."""
 
 import asyncio
 import csv
@@ -6,10 +6,11 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,9 +21,8 @@ from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import (
     COLUMNS,
     ResultsFile,
-    jsonl_lines,
+    encode_rows,
     line_of,
-    stored_line,
     write_jsonl,
 )
 from batchgen.types import Json, Outcome, Record, Status, TaskError
@@ -64,16 +64,20 @@ def lines(directory: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def encoded(records: Iterable[Record]) -> Iterator[bytes]:
+    return (msgspec.json.encode(line_of(record)) + b"\n" for record in records)
+
+
 def records(*statuses: Status) -> list[Record]:
     return [Record(a_task(n), Outcome(status)) for n, status in enumerate(statuses)]
 
 
 @pytest.mark.parametrize("outcome", [Outcome(Status.PENDING), FAILED, succeeded(an_artifact())])
-def test_a_line_has_every_key_in_order_whatever_is_known(outcome: Outcome) -> None:
+def test_a_line_has_every_key_in_order_even_if_its_value_is_unknown(outcome: Outcome) -> None:
     assert tuple(line_of(Record(a_task(), outcome))) == KEYS
 
 
-def test_a_line_tells_artifacts_and_errors_in_the_words_of_the_contract() -> None:
+def test_a_line_has_the_documented_keys_of_artifacts_and_errors() -> None:
     good = line_of(Record(a_task(), succeeded(an_artifact())))
     bad = line_of(Record(a_task(), FAILED))
 
@@ -89,11 +93,11 @@ def test_a_line_tells_artifacts_and_errors_in_the_words_of_the_contract() -> Non
 
 
 @pytest.mark.parametrize(
-    ("status", "shown"),
+    ("status", "public"),
     [(Status.SENT, "unknown"), (Status.SUBMITTED, "pending"), (Status.RECEIVED, "pending")],
 )
-def test_what_is_on_the_way_is_shown_as_pending_or_unknown(status: Status, shown: str) -> None:
-    assert line_of(Record(a_task(), Outcome(status)))["status"] == shown
+def test_tasks_in_flight_are_pending_or_unknown_in_results(status: Status, public: str) -> None:
+    assert line_of(Record(a_task(), Outcome(status)))["status"] == public
 
 
 @given(
@@ -102,7 +106,7 @@ def test_what_is_on_the_way_is_shown_as_pending_or_unknown(status: Status, shown
     seconds=st.integers(0, 2**31),
     cost=st.none() | st.floats(0, 1e6),
 )
-def test_what_is_written_is_read_again_as_it_was(
+def test_a_written_line_is_read_back_unchanged(
     prompt: str, params: dict[str, object], seconds: int, cost: float | None
 ) -> None:
     moment = datetime.fromtimestamp(seconds, UTC)
@@ -117,7 +121,7 @@ def test_what_is_written_is_read_again_as_it_was(
     assert datetime.fromisoformat(first["finished_at"]) == moment
 
 
-def test_lines_are_there_as_soon_as_their_task_has_ended(directory: Path) -> None:
+def test_a_line_is_written_as_soon_as_its_task_has_ended(directory: Path) -> None:
     clock = FakeClock()
     results = ResultsFile(directory, clock.monotonic)
     results.append(a_task(1), succeeded())
@@ -128,7 +132,7 @@ def test_lines_are_there_as_soon_as_their_task_has_ended(directory: Path) -> Non
     results.close()
 
 
-def test_lines_of_tasks_that_end_at_once_are_written_together(directory: Path) -> None:
+def test_lines_of_tasks_that_end_together_are_written_together(directory: Path) -> None:
     clock = FakeClock()
     results = ResultsFile(directory, clock.monotonic)
     for number in range(4):
@@ -147,7 +151,7 @@ def test_lines_of_tasks_that_end_at_once_are_written_together(directory: Path) -
 
 
 @pytest.mark.parametrize("torn", ["", '{"schema":1,"id":"fo', "x" * 200_000])
-def test_a_line_that_a_crash_tore_off_is_cut(directory: Path, torn: str) -> None:
+def test_an_incomplete_last_line_is_cut_off(directory: Path, torn: str) -> None:
     whole = '{"id":"a"}\n{"id":"b"}\n'
     (directory / "results.jsonl").write_text(whole + torn)
 
@@ -158,7 +162,7 @@ def test_a_line_that_a_crash_tore_off_is_cut(directory: Path, torn: str) -> None
     assert [line["id"] for line in lines(directory)] == ["a", "b", "fox-7"]
 
 
-def test_a_file_of_nothing_but_a_torn_line_begins_anew(directory: Path) -> None:
+def test_a_file_with_only_an_incomplete_line_is_emptied(directory: Path) -> None:
     (directory / "results.jsonl").write_text('{"id"')
     ResultsFile(directory).close()
     assert (directory / "results.jsonl").read_text() == ""
@@ -166,7 +170,7 @@ def test_a_file_of_nothing_but_a_torn_line_begins_anew(directory: Path) -> None:
 
 def test_a_rewrite_replaces_the_whole_file(results: ResultsFile, directory: Path) -> None:
     results.append(a_task(5), succeeded())
-    results.rewrite(jsonl_lines(records(Status.SUCCEEDED, Status.PENDING)))
+    results.rewrite(encoded(records(Status.SUCCEEDED, Status.PENDING)))
     assert [line["id"] for line in lines(directory)] == ["fox-0", "fox-1"]
     assert list((directory / ".batchgen").iterdir()) == []
 
@@ -178,12 +182,12 @@ def test_a_rewrite_that_fails_leaves_the_live_file(results: ResultsFile, directo
 
     results.append(a_task(5), succeeded())
     with pytest.raises(StorageError, match=r"No space left.*free space, then run the same"):
-        results.rewrite(jsonl_lines(breaking()))
+        results.rewrite(encoded(breaking()))
     assert [line["id"] for line in lines(directory)] == ["fox-5"]
     assert list((directory / ".batchgen").iterdir()) == []
 
 
-def test_a_folder_in_the_place_of_the_results_is_told(directory: Path) -> None:
+def test_a_folder_in_the_place_of_the_results_is_an_error(directory: Path) -> None:
     (directory / "results.jsonl").mkdir()
     with pytest.raises(StorageError, match=r"results\.jsonl \(Is a directory\)"):
         ResultsFile(directory)
@@ -208,7 +212,7 @@ results.close()
 """
 
 
-def test_a_full_disk_tears_no_line_in_the_middle_of_the_file(directory: Path) -> None:
+def test_a_full_disk_leaves_no_incomplete_line_in_the_middle_of_the_file(directory: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _FULL, directory], capture_output=True, text=True, check=True
     )
@@ -216,7 +220,7 @@ def test_a_full_disk_tears_no_line_in_the_middle_of_the_file(directory: Path) ->
     assert [line["id"] for line in lines(directory)] == ["fox-0", "fox-1"]
 
 
-def test_csv_has_a_row_a_task_with_its_first_artifact_in_columns() -> None:
+def test_csv_has_one_row_per_task_with_its_first_artifact_in_columns() -> None:
     file = io.StringIO(newline="")
     artifacts = (an_artifact("a.png"), an_artifact("b.png"))
     write_csv([Record(a_task(), succeeded(*artifacts)), Record(a_task(1), FAILED)], file)
@@ -229,7 +233,7 @@ def test_csv_has_a_row_a_task_with_its_first_artifact_in_columns() -> None:
 
 
 @pytest.mark.parametrize("prompt", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
-def test_csv_cells_are_no_formulas(prompt: str) -> None:
+def test_csv_cells_are_not_formulas(prompt: str) -> None:
     file = io.StringIO(newline="")
     write_csv([Record(a_task(prompt=prompt), FAILED)], file)
     _, row = csv.reader(io.StringIO(file.getvalue(), newline=""))
@@ -242,8 +246,8 @@ def test_csv_cells_are_no_formulas(prompt: str) -> None:
             Outcome,
             status=st.sampled_from([Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN]),
             artifacts=st.lists(st.just(an_artifact()), max_size=2).map(
-                lambda found: tuple(
-                    an_artifact(f"{n}.png", width=n or None) for n in range(len(found))
+                lambda artifacts: tuple(
+                    an_artifact(f"{n}.png", width=n or None) for n in range(len(artifacts))
                 )
             ),
             error=st.none() | st.builds(TaskError, texts, st.none() | texts, texts),
@@ -261,18 +265,20 @@ def test_csv_cells_are_no_formulas(prompt: str) -> None:
     ),
     variables=st.dictionaries(texts, jsons, max_size=2),
 )
-def test_lines_straight_from_the_ledger_are_those_of_its_records(
+def test_lines_made_from_ledger_rows_equal_those_made_from_records(
     tmp_path_factory: pytest.TempPathFactory,
     outcomes: list[Outcome],
     variables: dict[str, Json],
 ) -> None:
     with a_ledger(tmp_path_factory.mktemp("ledger")) as ledger:
-        asyncio.run(_carried(ledger, outcomes, variables))
-        assert list(map(stored_line, ledger.stored())) == list(jsonl_lines(ledger.records()))
+        asyncio.run(_record(ledger, outcomes, variables))
+        file = io.BytesIO()
+        write_jsonl(ledger.records(), file)
+        assert b"".join(map(encode_rows, ledger.result_rows())) == file.getvalue()
 
 
-async def _carried(ledger: Ledger, outcomes: list[Outcome], variables: dict[str, Json]) -> None:
+async def _record(ledger: Ledger, outcomes: list[Outcome], variables: dict[str, Json]) -> None:
     for number, outcome in enumerate(outcomes):
         task = a_task(number, vars=variables)
-        await ledger.sent(task, 1, attempts=1, now=NOW)
-        await ledger.record(task, 1, outcome)
+        await ledger.record_sent(task, 1, attempts=1, now=NOW)
+        await ledger.record_outcome(task, 1, outcome)

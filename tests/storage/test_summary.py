@@ -1,4 +1,4 @@
-"""Texts for people, and the closing summary."""
+"""Formatting for people, and the summary at the end of a run."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from batchgen.storage.counts import JobCounts, RunCounts, Spend
-from batchgen.storage.summary import MOST_GROUPS, Ending, FailureGroups, Summary
+from batchgen.storage.summary import MAX_GROUPS, Ending, FailureGroups, Summary
 from batchgen.text import (
     Field,
     did_you_mean,
@@ -94,25 +94,25 @@ def test_durations_of_a_job_file_are_read(text: str, expected_s: float) -> None:
 @pytest.mark.parametrize(
     "text", ["", "abc", "5", "30m1h", "-5s", "5 m", "1e3s", "٣s", "9" * 40 + "h"]
 )
-def test_what_is_no_duration_is_told_with_examples_of_what_is(text: str) -> None:
+def test_an_invalid_duration_is_refused_with_examples_of_valid_ones(text: str) -> None:
     with pytest.raises(ValueError, match=r"1h30m|5s, 5m or 5h"):
         parse_duration(text)
 
 
-def test_plain_numbers_are_seconds_only_where_they_are_asked_for() -> None:
+def test_plain_numbers_are_seconds_in_yaml_but_not_in_text() -> None:
     assert seconds(90) == 90.0
     with pytest.raises(ValueError, match="no unit"):
         parse_duration("90")
 
 
 @pytest.mark.parametrize("value", [True, None, [], {}, -1, float("nan"), float("inf"), 10**400])
-def test_values_that_are_no_duration_are_refused(value: Json) -> None:
+def test_values_that_are_not_durations_are_refused(value: Json) -> None:
     with pytest.raises(ValueError, match="durations"):
         seconds(value)
 
 
 @pytest.mark.parametrize(
-    ("duration_s", "shown"),
+    ("duration_s", "text"),
     [
         (0, "0 s"),
         (0.05, "50 ms"),
@@ -125,17 +125,17 @@ def test_values_that_are_no_duration_are_refused(value: Json) -> None:
         (1e6, "11 d 14 h"),
     ],
 )
-def test_durations_are_shown_in_two_units_at_most(duration_s: float, shown: str) -> None:
-    assert show_duration(duration_s) == shown
+def test_durations_are_formatted_in_two_units_at_most(duration_s: float, text: str) -> None:
+    assert show_duration(duration_s) == text
 
 
 @given(st.floats(1, 172_000))
-def test_no_shown_duration_has_sixty_seconds_or_minutes(duration_s: float) -> None:
+def test_no_formatted_duration_has_sixty_seconds_or_minutes(duration_s: float) -> None:
     assert not re.search(r"\b60 (s|min)", show_duration(duration_s))
 
 
 @pytest.mark.parametrize(
-    ("usd", "shown"),
+    ("usd", "text"),
     [
         (None, "unknown"),
         (0, "$0.00"),
@@ -146,11 +146,11 @@ def test_no_shown_duration_has_sixty_seconds_or_minutes(duration_s: float) -> No
         (-2, "-$2.00"),
     ],
 )
-def test_money_is_shown_in_dollars(usd: float | None, shown: str) -> None:
-    assert show_money(usd) == shown
+def test_money_is_formatted_in_dollars(usd: float | None, text: str) -> None:
+    assert show_money(usd) == text
 
 
-def test_counts_sizes_and_rates_are_shown_in_readable_units() -> None:
+def test_counts_sizes_and_rates_are_formatted_in_readable_units() -> None:
     assert show_count(1_234_567) == "1,234,567"
     assert [show_bytes(size) for size in (312, 4_600, 999_950, 1_200_000_000, 9 * 10**12)] == [
         "312 B",
@@ -174,7 +174,7 @@ def test_one_line_is_printable_and_no_longer_than_asked(text: str, width: int) -
     assert line.isprintable()
 
 
-def test_one_line_takes_the_commands_of_a_terminal_out() -> None:
+def test_one_line_removes_terminal_escapes() -> None:
     assert one_line("red\x1b[31m\r\nnext\u202e\tend", 80) == "red [31m next end"
     assert one_line("a" * 50, 10) == "a" * 9 + "…"
 
@@ -186,7 +186,7 @@ def test_fields_of_the_highest_rank_leave_a_short_line_first() -> None:
     assert fit(fields, 4) == "3 o…"
 
 
-def test_a_slip_of_the_hand_is_recognised() -> None:
+def test_a_typo_is_recognised() -> None:
     assert did_you_mean("Promt", ["prompt", "model"]) == "prompt"
     assert did_you_mean("quux", ["prompt", "model"]) is None
 
@@ -198,20 +198,20 @@ def test_failures_are_grouped_by_kind_code_and_status_with_the_first_as_example(
     assert (smallest.kind, smallest.retryable) == ("content_policy", False)
 
 
-def test_successes_and_open_tasks_are_no_failures() -> None:
+def test_successes_and_pending_tasks_are_not_failures() -> None:
     groups = FailureGroups()
     groups.add(make_task(), Outcome(Status.SUCCEEDED))
     groups.add(make_task(), Outcome(Status.PENDING, error=TaskError("auth", None, "no")))
     assert groups.groups() == ()
 
 
-def test_causes_beyond_the_bound_are_counted_together() -> None:
+def test_causes_beyond_the_limit_are_counted_together() -> None:
     groups = FailureGroups()
-    for number in range(MOST_GROUPS + 7):
+    for number in range(MAX_GROUPS + 7):
         groups.add(make_task(), failed("server", f"code-{number}", 500))
     groups.add(make_task(), failed("server", "code-0", 500))
     found = groups.groups()
-    assert len(found) == MOST_GROUPS + 1
+    assert len(found) == MAX_GROUPS + 1
     assert (found[0].code, found[0].count) == ("code-0", 2)
     assert (found[-1].kind, found[-1].count) == ("other", 7)
 
@@ -243,34 +243,35 @@ def test_the_summary_document_has_the_documented_keys() -> None:
     }
 
 
-def test_a_spend_of_which_nothing_is_known_is_null_and_unknown() -> None:
+def test_a_spend_without_any_known_price_is_null_and_unknown() -> None:
     assert Spend(unpriced=4).to_json() == {"cost_usd": None, "unpriced": 4}
     assert str(Spend(unpriced=4)) == "unknown"
-    assert str(Spend(1.24, unpriced=4)) == "at least $1.24, 4 of unknown price"
+    assert str(Spend(1.24, unpriced=4)) == "at least $1.24 (4 prices unknown)"
     assert Spend().to_json() == {"cost_usd": 0.0, "unpriced": 0}
 
 
-def test_the_closing_summary_reads_as_one_expects() -> None:
+def test_the_summary_shows_counts_then_failures_by_cause_then_next_steps() -> None:
     assert mixed_summary().to_text() == (
-        "spring: finished, not all succeeded, after 12 min 05 s\n"
-        "  succeeded  1,622 of 1,632 (1,200 in this run)\n"
+        "spring: finished after 12 min 05 s, not all tasks succeeded\n"
+        "  succeeded  1,622 of 1,632 tasks (1,200 in this run)\n"
         "  failed     9\n"
         "  refused    1\n"
-        "  resent     3 of unknown outcome, under the same key\n"
-        "  artifacts  1,622, 2.3 GB\n"
+        "  resent     3 unknown tasks, with the same idempotency key\n"
+        "  artifacts  1,622 files, 2.3 GB\n"
         "  requests   1,700 in this run\n"
-        "  spend      $1.24 in this run; at least $2.50, 4 of unknown price in all\n"
-        "causes\n"
+        "  spend      $1.24 in this run; total at least $2.50 (4 prices unknown)\n"
+        "  results    out/spring/results.jsonl\n"
+        "failures by cause\n"
         "  9 x invalid_request, HTTP 400, bad_size\n"
-        "      t0 (products.csv:2): the provider said invalid_request\n"
+        "      e.g. t0 (products.csv:2): the provider said invalid_request\n"
         "  1 x content_policy, HTTP 400\n"
         "      rude (products.csv:12): the provider said content_policy\n"
-        "  edit       the rows of invalid_request, then batchgen run 'my products.csv'\n"
-        "  results    out/spring/results.jsonl\n"
+        "next steps\n"
+        "  edit rows  with invalid_request, then run: batchgen run 'my products.csv'\n"
     )
 
 
-def test_several_causes_are_retried_together_or_one_alone() -> None:
+def test_the_next_steps_retry_all_failures_or_one_kind() -> None:
     groups = FailureGroups()
     groups.add(make_task(), failed("server", None, 503))
     groups.add(make_task(), failed("timeout"))
@@ -287,15 +288,16 @@ def test_several_causes_are_retried_together_or_one_alone() -> None:
     )
     lines = summary.to_text().splitlines()
     assert lines[0] == "spring: halted after 12 min 05 s: max_cost of $1.00 is reached"
+    assert "  results    out/results.jsonl" in lines
     assert lines[-4:] == [
-        "  go on      batchgen run a.csv",
+        "next steps",
+        "  continue   batchgen run a.csv",
         "  retry all  batchgen run a.csv --retry-failed",
         "  retry      batchgen run a.csv --retry-failed server",
-        "  results    out/results.jsonl",
     ]
 
 
-def test_what_comes_before_going_on_is_told_and_counts_are_of_the_selection() -> None:
+def test_the_first_step_is_the_advice_and_counts_are_those_of_the_selection() -> None:
     summary = replace(
         mixed_summary(),
         ending=Ending.HALTED,
@@ -305,22 +307,22 @@ def test_what_comes_before_going_on_is_told_and_counts_are_of_the_selection() ->
         simulated=True,
     )
     text = summary.to_text()
-    assert "  succeeded  4 of 10 selected (1,200 in this run)\n" in text
+    assert "  succeeded  4 of 10 selected tasks (1,200 in this run)\n" in text
     assert "  pending    6\n" in text
     assert "(simulated: nothing was paid)\n" in text
-    assert "  first      put a key into LAB_KEY\n  go on      batchgen run 'my p" in text
+    assert "  first      put a key into LAB_KEY\n  continue   batchgen run 'my p" in text
     assert "4 of 10 succeeded, 6 pending" in summary.to_line()
     assert summary.to_line().endswith(
-        "; first put a key into LAB_KEY; go on with: batchgen run 'my products.csv'"
+        "; first: put a key into LAB_KEY; continue with: batchgen run 'my products.csv'"
     )
 
 
-def test_pending_tasks_that_are_paid_for_are_told_apart() -> None:
+def test_pending_tasks_that_are_paid_for_are_counted_apart() -> None:
     counts = {"succeeded": 4, "failed": 1}
     summary = replace(mixed_summary(), tasks=JobCounts.of(10, counts, pending_paid=3))
     chosen = replace(summary, selected=JobCounts.of(6, counts))
-    assert "  pending    5; 3 of them are paid for, the next run only" in summary.to_text()
-    assert "  pending    1; 3 tasks of the job are paid for, the" in chosen.to_text()
+    assert "  pending    5 (3 are already paid for: the next run only" in summary.to_text()
+    assert "  pending    1 (3 tasks of the job are already paid for: the" in chosen.to_text()
     assert summary.tasks.to_json()["pending_paid"] == 3
     assert "paid for" not in mixed_summary().to_text()
 
@@ -332,7 +334,7 @@ def test_a_narrow_summary_keeps_commands_whole() -> None:
     assert all(len(line) <= 40 for line in lines if "batchgen run" not in line)
 
 
-def test_a_line_for_cron_tells_what_to_do_next() -> None:
+def test_a_line_for_cron_says_what_to_do_next() -> None:
     ended = mixed_summary()
     halted = replace(
         ended,
@@ -341,9 +343,11 @@ def test_a_line_for_cron_tells_what_to_do_next() -> None:
         tasks=JobCounts(10, succeeded=2, pending=8),
         failures=(),
     )
-    assert ended.to_line().startswith("spring: finished, not all succeeded, after 12 min 05 s; ")
+    assert ended.to_line().startswith(
+        "spring: finished after 12 min 05 s, not all tasks succeeded; "
+    )
     assert ended.to_line().endswith("; see out/spring/summary.json")
     assert halted.to_line() == (
         "spring: halted after 12 min 05 s: max_cost of $2.00 is reached; 2 of 10 succeeded,"
-        " 8 pending; go on with: batchgen run 'my products.csv'"
+        " 8 pending; continue with: batchgen run 'my products.csv'"
     )

@@ -122,7 +122,7 @@ CRASH_POINTS = (
     ),
     CrashPoint(
         "the intent is committed", Stage.SENT, "the intent", _AGAIN,
-        "batchgen.storage.ledger:Ledger.sent",
+        "batchgen.storage.ledger:Ledger.record_sent",
     ),
     CrashPoint(
         "the request is sent", Stage.SENT, "the intent", _AGAIN,

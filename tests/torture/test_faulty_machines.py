@@ -216,7 +216,7 @@ def _newer(ledger: Path) -> None:
     [
         (_garbage, "verify out --rebuild"),
         (_torn, "verify out --rebuild"),
-        (_foreign, "is not a ledger of batchgen"),
+        (_foreign, "is not a batchgen ledger"),
         (_newer, "upgrade batchgen"),
     ],
 )

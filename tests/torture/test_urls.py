@@ -8,7 +8,7 @@ from tests.torture.fault import Fault
 from tests.torture.provider import Provider
 from tests.torture.runs import KILLED, Launcher, make_job
 
-_RECEIVED = Fault("batchgen.storage.ledger:Ledger.received", 1, after=True)
+_RECEIVED = Fault("batchgen.storage.ledger:Ledger.record_received", 1, after=True)
 
 
 async def test_an_expired_url_is_neither_fetched_nor_generated_again_unless_requested(

@@ -110,7 +110,7 @@ class Dependencies:
         if len(self._cache) + len(missing) > _MAX_CACHED:
             self._cache.clear()
             missing = [number for number in wanted if self._states[number] != DependencyState.OPEN]
-        records = self._ledger.of_keys([self._references.key(number) for number in missing])
+        records = self._ledger.records_by_key([self._references.key(number) for number in missing])
         for number in missing:
             self._cache[number] = records.get(self._references.key(number))
 

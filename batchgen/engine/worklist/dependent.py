@@ -22,7 +22,7 @@ from batchgen.engine.worklist.selection import Selection
 from batchgen.engine.worklist.worklist import without_problems
 from batchgen.manifest.open import Manifest
 from batchgen.storage.ledger import Ledger
-from batchgen.storage.results import shown_status
+from batchgen.storage.results import public_status
 from batchgen.types import Outcome, Prior, Status, Task, WorkItem
 
 _MAX_HELD = 4096
@@ -179,7 +179,7 @@ class DependentWorklist(msgspec.Struct):
             yield work
             return
         if candidate.is_selected and prior is not None:
-            self.untouched[shown_status(prior.status)] += 1
+            self.untouched[public_status(prior.status)] += 1
         if number is not None:
             is_usable = work is None and (candidate.is_selected or _has_succeeded(prior))
             state = DependencyState.UNCHANGED if is_usable else DependencyState.UNAVAILABLE

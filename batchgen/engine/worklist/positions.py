@@ -5,7 +5,7 @@ from itertools import islice
 
 from batchgen.engine.worklist.worklist import watch_tasks
 from batchgen.storage.ledger import Ledger
-from batchgen.storage.ledger.rows import Place
+from batchgen.storage.ledger.rows import Position
 from batchgen.types import Problem, Status, Task
 
 _MOVES_PER_COMMIT = 20_000  # a row inserted at the top moves all others
@@ -73,7 +73,7 @@ class Positions:
                 self._ledger.reposition(self._moved, ())
                 self._moved.clear()
 
-    def _compare(self, chunk: list[Task], places: Sequence[Place | None]) -> None:
+    def _compare(self, chunk: list[Task], places: Sequence[Position | None]) -> None:
         for task, place in zip(chunk, places, strict=True):
             if place is None:
                 continue
@@ -100,11 +100,11 @@ class _LedgerPlaces:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._stream = ledger.places()
-        self._nearby: dict[str, Place] = {}
+        self._stream = ledger.positions()
+        self._nearby: dict[str, Position] = {}
         self._is_same_order = True
 
-    def find(self, keys: list[str]) -> Sequence[Place | None]:
+    def find(self, keys: list[str]) -> Sequence[Position | None]:
         """Return the place of each task; None for one that the ledger does not have."""
         upcoming = list(islice(self._stream, len(keys)))
         if self._is_same_order:
@@ -114,7 +114,7 @@ class _LedgerPlaces:
             upcoming.extend(islice(self._stream, _READ_AHEAD))
         return self._find_nearby(keys, upcoming)
 
-    def _find_nearby(self, keys: list[str], upcoming: list[Place]) -> Sequence[Place | None]:
+    def _find_nearby(self, keys: list[str], upcoming: list[Position]) -> Sequence[Position | None]:
         nearby = self._nearby
         nearby.update((place[0], place) for place in upcoming)
         found = {key: nearby.pop(key) for key in keys if key in nearby}
@@ -123,7 +123,7 @@ class _LedgerPlaces:
                 del nearby[key]
         if len(found) < len(keys):
             missing = [key for key in keys if key not in found]
-            found.update((place[0], place) for place in self._ledger.places_of(missing))
+            found.update((place[0], place) for place in self._ledger.positions_of(missing))
         return [found.get(key) for key in keys]
 
     def close(self) -> None:

@@ -10,8 +10,8 @@ from batchgen.engine.worklist.selection import Selection
 from batchgen.manifest.open import Manifest
 from batchgen.manifest.problems import RejectedError
 from batchgen.storage.ledger import Ledger
-from batchgen.storage.ledger.sql import TASKS_AT_ONCE
-from batchgen.storage.results import shown_status
+from batchgen.storage.ledger.sql import TASKS_PER_QUERY
+from batchgen.storage.results import public_status
 from batchgen.types import Outcome, Problem, Severity, Status, Task, WorkItem
 
 
@@ -48,7 +48,7 @@ class Worklist(msgspec.Struct):
                 if work is not None:
                     yield work
                 elif prior is not None:
-                    self.untouched[shown_status(prior.status)] += 1
+                    self.untouched[public_status(prior.status)] += 1
             self.on_untouched(self.untouched.total() - before)
             yield None
 
@@ -86,7 +86,7 @@ def watch_tasks(
     for item in items:
         if isinstance(item, Task):
             chunk.append(item)
-            if len(chunk) >= TASKS_AT_ONCE:
+            if len(chunk) >= TASKS_PER_QUERY:
                 look_up(chunk)
                 chunk = []
         yield item

@@ -1,7 +1,8 @@
-"""What makes idempotency keys a ledger's own: kept in it, and beside it for a ledger that is lost.
+"""The ledger's identity, which makes its idempotency keys unique.
 
-DIR/.batchgen/identity is written before the ledger learns its identity. A crash in between leaves
-a file that the next run reads, so that no key is ever derived from an identity that is forgotten.
+It is in the ledger, and in DIR/.batchgen/identity in case the ledger is lost. The file is written
+first: a crash in between leaves a file that the next run reads, so that no key was ever derived
+from an identity that is lost.
 """
 
 import uuid
@@ -15,11 +16,11 @@ FILE_NAME = "identity"
 
 
 def identity_of(ledger: Ledger) -> str:
-    """The ledger's identity, or else that of the file beside it; minted once. StorageError."""
+    """Return the ledger's identity, which is created at the first call. Raises StorageError."""
     path = ledger.path.parent / FILE_NAME
-    kept = read_identity(path.parent)
-    identity = ledger.meta(FILE_NAME) or kept or uuid.uuid4().hex
-    if kept != identity:
+    stored = read_identity(path.parent)
+    identity = ledger.meta(FILE_NAME) or stored or uuid.uuid4().hex
+    if stored != identity:
         write_atomically(path, f"{identity}\n".encode(), path.with_suffix(".part"))
     if ledger.meta(FILE_NAME) is None:
         ledger.set_meta(FILE_NAME, identity)
@@ -27,7 +28,7 @@ def identity_of(ledger: Ledger) -> str:
 
 
 def read_identity(private: Path) -> str | None:
-    """The identity that DIR/.batchgen keeps, where it keeps one. Raises StorageError."""
+    """Return the identity in DIR/.batchgen, if there is one. Raises StorageError."""
     path = private / FILE_NAME
     try:
         return path.read_text(encoding="ascii").strip() or None
@@ -39,6 +40,6 @@ def read_identity(private: Path) -> str | None:
         ) from error
     except ValueError as error:
         raise StorageError(
-            f"{path} is damaged ({error}): put it back from a copy, or remove it (tasks in flight"
+            f"{path} is damaged ({error}): restore it from a backup, or remove it (tasks in flight"
             " may then be paid for twice)"
         ) from error

@@ -1,6 +1,4 @@
-"""The ledger's artifacts of all generations, streamed for `verify`, and taken back where they are
-damaged.
-"""
+"""The ledger's artifacts of all generations, for `verify` and its repairs."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -10,8 +8,8 @@ import msgspec
 
 from batchgen.errors import StorageError
 from batchgen.storage.ledger import rows
-from batchgen.storage.ledger.connection import LedgerFile, refuse_lost, unusable
-from batchgen.storage.ledger.sql import TASKS_AT_ONCE
+from batchgen.storage.ledger.connection import LedgerFile, ensure_not_lost, ledger_error
+from batchgen.storage.ledger.sql import TASKS_PER_QUERY
 from batchgen.text import one_line
 from batchgen.types import Status
 
@@ -23,8 +21,8 @@ FROM page JOIN artifacts USING (task) JOIN tasks USING (task)
 ORDER BY task, artifacts.generation, n
 """
 
-# A table of its own instead of an index of the ledger: runs need not pay for it.
-_KNOW_PATHS = """
+# A temporary table instead of an index of the ledger, which would slow down every run.
+_INDEX_PATHS = """
 CREATE TEMP TABLE IF NOT EXISTS known (path TEXT PRIMARY KEY) WITHOUT ROWID;
 DELETE FROM known;
 INSERT OR IGNORE INTO known SELECT path FROM artifacts;
@@ -32,7 +30,7 @@ INSERT OR IGNORE INTO known SELECT path FROM artifacts;
 
 _KNOWN = "SELECT path FROM known WHERE path IN (SELECT value FROM json_each(?))"
 
-_AGAIN = """
+_RESET = """
 UPDATE tasks SET status = 'pending', finished_at = NULL, duration_s = NULL
 WHERE task = ? AND status = 'succeeded'
 """
@@ -40,11 +38,11 @@ WHERE task = ? AND status = 'succeeded'
 _FORGET = "DELETE FROM artifacts WHERE task = ? AND generation = ? AND n = ?"
 
 
-class Stored(msgspec.Struct, frozen=True):
-    """An artifact as the ledger knows it.
+class StoredArtifact(msgspec.Struct, frozen=True):
+    """An artifact in the ledger.
 
-    task: the row number of its task, `id` the task's id, `status` that of its newest generation.
-    current: whether it is of the newest generation.
+    task, id, status: the row number, id and status of its task.
+    current: whether it belongs to the newest generation.
     """
 
     task: int
@@ -59,11 +57,11 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Inventory(LedgerFile):
-    """The ledger file, opened for going through its artifacts; a context manager."""
+    """The ledger file, opened to read all artifacts; a context manager."""
 
     def __init__(self, path: Path) -> None:
-        """Open and migrate an existing file; raise StorageError where it is no sound ledger."""
-        refuse_lost(path)
+        """Open and migrate an existing file. Raises StorageError if it is missing or damaged."""
+        ensure_not_lost(path)
         super().__init__(path)
         try:
             self._refuse_damaged()
@@ -71,48 +69,48 @@ class Inventory(LedgerFile):
             self.close()
             raise
 
-    def pages(self) -> Iterator[list[Stored]]:
-        """All artifacts, page by page; those of one task are never parted.
+    def pages(self) -> Iterator[list[StoredArtifact]]:
+        """Yield all artifacts in pages; those of one task are in the same page.
 
-        No transaction stays open between two pages: a run may go on, and pages may be mended.
+        No transaction stays open between pages, so that a run can go on and `reset` can be called.
         """
-        after = 0
-        while page := [_stored(row) for row in self._execute(_PAGE, after, TASKS_AT_ONCE)]:
+        last = 0
+        while page := [_stored(row) for row in self._execute(_PAGE, last, TASKS_PER_QUERY)]:
             yield page
-            after = page[-1].task
+            last = page[-1].task
 
-    def learn_paths(self) -> None:
-        """Note the paths of all artifacts as they are now, for `known`."""
+    def index_paths(self) -> None:
+        """Collect the current paths of all artifacts for `known`."""
         try:
-            self._db.executescript(_KNOW_PATHS)
+            self._db.executescript(_INDEX_PATHS)
         except sqlite3.Error as error:
-            raise unusable(self.path, error) from error
+            raise ledger_error(self.path, error) from error
 
     def known(self, paths: list[str]) -> set[str]:
-        """Those of the paths that were artifacts when `learn_paths` was called."""
+        """Return those of the paths that were artifacts when `index_paths` was called."""
         return {row["path"] for row in self._read(_KNOWN, rows.text(paths))}
 
-    def take_back(self, artifacts: Iterable[Stored]) -> None:
-        """Forget damaged artifacts; those of their tasks that had succeeded become pending.
+    def reset(self, artifacts: Iterable[StoredArtifact]) -> None:
+        """Delete artifacts from the ledger; their tasks become pending if they had succeeded.
 
-        The generation stays, and with it the idempotency key.
+        The generation stays the same, and so does the idempotency key.
         """
         with self.changing() as db:
-            for one in artifacts:
-                db.execute(_FORGET, (one.task, one.generation, one.n))
-                db.execute(_AGAIN, (one.task,))
+            for artifact in artifacts:
+                db.execute(_FORGET, (artifact.task, artifact.generation, artifact.n))
+                db.execute(_RESET, (artifact.task,))
 
     def _refuse_damaged(self) -> None:
-        told = [str(row[0]) for row in self._read("PRAGMA quick_check(1)")]
-        if told != ["ok"]:
+        report = [str(row[0]) for row in self._read("PRAGMA quick_check(1)")]
+        if report != ["ok"]:
             raise StorageError(
-                f"the ledger {self.path} is damaged ({one_line(' '.join(told), 200)}): `batchgen"
-                f" verify {self.path.parent.parent} --rebuild` makes a new one"
+                f"the ledger {self.path} is damaged ({one_line(' '.join(report), 200)}): rebuild it"
+                f" with `batchgen verify {self.path.parent.parent} --rebuild`"
             )
 
 
-def _stored(row: sqlite3.Row) -> Stored:
-    return Stored(
+def _stored(row: sqlite3.Row) -> StoredArtifact:
+    return StoredArtifact(
         row["task"], row["id"], Status(row["status"]), row["generation"],
         row["generation"] == row["newest"], row["n"], row["path"], row["size_bytes"],
         row["sha256"],

@@ -1,4 +1,4 @@
-"""Between the glossary's values and the columns of the ledger."""
+"""Conversion between values such as Task and Outcome and the columns of the ledger."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,17 +25,18 @@ from batchgen.types import (
     TaskError,
 )
 
-# Where a task stood in the last manifest and how it stands: key, its number here, ordinal, line,
-# listed (1 or 0), digest, status. A bare tuple: there may be millions.
-Place: TypeAlias = tuple[str, int, int, int, int, str, str]
-# A row of STORED: the columns of a line of the results, then those of an artifact, or None each.
-Stored: TypeAlias = tuple[Any, ...]
+# A task's position in the last manifest: key, row number, ordinal, line, listed (1 or 0), digest,
+# status. A bare tuple, because there may be millions.
+Position: TypeAlias = tuple[str, int, int, int, int, str, str]
+# A row of RESULT_ROWS: the columns of a line of the results, then those of one artifact (None if
+# the task has none).
+ResultRow: TypeAlias = tuple[Any, ...]
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-def sent(  # noqa: PLR0913  # an intent has these parts; keyword-only but two
+def sent(  # noqa: PLR0913  # these are the columns; keyword-only but two
     task: Task,
     generation: int,
     *,
@@ -44,7 +45,7 @@ def sent(  # noqa: PLR0913  # an intent has these parts; keyword-only but two
     now: datetime,
     idempotency_key: str | None,
 ) -> tuple[Statement, ...]:
-    """The intent to send an attempt of a generation; the first one begins the task's row anew."""
+    """Return the statements for the intent to send an attempt; the first one resets the row."""
     if attempts > 1:
         return ((sql.SENT_AGAIN, (attempts, run, idempotency_key, task.key)),)
     values = (
@@ -52,19 +53,19 @@ def sent(  # noqa: PLR0913  # an intent has these parts; keyword-only but two
         Status.SENT, task.endpoint, task.model, task.prompt, text(task.params), text(task.vars),
         attempts, stamp(now), idempotency_key,
     )  # fmt: skip
-    return (*_kept(task, generation), (sql.SENT, values))
+    return (*_keep_earlier(task, generation), (sql.SENT, values))
 
 
 def unsent(
     task: Task, generation: int, ended: Outcome, *, run: int, now: datetime
 ) -> tuple[Statement, ...]:
-    """The outcome of a generation that nothing was sent for."""
-    begun = sent(task, generation, run=run, attempts=1, now=now, idempotency_key=None)
-    return (*begun, *outcome(task, generation, replace(ended, attempts=0)))
+    """Return the statements for the outcome of a generation without any request."""
+    intent = sent(task, generation, run=run, attempts=1, now=now, idempotency_key=None)
+    return (*intent, *outcome(task, generation, replace(ended, attempts=0)))
 
 
-def _kept(task: Task, generation: int) -> Iterator[Statement]:
-    """What is kept of an earlier generation before a later one takes its place."""
+def _keep_earlier(task: Task, generation: int) -> Iterator[Statement]:
+    """Yield the statements that keep an earlier generation before a later one replaces it."""
     if generation > 1:
         yield sql.KEEP_VERSION, (task.key, generation)
         carried = (generation, task.key, task.digest, generation)
@@ -73,12 +74,12 @@ def _kept(task: Task, generation: int) -> Iterator[Statement]:
 
 
 def submitted(task: Task, remote_id: str, decision: Decision) -> Statement:
-    """The id under which the provider works on a task."""
+    """Return the statement for the id of a task's remote job."""
     return sql.SUBMITTED, (remote_id, decision.http_status, decision.request_id, task.key)
 
 
 def received(task: Task, finished: Finished, outcome: Outcome) -> Statement:
-    """The URLs of a result, and what came with them."""
+    """Return the statement for the URLs of a result and the rest of their reply."""
     urls = [payload.url for payload in finished.payloads if isinstance(payload, Remote)]
     values = (
         text(urls), outcome.http_status, outcome.request_id, finished.revised_prompt,
@@ -88,7 +89,7 @@ def received(task: Task, finished: Finished, outcome: Outcome) -> Statement:
 
 
 def outcome(task: Task, generation: int, ended: Outcome) -> tuple[Statement, ...]:
-    """The outcome of a task and its artifacts."""
+    """Return the statements for the outcome of a task and its artifacts."""
     error = ended.error
     values = (
         ended.status, ended.status, ended.attempts, ended.http_status,
@@ -109,8 +110,8 @@ def _artifacts(task: Task, generation: int, ended: Outcome, first: int) -> Itera
 
 
 def part_done(task: Task, generation: int, parts: Sequence[Outcome]) -> Iterator[Statement]:
-    """What the newest of a task's requests brought; the task waits for the next one's turn."""
-    newest = replace(parts[-1], seed=None)  # which may be too large for JSON
+    """Yield the statements for the result of a task's latest request; the task becomes pending."""
+    newest = replace(parts[-1], seed=None)  # a seed may be too large for JSON
     first = 1 + sum(len(part.artifacts) for part in parts[:-1])
     values = (generation, len(parts) - 1, first, len(newest.artifacts), text(newest), task.key)
     yield sql.PART_DONE, values
@@ -118,9 +119,9 @@ def part_done(task: Task, generation: int, parts: Sequence[Outcome]) -> Iterator
     yield sql.BETWEEN_PARTS, (sum(part.cost_usd or 0.0 for part in parts), task.key)
 
 
-def parts_of(found: Iterable[sqlite3.Row]) -> dict[str, tuple[Outcome, ...]]:
-    """The leading whole parts of each task, by key, from rows of PARTS."""
-    by_key = groupby(found, key=lambda row: str(row["key"]))
+def parts_of(part_rows: Iterable[sqlite3.Row]) -> dict[str, tuple[Outcome, ...]]:
+    """Return the parts of each task up to the first one that is not whole, by the task's key."""
+    by_key = groupby(part_rows, key=lambda row: str(row["key"]))
     return {
         key: tuple(
             msgspec.json.decode(row["outcome"], type=Outcome)
@@ -131,7 +132,7 @@ def parts_of(found: Iterable[sqlite3.Row]) -> dict[str, tuple[Outcome, ...]]:
 
 
 def pending(task: Task, *, run: int) -> Statement:
-    """A task that nobody came to."""
+    """Return the statement for a task that was not started."""
     values = (
         task.key, task.id, task.ordinal, task.file, task.line, run, task.digest, Status.PENDING,
         task.endpoint, task.model, task.prompt, text(task.params), text(task.vars),
@@ -140,7 +141,7 @@ def pending(task: Task, *, run: int) -> Statement:
 
 
 def text(value: object) -> str:
-    """A value as JSON, for a column."""
+    """Return a value as JSON, for a column."""
     return _encode(value).decode()
 
 
@@ -157,7 +158,7 @@ def _moment(stamp: str | None) -> datetime | None:
 
 
 def prior(row: sqlite3.Row, parts: tuple[Outcome, ...] = ()) -> Prior:
-    """What the ledger knew of a task."""
+    """Return what is known of a task from a row of PRIORS and its parts."""
     received = None
     if row["urls"] is not None:
         received = Finished(
@@ -173,15 +174,15 @@ def prior(row: sqlite3.Row, parts: tuple[Outcome, ...] = ()) -> Prior:
 
 
 def records(rows: Iterable[sqlite3.Row]) -> Iterator[Record]:
-    """Tasks with their artifacts, from rows of RECORDS: one an artifact, one where none is."""
+    """Yield tasks with their artifacts, from rows of RECORDS: one per artifact, or one if none."""
     for _, group in groupby(rows, key=lambda row: row["task"]):
         first, *others = group
-        stored = () if first["path"] is None else (_artifact(first), *map(_artifact, others))
-        yield record(first, stored)
+        artifacts = () if first["path"] is None else (_artifact(first), *map(_artifact, others))
+        yield record(first, artifacts)
 
 
 def record(row: sqlite3.Row, artifacts: tuple[Artifact, ...] = ()) -> Record:
-    """A task with its outcome, from a row of `tasks`."""
+    """Return a task with its outcome, from a row of `tasks`."""
     return Record(_task(row), _outcome(row, artifacts))
 
 

@@ -1,14 +1,14 @@
 """The ledger's tables as numbered migrations.
 
-`PRAGMA user_version` counts the migrations a file has had. A migration is never edited once it
-has been released: a change is a new one, with a test that upgrades an old file.
+`PRAGMA user_version` is the number of migrations that a file has had. A released migration is
+never edited: a change is a new migration, with a test that upgrades an old file.
 """
 
 import sqlite3
 
 from batchgen.errors import StorageError
 
-APPLICATION_ID = 0x62677631  # "bgv1": tells a ledger from any other SQLite file
+APPLICATION_ID = 0x62677631  # "bgv1": distinguishes a ledger from other SQLite files
 
 _FIRST = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -110,25 +110,25 @@ MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTS, _KEYS)
 
 
 def refuse_other(db: sqlite3.Connection, path: str) -> None:
-    """Raise StorageError for a file of a newer batchgen, and for one that is no ledger."""
+    """Raise StorageError if the file is of a newer batchgen, or not a ledger."""
     version = _number(db, "user_version")
     if version > len(MIGRATIONS):
         raise StorageError(
-            f"{path} was written by a newer batchgen (ledger version {version}, this one knows"
+            f"{path} was written by a newer batchgen (ledger version {version}, supported up to"
             f" {len(MIGRATIONS)}): upgrade batchgen, or choose another output directory"
         )
     foreign = _number(db, "application_id") != APPLICATION_ID
     if foreign and (version or db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()):
-        raise StorageError(f"{path} is not a ledger of batchgen: choose another output directory")
+        raise StorageError(f"{path} is not a batchgen ledger: choose another output directory")
 
 
 def is_current(db: sqlite3.Connection) -> bool:
-    """Whether the file is of this version already."""
+    """Return whether the file has all migrations."""
     return _number(db, "user_version") == len(MIGRATIONS)
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Bring the file up to this version, one transaction a migration."""
+    """Apply the migrations that the file has not had, one transaction each."""
     version = _number(db, "user_version")
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         _apply(db, number, script)

@@ -1,8 +1,8 @@
-"""The ledger's statements: explicit columns, parameters only."""
+"""The SQL statements of the ledger."""
 
-TASKS_AT_ONCE = 500  # tasks that one query reads
+TASKS_PER_QUERY = 500  # tasks that one query reads
 
-FORGET = "DELETE FROM meta WHERE name = ?"
+DELETE_META = "DELETE FROM meta WHERE name = ?"
 
 SENT_TO_UNKNOWN = "UPDATE tasks SET status = 'unknown' WHERE status = 'sent'"
 
@@ -38,19 +38,19 @@ UPDATE tasks SET status = 'sent', attempts = ?, run = ?, idempotency_key = ? WHE
 
 COUNT_UNKNOWN = "SELECT count(*) AS count FROM tasks WHERE status = 'unknown'"
 
-UNKNOWN = """
+UNKNOWN_SENT_AT = """
 SELECT idempotency_key, started_at FROM tasks
 WHERE status = 'unknown' AND idempotency_key IS NOT NULL
 """
 
-# Made and charged: how the task stands is not changed by knowing it.
-SETTLE_CHARGED = """
+# Generated and charged: the status stays `unknown`.
+RECONCILE_CHARGED = """
 UPDATE tasks SET request_id = ?, cost_usd = coalesce(?, cost_usd)
 WHERE status = 'unknown' AND idempotency_key = ?
 """
 
-# Nothing was made: it is sent as if for the first time.
-SETTLE_FREE = """
+# Nothing was generated: the task is sent as if for the first time.
+RECONCILE_FREE = """
 UPDATE tasks SET status = 'pending', request_id = ?
 WHERE status = 'unknown' AND idempotency_key = ?
 """
@@ -77,7 +77,8 @@ UPDATE tasks SET status = 'submitted', remote_id = ?, http_status = ?, request_i
 WHERE key = ?
 """
 
-# What came with a reply whose URLs were committed stands although its download tells none of it.
+# The HTTP status and request id of a reply whose URLs were committed are kept: the download that
+# follows has none.
 OUTCOME = """
 UPDATE tasks SET
     urls = CASE WHEN ? = 'received' THEN urls END, status = ?, attempts = ?,
@@ -100,12 +101,12 @@ INSERT OR REPLACE INTO parts (task, generation, part, first, images, outcome)
 SELECT task, ?, ?, ?, ?, ? FROM tasks WHERE key = ?
 """
 
-# The URLs that were received are this part's: the next one has none yet.
+# The received URLs belong to this part; the next one has none yet.
 BETWEEN_PARTS = """
 UPDATE tasks SET status = 'pending', urls = NULL, remote_id = NULL, cost_usd = ? WHERE key = ?
 """
 
-# What a failed generation of the same request has brought is not made again by the next one.
+# Parts of a failed generation of the same request are not generated again by the next one.
 CARRY_PARTS = """
 INSERT OR IGNORE INTO parts (task, generation, part, first, images, outcome)
 SELECT task, ?, part, first, images, json_set(outcome, '$.cost_usd', 0.0)
@@ -124,7 +125,7 @@ WHERE key = ? AND digest = ? AND generation < ? AND EXISTS (
 )
 """
 
-# Parts of which an artifact is gone, as `verify --fix` forgets it, have to be made again.
+# A part is whole if no artifact of it is missing; `verify --fix` deletes damaged ones.
 PARTS = """
 SELECT key, outcome, images = (
     SELECT count(*) FROM artifacts WHERE artifacts.task = parts.task
@@ -147,14 +148,14 @@ SELECT key, status, digest, generation, attempts, error_kind, remote_id, urls, r
 FROM tasks WHERE key IN (SELECT value FROM json_each(?))
 """
 
-PLACES = "SELECT key, task, ordinal, line, listed, digest, status FROM tasks"
+POSITIONS = "SELECT key, task, ordinal, line, listed, digest, status FROM tasks"
 
-PLACES_OF = """
+POSITIONS_OF = """
 SELECT key, task, ordinal, line, listed, digest, status FROM tasks
 WHERE key IN (SELECT value FROM json_each(?))
 """
 
-MOVE = "UPDATE tasks SET ordinal = ?, file = ?, line = ?, listed = 1 WHERE task = ?"
+REPOSITION = "UPDATE tasks SET ordinal = ?, file = ?, line = ?, listed = 1 WHERE task = ?"
 
 UNLIST = "UPDATE tasks SET listed = 0 WHERE task = ?"
 
@@ -180,7 +181,7 @@ SELECT tasks.*, artifacts.path, size_bytes, sha256, media_type, width, height
 {_OF_WANTED}
 """
 
-STORED = f"""
+RESULT_ROWS = f"""
 SELECT tasks.task, tasks.id, tasks.key, line, status, model, prompt, params, vars, attempts,
     http_status, error_kind, error_code, error_message, revised_prompt, request_id, cost_usd,
     started_at, finished_at, duration_s, artifacts.path, size_bytes, sha256, media_type, width,
@@ -188,7 +189,7 @@ SELECT tasks.task, tasks.id, tasks.key, line, status, model, prompt, params, var
 {_OF_WANTED}
 """
 
-RECORDS_OF_KEYS = """
+RECORDS_BY_KEY = """
 SELECT tasks.*, artifacts.path, size_bytes, sha256, media_type, width, height
 FROM tasks LEFT JOIN artifacts USING (task, generation)
 WHERE key IN (SELECT value FROM json_each(?)) ORDER BY task, n
@@ -219,16 +220,16 @@ FINISHED_SINCE = "SELECT count(*) AS count FROM tasks WHERE finished_at >= ?"
 
 UNKNOWN_TO_FAILED = """
 UPDATE tasks SET status = 'failed', error_kind = 'unknown', error_code = NULL,
-    error_message = 'sent, and no way to learn what came of it (--on-unknown fail)'
+    error_message = 'sent, but the outcome is not known (--on-unknown fail)'
 WHERE status = 'unknown' AND remote_id IS NULL
 """
 
-# Those that were given up (`--on-unknown fail`) may have been charged as well.
-DOUBTFUL = """
+# Unknown tasks that became failed (`--on-unknown fail`) may have been charged too.
+POSSIBLY_CHARGED = """
 SELECT * FROM tasks WHERE status = 'unknown' OR (status = 'failed' AND error_kind = 'unknown')
 """
 
-VARIABLES = """
+VARIABLE_NAMES = """
 SELECT DISTINCT json_each.key AS name FROM tasks, json_each(tasks.vars) WHERE listed >= ?
 """
 
@@ -236,12 +237,12 @@ UNSUCCESSFUL = """
 SELECT * FROM tasks WHERE listed = 1 AND status IN ('failed', 'refused', 'unknown', 'skipped')
 """
 
-MADE = """
+FIND_BY_HASH = """
 SELECT task FROM artifacts JOIN tasks USING (task, generation) WHERE sha256 = ?
 ORDER BY listed DESC, ordinal LIMIT 1
 """
 
-TYPICAL = """
+MEAN_DURATION = """
 SELECT avg(duration_s) AS duration_s FROM (
     SELECT duration_s FROM tasks WHERE status = 'succeeded' ORDER BY task DESC LIMIT 1000
 )

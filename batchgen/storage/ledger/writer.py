@@ -1,4 +1,4 @@
-"""Group commit: what waits on the ledger is committed once, on a thread of its own."""
+"""Group commit: writes that wait for the ledger share one transaction, on a thread of its own."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,30 +12,32 @@ from batchgen.storage.ledger.connection import transaction
 Statement: TypeAlias = tuple[str, Sequence[object]]
 _Write: TypeAlias = tuple[Statement, ...]
 
-_MOST_AT_ONCE = 512  # writes in one transaction: bounds how long the first of them waits
+_MAX_GROUP = 512  # writes in a transaction; bounds how long the first of them waits
 
 
 class Writer:
-    """Commits statements on a thread of its own; a failed commit fails all that follow.
+    """Commits statements on a thread of its own; after a failed commit, all that follow fail too.
 
-    What SQLite refuses is a StorageError; anything else, such as a value that no column takes, is
-    a bug and comes out of `write` as it is.
-
-    db: a connection in autocommit mode that nobody else writes through; closed with the writer.
+    db: a connection in autocommit mode that is used for nothing else; closed with the writer.
+    path: of the ledger, for messages.
     """
 
     def __init__(self, db: sqlite3.Connection, path: str) -> None:
         self._db = db
         self._path = path
         self._broken: Exception | None = None
-        self._commits = GroupCommit(self._commit, name="ledger", most=_MOST_AT_ONCE)
+        self._commits = GroupCommit(self._commit, name="ledger", max_group=_MAX_GROUP)
 
     async def write(self, statements: Iterable[Statement]) -> None:
-        """Return after COMMIT. Raises StorageError when the ledger cannot be written."""
-        await self._commits.result_of(tuple(statements))
+        """Execute statements and return after COMMIT.
+
+        Raises StorageError if SQLite refuses. Any other error is a bug, such as a value of a type
+        that SQLite does not support, and is raised unchanged.
+        """
+        await self._commits.submit(tuple(statements))
 
     def close(self) -> None:
-        """Commit what waits, end the thread and close the connection."""
+        """Commit the writes that wait, end the thread and close the connection."""
         self._commits.close()
         self._db.close()
 
@@ -45,23 +47,24 @@ class Writer:
                 self._execute(writes)
             except sqlite3.Error as error:
                 self._broken = StorageError(
-                    f"the ledger {self._path} cannot be written ({error}): free space or mend the"
-                    " permissions, then run the same command again to go on"
+                    f"the ledger {self._path} cannot be written ({error}): free space or fix the"
+                    " permissions, then run the same command again to continue"
                 )
-            except Exception as error:  # noqa: BLE001  # no commit may follow one that failed
+            except Exception as error:  # noqa: BLE001  # no commit may follow a failed one
                 self._broken = error
         return [self._broken] * len(writes)
 
     def _execute(self, writes: Sequence[_Write]) -> None:
         with transaction(self._db):
-            for sql, rows in _together(writes):
+            for sql, rows in _batched(writes):
                 self._db.executemany(sql, rows)
 
 
-def _together(writes: Sequence[_Write]) -> Iterator[tuple[str, list[Sequence[object]]]]:
-    """The statements of all writes, equal ones as one; those of one write stay in their order.
+def _batched(writes: Sequence[_Write]) -> Iterator[tuple[str, list[Sequence[object]]]]:
+    """Yield each SQL statement with the rows of all writes; a write's own order is kept.
 
-    Nothing that writes of different tasks do depends on their order, and no task has two at once.
+    This is safe because writes of different tasks do not depend on each other, and no task has two
+    writes in one group.
     """
     for nth in zip_longest(*writes):
         rows: dict[str, list[Sequence[object]]] = {}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.engine.throttle import Budget, BudgetSpentError, UnknownSpend
-from tests.given import settle
+from tests.given import run_pending
 
 
 @given(
@@ -45,7 +45,7 @@ async def test_a_task_waits_for_money_that_others_may_free() -> None:
     budget = Budget(max_cost_usd=1.0, max_requests=None)
     reserved = await budget.reserve(0.7)
     waiting = asyncio.create_task(budget.reserve(0.5))
-    await settle()
+    await run_pending()
     assert not waiting.done()
 
     await budget.book(reserved, 0.0)
@@ -95,7 +95,7 @@ async def test_a_budget_knows_whether_a_task_waits_for_it() -> None:
     first = await budget.reserve(0.8)
     assert not budget.is_waited_for()
     waiting = asyncio.create_task(budget.reserve(0.5))
-    await settle()
+    await run_pending()
     assert budget.is_waited_for()
     await budget.book(first, 0.1)
     assert await waiting == 0.5

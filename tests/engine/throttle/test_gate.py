@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from batchgen.engine.stop import Stop, StopReason
 from batchgen.engine.throttle import Bounds, Throttle, Ticket
 from batchgen.types import Decision, HttpResponse, Verb
-from tests.given import FakeClock, settle
+from tests.given import FakeClock, run_pending
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def test_without_a_limit_16_requests_start_together_and_the_others_soon_af
 ) -> None:
     workers = Workers(clock, rpm=None)
     workers.start(64)
-    await settle()
+    await run_pending()
     assert workers.sent_at == [0] * 16
     await clock.advance(1)
     assert len(workers.sent_at) == 64
@@ -123,7 +123,7 @@ async def test_a_hold_of_one_model_does_not_hold_others(clock: FakeClock) -> Non
     workers.throttle.hold("dall-e-2", 7)
     workers.start(1, "dall-e-2")
     workers.start(2, "flux/schnell")
-    await settle()
+    await run_pending()
     assert workers.sent_at == [0, 0]
     await workers.stop_all()
 
@@ -143,7 +143,7 @@ async def test_a_stop_releases_every_worker_immediately(clock: FakeClock) -> Non
     workers = Workers(clock, rpm=1)
     workers.throttle.hold("dall-e-2", 3600)
     workers.start(64)
-    await settle()
+    await run_pending()
     await workers.stop_all()
     assert workers.sent_at == [0] * 64
 
@@ -179,7 +179,7 @@ def test_no_request_is_sent_during_a_hold_or_faster_than_the_rate(
 async def test_after_a_429_requests_are_not_sent_all_at_once(clock: FakeClock) -> None:
     workers = Workers(clock, rpm=None)
     workers.start(40)
-    await settle()
+    await run_pending()
     for number in range(16):
         workers.reply(number, 429 if number else 200, after_s=2)
     workers.sent_at.clear()
@@ -194,7 +194,7 @@ async def test_after_a_429_requests_are_not_sent_all_at_once(clock: FakeClock) -
 async def test_one_retry_after_is_reported_once(clock: FakeClock) -> None:
     workers = Workers(clock, rpm=None)
     workers.start(8)
-    await settle()
+    await run_pending()
     assert [workers.reply(number, 429, after_s=5) for number in range(8)] == [True] + [False] * 7
     await workers.stop_all()
 
@@ -212,7 +212,7 @@ async def test_at_most_concurrency_requests_of_a_model_are_in_flight(clock: Fake
     await clock.advance(60)
     assert len(workers.sent_at) == 3
     workers.reply(0, 200)
-    await settle()
+    await run_pending()
     assert len(workers.sent_at) == 4
     await workers.stop_all()
 
@@ -222,15 +222,15 @@ async def test_an_overloaded_server_gets_fewer_requests_but_a_single_503_changes
 ) -> None:
     workers = Workers(clock, rpm=None, concurrency=10)
     workers.start(10)
-    await settle()
+    await run_pending()
     workers.reply(0, 503)
     workers.start(1)
-    await settle()
+    await run_pending()
     assert len(workers.sent_at) == 11
     for number in range(1, 8):
         workers.reply(number, 503)
     workers.start(7)
-    await settle()
+    await run_pending()
     assert len(workers.sent_at) < 15
     await workers.stop_all()
 
@@ -243,7 +243,7 @@ async def test_rate_limit_headers_set_the_rate_before_any_refusal(clock: FakeClo
         "x-ratelimit-reset-requests": "1m0s",
     }
     workers.start(1)
-    await settle()
+    await run_pending()
     workers.reply(0, 200)
     workers.start(11)
     await clock.advance(60)
@@ -287,7 +287,7 @@ async def test_a_reaction_to_refusals_is_logged_once(clock: FakeClock) -> None:
     workers = Workers(clock, rpm=None)
     assert workers.throttle.message_to_log("dall-e-2") is None
     workers.start(16)
-    await settle()
+    await run_pending()
     for number in range(8):
         workers.reply(number, 200)
     workers.reply(8, 429, 5)

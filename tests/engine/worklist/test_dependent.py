@@ -21,7 +21,7 @@ from batchgen.manifest.plan import check
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import line_of
 from batchgen.types import LocalFile, Outcome, Record, Status, Task, TaskError, WorkItem
-from tests.given import NOW, a_ledger, an_artifact, settle, succeeded
+from tests.given import NOW, a_ledger, an_artifact, run_pending, succeeded
 from tests.manifest.test_dependencies import HERO, clip, job
 from tests.manifest.test_plan import manifest
 
@@ -60,8 +60,8 @@ async def commit(ledger: Ledger, work: WorkItem, outcome: Outcome) -> None:
     if work.ended is not None:
         await ledger.record_unsent(work.task, work.generation, outcome, now=NOW)
         return
-    await ledger.sent(work.task, work.generation, attempts=1, now=NOW)
-    await ledger.record(work.task, work.generation, outcome)
+    await ledger.record_sent(work.task, work.generation, attempts=1, now=NOW)
+    await ledger.record_outcome(work.task, work.generation, outcome)
 
 
 async def execute(
@@ -333,9 +333,9 @@ async def test_the_producer_waits_until_a_source_has_ended(tmp_path: Path, ledge
         raise AssertionError("the dependent task was never yielded")
 
     producing = asyncio.create_task(produce())
-    await settle()
+    await run_pending()
     turns_before = turns
-    await settle()
+    await run_pending()
     assert turns == turns_before
     await commit(ledger, hero, success(hero))
     worklist.mark_done(hero, success(hero))
@@ -372,8 +372,8 @@ async def test_an_outcome_without_a_request_keeps_the_earlier_version(
     task = Task(
         "0" * 32, "d" * 32, "a", 0, "m", 1, "images", "m", "A fox", {}, {}, "a.{ext}"
     )  # fmt: skip
-    await ledger.sent(task, 1, attempts=1, now=NOW)
-    await ledger.record(task, 1, succeeded(an_artifact()))
+    await ledger.record_sent(task, 1, attempts=1, now=NOW)
+    await ledger.record_outcome(task, 1, succeeded(an_artifact()))
     skipped = Outcome(Status.SKIPPED, error=TaskError("source", None, "no"), finished_at=NOW)
     await ledger.record_unsent(task, 2, skipped, now=NOW)
 

@@ -133,8 +133,8 @@ def test_a_limit_counts_selected_tasks_and_keeps_every_problem() -> None:
 
 async def test_tasks_that_are_left_are_listed_and_the_others_counted(ledger: Ledger) -> None:
     for number, status in enumerate((Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN)):
-        await ledger.sent(a_task(number), 1, attempts=1, now=NOW)
-        await ledger.record(a_task(number), 1, Outcome(status, attempts=1))
+        await ledger.record_sent(a_task(number), 1, attempts=1, now=NOW)
+        await ledger.record_outcome(a_task(number), 1, Outcome(status, attempts=1))
     left = worklist(ledger, map(a_task, range(1200)), Selection())
 
     items = [work for work in left.items() if work is not None]
@@ -159,8 +159,8 @@ def test_an_error_that_the_check_did_not_find_is_raised(ledger: Ledger) -> None:
 async def succeeded_before(ledger: Ledger, keys: Iterable[int]) -> None:
     for ordinal, key in enumerate(keys):
         task = placed(key, ordinal)
-        await ledger.sent(task, 1, attempts=1, now=NOW)
-        await ledger.record(task, 1, succeeded())
+        await ledger.record_sent(task, 1, attempts=1, now=NOW)
+        await ledger.record_outcome(task, 1, succeeded())
 
 
 def placed(key: int, ordinal: int) -> Task:
@@ -202,7 +202,7 @@ async def test_thousands_of_moves_end_in_the_new_order(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("batchgen.engine.worklist.positions._MOVES_PER_COMMIT", 1000)
-    await ledger.leave_pending(placed(number, number) for number in range(2300))
+    await ledger.record_pending(placed(number, number) for number in range(2300))
 
     ids = read(ledger, [*range(2299, 100, -1), 5000])
 

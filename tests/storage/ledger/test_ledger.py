@@ -1,4 +1,4 @@
-"""What the ledger commits, and what it tells afterwards; real SQLite throughout."""
+"""What the ledger commits, and what it returns afterwards; with a real SQLite file."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import StorageError
-from batchgen.storage.ledger import Ledger, Settlement
+from batchgen.storage.ledger import Ledger, Reconciliation
 from batchgen.types import Finished, Outcome, Prior, Remote, Status, Task, TaskError
 from tests.given import NOW, a_ledger, a_task, an_artifact, succeeded
 
@@ -31,8 +31,8 @@ def other(ledger: Ledger) -> Iterator[sqlite3.Connection]:
 
 
 async def carry(ledger: Ledger, task: Task, outcome: Outcome, generation: int = 1) -> None:
-    await ledger.sent(task, generation, attempts=1, now=NOW)
-    await ledger.record(task, generation, outcome)
+    await ledger.record_sent(task, generation, attempts=1, now=NOW)
+    await ledger.record_outcome(task, generation, outcome)
 
 
 async def test_each_step_is_committed_when_its_method_returns(
@@ -41,16 +41,16 @@ async def test_each_step_is_committed_when_its_method_returns(
     def status() -> list[tuple[str]]:
         return other.execute("SELECT status FROM tasks").fetchall()
 
-    await ledger.sent(a_task(), 1, attempts=1, now=NOW)
+    await ledger.record_sent(a_task(), 1, attempts=1, now=NOW)
     assert status() == [("sent",)]
-    await ledger.received(a_task(), Finished((Remote("https://a/b?c=d"),)), succeeded())
+    await ledger.record_received(a_task(), Finished((Remote("https://a/b?c=d"),)), succeeded())
     assert status() == [("received",)]
-    await ledger.record(a_task(), 1, succeeded(an_artifact()))
+    await ledger.record_outcome(a_task(), 1, succeeded(an_artifact()))
     assert status() == [("succeeded",)]
     assert other.execute("SELECT path FROM artifacts").fetchall() == [("fox-0-1.png",)]
 
 
-async def test_a_record_comes_back_as_it_was_put_in(ledger: Ledger) -> None:
+async def test_a_record_is_read_back_unchanged(ledger: Ledger) -> None:
     outcome = succeeded(an_artifact(), an_artifact("fox-0-2.svg", width=None, height=None))
     await carry(ledger, a_task(), outcome)
 
@@ -60,7 +60,9 @@ async def test_a_record_comes_back_as_it_was_put_in(ledger: Ledger) -> None:
     assert record.task == a_task(filename="")
 
 
-async def test_records_come_in_manifest_order_whatever_ended_first(ledger: Ledger) -> None:
+async def test_records_are_in_manifest_order_and_not_in_the_order_they_ended(
+    ledger: Ledger,
+) -> None:
     for ordinal in (3, 0, 2, 1):
         artifacts = [an_artifact(f"{ordinal}-{n}.png") for n in range(1, 12)]
         await carry(ledger, a_task(ordinal), succeeded(*artifacts))
@@ -74,27 +76,27 @@ async def test_records_come_in_manifest_order_whatever_ended_first(ledger: Ledge
 
 
 async def test_records_of_many_tasks_keep_their_order_and_number(ledger: Ledger) -> None:
-    await ledger.leave_pending(a_task(ordinal) for ordinal in reversed(range(1201)))
+    await ledger.record_pending(a_task(ordinal) for ordinal in reversed(range(1201)))
     assert [record.task.ordinal for record in ledger.records()] == list(range(1201))
 
 
-async def test_tasks_that_left_the_manifest_stand_last_and_only_on_demand(ledger: Ledger) -> None:
+async def test_tasks_that_left_the_manifest_are_last_and_only_on_demand(ledger: Ledger) -> None:
     for ordinal in range(3):
         await carry(ledger, a_task(ordinal), succeeded())
-    numbers = {found[0]: found[1] for found in ledger.places_of([a_task(0).key])}
+    row_numbers = [position[1] for position in ledger.positions_of([a_task(0).key])]
 
-    ledger.reposition((), numbers.values())
+    ledger.reposition((), row_numbers)
 
     assert [record.task.ordinal for record in ledger.records()] == [1, 2]
     assert [record.task.ordinal for record in ledger.records(every=True)] == [1, 2, 0]
     assert ledger.totals().counts == {Status.SUCCEEDED: 2}
 
 
-async def test_priors_tell_what_earlier_runs_came_to(ledger: Ledger) -> None:
+async def test_priors_hold_the_results_of_earlier_runs(ledger: Ledger) -> None:
     await carry(ledger, a_task(0), FAILED)
-    await ledger.sent(a_task(1), 1, attempts=1, now=NOW)
+    await ledger.record_sent(a_task(1), 1, attempts=1, now=NOW)
     finished = Finished((Remote("https://a/b?c=d"), Remote("https://a/e")), "A fox", 2**70, 0.5)
-    await ledger.received(a_task(1), finished, succeeded())
+    await ledger.record_received(a_task(1), finished, succeeded())
 
     priors = ledger.priors([a_task(0).key, a_task(1).key, a_task(2).key])
 
@@ -105,21 +107,23 @@ async def test_priors_tell_what_earlier_runs_came_to(ledger: Ledger) -> None:
     }
 
 
-async def test_urls_are_forgotten_once_their_task_has_ended(ledger: Ledger) -> None:
-    await ledger.sent(a_task(), 1, attempts=1, now=NOW)
-    await ledger.received(a_task(), Finished((Remote("https://a/b"),)), succeeded())
-    await ledger.record(a_task(), 1, succeeded(status=Status.RECEIVED))
+async def test_urls_are_deleted_when_their_task_has_ended(ledger: Ledger) -> None:
+    await ledger.record_sent(a_task(), 1, attempts=1, now=NOW)
+    await ledger.record_received(a_task(), Finished((Remote("https://a/b"),)), succeeded())
+    await ledger.record_outcome(a_task(), 1, succeeded(status=Status.RECEIVED))
     assert ledger.priors([a_task().key])[a_task().key].received is not None
 
-    await ledger.record(a_task(), 1, succeeded(an_artifact()))
+    await ledger.record_outcome(a_task(), 1, succeeded(an_artifact()))
     assert ledger.priors([a_task().key])[a_task().key].received is None
 
 
-async def test_a_download_in_a_later_run_keeps_what_the_reply_told(ledger: Ledger) -> None:
-    await ledger.sent(a_task(), 1, attempts=1, now=NOW)
-    await ledger.received(a_task(), Finished((Remote("https://a/b"),)), succeeded())
+async def test_a_download_in_a_later_run_keeps_the_request_id_of_the_reply(ledger: Ledger) -> None:
+    await ledger.record_sent(a_task(), 1, attempts=1, now=NOW)
+    await ledger.record_received(a_task(), Finished((Remote("https://a/b"),)), succeeded())
 
-    await ledger.record(a_task(), 1, succeeded(an_artifact(), request_id=None, http_status=None))
+    await ledger.record_outcome(
+        a_task(), 1, succeeded(an_artifact(), request_id=None, http_status=None)
+    )
 
     (record,) = ledger.records()
     assert (record.outcome.request_id, record.outcome.http_status) == ("req-1", 200)
@@ -137,7 +141,7 @@ async def test_a_later_generation_keeps_the_earlier_one_as_a_version(
     assert record.task.prompt == "A hare"
     assert [artifact.path for artifact in record.outcome.artifacts] == ["fox-0-1.v2.png"]
     assert versions == [(1, "A fox, number 0", "succeeded", 0.02)]
-    assert ledger.owner("fox-0-1.png") == a_task().key
+    assert ledger.owner_of("fox-0-1.png") == a_task().key
     assert ledger.spent_usd() == pytest.approx(0.04)
 
 
@@ -154,70 +158,74 @@ async def test_totals_are_those_of_the_newest_generation(ledger: Ledger) -> None
     assert (totals.cost_usd, totals.unpriced, totals.attempts) == (0.02, 1, 3)
 
 
-async def test_pending_tasks_are_put_down_without_touching_what_is_known(ledger: Ledger) -> None:
+async def test_recording_pending_tasks_leaves_known_ones_unchanged(ledger: Ledger) -> None:
     await carry(ledger, a_task(0), succeeded())
 
-    await ledger.leave_pending([a_task(0), a_task(1)])
+    await ledger.record_pending([a_task(0), a_task(1)])
 
     assert [record.outcome.status for record in ledger.records()] == ["succeeded", "pending"]
 
 
 @pytest.mark.parametrize("give_up", [False, True])
-async def test_what_was_in_flight_at_a_crash_is_unknown_at_the_next_start(
+async def test_tasks_in_flight_at_a_crash_are_unknown_in_the_next_run(
     tmp_path: Path,
     give_up: bool,  # noqa: FBT001  pytest passes it
 ) -> None:
     with a_ledger(tmp_path) as crashed:
         for ordinal in range(3):
-            await crashed.sent(a_task(ordinal), 1, attempts=1, now=NOW)
-        await crashed.record(a_task(0), 1, succeeded())
-        await crashed.received(a_task(1), Finished((Remote("https://a/b"),)), succeeded())
+            await crashed.record_sent(a_task(ordinal), 1, attempts=1, now=NOW)
+        await crashed.record_outcome(a_task(0), 1, succeeded())
+        await crashed.record_received(a_task(1), Finished((Remote("https://a/b"),)), succeeded())
 
     with Ledger(crashed.path) as ledger:
         unknown = ledger.begin_run(pid=2, total=3, now=NOW)
         if give_up:
-            ledger.give_up_unknown()
+            ledger.fail_unknown()
         statuses = [record.outcome.status for record in ledger.records()]
 
     assert unknown == 1
     assert statuses == ["succeeded", "received", "failed" if give_up else "unknown"]
 
 
-async def test_what_a_usage_log_tells_of_unknown_tasks_is_put_down(tmp_path: Path) -> None:
+async def test_entries_of_the_usage_log_reconcile_unknown_tasks(tmp_path: Path) -> None:
     with a_ledger(tmp_path) as crashed:
         for number in range(3):
             key = f"key-{number}"
-            await crashed.sent(a_task(number), 1, attempts=1, now=NOW, idempotency_key=key)
+            await crashed.record_sent(a_task(number), 1, attempts=1, now=NOW, idempotency_key=key)
     with Ledger(crashed.path) as ledger:
         ledger.begin_run(pid=2, total=3, now=NOW)
-        assert ledger.unknown() == {f"key-{number}": NOW for number in range(3)}
+        assert ledger.unknown_sent_at() == {f"key-{number}": NOW for number in range(3)}
 
-        charged = Settlement("key-0", "inf-0", charged=True, cost_usd=0.02)
-        ledger.settle([charged, Settlement("key-1", "inf-1", charged=False)])
-        told = [
+        charged = Reconciliation("key-0", "inf-0", charged=True, cost_usd=0.02)
+        ledger.reconcile([charged, Reconciliation("key-1", "inf-1", charged=False)])
+        outcomes = [
             (record.outcome.status, record.outcome.request_id, record.outcome.cost_usd)
             for record in ledger.records()
         ]
 
-    assert told == [("unknown", "inf-0", 0.02), ("pending", "inf-1", None), ("unknown", None, None)]
+    assert outcomes == [
+        ("unknown", "inf-0", 0.02),
+        ("pending", "inf-1", None),
+        ("unknown", None, None),
+    ]
 
 
 async def test_a_repeated_attempt_keeps_the_rest_of_the_row(ledger: Ledger) -> None:
-    await ledger.sent(a_task(), 1, attempts=1, now=NOW)
-    await ledger.sent(a_task(), 1, attempts=2, now=NOW + timedelta(seconds=9))
+    await ledger.record_sent(a_task(), 1, attempts=1, now=NOW)
+    await ledger.record_sent(a_task(), 1, attempts=2, now=NOW + timedelta(seconds=9))
 
     (record,) = ledger.records()
 
     assert (record.outcome.attempts, record.outcome.started_at) == (2, NOW)
 
 
-async def test_closing_folds_the_write_ahead_log_into_the_file(tmp_path: Path) -> None:
+async def test_closing_merges_the_write_ahead_log_into_the_file(tmp_path: Path) -> None:
     with a_ledger(tmp_path) as ledger:
         await carry(ledger, a_task(), succeeded())
     assert [path.name for path in ledger.path.parent.iterdir()] == ["ledger.sqlite3"]
 
 
-def test_runs_are_remembered_with_their_reason(ledger: Ledger) -> None:
+def test_runs_are_recorded_with_their_reason(ledger: Ledger) -> None:
     before = ledger.last_run()
     ledger.end_run(reason="deadline", now=NOW)
     after = ledger.last_run()
@@ -228,13 +236,13 @@ def test_runs_are_remembered_with_their_reason(ledger: Ledger) -> None:
     assert (after.reason, after.finished_at) == ("deadline", NOW)
 
 
-def test_a_run_whose_ledger_was_removed_does_not_end_well(ledger: Ledger) -> None:
+def test_a_run_whose_ledger_was_removed_ends_with_an_error(ledger: Ledger) -> None:
     ledger.path.unlink()
     with pytest.raises(StorageError, match=r"was removed during the run: .* --rebuild"):
         ledger.end_run(reason="complete", now=NOW)
 
 
-def test_facts_about_the_job_are_remembered(ledger: Ledger) -> None:
+def test_facts_about_the_job_are_stored(ledger: Ledger) -> None:
     assert ledger.meta("identity") is None
     ledger.set_meta("identity", "one")
     ledger.set_meta("identity", "two")
@@ -251,7 +259,7 @@ async def test_another_connection_reads_while_a_run_writes(ledger: Ledger) -> No
         assert status.totals().counts == {Status.SUCCEEDED: 2}
 
 
-async def test_a_change_while_another_process_writes_waits_or_is_told(ledger: Ledger) -> None:
+async def test_a_write_while_another_process_writes_waits_or_fails(ledger: Ledger) -> None:
     ledger._db.execute("PRAGMA busy_timeout = 0")
     blocker = sqlite3.connect(ledger.path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
@@ -265,14 +273,14 @@ async def test_a_change_while_another_process_writes_waits_or_is_told(ledger: Le
     assert ledger.meta("identity") == "two"
 
 
-def test_a_failed_change_leaves_nothing_of_it(ledger: Ledger) -> None:
+def test_a_failed_write_is_rolled_back(ledger: Ledger) -> None:
     with pytest.raises(StorageError, match="NOT NULL"):
-        ledger.set_meta("identity", None)  # type: ignore[arg-type]  # what SQLite refuses
+        ledger.set_meta("identity", None)  # type: ignore[arg-type]  # SQLite refuses it
     assert ledger.meta("identity") is None
 
 
 @given(st.dictionaries(st.text(max_size=9), st.text(max_size=9) | st.integers() | st.none()))
-def test_parameters_of_any_kind_come_back(params: dict[str, str | int | None]) -> None:
+def test_parameters_of_any_type_are_read_back(params: dict[str, str | int | None]) -> None:
     from batchgen.storage.ledger import rows  # noqa: PLC0415  its text is the column's form
 
     assert rows._decode(rows.text(params)) == params

@@ -1,4 +1,4 @@
-"""Tasks that take several requests: what each brought is there after a crash."""
+"""Tasks that take several requests: the result of each is kept after a crash."""
 
 import pytest
 
@@ -12,14 +12,14 @@ SECOND = succeeded(an_artifact("fox-0-3.png"), cost_usd=0.03)
 TASK = a_task()
 
 
-async def carried_out(ledger: Ledger, *, generation: int = 1) -> None:
-    await ledger.sent(TASK, generation, attempts=1, now=NOW)
-    await ledger.received(TASK, Finished((Remote("https://a/b"),)), FIRST)
-    await ledger.part_done(TASK, generation, [FIRST])
+async def record_first_part(ledger: Ledger, *, generation: int = 1) -> None:
+    await ledger.record_sent(TASK, generation, attempts=1, now=NOW)
+    await ledger.record_received(TASK, Finished((Remote("https://a/b"),)), FIRST)
+    await ledger.record_part(TASK, generation, [FIRST])
 
 
-async def test_a_part_is_remembered_and_the_next_one_has_nothing_received(ledger: Ledger) -> None:
-    await carried_out(ledger)
+async def test_a_part_is_kept_and_the_next_one_has_no_received_urls(ledger: Ledger) -> None:
+    await record_first_part(ledger)
 
     prior = ledger.priors([TASK.key])[TASK.key]
 
@@ -27,29 +27,29 @@ async def test_a_part_is_remembered_and_the_next_one_has_nothing_received(ledger
     assert [part.artifacts for part in prior.parts] == [FIRST.artifacts]
     assert [part.cost_usd for part in prior.parts] == [0.02]
     assert ledger.spent_usd() == pytest.approx(0.02)
-    assert ledger.owner("fox-0-2.png") == TASK.key
+    assert ledger.owner_of("fox-0-2.png") == TASK.key
 
 
-async def test_the_ids_of_an_upload_are_remembered(ledger: Ledger) -> None:
+async def test_the_ids_of_an_upload_are_kept(ledger: Ledger) -> None:
     uploads = (("voice_id", "vocal-7"), ("instrumental_id", "instrumental-7"))
-    await ledger.sent(TASK, 1, attempts=1, now=NOW)
-    await ledger.part_done(TASK, 1, [succeeded(uploads=uploads, cost_usd=0.0)])
+    await ledger.record_sent(TASK, 1, attempts=1, now=NOW)
+    await ledger.record_part(TASK, 1, [succeeded(uploads=uploads, cost_usd=0.0)])
 
     (part,) = ledger.priors([TASK.key])[TASK.key].parts
 
     assert (part.uploads, part.artifacts) == (uploads, ())
 
 
-async def test_the_second_part_stands_behind_the_first(ledger: Ledger) -> None:
-    await carried_out(ledger)
-    await ledger.sent(TASK, 1, attempts=2, now=NOW)
-    await ledger.part_done(TASK, 1, [FIRST, SECOND])
+async def test_the_second_part_is_added_to_the_first(ledger: Ledger) -> None:
+    await record_first_part(ledger)
+    await ledger.record_sent(TASK, 1, attempts=2, now=NOW)
+    await ledger.record_part(TASK, 1, [FIRST, SECOND])
 
     prior = ledger.priors([TASK.key])[TASK.key]
     (record,) = ledger.records()
 
     assert [part.artifacts for part in prior.parts] == [FIRST.artifacts, SECOND.artifacts]
-    assert [one.path for one in record.outcome.artifacts] == [
+    assert [artifact.path for artifact in record.outcome.artifacts] == [
         "fox-0-1.png", "fox-0-2.png", "fox-0-3.png",
     ]  # fmt: skip
 
@@ -57,8 +57,8 @@ async def test_the_second_part_stands_behind_the_first(ledger: Ledger) -> None:
 async def test_a_crash_in_the_second_part_leaves_it_unknown_and_the_first_done(
     ledger: Ledger,
 ) -> None:
-    await carried_out(ledger)
-    await ledger.sent(TASK, 1, attempts=2, now=NOW)
+    await record_first_part(ledger)
+    await ledger.record_sent(TASK, 1, attempts=2, now=NOW)
     ledger.close()
 
     with Ledger(ledger.path) as again:
@@ -68,10 +68,12 @@ async def test_a_crash_in_the_second_part_leaves_it_unknown_and_the_first_done(
     assert (prior.status, len(prior.parts)) == (Status.UNKNOWN, 1)
 
 
-async def test_the_next_generation_takes_the_parts_over_for_nothing(ledger: Ledger) -> None:
-    await carried_out(ledger)
-    await ledger.record(TASK, 1, succeeded(*FIRST.artifacts, status=Status.FAILED, cost_usd=0.02))
-    await ledger.sent(TASK, 2, attempts=1, now=NOW)
+async def test_the_next_generation_reuses_the_parts_at_no_cost(ledger: Ledger) -> None:
+    await record_first_part(ledger)
+    await ledger.record_outcome(
+        TASK, 1, succeeded(*FIRST.artifacts, status=Status.FAILED, cost_usd=0.02)
+    )
+    await ledger.record_sent(TASK, 2, attempts=1, now=NOW)
 
     prior = ledger.priors([TASK.key])[TASK.key]
 
@@ -80,20 +82,20 @@ async def test_the_next_generation_takes_the_parts_over_for_nothing(ledger: Ledg
     assert ledger.spent_usd() == pytest.approx(0.02)
 
 
-async def test_an_edited_row_takes_no_parts_over(ledger: Ledger) -> None:
-    await carried_out(ledger)
+async def test_an_edited_row_reuses_no_parts(ledger: Ledger) -> None:
+    await record_first_part(ledger)
     edited = a_task(digest="e" * 32)
-    await ledger.sent(edited, 2, attempts=1, now=NOW)
+    await ledger.record_sent(edited, 2, attempts=1, now=NOW)
 
     assert ledger.priors([TASK.key])[TASK.key].parts == ()
 
 
-async def test_a_part_whose_artifact_was_damaged_is_made_again(ledger: Ledger) -> None:
-    await carried_out(ledger)
-    await ledger.record(TASK, 1, succeeded(*FIRST.artifacts, *SECOND.artifacts))
+async def test_a_part_with_a_damaged_artifact_is_generated_again(ledger: Ledger) -> None:
+    await record_first_part(ledger)
+    await ledger.record_outcome(TASK, 1, succeeded(*FIRST.artifacts, *SECOND.artifacts))
     with Inventory(ledger.path) as inventory:
         (page,) = inventory.pages()
-        inventory.take_back(one for one in page if one.n == 2)
+        inventory.reset(artifact for artifact in page if artifact.n == 2)
 
     prior = ledger.priors([TASK.key])[TASK.key]
 

@@ -1,4 +1,4 @@
-"""Files that are opened as a ledger: old ones, newer ones, and what is none."""
+"""Opening ledgers of old and newer versions, damaged ledgers, and other files."""
 
 import os
 import resource
@@ -14,7 +14,7 @@ from batchgen.errors import StorageError
 from batchgen.storage.ledger import Ledger, connection, schema
 from tests.given import a_ledger, a_task
 
-# A file of version 1 as it was released, with one task in it: never edited, only added to.
+# A ledger of version 1 as it was released, with one task in it; never edited, only added to.
 VERSION_1 = Path(__file__).with_name("version_1.sql").read_text()
 
 
@@ -47,7 +47,7 @@ def test_a_file_of_version_1_is_upgraded_and_keeps_its_tasks(
         assert not again.is_empty()
 
 
-def test_a_migration_that_fails_leaves_the_file_as_it_was(
+def test_a_migration_that_fails_leaves_the_file_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "ledger.sqlite3", VERSION_1)
@@ -57,12 +57,12 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
         Ledger(path)
     monkeypatch.undo()
 
-    assert version(path) == len(schema.MIGRATIONS)  # those before it stand
+    assert version(path) == len(schema.MIGRATIONS)  # those before it are committed
     with Ledger(path) as ledger:
         assert len(list(ledger.records())) == 1
 
 
-def test_a_process_that_was_faster_with_a_migration_is_no_error(tmp_path: Path) -> None:
+def test_a_migration_that_another_process_did_first_is_not_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / "ledger.sqlite3", VERSION_1)
     db = sqlite3.connect(path, isolation_level=None)
 
@@ -82,13 +82,13 @@ def test_a_ledger_of_a_newer_batchgen_is_left_alone(tmp_path: Path) -> None:
 def test_a_foreign_database_is_left_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "ledger.sqlite3", "CREATE TABLE mine (x);")
     before = path.read_bytes()
-    with pytest.raises(StorageError, match="is not a ledger of batchgen"):
+    with pytest.raises(StorageError, match="is not a batchgen ledger"):
         Ledger(path)
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("content", [b"id,prompt\nfox,A fox\n" * 50, b"\0" * 9000])
-def test_a_file_that_is_no_database_is_told(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_database_is_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "ledger.sqlite3"
     path.write_bytes(content)
     with pytest.raises(StorageError, match=r"not a database.*--rebuild"):
@@ -96,9 +96,9 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path, content: bytes) -> N
     assert path.read_bytes() == content
 
 
-async def test_a_ledger_that_lost_its_end_is_told_whenever_it_is_noticed(tmp_path: Path) -> None:
+async def test_a_truncated_ledger_is_an_error_when_it_is_read(tmp_path: Path) -> None:
     with a_ledger(tmp_path) as ledger:
-        await ledger.leave_pending(a_task(ordinal) for ordinal in range(3000))
+        await ledger.record_pending(a_task(ordinal) for ordinal in range(3000))
     size = ledger.path.stat().st_size
     with ledger.path.open("rb+") as file:
         file.truncate(size // 2 // 4096 * 4096)
@@ -108,41 +108,39 @@ async def test_a_ledger_that_lost_its_end_is_told_whenever_it_is_noticed(tmp_pat
 
 
 @pytest.mark.parametrize("left", [b"", b"SQLite format 3\0"])
-def test_an_emptied_ledger_beside_results_is_not_taken_for_a_new_one(
-    left: bytes, tmp_path: Path
-) -> None:
+def test_an_empty_ledger_beside_results_is_not_treated_as_new(left: bytes, tmp_path: Path) -> None:
     with a_ledger(tmp_path) as ledger:
         pass
     ledger.path.write_bytes(left)
     (tmp_path / "results.jsonl").write_text("{}\n")
-    with pytest.raises(StorageError, match=r"gone or empty and .*results\.jsonl is not"):
+    with pytest.raises(StorageError, match=r"missing or empty, but .*results\.jsonl is not"):
         Ledger(ledger.path)
 
 
-def test_reading_makes_no_ledger_where_there_is_none(tmp_path: Path) -> None:
+def test_reading_does_not_create_a_ledger(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="is not an output directory"):
         Ledger(tmp_path / "out" / ".batchgen" / "ledger.sqlite3", create=False)
 
 
-def test_a_folder_in_the_place_of_the_ledger_is_told(tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_the_ledger_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite3").mkdir()
     with pytest.raises(StorageError, match="unable to open"):
         Ledger(tmp_path / "ledger.sqlite3")
 
 
 def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a backup's file system tells of itself: tests may mount none."""
-    told = os.statvfs("/")
-    names = [name for name in dir(told) if name.startswith("f_")]
-    kept = {name: getattr(told, name) for name in names} | {"f_flag": os.ST_RDONLY}
-    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(**kept))
+    """Make every file system look read-only, because tests cannot mount one."""
+    status = os.statvfs("/")
+    names = [name for name in dir(status) if name.startswith("f_")]
+    changed = {name: getattr(status, name) for name in names} | {"f_flag": os.ST_RDONLY}
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(**changed))
 
 
-async def test_where_nothing_can_be_written_a_closed_ledger_is_read_as_it_stands(
+async def test_a_closed_ledger_on_a_read_only_file_system_can_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with a_ledger(tmp_path) as ledger:
-        await ledger.leave_pending([a_task()])
+        await ledger.record_pending([a_task()])
         path = ledger.path
     read_only(monkeypatch)
     monkeypatch.setattr(connection, "_open", mock.Mock(side_effect=sqlite3.OperationalError))
@@ -154,7 +152,7 @@ async def test_where_nothing_can_be_written_a_closed_ledger_is_read_as_it_stands
 
 
 @pytest.mark.parametrize("left", [0, 1, 2])
-def test_too_many_open_files_are_told_as_such(left: int, tmp_path: Path) -> None:
+def test_the_error_about_too_many_open_files_names_the_limit(left: int, tmp_path: Path) -> None:
     path = write(tmp_path / "ledger.sqlite3", "")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     with ExitStack() as cleanup:
@@ -162,13 +160,13 @@ def test_too_many_open_files_are_told_as_such(left: int, tmp_path: Path) -> None
         first = os.open(os.devnull, os.O_RDONLY)
         cleanup.callback(os.close, first)
         resource.setrlimit(resource.RLIMIT_NOFILE, (first + 20, limits[1]))
-        held = []
+        handles = []
         with suppress(OSError):
             while True:
-                held.append(os.open(os.devnull, os.O_RDONLY))
-        for one in held[:left]:
-            os.close(one)
-        for one in held[left:]:
-            cleanup.callback(os.close, one)
+                handles.append(os.open(os.devnull, os.O_RDONLY))
+        for handle in handles[:left]:
+            os.close(handle)
+        for handle in handles[left:]:
+            cleanup.callback(os.close, handle)
         with pytest.raises(StorageError, match="ulimit -n"):
             Ledger(path)
