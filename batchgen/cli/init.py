@@ -11,7 +11,7 @@ from batchgen.errors import Exit, UsageError
 from batchgen.job import stem
 from batchgen.manifest.formats.source import Format, format_of
 
-SCHEMA_NAME = "batchgen.cli.schema.json"
+SCHEMA_NAME = "batchgen.schema.json"
 _DEFAULT = Path("job.yaml")
 
 

@@ -14,7 +14,7 @@ CRON = ROOT / "jobs" / "cron"
 
 
 def test_every_command_of_the_examples_is_understood() -> None:
-    files = (CRON / "crontab", CRON / "batchgen.http.service")
+    files = (CRON / "crontab", CRON / "batchgen.service")
     found = [
         line
         for file in files

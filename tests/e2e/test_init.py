@@ -30,7 +30,7 @@ def test_the_starter_fits_the_schema_beside_it(tmp_path: Path) -> None:
     text = (tmp_path / "jobs-of-spring.yaml").read_text()
     first = text.splitlines()[0]
     assert first == "# yaml-language-server: $schema=batchgen.schema.json"
-    schema = yaml.safe_load((tmp_path / "batchgen.cli.schema.json").read_text())
+    schema = yaml.safe_load((tmp_path / "batchgen.schema.json").read_text())
     job = yaml.safe_load(text)
     Draft202012Validator(schema).validate(job)
     assert job["name"] == "jobs-of-spring"
@@ -42,7 +42,7 @@ def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
     ended = batchgen("init", cwd=tmp_path)
     assert (ended.code, (tmp_path / "job.yaml").read_text()) == (2, "mine")
     assert "job.yaml is there already" in ended.err
-    assert not (tmp_path / "batchgen.cli.schema.json").exists()
+    assert not (tmp_path / "batchgen.schema.json").exists()
 
 
 def test_a_dash_writes_the_job_to_standard_output(tmp_path: Path) -> None:
