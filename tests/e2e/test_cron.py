@@ -31,7 +31,7 @@ def test_the_nightly_job_gets_a_directory_of_the_day(tmp_path: Path) -> None:
     ended = batchgen("plan", CRON / "nightly.yaml", cwd=tmp_path)
     after = datetime.now().astimezone().date()
     assert ended.code == 0, ended.err
-    assert any(f"into out/nightly/{day}\n" in ended.out for day in (before, after))
+    assert any(f"output out/nightly/{day}\n" in ended.out for day in (before, after))
 
 
 def test_the_flag_takes_the_day_too(tmp_path: Path) -> None:

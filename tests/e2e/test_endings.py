@@ -155,7 +155,7 @@ def test_what_is_paid_for_and_not_fetched_yet_is_told_apart_from_what_is_not_beg
     assert (told["pending"], told["pending_paid"]) == (4, 2), said
     assert summary["tasks"]["pending_paid"] == 2
     assert "4; 2 of them are paid for, the next run only fetches them" in said
-    assert "paid for     2 of the pending:" in batchgen("status", "out/job", cwd=tmp_path).out
+    assert "paid for     2 of the pending tasks:" in batchgen("status", "out/job", cwd=tmp_path).out
 
 
 def test_a_kind_that_nothing_failed_for_is_told_with_those_that_there_are(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.cli.report import make_report
+from batchgen.cli.report import write_report
 from batchgen.job import Flags
 from batchgen.manifest.open import open_manifest, source_of
 from batchgen.types import Record, Task
@@ -27,7 +27,7 @@ def spring(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("out") / "spring #1"
     directory.mkdir()
     filled(directory, _records(directory))
-    make_report(directory)
+    write_report(directory)
     return directory / "report.html"
 
 
@@ -108,7 +108,7 @@ async def test_arrows_go_over_the_cards_and_enter_opens_one(page: Page) -> None:
 
 async def test_the_viewer_tells_all_and_arrows_and_escape_work_in_it(page: Page) -> None:
     await page.click(".card:first-child")
-    told = await page.text(".told")
+    told = await page.text(".details")
     for text in (
         "fox-0",
         "dall-e-3",
@@ -120,7 +120,7 @@ async def test_the_viewer_tells_all_and_arrows_and_escape_work_in_it(page: Page)
     ):
         assert text in told
     await page.press("ArrowRight")
-    assert await page.text(".told h2") == "fox-1"
+    assert await page.text(".details h2") == "fox-1"
     await page.press("ArrowLeft")
     await page.press("ArrowLeft")
     assert await page.text(".place") == "1 of 31"
@@ -192,7 +192,7 @@ async def test_ten_thousand_tasks_need_a_screenful_of_cards(address: str, tmp_pa
     artifact = an_artifact()
     records = (a_record(number, artifact) for number in range(_MANY))
     await asyncio.to_thread(filled, tmp_path, records)
-    make_report(tmp_path)
+    write_report(tmp_path)
     async with a_page(address) as page:
         await page.look(1200, 800)
         await page.open((tmp_path / "report.html").as_uri())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.report.data import Collector, Heading, escaped
-from batchgen.report.figures import MOST_VALUES, Facets
+from batchgen.report.figures import MAX_VALUES, Facets
 from batchgen.types import Outcome, Record, Status
 from tests.given import NOW, a_task, an_artifact, succeeded
 from tests.report.outputs import HOSTILE, a_record
@@ -26,8 +26,8 @@ def _row(page: dict[str, Any], number: int = 0) -> dict[str, Any]:
     return dict(zip(page["fields"], page["rows"][number], strict=True))
 
 
-def _collected(*records: Record, running: bool = False, most: int = 100) -> Collector:
-    collector = Collector(running=running, most=most)
+def _collected(*records: Record, running: bool = False, limit: int = 100) -> Collector:
+    collector = Collector(running=running, limit=limit)
     for record in records:
         collector.add(record, [None] * len(record.outcome.artifacts))
     return collector
@@ -92,8 +92,8 @@ def test_what_is_sent_is_pending_while_a_run_goes_on_and_unknown_after_it() -> N
 
 
 def test_tasks_beyond_the_most_are_counted_and_not_shown() -> None:
-    collector = _collected(*(a_record(number) for number in range(5)), most=2)
-    assert (collector.count, collector.shown) == (5, 2)
+    collector = _collected(*(a_record(number) for number in range(5)), limit=2)
+    assert (collector.count, collector.listed) == (5, 2)
     page = _page(collector)
     assert len(page["rows"]) == 2
     assert page["counts"]["failed"] == 5
@@ -113,7 +113,7 @@ def test_every_result_counts_in_the_figures() -> None:
 
 def test_names_with_two_to_sixty_values_are_facets_in_the_order_they_came() -> None:
     facets = Facets()
-    for number in range(MOST_VALUES + 1):
+    for number in range(MAX_VALUES + 1):
         facets.add("params", {"seed": str(number), "size": '"a"', "n": str(number % 2)})
         facets.add("vars", {"style": f'"{"ba"[number % 2]}"'})
     assert facets.to_json() == [

@@ -27,7 +27,7 @@ def test_the_beginnings_of_texts_are_read_and_of_nothing_else(tmp_path: Path) ->
 
 def test_a_page_takes_only_so_many_texts(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("A fox.")
-    excerpts = Excerpts(tmp_path, most=6)
+    excerpts = Excerpts(tmp_path, limit=6)
     artifact = an_artifact("a.txt", media_type="text/plain")
     assert excerpts.of([artifact, artifact]) == ["A fox.", None]
 

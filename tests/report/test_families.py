@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.cli.report import make_report
+from batchgen.cli.report import write_report
 from batchgen.provider.endpoints import embeddings
 from batchgen.simulator.artifacts.audio import Sound, play
 from batchgen.simulator.artifacts.meshes import Mesh, build
@@ -68,7 +68,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         artifacts = tuple(_stored(directory, *file) for file in files)
         records.append(Record(a_task(number, id=name), succeeded(*artifacts)))
     filled(directory, records)
-    make_report(directory)
+    write_report(directory)
     return directory / "report.html"
 
 
@@ -91,7 +91,7 @@ async def page(address: str, report: Path) -> AsyncIterator[Page]:
 
 async def _open(page: Page, name: str) -> None:
     await page.click(f".card[title={name}]")
-    assert await page.text(".told h2") == name
+    assert await page.text(".details h2") == name
 
 
 @pytest.mark.parametrize(("name", "tag"), [("film", "VIDEO"), ("song", "AUDIO")])
@@ -133,7 +133,7 @@ async def test_arrows_go_on_from_a_sound_unless_they_are_for_the_sound(page: Pag
     await _open(page, "song")
     await page.evaluate("document.querySelector('.stage audio').focus()")
     await page.press("ArrowRight")
-    assert await page.text(".told h2") == "song"
+    assert await page.text(".details h2") == "song"
     await page.evaluate("document.querySelector('[data-do=close]').focus()")
     await page.press("ArrowRight")
-    assert await page.text(".told h2") == "mesh"
+    assert await page.text(".details h2") == "mesh"

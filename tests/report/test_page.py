@@ -91,7 +91,7 @@ def test_a_failure_names_its_count_its_example_and_what_retries_it() -> None:
 
 
 def test_a_page_that_shows_a_part_says_so() -> None:
-    collector = Collector(most=1)
+    collector = Collector(limit=1)
     for number in range(3):
         collector.add(a_record(number), [])
-    assert "The first 1 tasks are shown; 2 more" in b"".join(render(_HEADING, collector)).decode()
+    assert "The first 1 tasks are listed; 2 more" in b"".join(render(_HEADING, collector)).decode()

@@ -69,7 +69,7 @@ def test_transparency_is_kept_and_a_turned_photo_stands_upright(tmp_path: Path) 
 def test_records_come_in_order_and_those_beyond_the_most_without_previews(tmp_path: Path) -> None:
     artifact = stored(tmp_path, "fox.png", a_picture(1, side=40))
     records = [a_record(number, artifact) for number in range(600)]
-    found = list(with_previews(records, tmp_path, most=300))
+    found = list(with_previews(records, tmp_path, limit=300))
     assert [record for record, _ in found] == records
     assert [previews for _, previews in found] == [("",)] * 300 + [()] * 300
 

@@ -255,7 +255,7 @@ async def test_a_task_whose_files_are_not_all_there_becomes_pending(tmp_path: Pa
         "size     fox-1-1.png (task fox-1)",
     ]
     assert f"{FILE_NAME}:4: tells no task" in ended.err
-    assert "under way" in ended.err
+    assert "in flight" in ended.err
     assert "the same idempotency keys" in ended.err
     statuses = [line["status"] for line in results(tmp_path)]
     assert statuses == ["pending", "pending", "succeeded"]
@@ -269,7 +269,7 @@ async def test_a_sound_ledger_is_not_given_up_for_one_that_tells_less(tmp_path: 
     ended = batchgen("verify", tmp_path, "--rebuild", cwd=tmp_path)
 
     assert ended.code == 2
-    assert "is sound" in ended.err
+    assert "is not damaged" in ended.err
     assert ledger_path(tmp_path).read_bytes() == before
 
 
