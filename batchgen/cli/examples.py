@@ -5,11 +5,11 @@ from collections.abc import Mapping
 # The empty name stands for `batchgen --help`. Three spaces separate a command from its comment.
 EXAMPLES: Mapping[str, str] = {
     "": """\
-  batchgen init && batchgen run job.yaml               try it without a key
+  batchgen init && batchgen run job.yaml           try it without a key
   batchgen run prompts.csv --model flux/schnell -o out/spring
-  batchgen plan prompts.csv --model dall-e-3           check and price it without sending anything
-  batchgen status out/spring                           during the run or after it
-  batchgen report out/spring                           write a page of the results
+  batchgen plan prompts.csv --model dall-e-3       check it and print the price
+  batchgen status out/spring                       during the run or after it
+  batchgen report out/spring                       write a page of the results
 """,
     "run": """\
   batchgen run job.yaml                     generate what is not done yet
@@ -35,16 +35,16 @@ EXAMPLES: Mapping[str, str] = {
   batchgen results out/spring | jq -r 'select(.status == "failed") | .id'
 """,
     "report": """\
-  batchgen report out/spring                           writes out/spring/report.html
+  batchgen report out/spring                       write out/spring/report.html
   batchgen report out/spring --contact-sheet sheet.png
 """,
     "show": """\
-  batchgen show out/spring/hero-1.png                  from the metadata in the file
-  batchgen show ~/Downloads/hero.png -o out/spring     by its hash, without metadata
+  batchgen show out/spring/hero-1.png              from the metadata in the file
+  batchgen show ~/Downloads/hero.png -o out/spring   by its hash in the ledger
 """,
     "verify": """\
-  batchgen verify out/spring                report missing, damaged and unknown files
-  batchgen verify out/spring --fix          let the next run generate them again
+  batchgen verify out/spring           list missing, damaged and unknown files
+  batchgen verify out/spring --fix     let the next run generate them again
 """,
     "merge": """\
   batchgen merge out/all out/part-1 out/part-2

@@ -80,7 +80,7 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_run(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
-    parser = _command(commands, "run", "generate what a manifest asks for, except what is done")
+    parser = _command(commands, "run", "generate the files of a manifest; skip tasks that are done")
     add_manifest_options(parser)
     add_run_options(parser)
     parser.set_defaults(json=False)
@@ -254,7 +254,7 @@ def _add_simulated_limits(group: "argparse._ArgumentGroup") -> None:
         "--burst",
         type=argument_types.positive_number,
         metavar="N",
-        help="allow up to N requests at the same time within --rpm (default: those of one second)",
+        help="allow bursts of N requests within --rpm (default: the requests of one second)",
     )
     group.add_argument(
         "--max-in-flight",

@@ -116,7 +116,7 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
         "--deadline",
         type=argument_types.duration,
         metavar="DURATION",
-        help="start no task after this time",
+        help="start no more tasks after this time",
     )
     group.add_argument(
         "--drain-timeout",
