@@ -19,6 +19,13 @@ from batchgen.storage.results import ResultsFile, stored_line
 from batchgen.storage.verify import Check, Finding, Kind
 from batchgen.text import show_bytes, show_count
 
+_PHRASES = {
+    Kind.MISSING: "missing",
+    Kind.EXTRA: "extra (of no task)",
+    Kind.SIZE: "with a wrong size",
+    Kind.HASH: "with a wrong hash",
+}
+
 
 def verify_command(arguments: argparse.Namespace) -> int:
     """Print findings; return SOME_FAILED if there are any."""
@@ -111,13 +118,13 @@ def _conclude(check: Check, directory: Path) -> None:
         _note(f"{checked}: no problems found")
         return
     counts = ", ".join(
-        f"{show_count(check.found[kind])} {kind}" for kind in Kind if check.found[kind]
+        f"{show_count(check.found[kind])} {_PHRASES[kind]}" for kind in Kind if check.found[kind]
     )
     _note(f"{checked}: {counts}")
     if check.mended:
         _note(
-            f"the next run generates {show_count(check.mended)} tasks again, with the same"
-            " idempotency keys; their damaged files are kept as NAME.damaged"
+            f"tasks that the next run generates again: {show_count(check.mended)}, with the same"
+            " idempotency keys; damaged files are kept as NAME.damaged"
         )
     elif any(check.found[kind] for kind in Kind if kind is not Kind.EXTRA):
         _note(f"`batchgen verify {directory} --fix` lets the next run generate them again")
