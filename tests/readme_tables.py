@@ -64,11 +64,6 @@ def filled(text: str) -> str:
     return text
 
 
-def without_tables(text: str) -> str:
-    """Return a page without the tables that are made from the code."""
-    return _place(r"[a-z_-]+").sub(r"\g<1>\g<2>", text)
-
-
 def _place(name: str) -> re.Pattern[str]:
     return re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
 
