@@ -40,7 +40,7 @@ def render(heading: Heading, collector: Collector) -> list[bytes]:
 def policy(*, style: str, script: str) -> str:
     """Return the content security policy: only this style, this script, and media by relative URL.
 
-    `file:` is for Firefox, where 'self' does not match the files of a page opened from disk.
+    `file:` is for Firefox, location 'self' does not match the files of a page opened from disk.
     """
     return (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
@@ -79,11 +79,11 @@ def _notice(listed: int, hidden: int) -> str:
 
 def _failure(group: FailureGroup) -> str:
     example = group.example
-    where = f"{example.file}:{example.line}" if example.line else example.file
+    location = f"{example.file}:{example.line}" if example.line else example.file
     retry = f"<code>--retry-failed {escape(group.kind)}</code>" if group.retryable else ""
     return (
         f'<li><h3><button type="button" data-cause="{escape(group.cause)}">'
         f"{show_count(group.count)} x {escape(group.cause)}</button></h3>"
         f"<p>{escape(example.message)}</p>"
-        f'<p class="dim">{escape(example.id)} ({escape(where)}) {retry}</p></li>'
+        f'<p class="dim">{escape(example.id)} ({escape(location)}) {retry}</p></li>'
     )

@@ -18,7 +18,7 @@ def test_the_example_row_of_a_model_passes_its_checks(model: catalog.Model) -> N
     row = catalog.example(model)
     params = {name: value for name, value in row.items() if name not in ("model", "prompt")}
     findings = model.check(model.normalise(params))
-    assert [one.message for one in findings if one.severity is Severity.ERROR] == []
+    assert [finding.message for finding in findings if finding.severity is Severity.ERROR] == []
     assert model.check_prompt(str(row.get("prompt", ""))) is None
 
 
@@ -120,10 +120,10 @@ def test_a_provider_that_does_not_answer_is_reported(tmp_path: Path) -> None:
 
 def test_live_marks_models_that_only_one_side_has(tmp_path: Path) -> None:
     with simulate(cwd=tmp_path) as base_url:
-        found = batchgen(
+        ended = batchgen(
             *("models", "--live", "--base-url", base_url, "--provider", "openai", "--json"),
             cwd=tmp_path,
         )
-    by_id = {model["id"]: model for model in json.loads(found.out)}
+    by_id = {model["id"]: model for model in json.loads(ended.out)}
     assert by_id["dall-e-3"] == {**by_id["dall-e-3"], "live": True, "known": True}
     assert by_id["flux/dev"] == {"id": "flux/dev", "known": False, "live": True}

@@ -46,8 +46,8 @@ def statuses(folder: Path) -> dict[str, str]:
 def sent(folder: Path) -> set[str]:
     """Return the idempotency keys that the ledger of a killed run has as in flight."""
     with closing(sqlite3.connect(folder / "out/.batchgen/ledger.sqlite3")) as ledger:
-        found = ledger.execute("SELECT idempotency_key FROM tasks WHERE status = 'sent'")
-        return {key for (key,) in found}
+        rows = ledger.execute("SELECT idempotency_key FROM tasks WHERE status = 'sent'")
+        return {key for (key,) in rows}
 
 
 def pairs() -> dict[str, dict[str, Any]]:

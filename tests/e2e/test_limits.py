@@ -35,15 +35,15 @@ def test_64_workers_do_not_overshoot_max_cost(tmp_path: Path) -> None:
     with simulate("--latency", "100ms±0.1", cwd=tmp_path) as base_url:
         more = ("--concurrency", "64", "--max-cost", "1.00")
         ended = batchgen(*words(base_url, *more), cwd=tmp_path, **KEY)
-        made = stats(base_url)["generations"]
+        generated = stats(base_url)["generations"]
 
     assert ended.code == 3
-    assert made == int(1.00 / PRICE_USD)
+    assert generated == int(1.00 / PRICE_USD)
     assert "max_cost of $1.00 is reached" in ended.err
     status = json.loads(batchgen("status", "out", "--json", cwd=tmp_path).out)
     spent = sum(line["cost_usd"] or 0 for line in results(tmp_path / "out"))
     assert status["spend_usd"] == summary(tmp_path)["cost_usd"] == pytest.approx(spent)
-    assert spent == pytest.approx(made * PRICE_USD)
+    assert spent == pytest.approx(generated * PRICE_USD)
 
 
 def test_two_jobs_in_parallel_share_a_budget(tmp_path: Path) -> None:
@@ -66,10 +66,10 @@ def test_two_jobs_in_parallel_share_a_budget(tmp_path: Path) -> None:
                 )
             )
         messages = [run.communicate(timeout=60)[1] for run in runs]
-        made = stats(base_url)["generations"]
+        generated = stats(base_url)["generations"]
 
     assert [run.returncode for run in runs] == [3, 3], messages
-    assert made == int(1.00 / PRICE_USD)
+    assert generated == int(1.00 / PRICE_USD)
     message = "the budget of $1.00 a day (UTC) in money.sqlite3 is reached"
     assert all(message in " ".join(err.split()) for err in messages), messages
 
@@ -147,13 +147,13 @@ def test_a_deadline_stops_and_keeps_what_is_in_flight(tmp_path: Path) -> None:
     with simulate("--latency", "300ms", cwd=tmp_path) as base_url:
         more = ("--concurrency", "4", "--deadline", "500ms")
         ended = batchgen(*words(base_url, *more), cwd=tmp_path, **KEY)
-        made = stats(base_url)["generations"]
+        generated = stats(base_url)["generations"]
 
     statuses = [line["status"] for line in results(tmp_path / "out")]
     assert ended.code == 3
     assert "deadline" in ended.err
-    assert statuses.count("succeeded") == made > 0
-    assert statuses.count("pending") == TASKS - made
+    assert statuses.count("succeeded") == generated > 0
+    assert statuses.count("pending") == TASKS - generated
 
 
 def test_the_ledger_counts_all_requests_that_the_server_received(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_images_of_openai_have_the_requested_format_and_a_price_by_tokens(
 
     lines = {line["id"]: line for line in results(tmp_path / "out")}
     assert ended.code == 0, (ended.err, [line["error"] for line in lines.values()])
-    assert [one["media_type"] for one in lines["drawn"]["artifacts"]] == ["image/webp"]
+    assert [artifact["media_type"] for artifact in lines["drawn"]["artifacts"]] == ["image/webp"]
     assert len(lines["three"]["artifacts"]) == 3
     assert lines["both"]["params"]["image"] == ["photo.png", "mask.png"]
     # 1,568 output tokens at $40 per million, and 2 text tokens at $5.
@@ -127,9 +127,9 @@ def test_an_openai_batch_file_runs_unchanged_and_its_results_export_as_one(tmp_p
     ended = batchgen("results", "out", "--format", "openai-batch", cwd=tmp_path)
 
     exported = {line["custom_id"]: line for line in map(json.loads, ended.out.splitlines())}
-    files = {name: one["response"]["body"].get("data") for name, one in exported.items()}
+    files = {name: line["response"]["body"].get("data") for name, line in exported.items()}
     assert files["drawn"] == [{"file": "drawn-1.png"}, {"file": "drawn-2.png"}]
     assert files["edited"] == [{"file": "edited-1.png"}]
-    assert [one["response"]["status_code"] for one in exported.values()] == [201, 200, 400]
+    assert [line["response"]["status_code"] for line in exported.values()] == [201, 200, 400]
     assert exported["refused"]["response"]["body"]["error"]["type"] == "content_policy"
-    assert {one["error"] for one in exported.values()} == {None}
+    assert {line["error"] for line in exported.values()} == {None}

@@ -40,9 +40,9 @@ def test_a_plan_begins_with_its_conclusion_and_ends_with_the_decisions(tmp_path:
         "decisions by the job",
         "decisions by the b",
     ]
-    found = [next(n for n, line in enumerate(lines) if line.startswith(word)) for word in order]
-    assert found == sorted(found)
-    assert "2 requests in flight, 60 requests per minute and model" in lines[found[1]]
+    positions = [next(n for n, line in enumerate(lines) if line.startswith(word)) for word in order]
+    assert positions == sorted(positions)
+    assert "2 requests in flight, 60 requests per minute and model" in lines[positions[1]]
 
 
 def test_a_plan_counts_what_is_done_and_changes_nothing(tmp_path: Path) -> None:

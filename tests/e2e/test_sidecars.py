@@ -137,11 +137,11 @@ def test_the_run_after_a_killed_one_writes_all_missing_sidecars(
         process.kill()
         process.communicate()
         ended = batchgen(*words, "--quiet", cwd=tmp_path, AIMLAPI_API_KEY="k")
-        made = stats(url)["generations"]
+        generated = stats(url)["generations"]
 
     directory = tmp_path / "out" / "spring"
     verified = batchgen("verify", directory, cwd=tmp_path)
-    assert (ended.code, made) == (0, 40), ended.err
+    assert (ended.code, generated) == (0, 40), ended.err
     assert (verified.code, verified.out) == (0, "")
     for number in range(40):
         assert json.loads((directory / f"fox-{number}-1.png.json").read_text())["key"]

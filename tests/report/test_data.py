@@ -66,7 +66,7 @@ def test_a_text_file_has_its_excerpt() -> None:
     collector = Collector()
     collector.add(Record(a_task(), outcome), [None, None], [HOSTILE, None])
     files = _row(_page(collector))["files"]
-    assert [len(one) for one in files] == [7, 6]
+    assert [len(file) for file in files] == [7, 6]
     assert files[0][-1] == HOSTILE
 
 

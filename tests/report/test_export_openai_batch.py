@@ -72,4 +72,4 @@ def test_there_is_one_line_per_task() -> None:
     records = [Record(a_task(number), Outcome(Status.PENDING)) for number in range(3)]
     write_openai_batch(records, file)
     lines = [json.loads(text) for text in file.getvalue().splitlines()]
-    assert [one["custom_id"] for one in lines] == ["fox-0", "fox-1", "fox-2"]
+    assert [line["custom_id"] for line in lines] == ["fox-0", "fox-1", "fox-2"]

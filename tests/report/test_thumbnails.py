@@ -21,13 +21,13 @@ def test_a_large_image_gets_a_thumbnail_once(tmp_path: Path) -> None:
     path = tmp_path / FOLDER / name
     with Image.open(path) as image:
         assert (image.format, image.size) == ("WEBP", (SIDE, SIDE))
-    made = path.stat()
+    before = path.stat()
 
     (tmp_path / "fox.png").unlink()
 
     assert preview(artifact, tmp_path) == name
-    assert path.stat().st_mtime_ns == made.st_mtime_ns
-    assert [one.suffix for one in path.parent.iterdir()] == [".webp"]
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert [file.suffix for file in path.parent.iterdir()] == [".webp"]
 
 
 def test_a_small_image_is_its_own_thumbnail(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_missing_or_damaged_file_or_a_video_has_no_thumbnail(tmp_path: Path) -
     cut = stored(tmp_path, "cut.png", an_image(1))
     (tmp_path / "cut.png").write_bytes(an_image(1)[:5000])
     video = an_artifact("film.mp4", media_type="video/mp4")
-    assert [preview(one, tmp_path) for one in (gone, cut, video)] == [None, None, None]
+    assert [preview(artifact, tmp_path) for artifact in (gone, cut, video)] == [None, None, None]
 
 
 def test_an_image_with_too_many_pixels_is_not_opened(tmp_path: Path) -> None:
@@ -69,9 +69,9 @@ def test_transparency_is_kept_and_a_rotated_photo_is_upright(tmp_path: Path) -> 
 def test_records_stay_in_order_and_those_above_the_limit_have_no_previews(tmp_path: Path) -> None:
     artifact = stored(tmp_path, "fox.png", an_image(1, side=40))
     records = [a_record(number, artifact) for number in range(600)]
-    found = list(with_previews(records, tmp_path, limit=300))
-    assert [record for record, _ in found] == records
-    assert [previews for _, previews in found] == [("",)] * 300 + [()] * 300
+    previewed = list(with_previews(records, tmp_path, limit=300))
+    assert [record for record, _ in previewed] == records
+    assert [previews for _, previews in previewed] == [("",)] * 300 + [()] * 300
 
 
 def test_a_thumbnail_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
