@@ -1,4 +1,4 @@
-"""What holds for every test."""
+"""Settings and fixtures of all tests."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from hypothesis import settings
 from batchgen.storage.ledger import Ledger
 from tests.given import a_ledger
 
-# A busy machine is no failure: no test asserts how long an example takes.
+# A test must not fail on a busy machine: no example has a deadline.
 settings.register_profile("batchgen", deadline=None)
 settings.load_profile("batchgen")
 
@@ -31,6 +31,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """A new ledger in the test's folder, in which a run has begun."""
-    with a_ledger(tmp_path) as one:
-        yield one
+    """A new ledger in the test's folder, with a run that has started."""
+    with a_ledger(tmp_path) as new:
+        yield new

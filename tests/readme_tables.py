@@ -1,4 +1,4 @@
-"""The tables of README and docs/, made from the code; run as a module to write them there."""
+"""The tables of README and docs/, made from the code; run as a module to write them."""
 
 import argparse
 import re
@@ -62,11 +62,6 @@ def filled(text: str) -> str:
     for name, table in tables().items():
         text = _place(name).sub(rf"\g<1>{_escaped(table)}\g<2>", text)
     return text
-
-
-def without_tables(text: str) -> str:
-    """Return a page without the tables that are made from the code."""
-    return _place(r"[a-z_-]+").sub(r"\g<1>\g<2>", text)
 
 
 def _place(name: str) -> re.Pattern[str]:
@@ -139,8 +134,8 @@ def _columns() -> Iterator[tuple[str, str]]:
 
 
 def _decisions() -> Iterator[tuple[str, str, str]]:
-    for seen, then, kind in describe(BUILT_IN):
-        yield seen, then, f"`{kind}`"
+    for condition, action, kind in describe(BUILT_IN):
+        yield condition, action, f"`{kind}`"
 
 
 def _crashes() -> Iterator[tuple[str, str, str, str, str]]:
@@ -150,16 +145,16 @@ def _crashes() -> Iterator[tuple[str, str, str, str, str]]:
 
 
 def _faults() -> Iterator[tuple[str, str]]:
-    for name, what in {**GENERATION_FAULTS, **FILE_FAULTS, **POLL_FAULTS, **WORK_FAULTS}.items():
-        yield f"`{name}`", what
+    for name, effect in {**GENERATION_FAULTS, **FILE_FAULTS, **POLL_FAULTS, **WORK_FAULTS}.items():
+        yield f"`{name}`", effect
 
 
 def _models() -> Iterator[tuple[str, str]]:
     def maker(model: catalog.Model) -> str:
         return model.id.split("/")[0] if "/" in model.id else re.split(r"[-.]", model.id)[0]
 
-    drawing = [model for model in catalog.models() if model.family == "images"]
-    for name, models in groupby(sorted(drawing, key=lambda m: (maker(m), m.id)), maker):
+    images = [model for model in catalog.models() if model.family == "images"]
+    for name, models in groupby(sorted(images, key=lambda m: (maker(m), m.id)), maker):
         yield name, ", ".join(f"`{model.id}`{_price(model)}" for model in models)
 
 

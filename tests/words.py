@@ -1,7 +1,7 @@
 """`python -m tests.words [PATH ...]`: report words that the project does not use.
 
 Reads docstrings, comments, strings, names and file names of the Python files, and the text of the
-other files in `PLACES`. Without a PATH it reads what `DONE` lists; `.` stands for everything.
+other files in `_PLACES`. Without a PATH it reads those of `DONE`; `.` stands for everything.
 """
 
 import io
@@ -22,12 +22,14 @@ _PLACES = (
 DONE = ("Makefile", "pyproject.toml")
 # Each entry says why the file may use the word. An empty word allows all words.
 ALLOWED = {
+    ("batchgen/cli/verify.py", "mended"): "a key of `verify --json`, which must not change",
     ("tests/words.py", ""): "it lists the words",
     ("tests/test_word_list.py", ""): "its examples contain the words",
     ("tests/storage/test_verify.py", "mended"): "a key of `verify --json`",
 }
 
-_GAP = r"(?:[\s#\"'\\>*]|f(?=[\"']))+"  # between the words of a phrase that goes on in a new line
+# Between the words of a phrase, which may continue on the next line.
+_GAP = r"(?:[\s#\"'\\>*]|f(?=[\"']))+"
 _HABITS = {
     r"told": "write report, log, print or return; name a variable by what it holds",
     r"tells?": "write report, log, print, return, show or distinguish",
@@ -46,7 +48,7 @@ _REFUSED_NAMES = [
     *_REFUSED,
     (re.compile(r"\bshown\b", re.IGNORECASE), "name a variable by what it holds"),
 ]
-# snake_case and CamelCase fall apart into words, and so does an escaped end of line in a string.
+# Where snake_case, CamelCase and an escaped end of line in a string are split into words.
 _EDGE = re.compile(r"_|\\[nrt]|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _IO_METHOD = re.compile(r"\. ?tell ?\( ?\)")
 _PROSE = {"STRING", "COMMENT", "FSTRING_START", "FSTRING_MIDDLE", "FSTRING_END"}
@@ -54,7 +56,7 @@ _CODE = {"NAME", "OP", "NUMBER"}
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """A word that is refused, and what to write for it; `line` counts from 1."""
+    """A refused word, and what to write instead; `line` counts from 1."""
 
     path: str
     line: int
@@ -66,42 +68,42 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def findings(path: str, text: str) -> Iterator[Finding]:
-    """Yield what is refused in a file's name and its text; `path` is relative to the project."""
+    """Yield the refused words in a file's name and text; `path` is relative to the project."""
     prose, names = _parts(text) if path.endswith(".py") else (text, "")
     for part, refused in ((path, _REFUSED_NAMES), (prose, _REFUSED), (names, _REFUSED_NAMES)):
         words = _EDGE.sub(" ", _IO_METHOD.sub("", part))
         for pattern, advice in refused:
-            for found in pattern.finditer(words):
-                word = " ".join(re.split(_GAP, found[0].lower()))
+            for match in pattern.finditer(words):
+                word = " ".join(re.split(_GAP, match[0].lower()))
                 if not {(path, ""), (path, word)} & ALLOWED.keys():
-                    yield Finding(path, words.count("\n", 0, found.start()) + 1, word, advice)
+                    yield Finding(path, words.count("\n", 0, match.start()) + 1, word, advice)
 
 
 def _parts(source: str) -> tuple[str, str]:
-    """Split Python source into its prose and its names, with every word in its own line."""
+    """Split Python source into its prose and its names; every word keeps its line."""
     prose, code = [], []
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         kind, line = tokenize.tok_name[token.type], token.start[0]
         if kind in _PROSE:
             prose.append((line, token.string))
         elif kind in _CODE:
-            prose.append((line, ";"))  # no phrase goes on beyond code
+            prose.append((line, ";"))  # a phrase ends at code
             code.append((line, token.string))
-    return _in_place(prose), _in_place(code)
+    return _on_lines(prose), _on_lines(code)
 
 
-def _in_place(words: Iterable[tuple[int, str]]) -> str:
-    joined, at = "", 1
+def _on_lines(words: Iterable[tuple[int, str]]) -> str:
+    text, current = "", 1
     for line, word in words:
-        joined += "\n" * (line - at) + " " + word
-        at = line + word.count("\n")
-    return joined
+        text += "\n" * (line - current) + " " + word
+        current = line + word.count("\n")
+    return text
 
 
 def main(places: Iterable[str]) -> int:
-    """Print the findings below these files and folders; return 1 if there are any.
+    """Print the findings in these files and folders; return 1 if there are any.
 
-    Exits with a message if one of them does not exist.
+    Exit with a message if a file or folder does not exist.
     """
     below = [Path(place) for place in places]
     if missing := [place for place in below if not place.exists()]:

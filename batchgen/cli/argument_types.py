@@ -1,10 +1,10 @@
-"""Types of option values: functions of a text that raise `argparse.ArgumentTypeError`."""
+"""Types of option values: functions that parse a text or raise `argparse.ArgumentTypeError`."""
 
 import argparse
 
 from batchgen.text import did_you_mean, seconds
 
-_MAX_WORKERS = 10_000  # as limits.concurrency in a job
+_MAX_WORKERS = 10_000  # the limit of limits.concurrency in a job too
 
 
 def whole_number(text: str) -> int:
@@ -15,29 +15,29 @@ def whole_number(text: str) -> int:
 
 
 def workers(text: str) -> int:
-    """Return a number of requests in flight."""
-    found = whole_number(text)
-    if found > _MAX_WORKERS:
+    """Return a number of workers, which is that of requests in flight."""
+    number = whole_number(text)
+    if number > _MAX_WORKERS:
         raise argparse.ArgumentTypeError(f"{text!r} is above {_MAX_WORKERS:,}")
-    return found
+    return number
 
 
 def statuses(text: str) -> frozenset[str]:
-    """Return the statuses of a list separated by commas."""
+    """Return the statuses in a list with commas."""
     known = ("succeeded", "failed", "refused", "unknown", "skipped", "pending")
-    found = text.split(",")
-    for word in found:
+    words = text.split(",")
+    for word in words:
         if word not in known:
             hint = did_you_mean(word, known)
             raise argparse.ArgumentTypeError(
                 f"{word!r} is not one of {', '.join(known)}"
                 + (f"; did you mean {hint}?" if hint else "")
             )
-    return frozenset(found)
+    return frozenset(words)
 
 
 def port(text: str) -> int:
-    """Return a TCP port; 0 takes a free one."""
+    """Return a TCP port; 0 stands for a free one."""
     if text.isascii() and text.isdigit() and int(text) < 2**16:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
@@ -57,12 +57,12 @@ def positive_number(text: str) -> float:
 def duration(text: str) -> float:
     """Return seconds above 0, from `90`, `1.5s`, `30m` or `2h`."""
     try:
-        found = seconds(float(text) if text.replace(".", "", 1).isdigit() else text)
+        duration_s = seconds(float(text) if text.replace(".", "", 1).isdigit() else text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    if not found:
+    if not duration_s:
         raise argparse.ArgumentTypeError(f"{text!r} is not a duration above 0")
-    return found
+    return duration_s
 
 
 def assignment(text: str) -> tuple[str, str]:

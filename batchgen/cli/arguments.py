@@ -1,4 +1,4 @@
-"""From parsed arguments to the values that a manifest is read and run with."""
+"""From parsed arguments to what commands work with: source, flags, selection, ledger."""
 
 import argparse
 import sys
@@ -24,7 +24,10 @@ from batchgen.storage.results import FILE_NAME
 
 @contextmanager
 def open_source(arguments: argparse.Namespace) -> Iterator[Source]:
-    """The manifest; what can be read only once is kept in a file, since it is read more often."""
+    """Open the manifest that the arguments name.
+
+    Standard input and pipes are copied to a temporary file, because a manifest is read twice.
+    """
     source = source_of(arguments.manifest, arguments.format, Path())
     with ExitStack() as stack:
         if arguments.manifest == "-":
@@ -41,6 +44,7 @@ def open_source(arguments: argparse.Namespace) -> Iterator[Source]:
 
 
 def flags_of(arguments: argparse.Namespace) -> Flags:
+    """Return the options that override the job file."""
     return Flags(
         output=arguments.output,
         provider=arguments.provider,
@@ -65,6 +69,7 @@ def flags_of(arguments: argparse.Namespace) -> Flags:
 
 
 def selection_of(arguments: argparse.Namespace) -> Selection:
+    """Return which tasks to work on. Raise UsageError if `--shard` is not I/N."""
     return Selection(
         limit=arguments.limit,
         only=arguments.only,
@@ -76,39 +81,41 @@ def selection_of(arguments: argparse.Namespace) -> Selection:
 
 @contextmanager
 def open_ledger(directory: Path) -> Iterator[Ledger]:
-    """The ledger of an output directory; raises UsageError, or StorageError where it is lost."""
+    """Open the ledger of an output directory; raise the errors of `check_ledger`."""
     check_ledger(directory)
     with Ledger(ledger_path(directory)) as ledger:
         yield ledger
 
 
 def check_ledger(directory: Path) -> None:
-    """Raise UsageError for what is no output directory, StorageError for one without a ledger."""
+    """Raise UsageError if this is no output directory, StorageError if its ledger is lost."""
     check_directory(directory)
     ensure_not_lost(ledger_path(directory))
 
 
 def check_directory(directory: Path) -> None:
-    """Raise UsageError for what is no output directory: nothing is made in one by mistake."""
+    """Raise UsageError if this is no output directory, before anything is written to it."""
     if not directory.is_dir():
-        raise UsageError(f"{directory} is not there, or is no directory")
+        raise UsageError(f"{directory} does not exist or is not a directory")
     results = directory / FILE_NAME
     if not (ledger_path(directory).is_file() or (results.is_file() and results.stat().st_size)):
         raise UsageError(f"{directory} is not an output directory of batchgen: it has no ledger")
 
 
-def quoted(manifest: Manifest, access: Access, tell: Callable[[str], None]) -> Manifest:
-    """The manifest with what the provider charges; without an answer, as it was, and told."""
+def with_live_prices(manifest: Manifest, access: Access, log: Callable[[str], None]) -> Manifest:
+    """Return the manifest with the provider's current prices, unchanged if it does not answer.
+
+    log: gets one line about the result.
+    """
     job = manifest.job
     if job.provider.name == SIMULATOR:
-        tell("--live-prices: the simulator's prices are those of the catalogue")
+        log("--live-prices: the simulator has the prices of the catalogue")
         return manifest
-    # aiohttp takes a quarter of a second to import: only what asks pays for it
-    from batchgen.provider.account import Unavailable, live_quotes, service_of  # noqa: PLC0415
+    from batchgen.provider.account import Unavailable, live_quotes, service_of  # noqa: PLC0415  # aiohttp takes 0.25 s to import
 
     quotes = live_quotes(service_of(job.provider, access, job.limits))
     if isinstance(quotes, Unavailable):
-        tell(f"--live-prices: {job.provider.name} does not say ({quotes.reason})")
+        log(f"--live-prices: no prices from {job.provider.name} ({quotes.reason})")
         return manifest
-    tell(f"--live-prices: {job.provider.name} tells the prices of {len(quotes)} models")
+    log(f"--live-prices: {job.provider.name} has prices for {len(quotes)} models")
     return replace(manifest, job=replace(job, quotes=quotes))

@@ -1,4 +1,4 @@
-"""`batchgen completion`: what a shell needs to complete the command's words."""
+"""`batchgen completion`: the script with which a shell completes the command's words."""
 
 import argparse
 import sys
@@ -12,21 +12,21 @@ _FILES = frozenset({"FILE", "MANIFEST"})
 
 
 def completion_command(arguments: argparse.Namespace) -> int:
-    """`batchgen completion`: the script for a shell."""
-    import shtab  # noqa: PLC0415  # for those who ask
+    """Print the completion script for a shell."""
+    import shtab  # noqa: PLC0415  # only this command needs it
 
-    whole: argparse.ArgumentParser = arguments.whole
-    for action in _actions(whole):
+    root: argparse.ArgumentParser = arguments.root
+    for action in _actions(root):
         if action.metavar in _DIRECTORIES:
-            action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]  # shtab's own mark
+            action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]  # the attribute that shtab reads
         elif action.metavar in _FILES or action.type is Path:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # as above
-    sys.stdout.write(shtab.complete(whole, shell=arguments.shell) + "\n")
+    sys.stdout.write(shtab.complete(root, shell=arguments.shell) + "\n")
     return Exit.OK
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    for action in parser._actions:  # noqa: SLF001  # argparse offers no other way to walk them
+    for action in parser._actions:  # noqa: SLF001  # argparse has no public way to list them
         yield action
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  # as above
             for command in action.choices.values():

@@ -1,20 +1,20 @@
-"""Examples for the help of each command; a test parses every one of them."""
+"""Examples for the help of each command; a test parses all of them."""
 
 from collections.abc import Mapping
 
-# Under the empty name: those of `batchgen --help`. After two spaces stands what a line does.
+# The empty name stands for `batchgen --help`. Three spaces separate a command from its comment.
 EXAMPLES: Mapping[str, str] = {
     "": """\
-  batchgen init && batchgen run job.yaml               try it without a key
+  batchgen init && batchgen run job.yaml           try it without a key
   batchgen run prompts.csv --model flux/schnell -o out/spring
-  batchgen plan prompts.csv --model dall-e-3           check and price it, send nothing
-  batchgen status out/spring                           from another terminal, or later
-  batchgen report out/spring                           look at what came of it
+  batchgen plan prompts.csv --model dall-e-3       check it and print the price
+  batchgen status out/spring                       during the run or after it
+  batchgen report out/spring                       write a page of the results
 """,
     "run": """\
-  batchgen run job.yaml                     do what is left of the job
+  batchgen run job.yaml                     generate what is not done yet
   batchgen run prompts.csv --model flux/schnell --rpm 120 --max-cost 5
-  batchgen run job.yaml --retry-failed      take failed tasks up again
+  batchgen run job.yaml --retry-failed      retry all failed tasks
   batchgen run job.yaml --quiet --notify 'mail -s "assets: $BATCHGEN_STATUS" me'
   cat prompts.txt | batchgen run - --format txt --model dall-e-2 -o out/piped
 """,
@@ -35,24 +35,24 @@ EXAMPLES: Mapping[str, str] = {
   batchgen results out/spring | jq -r 'select(.status == "failed") | .id'
 """,
     "report": """\
-  batchgen report out/spring                           writes out/spring/report.html
+  batchgen report out/spring                       write out/spring/report.html
   batchgen report out/spring --contact-sheet sheet.png
 """,
     "show": """\
-  batchgen show out/spring/hero-1.png                  its prompt, model, parameters, seed
-  batchgen show ~/Downloads/hero.png -o out/spring     by its hash, where it tells nothing itself
+  batchgen show out/spring/hero-1.png              from the metadata in the file
+  batchgen show ~/Downloads/hero.png -o out/spring   by its hash in the ledger
 """,
     "verify": """\
-  batchgen verify out/spring                what is missing, damaged or of nobody
-  batchgen verify out/spring --fix          have the next run make damaged tasks again
+  batchgen verify out/spring           list missing, damaged and unknown files
+  batchgen verify out/spring --fix     let the next run generate them again
 """,
     "merge": """\
   batchgen merge out/all out/part-1 out/part-2
 """,
     "models": """\
   batchgen models --search flux
-  batchgen models flux/schnell              its parameters with their limits, and a row for it
-  batchgen models --live                    what the provider has and the catalogue does not
+  batchgen models flux/schnell              its parameters and an example row
+  batchgen models --live                    compare with the provider's list
   batchgen models dall-e-3 --provider openai --json
 """,
     "simulate": """\
@@ -75,6 +75,6 @@ EXAMPLES: Mapping[str, str] = {
 
 
 def examples_of(command: str) -> str:
-    """The end of a command's help; empty where it has no examples."""
+    """Return the examples of a command as the end of its help; empty if it has none."""
     lines = EXAMPLES.get(command)
     return f"examples:\n{lines}" if lines else ""

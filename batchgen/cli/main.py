@@ -1,6 +1,5 @@
-"""Standard output and standard error, which may be closed, full or of another encoding."""
+"""The entry point of the command: parses, calls, and maps errors to messages and exit codes."""
 
-import contextlib
 import io
 import os
 import re
@@ -12,56 +11,57 @@ from pathlib import Path
 from batchgen.cli.parser import parser
 from batchgen.errors import BatchgenError, Exit, StorageError, of_system
 
-
-def prepare_streams() -> None:
-    """Every stream takes every prompt, whatever the locale; a closed one takes nothing."""
-    if sys.stdout is None:  # started with >&-
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # for good
-    if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # for good
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-
-
-def drop_stdout() -> None:
-    """Nothing more is written there, not at the interpreter's end either."""
-    with suppress(OSError):  # as where no more files may be open
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 _EMPTY_VALUE = re.compile(r"--[a-z-]+=")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
+    """Run the command with these words, or those of the process; return its exit code."""
     prepare_streams()
     words = sys.argv[1:] if argv is None else argv
-    whole = parser()
+    root = parser()
     if any(word == "" or _EMPTY_VALUE.fullmatch(word) for word in words):
-        whole.error("a value is empty: is a variable unset?")
-    arguments = whole.parse_args(words)
+        root.error("a value is empty: is a variable unset?")
+    arguments = root.parse_args(words)
     arguments.words = tuple(words)
     try:
         code = int(arguments.call(arguments))
         sys.stdout.flush()
     except BatchgenError as error:
-        return _told(error)
+        return _report(error)
     except KeyboardInterrupt:
         return int(Exit.INTERRUPTED)
-    except BrokenPipeError:  # whoever read standard output has gone: `batchgen results DIR | head`
-        drop_stdout()
+    except (
+        BrokenPipeError
+    ):  # the reader of standard output has ended: `batchgen results DIR | head`
+        discard_stdout()
         return int(Exit.OK)
     except OSError as error:
-        drop_stdout()
-        return _told(of_system(error))
+        discard_stdout()
+        return _report(of_system(error))
     except MemoryError:
-        return _told(StorageError("there is not enough memory: allow more (`ulimit -v`)"))
+        return _report(StorageError("there is not enough memory: allow more (`ulimit -v`)"))
     return code
 
 
-def _told(error: BatchgenError) -> int:
-    with contextlib.suppress(OSError):
+def prepare_streams() -> None:
+    """Let both output streams accept every character; replace a closed one by /dev/null."""
+    if sys.stdout is None:  # started with >&-
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # until the end of the process
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # as above
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def discard_stdout() -> None:
+    """Discard further output, also what the interpreter flushes when it ends."""
+    with suppress(OSError):  # no more files may be open
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _report(error: BatchgenError) -> int:
+    with suppress(OSError):
         sys.stderr.write(f"batchgen: {error}\n")
         sys.stderr.flush()
     return int(error.exit_code)

@@ -1,4 +1,4 @@
-"""`batchgen merge`: the output directories of shards in one."""
+"""`batchgen merge`: merge the output directories of shards into one."""
 
 import argparse
 import sys
@@ -16,17 +16,17 @@ from batchgen.text import show_count
 
 
 def merge_command(arguments: argparse.Namespace) -> int:
-    """`batchgen merge`."""
+    """Merge directories into OUT; return SOME_FAILED if files are missing or truncated."""
     out: Path = arguments.out
-    directories = _apart(out, arguments.directories)
+    directories = _distinct(out, arguments.directories)
     for directory in directories:
         check_ledger(directory)
     if not ledger_path(out).is_file() and (out / FILE_NAME).exists():
-        raise UsageError(f"{out} has a {FILE_NAME} and no ledger: name a new directory")
+        raise UsageError(f"{out} has a {FILE_NAME} but no ledger: choose a new directory")
     with ExitStack() as stack:
         for place in (out, *directories):
             stack.enter_context(locked(place))
-        merge = Merge(out, _tell)
+        merge = Merge(out, _print)
         merge.take(directories)
         code = Exit.SOME_FAILED if merge.counts.damaged else Exit.OK
         command = ("batchgen", "merge", str(out), *map(str, directories))
@@ -36,30 +36,33 @@ def merge_command(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _apart(out: Path, directories: list[Path]) -> list[Path]:
-    """The directories, each once; raises UsageError when `out` is one of them."""
-    found = {directory.resolve(): directory for directory in directories}
-    if out.resolve() in found:
-        raise UsageError(f"{out} cannot be merged into itself: OUT comes first, then the others")
-    return list(found.values())
+def _distinct(out: Path, directories: list[Path]) -> list[Path]:
+    """Return each directory once. Raise UsageError if `out` is one of them."""
+    by_path = {directory.resolve(): directory for directory in directories}
+    if out.resolve() in by_path:
+        raise UsageError(
+            f"{out} cannot be merged into itself: name OUT first, then the shard directories"
+        )
+    return list(by_path.values())
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
 def _lines(out: Path, directories: int, counts: MergeCounts) -> Iterator[str]:
     files = counts.linked + counts.copied
     yield (
-        f"{show_count(counts.taken)} new tasks of {directories} directories are in {out} now, with"
-        f" {show_count(files)} artifacts ({show_count(counts.copied)} copied, the rest linked)"
+        f"{out}: {show_count(counts.taken)} tasks added from {directories} directories, with"
+        f" {show_count(files)} files ({show_count(counts.linked)} linked,"
+        f" {show_count(counts.copied)} copied)"
     )
     if counts.same:
-        yield f"{show_count(counts.same)} tasks were there already"
+        yield f"{show_count(counts.same)} tasks were already there"
     if counts.older:
-        yield f"{show_count(counts.older)} tasks were left out: {out} has better ones"
+        yield f"{show_count(counts.older)} tasks were left out: {out} has better or newer results"
     if counts.damaged:
         yield (
-            f"{show_count(counts.damaged)} files are missing or cut: `batchgen verify DIR --fix`,"
-            " run it again, and merge again"
+            f"{show_count(counts.damaged)} files are missing or truncated: run"
+            " `batchgen verify DIR --fix`, run the shard again, and merge again"
         )

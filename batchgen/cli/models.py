@@ -1,4 +1,4 @@
-"""`batchgen models`: the catalogue, held against what the provider has where that is asked for."""
+"""`batchgen models`: the catalogue, compared with the provider's own list if `--live` is given."""
 
 import argparse
 import asyncio
@@ -18,27 +18,25 @@ from batchgen.text import show_money
 from batchgen.types import Json
 
 _HEAD = ("family", "model", "price", "images", "size", "inputs")
-_DRAWS = "images"
-_MOST_NAMED = 8
-_GONE, _NEW = "not at the provider", "not in the catalogue"
+_IMAGES = "images"
+_MAX_SUGGESTIONS = 8
+_NOT_LISTED, _NOT_KNOWN = "not at the provider", "not in the catalogue"
 
 
 def models_command(arguments: argparse.Namespace) -> int:
-    """`batchgen models`: the catalogue."""
+    """List the models of the catalogue, or show one."""
     provider = _provider(arguments)
     if arguments.id is not None:
         return _show_one(arguments, provider)
-    found = catalog.search(arguments.search or "", provider.catalog)
+    models = catalog.search(arguments.search or "", provider.catalog)
     live = _live(provider) if arguments.live else None
+    unknown = _unknown(live, provider, arguments.search or "")
     if arguments.json:
-        listed = [_model(one, live) for one in found] + _unlisted(live, provider, arguments.search)
+        listed = [*(_to_json(model, live) for model in models), *map(_unknown_to_json, unknown)]
         sys.stdout.write(msgspec.json.encode(listed).decode() + "\n")
         return Exit.OK
-    rows = [_row(one, live) for one in found]
-    rows += [
-        (_DRAWS, str(new["id"]), "", "", "", _NEW)
-        for new in _unlisted(live, provider, arguments.search)
-    ]
+    rows = [_row(model, live) for model in models]
+    rows += [(_IMAGES, model_id, "", "", "", _NOT_KNOWN) for model_id in unknown]
     if not rows:
         raise UsageError(
             f"no model has {arguments.search!r} in its id; `batchgen models` lists all"
@@ -50,7 +48,9 @@ def models_command(arguments: argparse.Namespace) -> int:
 def _provider(arguments: argparse.Namespace) -> Provider:
     provider = PROVIDERS.get(arguments.provider)
     if provider is None:
-        raise UsageError(f"--provider {arguments.provider}: the catalogue has aimlapi and openai")
+        raise UsageError(
+            f"--provider {arguments.provider}: only aimlapi and openai have a catalogue"
+        )
     if arguments.base_url:
         if problem := bad_base_url(arguments.base_url):
             raise UsageError(f"--base-url: {problem}")
@@ -61,11 +61,13 @@ def _provider(arguments: argparse.Namespace) -> Provider:
 
 
 def _show_one(arguments: argparse.Namespace, provider: Provider) -> int:
-    named = catalog.search(arguments.id, provider.catalog)
-    model = catalog.find(arguments.id, provider.catalog) or (named[0] if len(named) == 1 else None)
-    if model is None and named:
-        ids = ", ".join(one.id for one in named[:_MOST_NAMED])
-        raise UsageError(f"{arguments.id!r} names several models: {ids}")
+    matches = catalog.search(arguments.id, provider.catalog)
+    model = catalog.find(arguments.id, provider.catalog)
+    if model is None and len(matches) == 1:
+        model = matches[0]
+    if model is None and matches:
+        ids = ", ".join(match.id for match in matches[:_MAX_SUGGESTIONS])
+        raise UsageError(f"{arguments.id!r} matches several models: {ids}")
     if model is None:
         hint = catalog.suggest(arguments.id, provider.catalog)
         raise UsageError(
@@ -74,14 +76,14 @@ def _show_one(arguments: argparse.Namespace, provider: Provider) -> int:
         )
     live = _live(provider) if arguments.live else None
     if arguments.json:
-        sys.stdout.write(msgspec.json.encode(_model(model, live)).decode() + "\n")
+        sys.stdout.write(msgspec.json.encode(_to_json(model, live)).decode() + "\n")
         return Exit.OK
     sys.stdout.writelines(f"{line}\n" for line in _lines(model, live))
     return Exit.OK
 
 
 def _live(provider: Provider) -> Mapping[str, bool]:
-    """Every id and alias that the provider lists now, and whether it is an image model's id."""
+    """Return all ids and aliases that the provider lists; true for the ids of image models."""
     from batchgen.http.service import Service  # noqa: PLC0415
     from batchgen.provider.live_models import live_models  # noqa: PLC0415  # brings aiohttp
 
@@ -90,29 +92,31 @@ def _live(provider: Provider) -> Mapping[str, bool]:
         provider.base_url, access.key, timeout_s=60, secrets=access.secrets, proxies=access.proxies
     )
     listed = asyncio.run(live_models(service))
-    aliases = {alias: False for one in listed for alias in one.aliases}
-    return aliases | {one.id: one.makes_images for one in listed}
+    aliases = {alias: False for model in listed for alias in model.aliases}
+    return aliases | {model.id: model.makes_images for model in listed}
 
 
-def _unlisted(
-    live: Mapping[str, bool] | None, provider: Provider, search: str | None
-) -> list[dict[str, Json]]:
-    """The image models of the provider that the catalogue does not know."""
-    drawing = sorted(name for name, draws in (live or {}).items() if draws)
+def _unknown(live: Mapping[str, bool] | None, provider: Provider, search: str) -> list[str]:
+    """Return the ids of the provider's image models that the catalogue does not have."""
     return [
-        {"id": name, "known": False, "live": True}
-        for name in drawing
-        if catalog.find(name, provider.catalog) is None
-        and (search or "").casefold() in name.casefold()
+        model_id
+        for model_id, is_image in sorted((live or {}).items())
+        if is_image
+        and catalog.find(model_id, provider.catalog) is None
+        and search.casefold() in model_id.casefold()
     ]
+
+
+def _unknown_to_json(model_id: str) -> dict[str, Json]:
+    return {"id": model_id, "known": False, "live": True}
 
 
 def _is_live(model: catalog.Model, live: Mapping[str, bool]) -> bool:
     return any(name in live for name in (model.id, *model.aliases))
 
 
-def _model(model: catalog.Model, live: Mapping[str, bool] | None) -> dict[str, Json]:
-    told: dict[str, Json] = {
+def _to_json(model: catalog.Model, live: Mapping[str, bool] | None) -> dict[str, Json]:
+    fields: dict[str, Json] = {
         "family": model.family,
         "id": model.id,
         "aliases": list(model.aliases),
@@ -123,25 +127,25 @@ def _model(model: catalog.Model, live: Mapping[str, bool] | None) -> dict[str, J
         "count_key": model.count_key,
         "count_max": model.count_max,
         "inputs": list(catalog.inputs(model)),
-        "parameters": _described(model),
-        "edit_parameters": None if model.edit is None else _described(model.edit),
+        "parameters": _parameters(model),
+        "edit_parameters": None if model.edit is None else _parameters(model.edit),
         "example": catalog.example(model),
         "known": True,
     }
-    return told if live is None else {**told, "live": _is_live(model, live)}
+    return fields if live is None else {**fields, "live": _is_live(model, live)}
 
 
-def _described(model: catalog.Model) -> dict[str, Json]:
-    return {name: describe(one.all_forms) for name, one in model.parameters.items()}
+def _parameters(model: catalog.Model) -> dict[str, Json]:
+    return {name: describe(parameter.all_forms) for name, parameter in model.parameters.items()}
 
 
 def _row(model: catalog.Model, live: Mapping[str, bool] | None) -> tuple[str, ...]:
     count = f"{model.count_key} 1-{model.count_max}" if model.count_key else "1"
-    if model.family != _DRAWS:
+    if model.family != _IMAGES:
         count = ""
     notes = [", ".join(catalog.inputs(model))]
     if live is not None and not _is_live(model, live):
-        notes.append(_GONE)
+        notes.append(_NOT_LISTED)
     price = model.price({})
     return (
         model.family,
@@ -164,25 +168,30 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 def _lines(model: catalog.Model, live: Mapping[str, bool] | None) -> Iterator[str]:
     yield model.id + (f" (also {', '.join(model.aliases)})" if model.aliases else "")
     if live is not None:
-        yield f"  {'provider':<24} {'has it' if _is_live(model, live) else 'does not list it now'}"
+        listed = "lists it" if _is_live(model, live) else "does not list it"
+        yield f"  {'provider':<24} {listed} now"
     yield f"  {'family':<24} {model.family}, {model.path}"
-    price = model.price({})
-    made = "an image" if model.family == _DRAWS else "a request"
-    told = "unknown" if price is None else f"{show_money(price)} {made} ({model.price_source})"
-    if price is None and model.token_price:
-        tokens = model.token_price
-        told = (
-            f"${tokens.text_input:g} text, ${tokens.image_input:g} image, ${tokens.output:g} drawn"
-            f" for a million tokens ({model.price_source})"
-        )
-    yield f"  {'price':<24} {told}"
+    yield f"  {'price':<24} {_price(model)}"
     yield f"  {'prompt':<24} {_prompt(model)}"
     yield from _parameter_lines(model)
     if model.edit is not None:
-        yield "where a row gives it a picture:"
+        yield "parameters if a row has an input image:"
         yield from _parameter_lines(model.edit)
-    yield "a row for it:"
+    yield "example row:"
     yield f"  {msgspec.json.encode(catalog.example(model)).decode()}"
+
+
+def _price(model: catalog.Model) -> str:
+    price = model.price({})
+    if price is not None:
+        unit = "image" if model.family == _IMAGES else "request"
+        return f"{show_money(price)} per {unit} ({model.price_source})"
+    if tokens := model.token_price:
+        return (
+            f"per million tokens: ${tokens.text_input:g} text, ${tokens.image_input:g} image,"
+            f" ${tokens.output:g} output ({model.price_source})"
+        )
+    return "unknown"
 
 
 def _parameter_lines(model: catalog.Model) -> Iterator[str]:
@@ -199,4 +208,4 @@ def _prompt(model: catalog.Model) -> str:
         return "none"
     longest = "any length" if model.prompt_max is None else f"at most {model.prompt_max} characters"
     sent = "" if model.prompt.name == "prompt" else f", sent as `{model.prompt.name}`"
-    return longest + sent + ("" if model.prompt.required else ", may be left out")
+    return longest + sent + ("" if model.prompt.required else ", optional")

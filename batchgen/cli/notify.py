@@ -1,6 +1,6 @@
-"""Word of a run that has ended: a command is run, a URL is called, both with summary.json.
+"""Notices of the end of a run: a shell command and a webhook, both with summary.json.
 
-Neither is waited for long, and what becomes of them changes nothing about the run.
+Both have a short timeout, and a failure does not change how the run ended.
 """
 
 import os
@@ -21,73 +21,70 @@ from batchgen.errors import UsageError
 from batchgen.job.providers import is_private_host
 from batchgen.text import one_line
 
-COMMAND_S = 60.0
-_CALL_S = 10.0
+COMMAND_TIMEOUT_S = 60.0
+_REQUEST_TIMEOUT_S = 10.0
 _ATTEMPTS = 3
-_AGAIN = frozenset({408, 425, 429, *range(500, 600)})
-_SHOWN = 200
+_RETRYABLE = frozenset({408, 425, 429, *range(500, 600)})
+_MAX_REASON = 200  # characters
 
 
-def run_notice(command: str, body: bytes, told: Mapping[str, str]) -> str | None:
-    """Run a shell command with `body` on its standard input; what went wrong, if anything did.
+def run_command(command: str, body: bytes, variables: Mapping[str, str]) -> str | None:
+    """Run a shell command with `body` on its standard input; return the problem, None on success.
 
-    told: environment variables that it gets besides those of this process. What it prints goes to
-    standard error. After `COMMAND_S` it is ended, with all that it has started.
+    variables: environment variables in addition to those of this process. The command's output goes
+    to standard error. After `COMMAND_TIMEOUT_S` it is killed, with all processes that it started.
     """
     process = subprocess.Popen(  # noqa: S602  # a shell command is what the option takes
         command,
         shell=True,
         stdin=subprocess.PIPE,
         stdout=sys.stderr.fileno(),
-        env={**os.environ, **told},
+        env={**os.environ, **variables},
         start_new_session=True,
     )
     try:
-        process.communicate(body, timeout=COMMAND_S)
+        process.communicate(body, timeout=COMMAND_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        return f"--notify: the command was ended after {COMMAND_S:g} s"
+        return f"--notify: the command was killed after {COMMAND_TIMEOUT_S:g} s"
     if process.returncode:
-        return f"--notify: the command ended with {process.returncode}"
+        return f"--notify: the command failed with exit code {process.returncode}"
     return None
 
 
 def check_webhook(url: str) -> None:
-    """Raise UsageError for a URL that is none, or that would be called unprotected."""
+    """Raise UsageError if this is no http(s) URL, or one without TLS to a public host."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        sound = parts.scheme in ("http", "https") and host and parts.port != 0
-    except ValueError:  # brackets and ports that are none
-        sound = False
-    if not sound or any(character.isspace() for character in url):
-        raise UsageError("--webhook: this is no http(s) URL such as https://host/path")
+        valid = parts.scheme in ("http", "https") and host and parts.port != 0
+    except ValueError:  # invalid brackets or port
+        valid = False
+    if not valid or any(character.isspace() for character in url):
+        raise UsageError("--webhook: not an http(s) URL such as https://host/path")
     if parts.scheme == "http" and not is_private_host(host):
-        raise UsageError(
-            f"--webhook: plain http to {host} would be read by others on the way; https:// is right"
-        )
+        raise UsageError(f"--webhook: plain http to {host} can be read on the way; use https://")
 
 
 def call_webhook(url: str, body: bytes, *, pause_s: float = 1.0) -> str | None:
-    """POST `body` as JSON; what went wrong, if anything did. The URL, which may be a secret, is
-    not told.
+    """POST `body` as JSON; return the problem without the URL (a secret), None on success.
 
-    pause_s: the first wait before another attempt.
+    pause_s: wait before the second attempt, in seconds.
     """
-    calling = Retrying(
+    retrying = Retrying(
         retry=retry_if_result(lambda problem: problem is not None and problem[1]),
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_exponential(pause_s),
         retry_error_callback=lambda state: state.outcome and state.outcome.result(),
     )
-    problem = calling(_call, url, body)
+    problem = retrying(_post, url, body)
     return None if problem is None else f"--webhook: {urlsplit(url).hostname} {problem[0]}"
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """One that takes a redirect for the answer: the summary goes where it was meant to go."""
+    """Return an opener that follows no redirect: the summary goes to the given host only."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -100,16 +97,16 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _call(url: str, body: bytes) -> tuple[str, bool] | None:
-    """What went wrong, and whether another attempt may help."""
+def _post(url: str, body: bytes) -> tuple[str, bool] | None:
+    """POST once; return the problem and whether another attempt may help, None on success."""
     headers = {"Content-Type": "application/json", "User-Agent": f"batchgen/{__version__}"}
-    request = urllib.request.Request(url, body, headers)  # noqa: S310  # check_webhook was here
+    request = urllib.request.Request(url, body, headers)  # noqa: S310  # check_webhook has checked the scheme
     try:
-        with _opener().open(request, timeout=_CALL_S):
+        with _opener().open(request, timeout=_REQUEST_TIMEOUT_S):
             return None
     except urllib.error.HTTPError as error:
         error.close()
-        return f"answered with HTTP {error.code}", error.code in _AGAIN
+        return f"answered with HTTP {error.code}", error.code in _RETRYABLE
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
-        return f"cannot be reached ({one_line(str(reason), _SHOWN)})", True
+        return f"cannot be reached ({one_line(str(reason), _MAX_REASON)})", True

@@ -1,4 +1,4 @@
-"""The command line: parses, builds, calls, and maps errors to exit codes; no logic."""
+"""The parser of the command line: commands, options and their help."""
 
 import argparse
 from importlib import import_module
@@ -9,6 +9,7 @@ from batchgen._version import __version__
 from batchgen.cli import argument_types
 from batchgen.cli.argument_parser import Parser
 from batchgen.cli.examples import examples_of
+from batchgen.cli.run_options import add_manifest_options, add_run_options
 from batchgen.simulator.fault_names import fault_lines
 
 if TYPE_CHECKING:
@@ -16,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's words: sub-commands, options and their help."""
-    whole = Parser(
+    """Return the parser of `batchgen`; `call` of its result is the function of the command."""
+    root = Parser(
         prog="batchgen",
-        description="A manifest of prompts in; generated assets and a results manifest out.",
+        description="Generate files from a manifest of prompts; write a results manifest.",
         epilog=examples_of(""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    whole.add_argument("--version", action="version", version=f"batchgen {__version__}")
-    commands = whole.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    root.add_argument("--version", action="version", version=f"batchgen {__version__}")
+    commands = root.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     _add_run(commands)
     _add_plan(commands)
     _add_status(commands)
@@ -38,8 +39,8 @@ def parser() -> argparse.ArgumentParser:
     _add_simulate(commands)
     _add_init(commands)
     _command(commands, "schema", "write the JSON Schema of the job file, for editors")
-    _add_completion(commands, whole)
-    return whole
+    _add_completion(commands, root)
+    return root
 
 
 _Commands = "argparse._SubParsersAction[Parser]"
@@ -54,12 +55,12 @@ def _command(commands: _Commands, name: str, summary: str) -> Parser:  # type: i
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.set_defaults(call=_Late(name))
+    parser.set_defaults(call=_LazyCommand(name))
     return parser
 
 
-class _Late:
-    """A command's function; what it needs is imported only when it is called."""
+class _LazyCommand:
+    """The function of a command; its module is imported when it is called."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -70,324 +71,229 @@ class _Late:
         return call(arguments)
 
 
+def _add_directory(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", type=Path, metavar="DIR", help="output directory of a job")
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
 def _add_run(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
-    parser = _command(commands, "run", "generate what a manifest asks for and is not there yet")
-    _add_manifest(parser)
-    group = parser.add_argument_group("which tasks")
-    group.add_argument(
-        "--retry-failed",
-        nargs="?",
-        const="*",
-        metavar="KIND",
-        help="take failed tasks up again: all, or those of a kind (see the summary)",
-    )
-    group.add_argument(
-        "--on-unknown",
-        choices=("resend", "hold", "fail"),
-        default="resend",
-        help="tasks whose outcome nobody knows: send again with the same key, leave, give up",
-    )
-    group.add_argument(
-        "--preflight", action="store_true", help="ask for the key's state and the balance first"
-    )
-    group = parser.add_argument_group("what is told")
-    group.add_argument("--dry-run", action="store_true", help="the same as `batchgen plan`")
-    group.add_argument(
-        "--log-format",
-        choices=("text", "json"),
-        default="text",
-        help="of messages on standard error and in --log-file; json: an event a line",
-    )
-    group.add_argument(
-        "--log-file", type=Path, metavar="FILE", help="append messages and errors to a file"
-    )
-    group.add_argument(
-        "--metrics-file",
-        type=Path,
-        metavar="FILE",
-        help="Prometheus text, replaced every 10 s and at the end (extra `metrics`)",
-    )
-    group.add_argument(
-        "--notify",
-        metavar="COMMAND",
-        help="shell command for the run's end, with summary.json on its standard input",
-    )
-    group.add_argument(
-        "--webhook", metavar="URL", help="where summary.json is posted to when the run has ended"
-    )
-    group.add_argument(
-        "--report", action="store_true", help="make DIR/report.html when the run has ended"
-    )
-    group.add_argument("--quiet", action="store_true", help="tell nothing if all goes well")
-    group.add_argument("--no-progress", action="store_true", help="no bar, no status lines")
-    group.add_argument(
-        "--progress-interval",
-        type=argument_types.duration,
-        default=30.0,
-        metavar="DURATION",
-        help="between status lines where there is no terminal (default 30s)",
-    )
+    parser = _command(commands, "run", "generate the files of a manifest; skip tasks that are done")
+    add_manifest_options(parser)
+    add_run_options(parser)
     parser.set_defaults(json=False)
 
 
 def _add_plan(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
-    parser = _command(commands, "plan", "check a manifest and price it; nothing is sent")
-    _add_manifest(parser)
-    parser.add_argument("--json", action="store_true", help="everything as one JSON object")
-
-
-def _add_manifest(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "manifest", metavar="MANIFEST", help="a YAML job, or CSV, TSV, JSONL, TXT; - for stdin"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="output directory; {date} is today's"
-    )
-    parser.add_argument(
-        "--format",
-        choices=("yaml", "csv", "tsv", "jsonl", "txt"),
-        help="of a manifest whose name does not tell",
-    )
-    _add_request(parser.add_argument_group("what is sent, and where to"))
-    _add_limits(parser.add_argument_group("limits"))
-    group = parser.add_argument_group("selection")
-    group.add_argument(
-        "--limit", type=argument_types.whole_number, metavar="N", help="the first N tasks"
-    )
-    group.add_argument("--only", metavar="GLOB", help="tasks whose id matches")
-    group.add_argument("--shard", metavar="I/N", help="the I-th of N parts of the manifest")
-    group.add_argument(
-        "--max-tasks",
-        type=argument_types.whole_number,
-        metavar="N",
-        help="refuse larger manifests (default 1000000)",
-    )
-
-
-def _add_request(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument("--provider", metavar="NAME", help="aimlapi, openai, simulator or your own")
-    group.add_argument("--base-url", metavar="URL", help="of an OpenAI-compatible service")
-    group.add_argument("--api-key-env", metavar="VAR", help="environment variable with the key")
-    group.add_argument("--env-file", type=Path, metavar="FILE", help="read variables from FILE")
-    group.add_argument("--model", metavar="ID", help="for every row")
-    group.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        type=argument_types.assignment,
-        metavar="KEY=VALUE",
-        help="any request parameter, for every row; repeatable",
-    )
-    group.add_argument(
-        "--allow-files",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="DIR",
-        help="send input files from below DIR too, besides the manifest's folder; repeatable",
-    )
-    group.add_argument("--no-check", action="store_true", help="send without the models' checks")
-
-
-def _add_limits(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "--concurrency",
-        type=argument_types.workers,
-        metavar="N",
-        help="requests in flight at most (default 16)",
-    )
-    group.add_argument(
-        "--rpm",
-        type=argument_types.positive_number,
-        metavar="N",
-        help="requests a minute, each model",
-    )
-    group.add_argument(
-        "--attempts",
-        type=argument_types.whole_number,
-        metavar="N",
-        help="for each task in a run (default 6)",
-    )
-    group.add_argument(
-        "--timeout",
-        type=argument_types.duration,
-        metavar="SECONDS",
-        help="for each request (default 600)",
-    )
-    group.add_argument(
-        "--max-cost", type=argument_types.positive_number, metavar="USD", help="for the whole job"
-    )
-    group.add_argument(
-        "--require-price", action="store_true", help="refuse tasks whose price nobody knows"
-    )
-    group.add_argument(
-        "--live-prices", action="store_true", help="ask the provider for its prices first"
-    )
-    group.add_argument(
-        "--max-requests", type=argument_types.whole_number, metavar="N", help="for this run"
-    )
-    group.add_argument(
-        "--deadline", type=argument_types.duration, metavar="DURATION", help="start nothing after"
-    )
-    group.add_argument(
-        "--drain-timeout",
-        type=argument_types.duration,
-        metavar="DURATION",
-        help="after a signal, how long what was sent is waited for (default: as long as it takes)",
-    )
+    parser = _command(commands, "plan", "check and price a manifest without sending anything")
+    add_manifest_options(parser)
+    _add_json(parser)
 
 
 def _add_status(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
-    parser = _command(commands, "status", "show how a job stands, while it runs and after")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="output directory of a job")
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser = _command(commands, "status", "show the progress of a job, during a run or after it")
+    _add_directory(parser)
+    _add_json(parser)
     parser.add_argument(
-        "--watch", action="store_true", help="again every --interval until the run has ended"
+        "--watch", action="store_true", help="print again every --interval until the run ends"
     )
     parser.add_argument(
         "--interval",
         type=argument_types.duration,
         default=2.0,
         metavar="DURATION",
-        help="default 2s",
+        help="set the time between two prints of --watch (default 2s)",
     )
 
 
 def _add_results(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
-    parser = _command(commands, "results", "write the results manifest in manifest order")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="output directory of a job")
+    parser = _command(commands, "results", "write the results of a job in manifest order")
+    _add_directory(parser)
     parser.add_argument(
         "--format",
         choices=("jsonl", "csv", "parquet", "yaml", "openai-batch"),
         default="jsonl",
-        help="yaml: a manifest of these rows, to edit and to run",
+        help="set the format (default jsonl); yaml is a manifest to edit and to run again",
     )
     parser.add_argument(
         "--status",
         type=argument_types.statuses,
         metavar="STATUS",
-        help="only succeeded, failed, refused, unknown, skipped or pending; several with commas",
+        help="write only tasks that are succeeded, failed, refused, unknown, skipped or pending;"
+        " separate several by commas",
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="instead of stdout")
     parser.add_argument(
-        "--all", action="store_true", help="also tasks that the manifest no longer has"
+        "-o", "--output", type=Path, metavar="FILE", help="write to FILE, not to standard output"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="include tasks that are no longer in the manifest"
     )
 
 
 def _add_report(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
-    parser = _command(commands, "report", "make one offline HTML page of a job's results")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="output directory of a job")
+    parser = _command(commands, "report", "write a self-contained HTML page of a job's results")
+    _add_directory(parser)
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="instead of DIR/report.html"
+        "-o", "--output", type=Path, metavar="FILE", help="write to FILE, not to DIR/report.html"
     )
     parser.add_argument(
-        "--contact-sheet", type=Path, metavar="FILE", help="a PNG of all pictures, small"
+        "--contact-sheet",
+        type=Path,
+        metavar="FILE",
+        help="also write a PNG with a small version of each image",
     )
 
 
 def _add_show(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
-    parser = _command(commands, "show", "tell how a picture was made")
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser = _command(commands, "show", "show the prompt and the parameters of a generated file")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a generated file")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="the output directory it came from"
+        "-o", "--output", type=Path, metavar="DIR", help="look FILE up in this output directory"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    _add_json(parser)
 
 
 def _add_verify(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
-    parser = _command(commands, "verify", "hold the ledger against the files, both ways")
-    parser.add_argument("directory", type=Path, metavar="DIR", help="output directory of a job")
+    parser = _command(commands, "verify", "check that the ledger and the files agree")
+    _add_directory(parser)
     parser.add_argument(
-        "--fix", action="store_true", help="have the next run make damaged tasks again"
+        "--fix", action="store_true", help="let the next run generate damaged files again"
     )
     parser.add_argument(
         "--rebuild",
         action="store_true",
-        help="make a damaged or lost ledger anew from results.jsonl and the files",
+        help="rebuild a lost or damaged ledger from results.jsonl and the files",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    _add_json(parser)
 
 
 def _add_merge(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
-    parser = _command(commands, "merge", "unite the output directories of shards in one")
+    parser = _command(commands, "merge", "merge the output directories of shards into one")
+    parser.add_argument("out", type=Path, metavar="OUT", help="directory to create or to add to")
     parser.add_argument(
-        "out", type=Path, metavar="OUT", help="the directory to be made or added to"
+        "directories", type=Path, nargs="+", metavar="DIR", help="output directory of a shard"
     )
-    parser.add_argument("directories", type=Path, nargs="+", metavar="DIR", help="of a shard")
 
 
 def _add_models(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
     parser = _command(commands, "models", "list the models of the catalogue, or show one")
+    parser.add_argument("id", nargs="?", metavar="ID", help="show this model; without it, list all")
+    parser.add_argument("--search", metavar="TEXT", help="list only models with TEXT in their id")
     parser.add_argument(
-        "id", nargs="?", metavar="ID", help="of one model; all where it is left out"
+        "--provider",
+        metavar="NAME",
+        default="aimlapi",
+        help="choose the catalogue: aimlapi (default) or openai",
     )
-    parser.add_argument("--search", metavar="TEXT", help="models with TEXT in their id")
-    parser.add_argument("--provider", metavar="NAME", default="aimlapi", help="aimlapi or openai")
-    parser.add_argument("--json", action="store_true", help="one JSON value")
-    parser.add_argument("--live", action="store_true", help="ask the provider which models it has")
-    parser.add_argument("--base-url", metavar="URL", help="where --live asks instead")
+    _add_json(parser)
+    parser.add_argument(
+        "--live", action="store_true", help="compare with the models that the provider lists now"
+    )
+    parser.add_argument("--base-url", metavar="URL", help="send the request of --live to URL")
 
 
 def _add_simulate(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
     parser = _command(commands, "simulate", "serve a simulated API on loopback until Ctrl-C")
     parser.epilog = f"{fault_lines()}\n\n{parser.epilog}"
     parser.add_argument(
-        "--port", type=argument_types.port, default=8080, metavar="PORT", help="0 takes a free one"
+        "--port",
+        type=argument_types.port,
+        default=8080,
+        metavar="PORT",
+        help="listen on PORT (default 8080); 0 chooses a free port",
     )
-    parser.add_argument("--latency", default="0s", metavar="2s±0.5", help="before each reply")
-    parser.add_argument(
-        "--work", default="0s", metavar="30s..120s", help="how long a remote job takes: a video"
+    _add_simulated_replies(parser.add_argument_group("replies"))
+    _add_simulated_limits(parser.add_argument_group("limits"))
+
+
+def _add_simulated_replies(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--latency", default="0s", metavar="2s±0.5", help="delay each reply (default 0s)"
     )
-    parser.add_argument("--faults", default="", metavar="429=0.1,500=0.02", help="share of each")
-    parser.add_argument(
+    group.add_argument(
+        "--work",
+        default="0s",
+        metavar="30s..120s",
+        help="set how long a remote job, such as a video, takes (default 0s)",
+    )
+    group.add_argument(
+        "--faults",
+        default="",
+        metavar="429=0.1,500=0.02",
+        help="inject faults, each into this share of the requests",
+    )
+    group.add_argument(
         "--expiry",
         type=argument_types.positive_number,
         metavar="SECONDS",
-        help="how long the URL of a file is good",
+        help="let the URL of a file expire after this time",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of faults and latency")
-    parser.add_argument(
-        "--rpm", type=argument_types.positive_number, metavar="N", help="requests a minute allowed"
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed the faults and latencies (default 0)"
     )
-    parser.add_argument(
+    group.add_argument(
+        "--refuse", action="append", metavar="WORD", help="refuse prompts with WORD; repeatable"
+    )
+    group.add_argument(
+        "--no-idempotency",
+        action="store_true",
+        help="generate and charge again if an idempotency key is sent again",
+    )
+
+
+def _add_simulated_limits(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--rpm",
+        type=argument_types.positive_number,
+        metavar="N",
+        help="allow N requests per minute; reject more with a 429",
+    )
+    group.add_argument(
         "--burst",
         type=argument_types.positive_number,
         metavar="N",
-        help="requests that it saves up",
+        help="allow bursts of N requests within --rpm (default: the requests of one second)",
     )
-    parser.add_argument(
-        "--max-in-flight", type=argument_types.whole_number, metavar="N", help="more get a 429"
+    group.add_argument(
+        "--max-in-flight",
+        type=argument_types.whole_number,
+        metavar="N",
+        help="allow N requests in flight; reject more with a 429",
     )
-    parser.add_argument(
-        "--no-limit-headers", action="store_true", help="a 429 does not say how long to wait"
+    group.add_argument(
+        "--no-limit-headers",
+        action="store_true",
+        help="send a 429 without headers that say how long to wait",
     )
-    parser.add_argument(
-        "--credit", type=argument_types.whole_number, metavar="N", help="requests until it is spent"
+    group.add_argument(
+        "--credit",
+        type=argument_types.whole_number,
+        metavar="N",
+        help="reject requests after N generations, as if the credit were spent",
     )
-    parser.add_argument(
-        "--balance", type=argument_types.positive_number, metavar="USD", help="what the account has"
-    )
-    parser.add_argument(
-        "--refuse", action="append", metavar="WORD", help="refuse prompts with it; repeatable"
-    )
-    parser.add_argument(
-        "--no-idempotency", action="store_true", help="make and charge again under the same key"
+    group.add_argument(
+        "--balance",
+        type=argument_types.positive_number,
+        metavar="USD",
+        help="set the balance of the account",
     )
 
 
 def _add_init(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
-    parser = _command(commands, "init", "write a commented starter job, and its schema beside it")
+    parser = _command(commands, "init", "write a commented starter job and its JSON Schema")
     parser.add_argument(
         "file",
         type=Path,
         nargs="?",
         default=Path("job.yaml"),
         metavar="FILE",
-        help="default job.yaml; - for stdout",
+        help="file to create (default job.yaml); - for standard output",
     )
 
 
-def _add_completion(commands: _Commands, whole: Parser) -> None:  # type: ignore[valid-type]  # see _command
-    parser = _command(commands, "completion", "write the script by which a shell completes words")
+def _add_completion(commands: _Commands, root: Parser) -> None:  # type: ignore[valid-type]  # see _command
+    parser = _command(commands, "completion", "write the completion script for a shell")
     parser.add_argument("shell", choices=("bash", "zsh"), metavar="SHELL", help="bash or zsh")
-    parser.set_defaults(whole=whole)
+    parser.set_defaults(root=root)

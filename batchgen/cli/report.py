@@ -1,4 +1,4 @@
-"""`batchgen report`: one offline page of a job's results, and `run --report`."""
+"""`batchgen report` and `run --report`: write the HTML page of a job's results."""
 
 import argparse
 import sys
@@ -16,39 +16,40 @@ from batchgen.types import Record
 
 
 def report_command(arguments: argparse.Namespace) -> int:
+    """Write the page, and the contact sheet if `--contact-sheet` is given."""
     """`batchgen report`."""
     directory: Path = arguments.directory
-    told = make_report(directory, arguments.output)
+    message = write_report(directory, arguments.output)
     if arguments.contact_sheet is not None:
-        told += f"\n{_contact_sheet(directory, arguments.contact_sheet)}"
-    sys.stderr.write(f"{told}\n")
+        message += f"\n{_write_contact_sheet(directory, arguments.contact_sheet)}"
+    sys.stderr.write(f"{message}\n")
     return Exit.OK
 
 
-def make_report(directory: Path, target: Path | None = None) -> str:
-    """Write the report and say so; `target` is DIR/report.html unless given."""
-    from batchgen.report import FILE_NAME, Report  # noqa: PLC0415  # draws: heavy
+def write_report(directory: Path, target: Path | None = None) -> str:
+    """Write the page to `target` (default DIR/report.html); return the message about it."""
+    from batchgen.report import FILE_NAME, Report  # noqa: PLC0415  # imports Pillow: slow
 
     target = target or directory / FILE_NAME
     report = Report(
         directory, target, SystemClock().now(), running=is_locked(directory), watch=_watch
     )
     with open_ledger(directory) as ledger:
-        made = report.write(ledger)
-    rest = made.tasks - made.shown
-    hidden = f"; {show_count(rest)} more are in the results manifest only" if rest else ""
-    return f"{target}: {show_count(made.shown)} tasks, {show_bytes(made.size_bytes)}{hidden}"
+        written = report.write(ledger)
+    rest = written.tasks - written.listed
+    hidden = f"; {show_count(rest)} more are only in results.jsonl" if rest else ""
+    return f"{target}: {show_count(written.listed)} tasks, {show_bytes(written.size_bytes)}{hidden}"
 
 
 def _watch(records: Iterable[Record]) -> Iterable[Record]:
-    """A bar on a terminal: the first report of a large job makes thumbnails for a while."""
+    """Show a progress bar on a terminal: the thumbnails of a large job take a while."""
     return tqdm(records, desc="report", unit=" tasks", leave=False, disable=None)
 
 
-def _contact_sheet(directory: Path, target: Path) -> str:
-    from batchgen.report.contact_sheet import MOST, write_contact_sheet  # noqa: PLC0415  # as above
+def _write_contact_sheet(directory: Path, target: Path) -> str:
+    from batchgen.report.contact_sheet import MAX_IMAGES, write_contact_sheet  # noqa: PLC0415  # as above
 
     with open_ledger(directory) as ledger:
-        shown, pictures = write_contact_sheet(ledger.records(), directory, target)
-    most = f" of {show_count(pictures)}; {show_count(MOST)} fit" if pictures > shown else ""
-    return f"{target}: {show_count(shown)} pictures{most}"
+        drawn, total = write_contact_sheet(ledger.records(), directory, target)
+    limit = f" of {show_count(total)} (the limit is {show_count(MAX_IMAGES)})"
+    return f"{target}: {show_count(drawn)} images{limit if total > drawn else ''}"

@@ -1,4 +1,4 @@
-"""`batchgen results`: the results manifest in manifest order."""
+"""`batchgen results`: write the results manifest in one of its formats."""
 
 import argparse
 import io
@@ -18,21 +18,21 @@ from batchgen.storage.results import public_status, write_jsonl
 from batchgen.types import Record
 
 _Write: TypeAlias = Callable[[Iterable[Record], BinaryIO], None]
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # by which spreadsheets know UTF-8
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # spreadsheets recognise UTF-8 by it
 
 
 def results_command(arguments: argparse.Namespace) -> int:
-    """`batchgen results`: the results manifest in manifest order."""
+    """Write the results in manifest order to a file or to standard output."""
     to_file = arguments.output is not None
     if arguments.format == "parquet" and not to_file and sys.stdout.isatty():
-        raise UsageError("Parquet is no text for a terminal: name a file with -o")
+        raise UsageError("Parquet is a binary format: name a file with -o")
     if to_file and _is_inside(arguments.output, arguments.directory / PRIVATE):
-        raise UsageError(f"-o {arguments.output} is in batchgen's own folder: choose another place")
+        raise UsageError(f"-o {arguments.output} is in batchgen's own folder; choose another one")
     with open_ledger(arguments.directory) as ledger:
         write = _writer(arguments, ledger, to_file=to_file)
         records = ledger.records(every=arguments.all)
         with closing(records), _target(arguments.output) as file:
-            write(_chosen(records, arguments.status), file)
+            write(_selected(records, arguments.status), file)
     return Exit.OK
 
 
@@ -40,7 +40,7 @@ def _is_inside(path: Path, folder: Path) -> bool:
     return path.resolve().is_relative_to(folder.resolve())
 
 
-def _chosen(records: Iterable[Record], statuses: frozenset[str] | None) -> Iterator[Record]:
+def _selected(records: Iterable[Record], statuses: frozenset[str] | None) -> Iterator[Record]:
     return (
         record
         for record in records
@@ -89,7 +89,7 @@ def _write_csv(
 
 
 def _manifest_writer(arguments: argparse.Namespace, ledger: Ledger) -> _Write:
-    from batchgen.report.export_manifest import write_manifest  # noqa: PLC0415  # yaml is for those who ask
+    from batchgen.report.export_manifest import write_manifest  # noqa: PLC0415  # only this format needs yaml
 
     statuses = sorted(arguments.status or ("again",))
     name = "-".join((arguments.directory.resolve().name, *statuses))

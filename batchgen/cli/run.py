@@ -1,4 +1,4 @@
-"""`batchgen run`, from parsed arguments to an exit code."""
+"""`batchgen run`: run a job, print its summary, write the report and send the notices."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from batchgen.cli.arguments import flags_of, open_source, quoted, selection_of
+from batchgen.cli.arguments import flags_of, open_source, selection_of, with_live_prices
 from batchgen.engine.process import infrequent_collection
 from batchgen.engine.session import Session
 from batchgen.errors import BatchgenError, Exit, UsageError, of_system
@@ -21,17 +21,20 @@ from batchgen.manifest.plan import check
 from batchgen.progress import Progress, make_progress
 from batchgen.storage.summary import Summary
 
-_INTERRUPTED = (Exit.INTERRUPTED, Exit.TERMINATED)  # who interrupts does not wait for a report
+_INTERRUPTED = (
+    Exit.INTERRUPTED,
+    Exit.TERMINATED,
+)  # a user who interrupts a run does not wait for a report
 
 
 def run_command(arguments: argparse.Namespace) -> int:
-    """`batchgen run`."""
+    """Run the job; return its exit code."""
     if arguments.dry_run:
-        # Imported here, as few ask for it: a run would take a fifth longer to begin.
-        from batchgen.cli.plan import plan_command  # noqa: PLC0415  # see above
+        # Imported here, because it would delay the start of each run by a fifth.
+        from batchgen.cli.plan import plan_command  # noqa: PLC0415  # as above
 
         return plan_command(arguments)
-    with infrequent_collection(), _heard(arguments) as progress:
+    with infrequent_collection(), _progress(arguments) as progress:
         summary = _run(arguments, progress)
     if arguments.log_format == "text":
         if not arguments.quiet:
@@ -39,14 +42,14 @@ def run_command(arguments: argparse.Namespace) -> int:
         elif summary.exit_code:
             sys.stderr.write(f"batchgen: {summary.to_line()}\n")
     if arguments.report and summary.exit_code not in _INTERRUPTED:
-        _report(Path(summary.output), quiet=arguments.quiet or arguments.log_format == "json")
-    _give_notice(arguments, summary)
+        _write_report(Path(summary.output), quiet=arguments.quiet or arguments.log_format == "json")
+    _send_notices(arguments, summary)
     return summary.exit_code
 
 
 @contextmanager
-def _heard(arguments: argparse.Namespace) -> Iterator[Progress]:
-    """Who hears of the run, also of what it broke off for."""
+def _progress(arguments: argparse.Namespace) -> Iterator[Progress]:
+    """Open the progress output of a run, which also reports the error that ends it."""
     progress = make_progress(
         stream=sys.stderr,
         terminal=sys.stderr.isatty(),
@@ -83,53 +86,53 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
             check(manifest, identify=False).raise_errors()
         access = access_of(manifest.job.provider, environment)
         if arguments.live_prices:
-            manifest = quoted(manifest, access, progress.log)
+            manifest = with_live_prices(manifest, access, progress.log)
         return Session(
             manifest,
             selection,
             progress,
-            _again(arguments),
+            _resume_words(arguments),
             access,
             reload_job=lambda: open_manifest(source, flags_of(arguments)),
             preflight=arguments.preflight,
         ).run()
 
 
-def _give_notice(arguments: argparse.Namespace, summary: Summary) -> None:
-    """Tell others of the end; the run has ended as it has, whatever becomes of that."""
+def _send_notices(arguments: argparse.Namespace, summary: Summary) -> None:
+    """Run the command and call the webhook; print problems, which change no exit code."""
     if not (arguments.notify or arguments.webhook):
         return
-    from batchgen.cli.notify import call_webhook, run_notice  # noqa: PLC0415  # see run_command
+    from batchgen.cli.notify import call_webhook, run_command  # noqa: PLC0415  # see run_command
 
     body = msgspec.json.encode(summary.to_json())
-    told = {
+    variables = {
         "BATCHGEN_STATUS": str(summary.ending),
         "BATCHGEN_EXIT_CODE": str(int(summary.exit_code)),
         "BATCHGEN_OUTPUT": summary.output,
     }
     problems = (
-        run_notice(arguments.notify, body, told) if arguments.notify else None,
+        run_command(arguments.notify, body, variables) if arguments.notify else None,
         call_webhook(arguments.webhook, body) if arguments.webhook else None,
     )
     for problem in problems:
         if problem is not None:
-            sys.stderr.write(f"batchgen: {problem}; the run has ended as it has\n")
+            sys.stderr.write(f"batchgen: {problem}; the run's result is not affected\n")
 
 
-def _report(directory: Path, *, quiet: bool) -> None:
-    """Make the report; the run has ended as it has, whatever becomes of it."""
-    from batchgen.cli.report import make_report  # noqa: PLC0415  # see run_command
+def _write_report(directory: Path, *, quiet: bool) -> None:
+    """Write the report; print a problem, which changes no exit code."""
+    from batchgen.cli.report import write_report  # noqa: PLC0415  # see run_command
 
     try:
-        told = make_report(directory)
+        message = write_report(directory)
     except BatchgenError as error:
-        told, quiet = f"no report: {error}", False
+        message, quiet = f"not written: {error}", False
     if not quiet:
-        sys.stderr.write(f"  {'report':<10} {told}\n")
+        sys.stderr.write(f"  {'report':<10} {message}\n")
 
 
-def _again(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """The words that run the job again: those that were typed, less a retry of failed tasks."""
+def _resume_words(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Return the command that resumes the job: the typed words without `--retry-failed`."""
     words, kept = iter(arguments.words), ["batchgen"]
     for word in words:
         if word == "--retry-failed":
@@ -144,14 +147,14 @@ def _again(arguments: argparse.Namespace) -> tuple[str, ...]:
 def _environment(env_file: Path | None) -> Mapping[str, str]:
     if env_file is None:
         return os.environ
-    from dotenv import dotenv_values  # noqa: PLC0415  # only for those who ask
+    from dotenv import dotenv_values  # noqa: PLC0415  # only --env-file needs it
 
     if not env_file.is_file():
-        raise UsageError(f"--env-file {env_file}: there is no such file")
+        raise UsageError(f"--env-file {env_file}: the file does not exist")
     try:
         values = dotenv_values(env_file)
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"--env-file {env_file}: the file is not UTF-8; save it as such"
+            f"--env-file {env_file}: the file is not UTF-8; save it as UTF-8"
         ) from error
     return {**os.environ, **{name: value for name, value in values.items() if value is not None}}

@@ -1,4 +1,4 @@
-"""JSON Schema of the job file, for editors: made from the tables that the file is read by."""
+"""`batchgen schema`: the JSON Schema of the job file, from the tables that its reader uses."""
 
 import argparse
 import sys
@@ -13,9 +13,9 @@ from batchgen.provider import catalog
 from batchgen.types import Json
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-# The file of another row. Other mappings are the model's affair.
+# A file of another row. The schema accepts any other mapping; the model's checks come later.
 _REFERENCE: Json = {
-    "description": "a file of another row: its id, and which of its files, from 1",
+    "description": "a file of another row: the row's id, and the number of the file, from 1",
     "type": "object",
     "properties": {
         "from": {"type": ["string", "number"], "minLength": 1},
@@ -31,12 +31,12 @@ _INPUT: Json = {
     "then": {"items": _ONE_INPUT},
     "else": _ONE_INPUT,
 }
-_REQUIRED = "required"  # the default of a setting that has none
+_REQUIRED = "required"  # stands for the default of a setting without one
 _TEXT: Mapping[str, Json] = {"type": "string", "minLength": 1}
 
 
 def job_schema() -> dict[str, Json]:
-    """The schema (draft 2020-12): exact for settings, loose for what depends on a row's model."""
+    """Return the schema (draft 2020-12): exact for settings, loose for a model's parameters."""
     schema = _section("")
     properties = schema["properties"]
     if isinstance(properties, dict):
@@ -51,7 +51,9 @@ def _section(path: str) -> dict[str, Json]:
         key: _property(f"{path}.{key}" if path else key, setting)
         for key, setting in settings.items()
     }
-    required: list[Json] = [key for key, one in settings.items() if one.default == _REQUIRED]
+    required: list[Json] = [
+        key for key, setting in settings.items() if setting.default == _REQUIRED
+    ]
     return {
         "type": "object",
         "properties": properties,
@@ -62,14 +64,14 @@ def _section(path: str) -> dict[str, Json]:
 
 def _property(path: str, setting: Setting) -> dict[str, Json]:
     default = f" (default: {setting.default})" if setting.default else ""
-    about: dict[str, Json] = {"description": setting.help + default}
+    description: dict[str, Json] = {"description": setting.help + default}
     if path in SECTIONS:
-        return {**about, **_section(path)}
+        return {**description, **_section(path)}
     if f"{path}[]" in SECTIONS:
-        return {**about, "type": "array", "items": _section(f"{path}[]")}
+        return {**description, "type": "array", "items": _section(f"{path}[]")}
     if f"{path}.NAME" in SECTIONS:
-        return {**about, "type": "object", "additionalProperties": _section(f"{path}.NAME")}
-    return {**about, **setting.read.schema}
+        return {**description, "type": "object", "additionalProperties": _section(f"{path}.NAME")}
+    return {**description, **setting.read.schema}
 
 
 def _described(schema: Json) -> dict[str, Json]:
@@ -96,23 +98,23 @@ def _matrix() -> dict[str, Json]:
 
 
 def _prompts() -> dict[str, Json]:
-    file: dict[str, Json] = {"description": "take the rows of this file", **_TEXT}
+    file: dict[str, Json] = {"description": "read the rows from this file", **_TEXT}
     row: dict[str, Json] = {"type": "object", "properties": {"from": file, **_fields()}}
     return {"type": "array", "items": {"anyOf": [dict(_TEXT), row]}}
 
 
 def _fields() -> dict[str, Json]:
-    """A row's own keys; and the parameters of all models, whose values are the models' affair."""
+    """Return the keys of a row and the parameters of all models, the latter with any value."""
     parameters: dict[str, Json] = dict.fromkeys(sorted(catalog.parameter_names()), True)
     parameters |= dict.fromkeys(sorted(catalog.input_names()), _INPUT)
     return {
         **parameters,
-        "id": {"description": "names the task and its files", "type": ["string", "number"]},
-        "prompt": {"description": "the text; {name} is a variable", "type": "string"},
+        "id": {"description": "name of the task and of its files", "type": ["string", "number"]},
+        "prompt": {"description": "the prompt; {name} is a variable", "type": "string"},
         "model": _model(),
-        "filename": {"description": "as output.filename, for this row", **_TEXT},
+        "filename": {"description": "output.filename of this row", **_TEXT},
         "vars": {"description": "variables for templates and results", "type": "object"},
-        "repeat": {"description": "copies, each with a seed of its own", "type": "integer"},
+        "repeat": {"description": "number of copies, each with its own seed", "type": "integer"},
     }
 
 
@@ -125,11 +127,11 @@ _ROWS_AND_NAMES = {
 
 
 def schema_command(_arguments: argparse.Namespace) -> int:
-    """`batchgen schema`."""
+    """Print the schema."""
     sys.stdout.write(schema_text())
     return Exit.OK
 
 
 def schema_text() -> str:
-    """The schema as a file holds it."""
+    """Return the schema as indented JSON."""
     return msgspec.json.format(msgspec.json.encode(job_schema()), indent=2).decode() + "\n"

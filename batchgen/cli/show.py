@@ -1,4 +1,4 @@
-"""`batchgen show`: how a picture was made, from its own metadata or by its hash from the ledger."""
+"""`batchgen show`: how a file was generated, from its metadata or by its hash from the ledger."""
 
 import argparse
 import sys
@@ -19,56 +19,56 @@ from batchgen.types import Json
 
 _LABEL_WIDTH = 16
 _VALUE_WIDTH = 4000
-_NOT_SHOWN = frozenset({"schema"})
+_HIDDEN = frozenset({"schema"})
 
 
 def show_command(arguments: argparse.Namespace) -> int:
-    """`batchgen show`."""
+    """Print the metadata of a file. Raise UsageError if there is none."""
     path: Path = arguments.file
     try:
-        story = _own_story(path)
-        if story is None:
-            story = _in_ledger(path, arguments.output)
+        metadata = _embedded(path)
+        if metadata is None:
+            metadata = _from_ledger(path, arguments.output)
     except OSError as error:
         raise UsageError(f"cannot read {path} ({error.strerror or error})") from error
     if arguments.json:
-        sys.stdout.write(msgspec.json.encode(story).decode() + "\n")
+        sys.stdout.write(msgspec.json.encode(metadata).decode() + "\n")
     else:
-        sys.stdout.writelines(f"{line}\n" for line in _lines(story))
+        sys.stdout.writelines(f"{line}\n" for line in _lines(metadata))
     return Exit.OK
 
 
-def _own_story(path: Path) -> dict[str, Json] | None:
-    """What the file tells of itself; None where it tells nothing."""
+def _embedded(path: Path) -> dict[str, Json] | None:
+    """Return the metadata in the file, None if there is none."""
     with path.open("rb") as file:
         media = sniff(file.read(4096))
         text = None if media is None else embedded(file, media)
     if text is None:
         return None
     try:
-        told = msgspec.json.decode(text)
+        metadata = msgspec.json.decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
-    return {"source": "its own metadata", **told} if isinstance(told, dict) else None
+    return {"source": "its own metadata", **metadata} if isinstance(metadata, dict) else None
 
 
-def _in_ledger(path: Path, directory: Path | None) -> dict[str, Json]:
-    """The task whose artifact has these bytes, in the output directory around the file."""
-    found = directory or _directory_around(path)
-    if found is None or not ledger_path(found).is_file():
+def _from_ledger(path: Path, directory: Path | None) -> dict[str, Json]:
+    """Return the task of the artifact with these bytes, from `directory` or the one around it."""
+    output = directory or _directory_around(path)
+    if output is None or not ledger_path(output).is_file():
         raise UsageError(
-            f"{path} tells nothing of itself and lies in no output directory: name the one that"
-            " it came from with -o"
+            f"{path} has no embedded metadata and is not in an output directory; name its output"
+            " directory with -o"
         )
     sha256 = sha256_of(path)
-    with Ledger(ledger_path(found)) as ledger:
+    with Ledger(ledger_path(output)) as ledger:
         record = ledger.find_by_hash(sha256)
     if record is None:
         raise UsageError(
-            f"{path} tells nothing of itself, and no artifact in the ledger of {found} has its"
-            f" bytes (sha256 {sha256})"
+            f"{path} has no embedded metadata, and the ledger of {output} has no artifact with its"
+            f" SHA-256 ({sha256})"
         )
-    return {"source": f"the ledger of {found}", **line_of(record)}
+    return {"source": f"the ledger of {output}", **line_of(record)}
 
 
 def _directory_around(path: Path) -> Path | None:
@@ -76,9 +76,9 @@ def _directory_around(path: Path) -> Path | None:
     return next((folder for folder in folders if ledger_path(folder).is_file()), None)
 
 
-def _lines(story: Mapping[str, Json], *, indent: str = "") -> Iterator[str]:
-    for name, value in story.items():
-        if value is None or value in ({}, []) or name in _NOT_SHOWN:
+def _lines(metadata: Mapping[str, Json], *, indent: str = "") -> Iterator[str]:
+    for name, value in metadata.items():
+        if value is None or value in ({}, []) or name in _HIDDEN:
             continue
         label = f"{indent}{one_line(name, _VALUE_WIDTH):<{_LABEL_WIDTH - len(indent)}}"
         match value:
@@ -87,7 +87,7 @@ def _lines(story: Mapping[str, Json], *, indent: str = "") -> Iterator[str]:
                 yield from _lines(value, indent=indent + "  ")
             case list():
                 yield label.rstrip()
-                for one in value:
-                    yield f"{indent}  {one_line(msgspec.json.encode(one).decode(), _VALUE_WIDTH)}"
+                for item in value:
+                    yield f"{indent}  {one_line(msgspec.json.encode(item).decode(), _VALUE_WIDTH)}"
             case _:
                 yield f"{label} {one_line(str(value), _VALUE_WIDTH)}"

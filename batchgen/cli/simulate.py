@@ -1,4 +1,4 @@
-"""`batchgen simulate`: the simulator in the foreground."""
+"""`batchgen simulate`: run the simulator in the foreground."""
 
 import argparse
 import asyncio
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def simulate_command(arguments: argparse.Namespace) -> int:
-    """`batchgen simulate`: the simulator in the foreground."""
+    """Serve the simulated API until SIGINT or SIGTERM."""
     asyncio.run(_serve(_settings_of(arguments)))
     return Exit.OK
 
 
 def _settings_of(arguments: argparse.Namespace) -> "SimulatorSettings":
-    from batchgen.simulator.settings import SimulatorSettings, parse_faults, parse_latency  # noqa: PLC0415  # draws: heavy
+    from batchgen.simulator.settings import SimulatorSettings, parse_faults, parse_latency  # noqa: PLC0415  # imports Pillow: slow
 
     refused = frozenset(word.lower() for word in arguments.refuse or ())
     return SimulatorSettings(
@@ -41,7 +41,6 @@ def _settings_of(arguments: argparse.Namespace) -> "SimulatorSettings":
 
 
 async def _serve(settings: "SimulatorSettings") -> None:
-    """Serve until SIGINT or SIGTERM arrives."""
     from batchgen.simulator.server import Simulator  # noqa: PLC0415  # as above
 
     ended = asyncio.Event()
@@ -49,5 +48,7 @@ async def _serve(settings: "SimulatorSettings") -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
     async with Simulator(settings) as simulator:
-        sys.stderr.write(f"simulating the API at {simulator.base_url} (any key; Ctrl-C ends it)\n")
+        sys.stderr.write(
+            f"simulated API at {simulator.base_url} (any API key is valid; Ctrl-C stops it)\n"
+        )
         await ended.wait()

@@ -1,4 +1,4 @@
-"""`batchgen status`: how a job stands, from its ledger."""
+"""`batchgen status`: the progress of a job, from its ledger."""
 
 import argparse
 import sys
@@ -19,49 +19,58 @@ from batchgen.types import Json, Status
 
 _RATE_WINDOW_S = 60.0
 _LABELS = {
-    "rate_per_s": "rate", "eta_s": "time left", "spend_usd": "spend", "reason": "last run",
-    "found_unknown": "unknown at its start", "pending_paid": "paid for",
+    "pid": "process", "rate_per_s": "rate", "eta_s": "time left", "spend_usd": "spend",
+    "reason": "last run", "found_unknown": "was unknown", "settled": "now known",
+    "resent": "sent again", "pending_paid": "paid for", "unpriced": "no price",
 }  # fmt: skip
 _ENDINGS = {
-    "signal": "interrupted", "halt": "halted", "budget": "halted, a bound is reached",
-    "deadline": "halted, the deadline is over", "storage": "halted, the disk failed",
-    "manifest": "halted, the manifest was changed",
+    "signal": "interrupted", "halt": "halted", "budget": "halted: a cost limit was reached",
+    "deadline": "halted: the deadline has passed", "storage": "halted: the disk failed",
+    "manifest": "halted: the manifest was changed during the run",
 }  # fmt: skip
-_REMARKS = {"pending_paid": " of the pending: what they come to is only fetched"}
-_IF_ANY = frozenset({"unpriced", "found_unknown", "settled", "resent", "skipped", "pending_paid"})
-_HOME = "\x1b[H\x1b[2J"  # the terminal's first line, everything below it cleared
+_REMARKS = {
+    "pending_paid": " of the pending tasks: the next run only fetches their results",
+    "found_unknown": " when the last run started",
+    "settled": ", from the provider's usage log",
+    "resent": ", with the same idempotency key",
+    "unpriced": " is known for these tasks",
+}
+_HIDDEN_IF_ZERO = frozenset(
+    {"unpriced", "found_unknown", "settled", "resent", "skipped", "pending_paid"}
+)
+_CLEAR = "\x1b[H\x1b[2J"  # go to the first line and clear the screen
 
 
 def status_command(arguments: argparse.Namespace) -> int:
-    """`batchgen status`: counts, rate, ETA and spend from the ledger."""
+    """Print counts, rate, time left and spend; with `--watch` until the run ends."""
     while True:
-        told = _now(arguments.directory)
-        _tell(told, as_json=arguments.json, again=arguments.watch and sys.stdout.isatty())
-        if not (arguments.watch and told["running"]):
+        status = _read(arguments.directory)
+        _print(status, as_json=arguments.json, clear=arguments.watch and sys.stdout.isatty())
+        if not (arguments.watch and status["running"]):
             return Exit.OK
         time.sleep(arguments.interval)
 
 
-def _now(directory: Path) -> dict[str, Json]:
+def _read(directory: Path) -> dict[str, Json]:
     with open_ledger(directory) as ledger:
         return _status(ledger, running=is_locked(directory))
 
 
-def _tell(told: Mapping[str, Json], *, as_json: bool, again: bool) -> None:
-    """Print a status; `again` puts it in the place of the one before."""
+def _print(status: Mapping[str, Json], *, as_json: bool, clear: bool) -> None:
+    """Print a status; clear: in place of the one before."""
     if as_json:
-        lines = [msgspec.json.encode(told).decode()]
+        lines = [msgspec.json.encode(status).decode()]
     else:
         lines = [
-            f"{_LABELS.get(name, name):<12} {_shown(name, value)}{_REMARKS.get(name, '')}"
-            for name, value in told.items()
-            if value is not None and (value or name not in _IF_ANY)
+            f"{_LABELS.get(name, name):<12} {_format(name, value)}{_REMARKS.get(name, '')}"
+            for name, value in status.items()
+            if value is not None and (value or name not in _HIDDEN_IF_ZERO)
         ]
-    sys.stdout.write((_HOME if again else "") + "".join(f"{line}\n" for line in lines))
+    sys.stdout.write((_CLEAR if clear else "") + "".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 
 
-def _shown(name: str, value: Json) -> str:
+def _format(name: str, value: Json) -> str:
     match value:
         case bool():
             return "yes" if value else "no"
@@ -81,11 +90,11 @@ def _status(ledger: Ledger, *, running: bool) -> dict[str, Json]:
     totals, run = ledger.totals(), ledger.last_run()
     counts = dict.fromkeys(("succeeded", "failed", "refused", "unknown", "skipped"), 0)
     for status, count in totals.counts.items():
-        shown = public_status(status)
-        if status is Status.SENT and running:  # under way, not yet unknown
-            shown = Status.PENDING
-        if shown in counts:
-            counts[shown] += count
+        word = public_status(status)
+        if status is Status.SENT and running:  # in flight, not unknown
+            word = Status.PENDING
+        if word in counts:
+            counts[word] += count
     total = run.total if run else 0
     pending = max(0, total - sum(counts.values()))
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""`batchgen verify`: the ledger against the files, and what mends them."""
+"""`batchgen verify`: compare the ledger with the files, and repair either."""
 
 import argparse
 import sys
@@ -19,9 +19,16 @@ from batchgen.storage.results import ResultsFile, encode_rows
 from batchgen.storage.verify import Finding, FindingKind, Verification
 from batchgen.text import show_bytes, show_count
 
+_PHRASES = {
+    FindingKind.MISSING: "missing",
+    FindingKind.EXTRA: "extra (of no task)",
+    FindingKind.SIZE: "with a wrong size",
+    FindingKind.HASH: "with a wrong hash",
+}
+
 
 def verify_command(arguments: argparse.Namespace) -> int:
-    """`batchgen verify`."""
+    """Print findings; return SOME_FAILED if there are any."""
     directory: Path = arguments.directory
     rebuilt = None
     with ExitStack() as stack:
@@ -29,7 +36,7 @@ def verify_command(arguments: argparse.Namespace) -> int:
         if arguments.fix or arguments.rebuild:
             stack.enter_context(locked(directory))
         elif is_locked(directory):
-            _note("a run holds the directory: what it is about to commit may be told as extra")
+            _note("a run is using this directory: its newest files may be listed as extra")
         if arguments.rebuild:
             rebuilt = _rebuild(directory)
         check_ledger(directory)
@@ -37,40 +44,40 @@ def verify_command(arguments: argparse.Namespace) -> int:
         fix = bool(arguments.fix or arguments.rebuild)
         check = Verification(directory, inventory, fix=fix)
         if arguments.json:
-            _tell_json(check, rebuilt)
+            _print_json(check, rebuilt)
         else:
-            _tell_lines(check.findings())
+            _print_lines(check.findings())
         if fix:
             _rewrite_results(directory)
     _conclude(check, directory)
-    well = not check.counts.total() and not (rebuilt and rebuilt.skipped)
-    return Exit.OK if well else Exit.SOME_FAILED
+    ok = not check.counts.total() and not (rebuilt and rebuilt.skipped)
+    return Exit.OK if ok else Exit.SOME_FAILED
 
 
 def _rebuild(directory: Path) -> RebuildResult:
     path = ledger_path(directory)
-    if path.is_file() and _is_sound(path):
+    if path.is_file() and _is_readable(path):
         raise UsageError(
-            f"{path} is sound, and results.jsonl tells less than it: to make it anew all the same,"
-            " move it away first"
+            f"{path} is not damaged and holds more than results.jsonl;"
+            " move it away first to rebuild it anyway"
         )
     rebuilt = rebuild(directory, now=SystemClock().now())
     for problem in rebuilt.problems:
         _note(str(problem))
     if rebuilt.skipped > len(rebuilt.problems):
         _note(f"and {show_count(rebuilt.skipped - len(rebuilt.problems))} more")
-    _note(f"the ledger is made anew with {show_count(rebuilt.tasks)} tasks of results.jsonl")
-    keys = "the same idempotency keys" if rebuilt.identity else "new keys: the old ones are lost"
+    _note(f"the ledger is rebuilt: {show_count(rebuilt.tasks)} tasks from results.jsonl")
+    keys = "the same" if rebuilt.identity else "new"
     _note(
-        "what was under way is not known any more, nor are files of earlier versions: unfinished"
-        f" tasks are sent by the next run, with {keys}"
+        "requests in flight and earlier versions of files are not in results.jsonl; the next run"
+        f" sends unfinished tasks with {keys} idempotency keys"
     )
     if rebuilt.aside is not None:
         _note(f"the old ledger is kept as {rebuilt.aside}")
     return rebuilt
 
 
-def _is_sound(path: Path) -> bool:
+def _is_readable(path: Path) -> bool:
     try:
         with Inventory(path):
             return True
@@ -78,17 +85,17 @@ def _is_sound(path: Path) -> bool:
         return False
 
 
-def _tell_lines(findings: Iterable[Finding]) -> None:
+def _print_lines(findings: Iterable[Finding]) -> None:
     for finding in findings:
         sys.stdout.write(f"{_printable(str(finding))}\n")
 
 
-def _tell_json(check: Verification, rebuilt: RebuildResult | None) -> None:
-    """One object, written while the findings come: there may be a million of them."""
+def _print_json(check: Verification, rebuilt: RebuildResult | None) -> None:
+    """Print one JSON object piece by piece: there may be a million findings."""
     sys.stdout.write('{"findings":[')
     for number, finding in enumerate(check.findings()):
-        told = finding.to_json() | {"path": _printable(finding.path)}
-        sys.stdout.write(("," if number else "") + msgspec.json.encode(told).decode())
+        fields = finding.to_json() | {"path": _printable(finding.path)}
+        sys.stdout.write(("," if number else "") + msgspec.json.encode(fields).decode())
     rest = {
         "counts": {str(kind): check.counts[kind] for kind in FindingKind},
         "artifacts": check.artifacts,
@@ -106,21 +113,23 @@ def _rewrite_results(directory: Path) -> None:
 
 
 def _conclude(check: Verification, directory: Path) -> None:
-    whole = f"{show_count(check.artifacts)} artifacts, {show_bytes(check.size_bytes)}"
+    checked = f"{show_count(check.artifacts)} artifacts, {show_bytes(check.size_bytes)}"
     if not check.counts.total():
-        _note(f"{whole}: all is well")
+        _note(f"{checked}: no problems found")
         return
-    told = ", ".join(
-        f"{show_count(check.counts[kind])} {kind}" for kind in FindingKind if check.counts[kind]
+    counts = ", ".join(
+        f"{show_count(check.counts[kind])} {_PHRASES[kind]}"
+        for kind in FindingKind
+        if check.counts[kind]
     )
-    _note(f"{whole}: {told}")
+    _note(f"{checked}: {counts}")
     if check.repaired:
         _note(
-            f"tasks that the next run makes again, with the same idempotency keys:"
-            f" {show_count(check.repaired)}; what was left of their files is kept as NAME.damaged"
+            f"tasks that the next run generates again: {show_count(check.repaired)}, with the same"
+            " idempotency keys; damaged files are kept as NAME.damaged"
         )
     elif any(check.counts[kind] for kind in FindingKind if kind is not FindingKind.EXTRA):
-        _note(f"`batchgen verify {directory} --fix` has the next run make them again")
+        _note(f"`batchgen verify {directory} --fix` lets the next run generate them again")
 
 
 def _note(text: str) -> None:
@@ -128,6 +137,6 @@ def _note(text: str) -> None:
 
 
 def _printable(text: str) -> str:
-    """Names that are no UTF-8, and control characters, as escapes: a line a finding."""
+    """Escape invalid UTF-8 and control characters, so that each finding stays on one line."""
     escaped = text.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in escaped)

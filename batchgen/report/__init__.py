@@ -1,7 +1,7 @@
-"""The report: one offline HTML page that is derived from the ledger.
+"""The report: one HTML page of a job's results, derived from the ledger.
 
-The page holds its data, styles and scripts; pictures are referenced by relative paths. Thumbnails
-stand in DIR/.batchgen/thumbs, are made once, and can be deleted at any time.
+The page contains its data, styles and scripts, and refers to images by relative paths. Thumbnails
+are written once to DIR/.batchgen/thumbs and can be deleted at any time.
 """
 
 import os
@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from batchgen.errors import StorageError
-from batchgen.report.data import MOST_SHOWN, Collector, Heading
+from batchgen.report.data import MAX_LISTED, Collector, Heading
 from batchgen.report.excerpts import Excerpts
 from batchgen.report.page import render
 from batchgen.report.thumbnails import FOLDER, with_previews
@@ -24,19 +24,19 @@ from batchgen.types import Record
 FILE_NAME = "report.html"
 
 
-class Made(msgspec.Struct, frozen=True):
-    """What a report came to; `shown`: of its tasks, those that the gallery has."""
+class WrittenReport(msgspec.Struct, frozen=True):
+    """The size of a report: its tasks, those that its gallery lists, and the bytes of the page."""
 
     tasks: int
-    shown: int
+    listed: int
     size_bytes: int
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A report about to be made.
+    """A report to be written.
 
-    running: a run holds the directory, so that what is sent is not yet unknown.
-    watch: what the records pass through while thumbnails are made, to show how far it is.
+    running: a run is using the directory, so tasks in flight count as pending, not as unknown.
+    watch: receives the records and passes them on, to show progress while thumbnails are made.
     """
 
     directory: Path
@@ -45,22 +45,19 @@ class Report(msgspec.Struct, frozen=True):
     running: bool = False
     watch: Callable[[Iterable[Record]], Iterable[Record]] = iter
 
-    def write(self, ledger: Ledger) -> Made:
-        """Make thumbnails where they are missing, and write the page, atomically.
-
-        Raises StorageError.
-        """
+    def write(self, ledger: Ledger) -> WrittenReport:
+        """Create missing thumbnails and write the page atomically. Raise StorageError."""
         if not self.target.parent.is_dir():
-            raise StorageError(f"cannot write {self.target}: {self.target.parent} is no folder")
+            raise StorageError(f"cannot write {self.target}: {self.target.parent} is not a folder")
         collector = Collector(running=self.running)
         excerpts = Excerpts(self.directory)
         records = self.watch(ledger.records())
-        for record, previews in with_previews(records, self.directory, most=MOST_SHOWN):
+        for record, previews in with_previews(records, self.directory, limit=MAX_LISTED):
             texts = excerpts.of(record.outcome.artifacts) if previews else ()
             collector.add(record, previews, texts)
         page = render(self._heading(ledger), collector)
         write_atomically(self.target, page, self.target.with_name(f".{self.target.name}.part"))
-        return Made(collector.count, collector.shown, sum(map(len, page)))
+        return WrittenReport(collector.count, collector.listed, sum(map(len, page)))
 
     def _heading(self, ledger: Ledger) -> Heading:
         run = ledger.last_run()
@@ -76,7 +73,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def _root(directory: Path, target: Path) -> str:
-    """What leads from the page to the output directory, as the beginning of a relative URL."""
+    """Return the relative URL from the page to the output directory, empty or with a slash."""
     relative = os.path.relpath(directory.resolve(), target.resolve().parent)
     path = Path(relative).as_posix()
     return "" if path == "." else quote(path) + "/"

@@ -1,4 +1,4 @@
-"""A contact sheet: the job's pictures, small, in one PNG."""
+"""The contact sheet: one PNG with a small version of each image of a job."""
 
 from collections.abc import Iterable, Iterator
 from math import ceil, sqrt
@@ -11,59 +11,59 @@ from batchgen.report.thumbnails import FOLDER, preview, thumbnail
 from batchgen.text import one_line
 from batchgen.types import Artifact, Record
 
-MOST = 1000
+MAX_IMAGES = 1000
 _SIDE = 200  # pixels
-_CAPTION = 20
-_GAP = 12
-_PAPER = (255, 255, 255)
-_INK = (60, 60, 60)
+_CAPTION = 20  # pixels
+_GAP = 12  # pixels
+_BACKGROUND = (255, 255, 255)
+_TEXT_COLOUR = (60, 60, 60)
 _CAPTION_CHARACTERS = 32
 
 
 def write_contact_sheet(
     records: Iterable[Record], directory: Path, target: Path
 ) -> tuple[int, int]:
-    """Draw the first MOST pictures into a PNG; return how many it shows, and how many there are.
+    """Draw the first MAX_IMAGES images into a PNG; return their number and that of all images.
 
-    Raises StorageError where the file cannot be written.
+    Raise StorageError if the file cannot be written.
     """
-    shown: list[tuple[str, Artifact]] = []
-    pictures = 0
+    chosen: list[tuple[str, Artifact]] = []
+    total = 0
     for record in records:
         for artifact in record.outcome.artifacts:
             if artifact.media_type.startswith("image/"):
-                pictures += 1
-                if len(shown) < MOST:
-                    shown.append((record.task.id, artifact))
-    sheet = _draw(shown, directory)
+                total += 1
+                if len(chosen) < MAX_IMAGES:
+                    chosen.append((record.task.id, artifact))
+    sheet = _draw(chosen, directory)
     try:
         sheet.save(target, "PNG")
     except (OSError, ValueError) as error:
         raise StorageError(f"cannot write {target} ({error}): name a .png file") from error
-    return len(shown), pictures
+    return len(chosen), total
 
 
-def _draw(shown: list[tuple[str, Artifact]], directory: Path) -> Image.Image:
-    columns = max(1, ceil(sqrt(len(shown))))
-    rows = max(1, ceil(len(shown) / columns))
+def _draw(chosen: list[tuple[str, Artifact]], directory: Path) -> Image.Image:
+    columns = max(1, ceil(sqrt(len(chosen))))
+    rows = max(1, ceil(len(chosen) / columns))
     step, line = _SIDE + _GAP, _SIDE + _CAPTION + _GAP
-    sheet = Image.new("RGB", (columns * step + _GAP, rows * line + _GAP), _PAPER)
-    pen = ImageDraw.Draw(sheet)
+    sheet = Image.new("RGB", (columns * step + _GAP, rows * line + _GAP), _BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=12)
-    for number, (name, picture) in enumerate(_pictures(shown, directory)):
+    for number, (name, image) in enumerate(_thumbnails(chosen, directory)):
         x, y = _GAP + number % columns * step, _GAP + number // columns * line
-        if picture is not None:
-            at = (x + (_SIDE - picture.width) // 2, y + (_SIDE - picture.height) // 2)
-            sheet.paste(picture, at, picture if picture.mode == "RGBA" else None)
+        if image is not None:
+            at = (x + (_SIDE - image.width) // 2, y + (_SIDE - image.height) // 2)
+            sheet.paste(image, at, image if image.mode == "RGBA" else None)
         caption = one_line(name, _CAPTION_CHARACTERS)
-        pen.text((x + _SIDE // 2, y + _SIDE + 3), caption, _INK, font=font, anchor="ma")
+        draw.text((x + _SIDE // 2, y + _SIDE + 3), caption, _TEXT_COLOUR, font=font, anchor="ma")
     return sheet
 
 
-def _pictures(
-    shown: list[tuple[str, Artifact]], directory: Path
+def _thumbnails(
+    chosen: list[tuple[str, Artifact]], directory: Path
 ) -> Iterator[tuple[str, Image.Image | None]]:
-    for name, artifact in shown:
+    for name, artifact in chosen:
         small = preview(artifact, directory)
         path = directory / FOLDER / small if small else directory / artifact.path
         yield name, thumbnail(path, _SIDE)

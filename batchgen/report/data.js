@@ -1,8 +1,8 @@
-// The report's data as data.py writes it, and the questions that the views ask of it.
+// The report's data, which data.py writes, and the functions with which the views query it.
 
 const report = JSON.parse(document.getElementById("data").textContent);
 
-/** A task as an object: the columns of its row, table words put in, files as objects. */
+/** Make an object from the columns of a row, with words for table indexes and objects for files. */
 function taskOf(row, index) {
   const task = { index };
   report.fields.forEach((name, column) => {
@@ -23,7 +23,7 @@ function taskOf(row, index) {
   return task;
 }
 
-/** A path as a relative URL: a file's name can neither name a scheme nor begin a query. */
+/** Encode a path as a relative URL, in which a file name cannot start a scheme or a query. */
 function encoded(path) {
   return path.split("/").map(encodeURIComponent).join("/");
 }
@@ -33,26 +33,26 @@ function previewUrl(path, preview) {
 }
 
 const tasks = report.rows.map(taskOf);
-report.rows = null; // the objects stand for them from here on
+report.rows = null; // no longer needed: free the memory
 
-/** What a task has under a facet, as JSON text; undefined where it has nothing. */
+/** The value that a task has for a facet, as JSON text; undefined if it has none. */
 function valueOf(task, facet) {
   return facet.source ? task[facet.source][facet.name] : JSON.stringify(task[facet.name]);
 }
 
-/** Facets of the job: the model where there are several, then variables and parameters. */
+/** Facets of the job: the model if there are several, then variables and parameters. */
 const facets = [...report.facets];
 if (report.tables.model.length > 1) {
   const values = report.tables.model.map((model) => JSON.stringify(model));
   facets.unshift({ source: "", name: "model", values });
 }
 
-/** JSON text as a person reads it: texts without quotes, all else as it stands. */
-function shown(text) {
+/** JSON text for people: a string without its quotes, anything else unchanged. */
+function readable(text) {
   return text.startsWith('"') ? JSON.parse(text) : text;
 }
 
-/** The tasks that fit: every word in id or prompt, and each choice that was made. */
+/** The tasks that match all filters; each word of the text must be in the id or the prompt. */
 function matching({ text, status, cause, chosen }) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   return tasks.filter(
@@ -64,7 +64,7 @@ function matching({ text, status, cause, chosen }) {
   );
 }
 
-/** A text as YAML's double-quoted style has it; braces are doubled where templates are read. */
+/** Quote a JSON text for YAML; double its braces if the value is a template. */
 function quoted(json, { template }) {
   const safe = json.replace(
     /[\u007f-\u009f\u2028\u2029\ufeff]/g,
@@ -73,7 +73,7 @@ function quoted(json, { template }) {
   return template && safe.startsWith('"') ? safe.replace(/[{}]/g, "$&$&") : safe;
 }
 
-/** The task as a row of a job file; ready to be pasted under `prompts:`. */
+/** The task as a row of a job file, to be pasted below `prompts:`. */
 function yamlRow(task) {
   const row = [
     ["id", JSON.stringify(task.id)],

@@ -1,4 +1,4 @@
-"""What the report's page is made from: records in, compact JSON and figures out. Pure."""
+"""The data of the page: compact JSON and figures, collected from records."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,9 @@ from batchgen.storage.results import public_status
 from batchgen.storage.summary import FailureGroup, FailureGroups
 from batchgen.types import Artifact, Json, Outcome, Record, Status
 
-MOST_SHOWN = 50_000  # tasks in the gallery: about 20 MB of page
-# The columns of a row; data.js makes an object of them. Those of TABLES are numbers of words that
-# stand once in the page.
+MAX_LISTED = 50_000  # tasks in the gallery: a page of about 20 MB
+# The columns of a row, from which data.js makes an object. A column of TABLES holds an index into a
+# list of words, so that the page contains each word once.
 FIELDS = (
     "id", "status", "model", "prompt", "params", "vars", "files", "cause", "message", "revised",
     "seed", "cost", "attempts", "duration", "finished", "source", "request",
@@ -22,9 +22,10 @@ TABLES = ("status", "model", "cause", "source")
 
 
 class Heading(msgspec.Struct, frozen=True):
-    """What the page says of the job as a whole.
+    """What the page shows about the job as a whole.
 
-    total: tasks of the manifest, begun or not. root, thumbs: beginnings of relative URLs.
+    total: all tasks of the manifest. root, thumbs: prefixes of relative URLs, to the output
+    directory and to its thumbnails.
     """
 
     name: str
@@ -35,35 +36,35 @@ class Heading(msgspec.Struct, frozen=True):
     thumbs: str
 
 
-class _Words:
-    """Words that stand once and are named by number."""
+class _WordTable:
+    """Words by index: each is stored once."""
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
+        self._indexes: dict[str, int] = {}
 
-    def number(self, word: str | None) -> int | None:
-        return None if word is None else self._numbers.setdefault(word, len(self._numbers))
+    def index(self, word: str | None) -> int | None:
+        return None if word is None else self._indexes.setdefault(word, len(self._indexes))
 
     def to_json(self) -> list[Json]:
-        return list(self._numbers)
+        return list(self._indexes)
 
 
 class Collector:
-    """Takes records in manifest order; every one counts, the first `most` are shown.
+    """Collects records in manifest order; counts all of them, lists the first `limit`.
 
-    running: what is sent is under way, not yet unknown.
+    running: tasks in flight count as pending, not as unknown.
     """
 
-    def __init__(self, *, running: bool = False, most: int = MOST_SHOWN) -> None:
+    def __init__(self, *, running: bool = False, limit: int = MAX_LISTED) -> None:
         self.count = 0
-        self.shown = 0
+        self.listed = 0
         self.artifacts = 0
         self.size_bytes = 0
         self.figures = Figures()
         self._running = running
-        self._most = most
+        self._limit = limit
         self._rows: list[bytes] = []
-        self._tables = {name: _Words() for name in TABLES}
+        self._tables = {name: _WordTable() for name in TABLES}
         self._facets = Facets()
         self._failures = FailureGroups()
         self._counts: Counter[str] = Counter()
@@ -74,26 +75,26 @@ class Collector:
         previews: Sequence[str | None],
         texts: Sequence[str | None] = (),
     ) -> None:
-        """Count a record, and show it with the previews of its artifacts and their texts."""
+        """Count a record, and list it with the previews and texts of its artifacts."""
         self.count += 1
         status = self._status(record.outcome.status)
         self._counts[status] += 1
         self.artifacts += len(record.outcome.artifacts)
-        self.size_bytes += sum(one.size_bytes for one in record.outcome.artifacts)
+        self.size_bytes += sum(artifact.size_bytes for artifact in record.outcome.artifacts)
         self.figures.add(record.task.model, record.outcome)
         self._failures.add(record.task, record.outcome)
-        if self.shown < self._most:
-            self.shown += 1
+        if self.listed < self._limit:
+            self.listed += 1
             files = _files(record.outcome.artifacts, previews, texts)
             row = self._row(record, status, files)
             self._rows.append(msgspec.json.encode([row.get(name) for name in FIELDS]))
 
     def failures(self) -> tuple[FailureGroup, ...]:
-        """Failures by cause, the largest group first."""
+        """Return the failures by cause, the largest group first."""
         return self._failures.groups()
 
     def counts(self, total: int) -> dict[str, int]:
-        """Tasks by status, those that were never begun among the pending."""
+        """Return the number of tasks by status; tasks that were not started are pending."""
         words = (
             Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.UNKNOWN, Status.SKIPPED
         )  # fmt: skip
@@ -101,7 +102,7 @@ class Collector:
         return {**counts, "pending": max(total, self.count) - sum(counts.values())}
 
     def to_json(self, heading: Heading) -> bytes:
-        """The page's data as one JSON object, safe inside a script element."""
+        """Return the page's data as a JSON object that is safe inside a script element."""
         rest: dict[str, Json] = {
             "name": heading.name,
             "root": heading.root,
@@ -128,13 +129,13 @@ class Collector:
         tables = self._tables
         return {
             "id": task.id,
-            "status": tables["status"].number(status),
-            "model": tables["model"].number(task.model),
+            "status": tables["status"].index(status),
+            "model": tables["model"].index(task.model),
             "prompt": task.prompt,
             "params": params,
             "vars": variables,
             "files": files,
-            "cause": tables["cause"].number(cause(outcome)),
+            "cause": tables["cause"].index(cause(outcome)),
             "message": error.message if error else None,
             "revised": outcome.revised_prompt,
             "seed": None if outcome.seed is None else str(outcome.seed),
@@ -142,7 +143,7 @@ class Collector:
             "attempts": outcome.attempts,
             "duration": None if outcome.duration_s is None else round(outcome.duration_s, 3),
             "finished": _stamp(outcome.finished_at),
-            "source": tables["source"].number(f"{task.file}:{task.line}" if task.line else None),
+            "source": tables["source"].index(f"{task.file}:{task.line}" if task.line else None),
             "request": outcome.request_id,
         }
 
@@ -152,7 +153,7 @@ def _stamp(moment: datetime | None) -> str | None:
 
 
 def cause(outcome: Outcome) -> str | None:
-    """The cause of a failure in the words of its group."""
+    """Return the cause of a failure, None without one; equal to the cause of its group."""
     error = outcome.error
     if error is None:
         return None
@@ -161,22 +162,22 @@ def cause(outcome: Outcome) -> str | None:
 
 
 def escaped(json: bytes) -> bytes:
-    """JSON in which no text can end the script element or begin a comment in it."""
+    """Escape JSON so that no text can end the script element or begin a comment in it."""
     for character in b"<>&":
         json = json.replace(bytes([character]), b"\\u%04x" % character)
     return json
 
 
 def _texts(values: Mapping[str, Json]) -> dict[str, Json]:
-    """Values as JSON texts: JavaScript would round numbers beyond 53 bits."""
+    """Encode each value as JSON text, because JavaScript rounds numbers beyond 53 bits."""
     return {name: msgspec.json.encode(value).decode() for name, value in values.items()}
 
 
 def _files(
     artifacts: Sequence[Artifact], previews: Sequence[str | None], texts: Sequence[str | None]
 ) -> list[Json]:
-    told = texts or [None] * len(artifacts)
-    return [_file(*one) for one in zip(artifacts, previews, told, strict=True)]
+    texts = texts or [None] * len(artifacts)
+    return [_file(*columns) for columns in zip(artifacts, previews, texts, strict=True)]
 
 
 def _file(artifact: Artifact, preview: str | None, text: str | None) -> list[Json]:

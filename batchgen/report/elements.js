@@ -1,29 +1,29 @@
-// Elements made from values; texts are only ever set as text, so nothing in them is markup.
+// HTML elements made from values; texts are set as text nodes, never as markup.
 
-/** An element with properties (`class`, `data` and `aria` among them) and children. */
+/** Create an element with properties (including `class`, `data` and `aria`) and children. */
 function element(name, { class: className, data, aria, ...properties } = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  if (className) made.className = className;
-  Object.assign(made.dataset, data);
-  for (const [key, value] of Object.entries(aria ?? {})) made.setAttribute(`aria-${key}`, value);
-  made.append(...children);
-  return made;
+  const created = Object.assign(document.createElement(name), properties);
+  if (className) created.className = className;
+  Object.assign(created.dataset, data);
+  for (const [key, value] of Object.entries(aria ?? {})) created.setAttribute(`aria-${key}`, value);
+  created.append(...children);
+  return created;
 }
 
 function byId(id) {
   return document.getElementById(id);
 }
 
-/** What a task looks like small: its first picture, video or text, or its status in words. */
-function picture(task, { badge = "" } = {}) {
-  const frame = element("span", { class: "picture" }, small(task));
+/** The thumbnail of a task: its first image, video or text, or its status in words. */
+function thumbnail(task, { badge = "" } = {}) {
+  const frame = element("span", { class: "thumbnail" }, preview(task));
   const count = badge || (task.files.length > 1 ? `×${task.files.length}` : "");
   if (count) frame.append(element("span", { class: "badge" }, count));
   return frame;
 }
 
-function small(task) {
-  const file = task.files.find((one) => one.preview !== null) ?? task.files[0];
+function preview(task) {
+  const file = task.files.find((candidate) => candidate.preview !== null) ?? task.files[0];
   if (!file) return element("span", { class: `word ${task.status}` }, emptyWord(task));
   if (file.preview !== null) {
     return element("img", { src: file.preview, alt: "", loading: "lazy", decoding: "async" });
@@ -39,12 +39,12 @@ function emptyWord(task) {
   return task.cause ? `${task.status}: ${task.cause}` : task.status;
 }
 
-/** A size as people read it. */
+/** Format a size in bytes. */
 function bytes(count) {
   return count < 1000 ? `${count} B` : `${Math.ceil(count / 1000).toLocaleString()} kB`;
 }
 
-/** A menu of [value, label] pairs. */
+/** The options of a menu, from [value, label] pairs. */
 function options(pairs) {
   return pairs.map(([value, label]) => new Option(label, value));
 }

@@ -1,4 +1,4 @@
-"""What can be read of artifacts in the page itself: how texts begin, and the shape of vectors."""
+"""Excerpts of artifacts that the page shows: the beginning of texts, the shape of vectors."""
 
 import re
 from collections.abc import Iterable
@@ -8,9 +8,9 @@ from batchgen.media.formats import NPY
 from batchgen.types import Artifact
 
 CHARACTERS = 2000
-_MOST_CHARACTERS = 4_000_000  # of all texts of a page
+_MAX_CHARACTERS = 4_000_000  # of all texts in a page
 _TEXTS = frozenset({"application/json", "application/x-subrip"})
-# The header of a .npy file is a literal of Python (NumPy's NEP 1).
+# The header of a .npy file is a Python literal (NumPy's NEP 1).
 _HEADER_BYTES = 1024
 _TYPE = re.compile(rb"'descr': *'[<>|=]?([a-z])([0-9]{1,2})'")
 _SHAPE = re.compile(rb"'shape': *\(([0-9, ]{1,80})\)")
@@ -19,24 +19,24 @@ _KINDS = {b"f": "floats", b"i": "whole numbers", b"u": "whole numbers"}
 
 
 class Excerpts:
-    """Reads files below a directory until a page has as much of their texts as it can bear."""
+    """Reads files below a directory, in total at most `limit` characters of their texts."""
 
-    def __init__(self, directory: Path, *, most: int = _MOST_CHARACTERS) -> None:
+    def __init__(self, directory: Path, *, limit: int = _MAX_CHARACTERS) -> None:
         self._directory = directory
-        self._left = most
+        self._left = limit
 
     def of(self, artifacts: Iterable[Artifact]) -> list[str | None]:
-        """The beginning or shape of each artifact; None for what has neither or cannot be read."""
-        return [self._of(one) for one in artifacts]
+        """Return the beginning or shape of each artifact, None if it has none or cannot be read."""
+        return [self._of(artifact) for artifact in artifacts]
 
     def _of(self, artifact: Artifact) -> str | None:
         if self._left <= 0:
             return None
-        text = self._told(artifact)
+        text = self._read(artifact)
         self._left -= len(text or "")
         return text
 
-    def _told(self, artifact: Artifact) -> str | None:
+    def _read(self, artifact: Artifact) -> str | None:
         path = self._directory / artifact.path
         try:
             if artifact.media_type == NPY.mime:
@@ -54,7 +54,7 @@ def _beginning(path: Path) -> str:
 
 
 def _shape(head: bytes) -> str | None:
-    """An array's shape and type in words; None where its header tells none."""
+    """Return an array's shape and type in words, None if its header has none."""
     kind, shape = _TYPE.search(head), _SHAPE.search(head)
     if kind is None or shape is None or kind[1] not in _KINDS:
         return None

@@ -1,4 +1,4 @@
-"""CSV for a spreadsheet: one row per task."""
+"""The results as CSV for a spreadsheet, one row per task."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,14 +13,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 def write_csv(records: Iterable[Record], file: TextIO, variables: Sequence[str] = ()) -> None:
-    """Write a row a task: its first artifact in columns, the paths of all in one.
+    """Write one row per task; the first artifact has its own columns, `paths` has all paths.
 
-    variables: those that get a column each, `vars.NAME` where NAME is a column already.
-    A cell that a spreadsheet would take for a formula gets an apostrophe before it.
+    variables: each gets a column, named `vars.NAME` if there is a column NAME already.
+    An apostrophe precedes a cell that a spreadsheet would read as a formula.
     """
     writer = csv.writer(file)
-    named = (f"vars.{name}" if name in COLUMNS else name for name in variables)
-    writer.writerow([*COLUMNS, *map(_cell, named)])
+    headings = (f"vars.{name}" if name in COLUMNS else name for name in variables)
+    writer.writerow([*COLUMNS, *map(_cell, headings)])
     for record in records:
         own = (record.task.vars.get(name) for name in variables)
         writer.writerow([_cell(value) for value in (*_cells(record), *own)])

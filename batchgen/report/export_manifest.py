@@ -1,4 +1,4 @@
-"""Results as a manifest: rows to edit and to run again, as a YAML job of their own."""
+"""The results as a manifest: a YAML job with rows to edit and to run again."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
@@ -15,27 +15,27 @@ _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 def write_manifest(
     records: Iterable[Record], file: BinaryIO, *, name: str, provider: str | None
 ) -> None:
-    """Write a job whose rows are these tasks as they were sent; its output is a directory of
-    its own, so that the job they come from keeps all of its rows.
+    """Write a job whose rows are these tasks as they were sent.
 
-    provider: None where the ledger does not know it.
+    It gets its own name and so its own output directory: the original job keeps all of its rows.
+    provider: None if the ledger does not have it.
     """
     head: dict[str, Json] = {"name": name}
     if provider is not None:
         head["provider"] = provider
     file.write(_yaml(head))
-    file.write(b"# limits, retry rules and your own `providers:` are those of the job file.\n")
+    file.write(b"# Copy limits, retry rules and your own `providers:` from the job file.\n")
     file.write(b"prompts:\n")
     empty = True
     for record in records:
         empty = False
-        file.write(_why(record).encode("utf-8", "backslashreplace"))
+        file.write(_comment(record).encode("utf-8", "backslashreplace"))
         file.write(_indented(_yaml([_row(record)])))
     if empty:
         file.write(b"  []\n")
 
 
-def _why(record: Record) -> str:
+def _comment(record: Record) -> str:
     outcome = record.outcome
     http = f", HTTP {outcome.http_status}" if outcome.http_status else ""
     error = f": {outcome.error.kind}{http}: {outcome.error.message}" if outcome.error else ""
@@ -54,9 +54,9 @@ def _row(record: Record) -> dict[str, Json]:
 
 
 def _literal(value: Json) -> Json:
-    """A text in which braces are braces, not templates; in mappings nothing is a template."""
+    """Double the braces of texts, so that they are no templates; mappings have no templates."""
     if isinstance(value, list):
-        return [_literal(one) for one in value]
+        return [_literal(item) for item in value]
     return value.replace("{", "{{").replace("}", "}}") if isinstance(value, str) else value
 
 

@@ -1,6 +1,6 @@
-"""Results as the lines of an OpenAI Batch output file, with files in the place of base64.
+"""The results as an OpenAI Batch output file, with file paths instead of base64.
 
-The form: https://platform.openai.com/docs/guides/batch, "5. Retrieve the results".
+Format: https://platform.openai.com/docs/guides/batch, "5. Retrieve the results".
 """
 
 from collections.abc import Iterable
@@ -12,21 +12,19 @@ import msgspec
 from batchgen.types import Json, Outcome, Record, Status
 
 _OK = 200
-_UNSETTLED = {
-    Status.UNKNOWN: ("unknown", "sent, and no way to learn what came of it"),
-    Status.SENT: ("unknown", "sent, and no way to learn what came of it"),
-}
-_NOT_RUN = ("pending", "not run to its end yet")
+_SENT = frozenset({Status.UNKNOWN, Status.SENT})
+_UNKNOWN = ("unknown", "the request was sent, but its result is unknown")
+_PENDING = ("pending", "the task is not finished yet")
 
 
 def write_openai_batch(records: Iterable[Record], file: BinaryIO) -> None:
-    """Write a line a task; paths are relative to the output directory."""
+    """Write one line per task; paths are relative to the output directory."""
     encode = msgspec.json.encode
     file.writelines(encode(batch_line(record)) + b"\n" for record in records)
 
 
 def batch_line(record: Record) -> dict[str, Json]:
-    """A line: a reply of the provider is its `response`, everything else its `error`."""
+    """Return a line: `response` is the provider's reply, `error` is any other failure."""
     outcome = record.outcome
     response, error = None, None
     if outcome.status is Status.SUCCEEDED:
@@ -57,13 +55,12 @@ def _images(outcome: Outcome) -> dict[str, Json]:
 
 def _refusal(outcome: Outcome) -> dict[str, Json]:
     error = outcome.error
-    told = (error.message, error.kind, error.code) if error else ("", "", None)
-    message, kind, code = told
+    message, kind, code = (error.message, error.kind, error.code) if error else ("", "", None)
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
 def _error(outcome: Outcome) -> dict[str, Json]:
-    code, message = _UNSETTLED.get(outcome.status, _NOT_RUN)
+    code, message = _UNKNOWN if outcome.status in _SENT else _PENDING
     if outcome.error is not None:
         code, message = outcome.error.code or outcome.error.kind, outcome.error.message
     return {"code": code, "message": message}

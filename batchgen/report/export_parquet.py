@@ -1,4 +1,4 @@
-"""The results manifest as Parquet, written in row groups; its schema stands in docs/results.md."""
+"""The results as Parquet, written in row groups; docs/results.md describes the schema."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -11,7 +11,7 @@ from batchgen.storage.results import line_of
 from batchgen.types import Record
 
 ROW_GROUP = 10_000
-# Columns in their order, with the types that pyarrow names; JSON where the keys are the job's own.
+# Columns in order, with the names of pyarrow's types; JSON if the keys depend on the job.
 COLUMNS = {
     "id": "string", "key": "string", "line": "int64", "status": "string", "model": "string",
     "prompt": "string", "params": "json", "vars": "json", "artifacts": "artifacts",
@@ -22,9 +22,9 @@ COLUMNS = {
 
 
 def write_parquet(records: Iterable[Record], file: BinaryIO) -> None:
-    """Write a row a task, `ROW_GROUP` of them in memory at once.
+    """Write one row per task, with at most `ROW_GROUP` rows in memory.
 
-    Raises UsageError where pyarrow is not installed.
+    Raise UsageError if pyarrow is not installed.
     """
     arrow = import_optional("pyarrow", "--format parquet", "pyarrow")
     parquet = import_optional("pyarrow.parquet", "--format parquet", "pyarrow")

@@ -1,4 +1,4 @@
-"""The numbers behind the charts. Pure."""
+"""The numbers of the charts, and the facets of the filters."""
 
 from array import array
 from bisect import bisect_right
@@ -10,16 +10,17 @@ import msgspec
 
 from batchgen.types import Json, Outcome
 
-IDLE_S = 300.0  # between two runs, or while a job waits for nothing that it could show
-_FEWEST, _MOST = 12, 90  # moments of a timeline; a handful of tasks would make a comb of more
+IDLE_S = 300.0  # a longer gap between tasks, as between two runs, is not shown
+_MIN_BINS, _MAX_BINS = 12, 90  # of a timeline; few tasks in many bins would look like a comb
 _PERCENTILES = (50, 75, 90, 95, 99, 100)
-_MANY = 6  # attempts; more are counted together
+MAX_ATTEMPTS = 6  # tasks with more attempts are counted here too
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """Evenly spaced moments of the time that was worked, idle stretches left out.
+    """Throughput and tasks in flight in bins of equal length, without idle time.
 
-    finished_per_s: of the stretch that each moment begins; in_flight: in its middle.
+    length_s: busy time in seconds. finished_per_s: tasks per second in each bin.
+    in_flight: tasks in flight in the middle of each bin.
     """
 
     length_s: float
@@ -28,7 +29,7 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct):
-    """Sums over tasks, in a few bytes a task; times are seconds since the epoch."""
+    """Sums over tasks, in a few bytes per task; times are seconds since the epoch."""
 
     attempts: Counter[int] = msgspec.field(default_factory=Counter)
     spent_usd: dict[str, float] = msgspec.field(default_factory=dict)
@@ -37,9 +38,9 @@ class Figures(msgspec.Struct):
     _durations_s: "array[float]" = msgspec.field(default_factory=lambda: array("d"))
 
     def add(self, model: str, outcome: Outcome) -> None:
-        """Count an outcome."""
+        """Add the outcome of a task."""
         if outcome.attempts:
-            self.attempts[min(outcome.attempts, _MANY)] += 1
+            self.attempts[min(outcome.attempts, MAX_ATTEMPTS)] += 1
         if outcome.cost_usd:
             self.spent_usd[model] = self.spent_usd.get(model, 0.0) + outcome.cost_usd
         if outcome.finished_at is None or outcome.duration_s is None:
@@ -50,20 +51,20 @@ class Figures(msgspec.Struct):
         self._durations_s.append(outcome.duration_s)
 
     def percentiles(self) -> list[tuple[int, float]]:
-        """(percent, seconds) of the durations, the longest as 100; empty without any."""
+        """Return (percent, seconds) of the durations, 100 for the longest; empty without any."""
         ordered = sorted(self._durations_s)
         last = len(ordered) - 1
         return [(p, ordered[round(last * p / 100)]) for p in _PERCENTILES] if ordered else []
 
     def timeline(self) -> Timeline | None:
-        """What happened over time; None where nothing ended."""
+        """Return throughput and tasks in flight over time; None if no task has finished."""
         if not self._finished:
             return None
         spans = busy_spans(zip(self._started, self._finished, strict=True))
-        started = sorted(_worked(self._started, spans))
-        finished = sorted(_worked(self._finished, spans))
+        started = sorted(_busy_seconds(self._started, spans))
+        finished = sorted(_busy_seconds(self._finished, spans))
         length_s = max(finished[-1], 0.001)
-        bins = min(_MOST, max(_FEWEST, len(finished) // 4))
+        bins = min(_MAX_BINS, max(_MIN_BINS, len(finished) // 4))
         step = length_s / bins
         edges = [bisect_right(finished, step * number) for number in range(bins)]
         edges[0] = 0
@@ -76,7 +77,7 @@ class Figures(msgspec.Struct):
 
 
 def busy_spans(intervals: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The stretches in which something was under way; gaps up to IDLE_S belong to them."""
+    """Return the spans in which tasks were in flight, gaps of up to IDLE_S included."""
     spans: list[tuple[float, float]] = []
     for begin, end in sorted(intervals):
         if spans and begin - spans[-1][1] <= IDLE_S:
@@ -86,8 +87,10 @@ def busy_spans(intervals: Iterable[tuple[float, float]]) -> list[tuple[float, fl
     return spans
 
 
-def _worked(moments: Iterable[float], spans: Sequence[tuple[float, float]]) -> Iterator[float]:
-    """Moments as seconds of busy time since the beginning."""
+def _busy_seconds(
+    moments: Iterable[float], spans: Sequence[tuple[float, float]]
+) -> Iterator[float]:
+    """Yield each moment as seconds of busy time since the first."""
     begins = [begin for begin, _ in spans]
     before = [0.0]
     for begin, end in spans:
@@ -97,36 +100,36 @@ def _worked(moments: Iterable[float], spans: Sequence[tuple[float, float]]) -> I
         yield before[number] + moment - begins[number]
 
 
-MOST_VALUES = 60
-_MOST_NAMES = 200
-_LONGEST = 80  # characters of a value that can stand in a menu or at a row's head
+MAX_VALUES = 60
+_MAX_NAMES = 200
+_MAX_CHARACTERS = 80  # of a value in a menu or in the head of a row
 
 
 class Facets:
-    """Collects values, as JSON texts, under their names.
+    """Collects the values (JSON texts) of variables and parameters that gallery and grid filter by.
 
-    A name with too many values is let go; long values are passed over.
+    A name with too many values is dropped; long values are ignored.
     """
 
     def __init__(self) -> None:
         self._values: dict[tuple[str, str], dict[str, None] | None] = {}
 
     def add(self, source: str, texts: Mapping[str, Json]) -> None:
-        """Take the values of a task; `source`: `vars` or `params`."""
+        """Add the values of a task; source: `vars` or `params`."""
         for name, text in texts.items():
             key = (source, name)
-            if key not in self._values and len(self._values) >= _MOST_NAMES:
+            if key not in self._values and len(self._values) >= _MAX_NAMES:
                 continue
             values = self._values.setdefault(key, {})
             if values is None:
                 continue
-            if len(str(text)) <= _LONGEST:
+            if len(str(text)) <= _MAX_CHARACTERS:
                 values[str(text)] = None
-            if len(values) > MOST_VALUES:
+            if len(values) > MAX_VALUES:
                 self._values[key] = None
 
     def to_json(self) -> list[Json]:
-        """Names with at least two values, variables first; values in the order they came in."""
+        """Return the names with at least two values, variables first, values as first added."""
         return [
             {"source": source, "name": name, "values": list(values)}
             for (source, name), values in sorted(

@@ -1,16 +1,16 @@
-// Cards of all matching tasks; only those near the window are in the document.
+// The gallery: a card per matching task; only cards near the window are in the document.
 
-const CARD = { least: 150, gap: 8, caption: 40, spare: 2 }; // pixels, and rows beyond the window
+const CARD = { min: 150, gap: 8, caption: 40, spare: 2 }; // pixels; spare: rows beyond the window
 
 const gallery = {
   box: byId("cards"),
   tasks: [],
   cards: new Map(), // position -> element
   columns: 1,
-  side: CARD.least,
+  side: CARD.min,
 
-  show(found) {
-    this.tasks = found;
+  show(matches) {
+    this.tasks = matches;
     this.forget();
     this.arrange();
   },
@@ -28,7 +28,7 @@ const gallery = {
   arrange() {
     const width = this.box.clientWidth;
     if (!width) return; // another view is shown
-    this.columns = Math.max(2, Math.floor((width + CARD.gap) / (CARD.least + CARD.gap)));
+    this.columns = Math.max(2, Math.floor((width + CARD.gap) / (CARD.min + CARD.gap)));
     this.side = Math.floor((width - CARD.gap * (this.columns - 1)) / this.columns);
     const rows = Math.ceil(this.tasks.length / this.columns);
     this.box.style.height = `${rows * this.rowHeight()}px`;
@@ -44,7 +44,7 @@ const gallery = {
     card.style.height = `${this.side + CARD.caption}px`;
   },
 
-  /** Positions from the first to the one after the last that are near the window. */
+  /** The positions near the window: the first one, and the one after the last. */
   range() {
     const top = -this.box.getBoundingClientRect().top;
     const first = Math.floor(top / this.rowHeight()) - CARD.spare;
@@ -52,7 +52,7 @@ const gallery = {
     return [Math.max(0, first) * this.columns, Math.min(last * this.columns, this.tasks.length)];
   },
 
-  /** Put in the cards near the window, take out the others; the focused one stays. */
+  /** Add the cards near the window and remove the others, except the focused one. */
   draw() {
     const [from, to] = this.range();
     for (const [position, card] of this.cards) {
@@ -72,7 +72,7 @@ const gallery = {
     const card = element(
       "button",
       { type: "button", class: "card", title: task.id, data: { position } },
-      picture(task),
+      thumbnail(task),
       caption,
     );
     this.place(card, position);
@@ -90,7 +90,7 @@ const gallery = {
     this.cards.get(position).focus({ preventScroll: true });
   },
 
-  /** How far an arrow key moves; undefined for other keys. */
+  /** The number of positions that an arrow key moves by; undefined for other keys. */
   step(key) {
     return { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns }[key];
   },

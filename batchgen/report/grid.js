@@ -1,11 +1,11 @@
-// The matching tasks as a table of two facets: what differs along each can be seen at a glance.
+// The grid: the matching tasks as a table of two facets, to compare their values.
 
 const grid = {
   table: byId("cells"),
   tasks: [],
   axes: [byId("across"), byId("down")],
 
-  /** Offer every facet as an axis; two of the job's own variables come first. */
+  /** Offer each facet as an axis; variables of the job are the defaults. */
   prepare() {
     const pairs = facets.map((facet, index) => [index, facet.name]);
     const first = Math.max(0, facets.findIndex((facet) => facet.source === "vars"));
@@ -16,8 +16,8 @@ const grid = {
     });
   },
 
-  show(found) {
-    this.tasks = found;
+  show(matches) {
+    this.tasks = matches;
     this.draw();
   },
 
@@ -26,7 +26,7 @@ const grid = {
     const [across, down] = this.axes.map((axis) => facets[axis.selectedIndex]);
     const cells = grouped(this.tasks, (task) => cellKey(task, across, down));
     this.table.replaceChildren(
-      element("thead", {}, heads(across, down)),
+      element("thead", {}, headings(across, down)),
       element("tbody", {}, ...down.values.map((value) => line(value, across, cells))),
     );
   },
@@ -46,29 +46,29 @@ function grouped(values, keyOf) {
   return groups;
 }
 
-function heads(across, down) {
+function headings(across, down) {
   const corner = `${down.name} ↓ ${across.name} →`;
-  const names = [corner, ...across.values.map(shown)];
+  const names = [corner, ...across.values.map(readable)];
   return element("tr", {}, ...names.map((name) => element("th", { scope: "col" }, name)));
 }
 
 function line(value, across, cells) {
-  const row = element("tr", {}, element("th", { scope: "row" }, shown(value)));
+  const row = element("tr", {}, element("th", { scope: "row" }, readable(value)));
   for (const other of across.values) {
     row.append(element("td", {}, cell(cells.get(JSON.stringify([other, value])) ?? [])));
   }
   return row;
 }
 
-function cell(found) {
-  if (!found.length) return "";
-  const first = found.find((task) => task.files.length) ?? found[0];
-  const badge = found.length > 1 ? `${found.length} tasks` : "";
+function cell(matches) {
+  if (!matches.length) return "";
+  const first = matches.find((task) => task.files.length) ?? matches[0];
+  const badge = matches.length > 1 ? `${matches.length} tasks` : "";
   const button = element(
     "button",
     { type: "button", title: first.prompt },
-    picture(first, { badge }),
+    thumbnail(first, { badge }),
   );
-  button.addEventListener("click", () => viewer.open(found, found.indexOf(first)));
+  button.addEventListener("click", () => viewer.open(matches, matches.indexOf(first)));
   return button;
 }

@@ -2,19 +2,19 @@
 
 const filters = { text: "", status: "", cause: "", chosen: new Map() };
 const VIEWS = ["gallery", "grid", "failures", "charts"];
-const MOST_MENUS = 8; // of variables and parameters
+const MAX_MENUS = 8; // of variables and parameters
 
 function refresh() {
-  const found = matching(filters);
+  const matches = matching(filters);
   const active = filters.text || filters.status || filters.cause || filters.chosen.size;
   const all = `${tasks.length.toLocaleString()} tasks`;
-  byId("matching").textContent = active ? `${found.length.toLocaleString()} of ${all}` : all;
+  byId("matching").textContent = active ? `${matches.length.toLocaleString()} of ${all}` : all;
   byId("clear").hidden = !active;
   for (const button of byId("statuses").children) {
     button.setAttribute("aria-pressed", button.dataset.status === filters.status);
   }
-  gallery.show(found);
-  grid.show(found);
+  gallery.show(matches);
+  grid.show(matches);
 }
 
 function showView() {
@@ -44,9 +44,9 @@ function prepareStatuses() {
 }
 
 function prepareMenus() {
-  for (const facet of facets.slice(0, MOST_MENUS)) {
+  for (const facet of facets.slice(0, MAX_MENUS)) {
     const menu = element("select", { aria: { label: facet.name } });
-    const values = facet.values.map((value) => [value, shown(value)]);
+    const values = facet.values.map((value) => [value, readable(value)]);
     menu.append(...options([["", `${facet.name}: all`], ...values]));
     menu.addEventListener("change", () => {
       if (menu.value) filters.chosen.set(facet, menu.value);

@@ -1,4 +1,4 @@
-"""Puts the page together. Pure, but for the package's own files."""
+"""The page: fills the template with styles, scripts, charts, failures and data."""
 
 from base64 import b64encode
 from functools import cache
@@ -12,22 +12,22 @@ from batchgen.report.data import Collector, Heading
 from batchgen.storage.summary import FailureGroup
 from batchgen.text import show_bytes, show_count, show_money
 
-# In the order in which they build on each other; together they are one strict function.
+# In the order in which they use each other; together they are one block in strict mode.
 SCRIPTS = ("data.js", "elements.js", "viewer.js", "gallery.js", "grid.js", "main.js")
 
 
 def render(heading: Heading, collector: Collector) -> list[bytes]:
-    """The page in pieces, to be written one after the other."""
+    """Return the page in parts, to be written one after the other."""
     style = _file("report.css")
     script = "\n".join(('"use strict";', "{", *map(_file, SCRIPTS), "}"))
-    hidden = collector.count - collector.shown
+    hidden = collector.count - collector.listed
     values = {
         "policy": escape(policy(style=style, script=script)),
         "name": escape(heading.name),
         "style": style,
         "script": script,
         "facts": escape(_facts(heading, collector)),
-        "notice": _notice(collector.shown, hidden),
+        "notice": _notice(collector.listed, hidden),
         "charts": "".join(charts(collector.figures)),
         "failures": "".join(map(_failure, collector.failures())),
     }
@@ -38,9 +38,9 @@ def render(heading: Heading, collector: Collector) -> list[bytes]:
 
 
 def policy(*, style: str, script: str) -> str:
-    """The content security policy: this style, this script, pictures beside the page, no more.
+    """Return the content security policy: only this style, this script, and media by relative URL.
 
-    `file:` is for Firefox, where 'self' is nothing for a page that is opened from a disk.
+    `file:` is for Firefox, location 'self' does not match the files of a page opened from disk.
     """
     return (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}';"
@@ -68,22 +68,22 @@ def _facts(heading: Heading, collector: Collector) -> str:
     return " · ".join(facts)
 
 
-def _notice(shown: int, hidden: int) -> str:
+def _notice(listed: int, hidden: int) -> str:
     if not hidden:
         return ""
     return (
-        f'<p class="notice">The first {show_count(shown)} tasks are shown; {show_count(hidden)}'
-        " more are counted here, and listed in results.jsonl.</p>"
+        f'<p class="notice">The first {show_count(listed)} tasks are listed; {show_count(hidden)}'
+        " more are counted here and listed in results.jsonl.</p>"
     )
 
 
 def _failure(group: FailureGroup) -> str:
     example = group.example
-    where = f"{example.file}:{example.line}" if example.line else example.file
+    location = f"{example.file}:{example.line}" if example.line else example.file
     retry = f"<code>--retry-failed {escape(group.kind)}</code>" if group.retryable else ""
     return (
         f'<li><h3><button type="button" data-cause="{escape(group.cause)}">'
         f"{show_count(group.count)} x {escape(group.cause)}</button></h3>"
         f"<p>{escape(example.message)}</p>"
-        f'<p class="dim">{escape(example.id)} ({escape(where)}) {retry}</p></li>'
+        f'<p class="dim">{escape(example.id)} ({escape(location)}) {retry}</p></li>'
     )

@@ -1,4 +1,4 @@
-"""Thumbnails of artifacts, made once: named by what they show, so that they are never stale."""
+"""Thumbnails of artifacts, written once: the name is the artifact's hash, so none is stale."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -14,40 +14,42 @@ from batchgen.errors import StorageError
 from batchgen.media.formats import pixels_of
 from batchgen.types import Artifact, Record
 
-# A thumbnail's name below FOLDER; "" where the artifact is small itself; None where none is made.
+# A thumbnail's name below FOLDER; "" if the artifact itself is small; None if there is none.
 Preview: TypeAlias = str | None
-Shown: TypeAlias = tuple[Record, tuple[Preview, ...]]
+RecordPreviews: TypeAlias = tuple[Record, tuple[Preview, ...]]
 
 FOLDER = ".batchgen/thumbs"
 SIDE = 320  # pixels: a card of the gallery on a screen of double density
-_SMALL_BYTES = 24_000  # about what a thumbnail has
-_MOST_PIXELS = 64_000_000  # more would take seconds and hundreds of megabytes
-_AT_ONCE = 256
-_OWN_PREVIEW = frozenset({"image/svg+xml", "image/avif"})  # browsers show them; Pillow may not
+_SMALL_BYTES = 24_000  # about the size of a thumbnail
+_MAX_PIXELS = 64_000_000  # more would take seconds and hundreds of megabytes
+_CHUNK = 256
+_OWN_PREVIEW = frozenset({"image/svg+xml", "image/avif"})  # browsers show them, Pillow may not
 
 
-def with_previews(records: Iterable[Record], directory: Path, *, most: int) -> Iterator[Shown]:
-    """The records, each with the previews of its artifacts; files that are missing are made.
+def with_previews(
+    records: Iterable[Record], directory: Path, *, limit: int
+) -> Iterator[RecordPreviews]:
+    """Yield the records, each with the previews of its artifacts; create missing thumbnails.
 
-    most: how many records may have previews; the others get none. Raises StorageError where a
-    thumbnail cannot be written; a picture that cannot be read has none.
+    limit: records after this many get no previews. Raise StorageError if a thumbnail cannot be
+    written; an image that cannot be read has none.
     """
     records = iter(records)
     with ThreadPoolExecutor(cpu_count() or 1, thread_name_prefix="thumbnails") as pool:
 
         def previews(record: Record) -> tuple[Preview, ...]:
-            return tuple(preview(one, directory) for one in record.outcome.artifacts)
+            return tuple(preview(artifact, directory) for artifact in record.outcome.artifacts)
 
-        left = most
-        while chunk := list(islice(records, _AT_ONCE)):
-            drawn = chunk[: max(left, 0)]
-            yield from zip(drawn, pool.map(previews, drawn), strict=True)
-            yield from ((record, ()) for record in chunk[len(drawn) :])
+        left = limit
+        while chunk := list(islice(records, _CHUNK)):
+            previewed = chunk[: max(left, 0)]
+            yield from zip(previewed, pool.map(previews, previewed), strict=True)
+            yield from ((record, ()) for record in chunk[len(previewed) :])
             left -= len(chunk)
 
 
 def preview(artifact: Artifact, directory: Path) -> Preview:
-    """How an artifact is shown small; its thumbnail is made where it is not there yet."""
+    """Return the preview of an artifact; create its thumbnail if it is missing."""
     if not artifact.media_type.startswith("image/"):
         return None
     if artifact.size_bytes <= _SMALL_BYTES or artifact.media_type in _OWN_PREVIEW:
@@ -56,21 +58,21 @@ def preview(artifact: Artifact, directory: Path) -> Preview:
     path = directory / FOLDER / name
     if path.exists():
         return name
-    picture = thumbnail(directory / artifact.path)
-    if picture is None:
+    image = thumbnail(directory / artifact.path)
+    if image is None:
         return None
-    _save(picture, path)
+    _save(image, path)
     return name
 
 
 def thumbnail(path: Path, side: int = SIDE) -> Image.Image | None:
-    """A picture that fits a square of `side` pixels; None for what cannot be read."""
+    """Return the image scaled to a square of `side` pixels; None if it cannot be read."""
     try:
-        if not 0 < pixels_of(path) <= _MOST_PIXELS:
+        if not 0 < pixels_of(path) <= _MAX_PIXELS:
             return None
-        with Image.open(path) as picture:
-            picture.draft("RGB", (side, side))
-            upright = ImageOps.exif_transpose(picture)
+        with Image.open(path) as image:
+            image.draft("RGB", (side, side))
+            upright = ImageOps.exif_transpose(image)
             mode = "RGBA" if upright.has_transparency_data else "RGB"
             small = upright.convert(mode)
             small.thumbnail((side, side))
@@ -79,18 +81,18 @@ def thumbnail(path: Path, side: int = SIDE) -> Image.Image | None:
         return None
 
 
-def _save(picture: Image.Image, path: Path) -> None:
+def _save(image: Image.Image, path: Path) -> None:
     try:
         try:
-            _write(picture, path)
-        except FileNotFoundError:  # another report of this directory has cleared the folder away
-            _write(picture, path)
+            _write(image, path)
+        except FileNotFoundError:  # another process has deleted the folder
+            _write(image, path)
     except OSError as error:
         raise StorageError(f"cannot write {path} ({error.strerror or error})") from error
 
 
-def _write(picture: Image.Image, path: Path) -> None:
+def _write(image: Image.Image, path: Path) -> None:
     temporary = path.with_suffix(f".{os.getpid()}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(temporary, "WEBP", quality=75, method=2)
+    image.save(temporary, "WEBP", quality=75, method=2)
     temporary.replace(path)

@@ -1,11 +1,11 @@
-// A task large, with all that is known of it.
+// The viewer: one task with its files and all its details.
 
 const viewer = {
   dialog: byId("viewer"),
   list: [],
   position: 0,
 
-  /** Show a task out of a list; the arrows go through the list. */
+  /** Show the task at a position of a list; the arrow keys move through the list. */
   open(list, position) {
     this.list = list;
     this.position = position;
@@ -22,11 +22,11 @@ const viewer = {
 
   fill() {
     const task = this.list[this.position];
-    const [stage, told] = [".stage", ".told"].map((name) => this.dialog.querySelector(name));
+    const [stage, details] = [".stage", ".details"].map((name) => this.dialog.querySelector(name));
     stage.replaceChildren(...task.files.map(large));
     if (!task.files.length) stage.append(element("p", { class: task.status }, emptyWord(task)));
     stage.scrollTop = 0;
-    told.replaceChildren(...description(task));
+    details.replaceChildren(...description(task));
     this.dialog.querySelector(".place").textContent =
       `${(this.position + 1).toLocaleString()} of ${this.list.length.toLocaleString()}`;
     this.dialog.querySelector("[data-do=previous]").disabled = this.position === 0;
@@ -34,14 +34,14 @@ const viewer = {
   },
 };
 
-/** A picture as it is; any other file under its name and size, played or read in place. */
+/** An image at full size; any other file with its name, its size, and a player or its text. */
 function large(file) {
   if (file.type.startsWith("image/")) return element("img", { src: file.url, alt: file.path });
   const caption = element("figcaption", {}, link(file), ` ${measured(file)}`);
-  return element("figure", {}, caption, ...inside(file));
+  return element("figure", {}, caption, ...content(file));
 }
 
-function inside(file) {
+function content(file) {
   if (file.type.startsWith("video/")) return [element("video", { src: file.url, controls: true })];
   if (file.type.startsWith("audio/")) return [element("audio", { src: file.url, controls: true })];
   return file.text === null ? [] : [element("pre", { class: "text" }, file.text)];
@@ -74,11 +74,11 @@ function* facts(task) {
   yield ["message", task.message];
   yield ["revised prompt", task.revised];
   yield ["model", task.model];
-  for (const [name, text] of Object.entries(task.params)) yield [name, shown(text)];
-  for (const [name, text] of Object.entries(task.vars)) yield [`{${name}}`, shown(text)];
+  for (const [name, text] of Object.entries(task.params)) yield [name, readable(text)];
+  for (const [name, text] of Object.entries(task.vars)) yield [`{${name}}`, readable(text)];
   yield ["seed used", task.seed];
   yield ["cost", task.cost === null ? null : `$${task.cost}`];
-  yield ["took", task.duration === null ? null : `${task.duration} s`];
+  yield ["duration", task.duration === null ? null : `${task.duration} s`];
   yield ["attempts", String(task.attempts)];
   yield ["finished", task.finished];
   yield ["row", task.source];
@@ -91,7 +91,7 @@ function measured(file) {
   return size + bytes(file.bytes);
 }
 
-/** Copy a text; where the browser refuses, it stands selected below the button. */
+/** Copy a text; if the browser refuses, select it below the button. */
 async function copyText(text, button) {
   try {
     await navigator.clipboard.writeText(text);
@@ -111,7 +111,7 @@ viewer.dialog.addEventListener("click", ({ target }) => {
 viewer.dialog.addEventListener("keydown", (event) => {
   const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!by || event.altKey || event.ctrlKey || event.metaKey) return;
-  if (event.target.closest("video, audio")) return; // there the arrows go through its time
+  if (event.target.closest("video, audio")) return; // there the arrow keys seek
   event.preventDefault();
   viewer.step(by);
 });

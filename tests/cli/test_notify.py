@@ -1,4 +1,4 @@
-"""Word of the end: a real command, and a real server on loopback."""
+"""Notices of the end of a run: a real command, and a real server on loopback."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.cli import notify
-from batchgen.cli.notify import call_webhook, check_webhook, run_notice
+from batchgen.cli.notify import call_webhook, check_webhook, run_command
 from batchgen.errors import UsageError
 from tests.e2e.command import batchgen
 
@@ -21,13 +21,13 @@ BODY = b'{"status":"complete"}'
 
 @contextmanager
 def listener(*answers: int) -> Iterator[tuple[str, list[bytes]]]:
-    """A server that gives these answers, the last one again and again; and what it was sent."""
-    heard: list[bytes] = []
+    """Serve these statuses, the last one repeatedly; yield the URL and the bodies received."""
+    bodies: list[bytes] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            heard.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(answers[min(len(heard), len(answers)) - 1])
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(answers[min(len(bodies), len(answers)) - 1])
             self.send_header("Location", "/elsewhere")
             self.end_headers()
 
@@ -38,7 +38,7 @@ def listener(*answers: int) -> Iterator[tuple[str, list[bytes]]]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/hook/s3cret?x=1", heard
+        yield f"http://127.0.0.1:{server.server_port}/hook/s3cret?x=1", bodies
     finally:
         server.shutdown()
         thread.join()
@@ -46,26 +46,26 @@ def listener(*answers: int) -> Iterator[tuple[str, list[bytes]]]:
 
 
 def test_a_webhook_gets_the_summary_once() -> None:
-    with listener(204) as (url, heard):
+    with listener(204) as (url, bodies):
         assert call_webhook(url, BODY) is None
-    assert heard == [BODY]
+    assert bodies == [BODY]
 
 
 def test_a_webhook_that_fails_for_a_while_is_called_again() -> None:
-    with listener(503, 429, 200) as (url, heard):
+    with listener(503, 429, 200) as (url, bodies):
         assert call_webhook(url, BODY, pause_s=0.001) is None
-    assert len(heard) == 3
+    assert len(bodies) == 3
 
 
 @pytest.mark.parametrize(("answer", "calls"), [(503, 3), (404, 1), (302, 1)])
-def test_what_becomes_of_a_webhook_is_told_without_its_url(answer: int, calls: int) -> None:
-    with listener(answer) as (url, heard):
+def test_a_failed_webhook_is_reported_without_its_url(answer: int, calls: int) -> None:
+    with listener(answer) as (url, bodies):
         problem = call_webhook(url, BODY, pause_s=0.001)
     assert problem == f"--webhook: 127.0.0.1 answered with HTTP {answer}"
-    assert len(heard) == calls
+    assert len(bodies) == calls
 
 
-def test_a_webhook_that_nobody_answers_is_told() -> None:
+def test_a_webhook_without_a_server_is_reported() -> None:
     with listener(200) as (url, _):
         pass
     problem = call_webhook(url, BODY, pause_s=0.001)
@@ -78,63 +78,65 @@ def test_a_webhook_that_nobody_answers_is_told() -> None:
     ("url", "message"),
     [
         ("http://example.com/hook", "plain http to example.com"),
-        ("ftp://example.com/hook", "no http"),
-        ("hook", "no http"),
-        ("http://[::1/hook", "no http"),
+        ("ftp://example.com/hook", "not an http"),
+        ("hook", "not an http"),
+        ("http://[::1/hook", "not an http"),
     ],
 )
-def test_a_webhook_that_cannot_be_right_is_told_before_the_run(url: str, message: str) -> None:
+def test_an_invalid_webhook_is_reported_before_the_run(url: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         check_webhook(url)
 
 
 @pytest.mark.parametrize("url", ["https://example.com/a?b#c", "http://127.0.0.1:9/x"])
-def test_a_webhook_may_be_private_or_protected(url: str) -> None:
+def test_a_webhook_may_be_a_private_host_or_https(url: str) -> None:
     check_webhook(url)
 
 
-def test_a_command_gets_the_summary_and_what_it_needs_to_know(tmp_path: Path) -> None:
+def test_a_command_gets_the_summary_and_the_variables(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    told = {"BATCHGEN_STATUS": "complete"}
-    assert run_notice(f'cat > {out}; echo "$BATCHGEN_STATUS" >> {out}', BODY, told) is None
+    variables = {"BATCHGEN_STATUS": "complete"}
+    assert run_command(f'cat > {out}; echo "$BATCHGEN_STATUS" >> {out}', BODY, variables) is None
     assert out.read_bytes() == BODY + b"complete\n"
 
 
-def test_a_command_that_reads_nothing_and_fails_is_told() -> None:
-    assert run_notice("exit 3", b"x" * 1_000_000, {}) == "--notify: the command ended with 3"
+def test_a_command_that_reads_nothing_and_fails_is_reported() -> None:
+    problem = run_command("exit 3", b"x" * 1_000_000, {})
+    assert problem == "--notify: the command failed with exit code 3"
 
 
-def test_a_command_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notify, "COMMAND_S", 0.1)
-    problem = run_notice("sleep 600 & wait", BODY, {})
-    assert problem == "--notify: the command was ended after 0.1 s"
+def test_a_command_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "COMMAND_TIMEOUT_S", 0.1)
+    problem = run_command("sleep 600 & wait", BODY, {})
+    assert problem == "--notify: the command was killed after 0.1 s"
 
 
-def test_a_run_gives_notice_and_keeps_its_exit_code(tmp_path: Path) -> None:
+def test_a_run_sends_notices_and_keeps_its_exit_code(tmp_path: Path) -> None:
     (tmp_path / "m.txt").write_text("a fox\n")
     words = ["run", "m.txt", "--provider", "simulator", "--model", "dall-e-2", "--quiet"]
-    with listener(500, 200) as (url, heard):
+    with listener(500, 200) as (url, bodies):
         ended = batchgen(
-            *(*words, "--webhook", url, "--notify", "cat > told.json; exit 7"), cwd=tmp_path
+            *(*words, "--webhook", url, "--notify", "cat > sent.json; exit 7"), cwd=tmp_path
         )
     assert (ended.code, ended.out) == (0, "")
     assert ended.err == (
-        "batchgen: --notify: the command ended with 7; the run has ended as it has\n"
+        "batchgen: --notify: the command failed with exit code 7;"
+        " the run's result is not affected\n"
     )
     summary = json.loads((tmp_path / "out" / "m" / "summary.json").read_text())
-    assert json.loads((tmp_path / "told.json").read_text()) == summary == json.loads(heard[-1])
+    assert json.loads((tmp_path / "sent.json").read_text()) == summary == json.loads(bodies[-1])
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows batch work")
-def test_what_gives_notice_is_scheduled_as_usual(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has SCHED_BATCH")
+def test_the_notify_command_keeps_the_scheduling_policy(tmp_path: Path) -> None:
     (tmp_path / "m.txt").write_text("a fox\n")
-    told = f"{sys.executable} -c 'import os; print(os.sched_getscheduler(0))' > told.txt"
-    words = ["run", "m.txt", "--provider", "simulator", "--model", "dall-e-2", "--notify", told]
+    command = f"{sys.executable} -c 'import os; print(os.sched_getscheduler(0))' > policy.txt"
+    words = ["run", "m.txt", "--provider", "simulator", "--model", "dall-e-2", "--notify", command]
     assert batchgen(*words, cwd=tmp_path).code == 0
-    assert (tmp_path / "told.txt").read_text() == f"{os.sched_getscheduler(0)}\n"
+    assert (tmp_path / "policy.txt").read_text() == f"{os.sched_getscheduler(0)}\n"
 
 
-def test_status_is_watched_until_the_run_has_ended(tmp_path: Path) -> None:
+def test_watched_status_stops_when_the_run_has_ended(tmp_path: Path) -> None:
     (tmp_path / "m.txt").write_text("a fox\n")
     words = ["run", "m.txt", "--provider", "simulator", "--model", "dall-e-2", "--quiet"]
     batchgen(*words, cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""The command's words: help, examples, what was probably meant, completion."""
+"""The command line: help, examples, suggestions, completion."""
 
 import shlex
 import shutil
@@ -16,10 +16,10 @@ from tests.e2e.command import batchgen
 from tests.readme_tables import _subparsers
 
 
-def _refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    with pytest.raises(SystemExit) as refused:
+def _error(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit) as exited:
         cli_parser().parse_args(words)
-    assert refused.value.code == 2
+    assert exited.value.code == 2
     return capsys.readouterr().err
 
 
@@ -34,10 +34,10 @@ def _refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["results", "out", "--format", "cvs"], "csv"),
     ],
 )
-def test_a_slip_is_answered_with_what_was_meant(
+def test_a_typo_gets_a_suggestion(
     words: list[str], meant: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert f"did you mean {meant}?" in _refused(capsys, *words)
+    assert f"did you mean {meant}?" in _error(capsys, *words)
 
 
 @pytest.mark.parametrize(
@@ -47,37 +47,45 @@ def test_a_slip_is_answered_with_what_was_meant(
         ["run", "job.yaml", "--concurrency", "x"],
         ["run", "job.yaml", "--limit"],
         ["run", "job.yaml", "--format", "jso"],  # json is one of --log-format
-        ["plan", "job.yaml", "--retry-failed"],  # of `run` alone, and near to none of `plan`
+        [
+            "plan",
+            "job.yaml",
+            "--retry-failed",
+        ],  # only `run` has it, and no option of `plan` is similar
     ],
 )
-def test_a_bad_value_is_not_answered_with_an_option(
+def test_an_invalid_value_gets_no_option_as_a_suggestion(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = _refused(capsys, *words)
-    assert "did you mean" not in told.replace("did you mean jsonl?", "")
+    error = _error(capsys, *words)
+    assert "did you mean" not in error.replace("did you mean jsonl?", "")
 
 
-def test_a_hint_is_given_once(capsys: pytest.CaptureFixture[str]) -> None:
-    told = _refused(capsys, "results", "out", "--status", "faild")
-    assert told.count("did you mean") == 1
-    assert "did you mean failed?" in told
+def test_a_suggestion_is_given_once(capsys: pytest.CaptureFixture[str]) -> None:
+    error = _error(capsys, "results", "out", "--status", "faild")
+    assert error.count("did you mean") == 1
+    assert "did you mean failed?" in error
 
 
-def test_a_manifest_that_an_option_has_taken_for_its_value_is_told(
+def test_a_manifest_that_an_option_took_as_its_value_gets_a_hint(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told = _refused(capsys, "run", "--retry-failed", "job.yaml")
-    assert "required: MANIFEST; --retry-failed takes the word after it: put MANIFEST first" in told
-    assert "takes the word" not in _refused(capsys, "run", "--retry-failed", "--quiet")
+    error = _error(capsys, "run", "--retry-failed", "job.yaml")
+    assert "required: MANIFEST; --retry-failed takes the word after it as its value" in error
+    assert "takes the word" not in _error(capsys, "run", "--retry-failed", "--quiet")
 
 
-def test_what_is_near_to_nothing_is_only_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "did you mean" not in _refused(capsys, "run", "job.yaml", "--zzzzzz")
-    assert "did you mean" not in _refused(capsys, "zzzzzz")
+def test_a_word_that_is_like_no_other_gets_no_suggestion(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "did you mean" not in _error(capsys, "run", "job.yaml", "--zzzzzz")
+    assert "did you mean" not in _error(capsys, "zzzzzz")
 
 
-def test_an_unknown_option_is_answered_by_its_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "usage: batchgen status" in _refused(capsys, "status", "out", "--frobnicate")
+def test_an_unknown_option_shows_the_usage_of_its_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert "usage: batchgen status" in _error(capsys, "status", "out", "--frobnicate")
 
 
 def test_every_command_has_examples() -> None:
@@ -89,7 +97,7 @@ def test_every_command_has_examples() -> None:
 @pytest.mark.parametrize(
     "line", [line.strip() for lines in EXAMPLES.values() for line in lines.splitlines()]
 )
-def test_every_example_is_understood(line: str) -> None:
+def test_every_example_is_parsed(line: str) -> None:
     words = shlex.split(line.split("   ", maxsplit=1)[0])
     while words:
         command, words = _first_command(words)
@@ -106,7 +114,7 @@ def _first_command(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_completion_is_a_script_that_its_shell_takes(shell: str, tmp_path: Path) -> None:
+def test_the_completion_script_is_valid_in_its_shell(shell: str, tmp_path: Path) -> None:
     ended = batchgen("completion", shell, cwd=tmp_path)
     assert ended.code == 0
     assert "--retry-failed" in ended.out
@@ -119,9 +127,9 @@ def test_completion_is_a_script_that_its_shell_takes(shell: str, tmp_path: Path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_help_tells_the_defaults_that_hold() -> None:
+def test_help_has_the_actual_defaults() -> None:
     run = _subparsers()["run"]
-    told = {action.dest: action.help for action in run._actions}
+    help_texts = {action.dest: action.help for action in run._actions}
     limits, retry = Limits(), RetrySettings()
     for option, default in (
         ("concurrency", limits.concurrency),
@@ -129,7 +137,7 @@ def test_help_tells_the_defaults_that_hold() -> None:
         ("timeout", f"{limits.timeout_s:g}"),
         ("max_tasks", limits.max_tasks),
     ):
-        assert f"(default {default})" in (told[option] or "")
+        assert f"(default {default})" in (help_texts[option] or "")
 
 
 _LOADED_BY_HELP = """
@@ -165,7 +173,7 @@ runpy.run_module("batchgen", run_name="__main__")
 """
 
 
-def test_an_interrupt_while_the_command_loads_is_one_like_any_other() -> None:
+def test_an_interrupt_while_the_command_loads_gives_no_traceback() -> None:
     words = [sys.executable, "-c", _INTERRUPTED_WHILE_LOADING]
     ended = subprocess.run(words, capture_output=True, check=False, timeout=60)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")

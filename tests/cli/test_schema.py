@@ -21,7 +21,7 @@ _VALIDATOR = Draft202012Validator(SCHEMA)
 _JUNK: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers() | st.text() | st.just([]) | st.just({})
 )
-_SOUND = st.characters(codec="utf-8", exclude_characters="\0")  # no text of a job has others
+_SOUND = st.characters(codec="utf-8", exclude_characters="\0")  # a job file has no other characters
 # Keys that are checked beyond their type: a known name, a template, a URL.
 _BEYOND_TYPES = {
     ("", "provider"): st.sampled_from(["aimlapi", "openai", "simulator"]),
@@ -163,11 +163,11 @@ def test_a_row_of_a_wrong_shape_does_not_fit(row: Any) -> None:
         ([{"from": ["hero"]}], False),
     ],
 )
-def test_a_file_of_another_row_has_its_own_shape(value: Any, *, fits: bool) -> None:
+def test_a_file_of_another_row_has_its_own_schema(value: Any, *, fits: bool) -> None:
     assert _VALIDATOR.is_valid({"prompts": [{"prompt": "A fox", "image_url": value}]}) is fits
 
 
-def test_parameters_of_every_model_are_offered(tmp_path: Path) -> None:
+def test_the_schema_has_the_parameters_of_every_model(tmp_path: Path) -> None:
     ended = batchgen("schema", cwd=tmp_path)
     assert yaml.safe_load(ended.out) == SCHEMA
     row = SCHEMA["properties"]["prompts"]["items"]["anyOf"][1]["properties"]

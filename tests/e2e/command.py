@@ -1,4 +1,4 @@
-"""The installed command as a person runs it, in a process of its own."""
+"""Run the installed command in its own process, as a user does."""
 
 import json
 import os
@@ -14,7 +14,7 @@ _KEYS = ("AIMLAPI_API_KEY", "AIML_API_KEY", "AIMLAPI_KEY", "OPENAI_API_KEY")
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command ended."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -22,13 +22,13 @@ class Ended:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """The environment without anybody's keys, warnings as errors in the command too."""
+    """Return the environment without API keys; warnings are errors in the command too."""
     kept = {name: value for name, value in os.environ.items() if name not in _KEYS}
     return {**kept, "PYTHONWARNINGS": "error", **extra}
 
 
 def batchgen(*words: str | Path, cwd: Path, stdin: str = "", **extra: str) -> Ended:
-    """Run the command to its end."""
+    """Run the command to its end; fail if it prints a traceback."""
     done = subprocess.run(
         [COMMAND, *map(str, words)],
         cwd=cwd,
@@ -44,7 +44,7 @@ def batchgen(*words: str | Path, cwd: Path, stdin: str = "", **extra: str) -> En
 
 
 def begun(*words: str, cwd: Path, extra: dict[str, str]) -> "subprocess.Popen[str]":
-    """A run whose first results are on their way; `--log-format json` has to be among its words."""
+    """Start a run and wait for its first result; its words must include `--log-format json`."""
     process = subprocess.Popen(
         [COMMAND, *words],
         cwd=cwd,
@@ -60,6 +60,6 @@ def begun(*words: str, cwd: Path, extra: dict[str, str]) -> "subprocess.Popen[st
 
 
 def results(directory: Path) -> list[dict[str, Any]]:
-    """The lines of the results manifest."""
+    """Return the lines of the results manifest."""
     text = (directory / "results.jsonl").read_text()
     return [json.loads(line) for line in text.splitlines()]

@@ -1,4 +1,4 @@
-"""`batchgen simulate` as a process of its own, and what it saw."""
+"""`batchgen simulate` in its own process, and its statistics."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from tests.e2e.command import COMMAND, environment
 
 @contextmanager
 def simulate(*flags: str, cwd: Path) -> Iterator[str]:
-    """The base URL of a simulator that lives as long as the block."""
+    """Run a simulator until the block ends; yield its base URL."""
     process = subprocess.Popen(
         [COMMAND, "simulate", "--port", "0", *flags],
         cwd=cwd,
@@ -33,7 +33,7 @@ def simulate(*flags: str, cwd: Path) -> Iterator[str]:
 
 
 def stats(base_url: str) -> dict[str, Any]:
-    """What the simulator saw so far."""
+    """Return the simulator's statistics so far."""
     with urllib.request.urlopen(base_url.removesuffix("/v1") + "/_simulator/stats") as reply:  # noqa: S310  # loopback
-        found: dict[str, Any] = json.load(reply)
-    return found
+        loaded: dict[str, Any] = json.load(reply)
+    return loaded

@@ -1,4 +1,4 @@
-"""How runs end: what is told, what is counted, and what a person is to do."""
+"""How runs end: messages, counts, and advice."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ def test_a_log_file_ends_with_the_causes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "told"),
+    ("words", "code", "message"),
     [
         (["bad.csv", "--provider", "simulator", "--model", "dall-e-2"], 2, "bad.csv:2: "),
         (["m.csv", "--model", "dall-e-2"], 2, "AIMLAPI_API_KEY"),
@@ -33,21 +33,21 @@ def test_a_log_file_ends_with_the_causes(tmp_path: Path) -> None:
         (["m.csv", "--metrics-file", "none/m.prom"], 2, "the metrics file none/m.prom"),
     ],
 )
-def test_a_run_that_cannot_begin_says_why_in_its_log_file_too(
-    words: list[str], code: int, told: str, tmp_path: Path
+def test_a_run_that_cannot_start_writes_the_reason_to_its_log_file(
+    words: list[str], code: int, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "m.csv").write_text("prompt\na pot\n")
     (tmp_path / "bad.csv").write_text("prompt,size\na pot,1x1\na cup,2x2\n")
     ended = batchgen("run", *words, "--log-file", "log", cwd=tmp_path)
 
-    assert (ended.code, told in ended.err) == (code, True)
+    assert (ended.code, message in ended.err) == (code, True)
     logged = (tmp_path / "log").read_text().splitlines()
     assert [line.split(" ", 1)[1] for line in logged] == [
         f"error: {line}" for line in ended.err.removeprefix("batchgen: ").splitlines()
     ]
 
 
-def test_a_run_that_cannot_begin_leaves_one_event_in_a_json_log_file(tmp_path: Path) -> None:
+def test_a_run_that_cannot_start_writes_one_event_to_a_json_log_file(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("prompt\na pot\n")
     typed = ("run", "m.csv", "--model", "dall-e-2", "--log-format", "json", "--log-file", "log")
     ended = batchgen(*typed, cwd=tmp_path)
@@ -58,7 +58,9 @@ def test_a_run_that_cannot_begin_leaves_one_event_in_a_json_log_file(tmp_path: P
     assert f"batchgen: {event['message']}\n" == ended.err
 
 
-def test_a_manifest_that_is_spoilt_in_mid_run_halts_and_keeps_what_is_done(tmp_path: Path) -> None:
+def test_a_manifest_that_becomes_invalid_halts_the_run_and_keeps_its_results(
+    tmp_path: Path,
+) -> None:
     manifest = tmp_path / "m.csv"
     note = "x" * 4000  # more than is read ahead
     rows = "".join(f"p{n},a pot,{note}\n" for n in range(4000))
@@ -95,41 +97,41 @@ sys.exit(cli_main(sys.argv[2:]))
 
 
 @pytest.mark.parametrize(
-    ("rows", "dies_at"),
+    ("rows", "killed_at"),
     [
         (["pot,a pot", "cup,a cup"], "batchgen.storage.results:ResultsFile.append"),
         (["pot,a pot"], "batchgen.storage.artifacts:LocalStore.prepare"),
         (["cup,a cup", "pot,a pot"], "batchgen.storage.artifacts:LocalStore.prepare"),
     ],
 )
-def test_a_run_that_finds_all_done_writes_down_what_a_killed_one_did_not(
-    rows: list[str], dies_at: str, tmp_path: Path
+def test_a_run_without_work_writes_the_results_that_a_killed_run_did_not(
+    rows: list[str], killed_at: str, tmp_path: Path
 ) -> None:
     manifest, out = tmp_path / "m.csv", tmp_path / "out" / "m"
     manifest.write_text("id,prompt\npot,a pot\ncup,a cup\n")
     typed = ("run", "m.csv", "--model", "dall-e-2", "--set", "size=256x256")
-    named = {"AIMLAPI_API_KEY": "k"}
-    refused = ["--refuse", "cup"] if dies_at.endswith("append") else []
+    key = {"AIMLAPI_API_KEY": "k"}
+    refused = ["--refuse", "cup"] if killed_at.endswith("append") else []
     with simulate(*refused, cwd=tmp_path) as url:
-        batchgen(*typed, "--base-url", url, cwd=tmp_path, **named)
+        batchgen(*typed, "--base-url", url, cwd=tmp_path, **key)
     manifest.write_text("\n".join(["id,prompt", *rows, ""]))
     with simulate(cwd=tmp_path) as url:
         again = (*typed, "--base-url", url)
         killed = subprocess.run(
-            [sys.executable, "-c", _KILLED, dies_at, *again, "--retry-failed", "refused"],
+            [sys.executable, "-c", _KILLED, killed_at, *again, "--retry-failed", "refused"],
             cwd=tmp_path,
-            env=environment(**named, PYTHONPATH=str(Path(__file__).parents[2])),
+            env=environment(**key, PYTHONPATH=str(Path(__file__).parents[2])),
             capture_output=True,
             check=False,
         )
-        last = batchgen(*again, cwd=tmp_path, **named)
+        last = batchgen(*again, cwd=tmp_path, **key)
 
     assert (killed.returncode, last.code) == (-9, 0), killed.stderr
-    found = [f"{line['id']} {line['status']}" for line in results(out)]
-    assert found == [f"{row.split(',')[0]} succeeded" for row in rows]
+    statuses = [f"{line['id']} {line['status']}" for line in results(out)]
+    assert statuses == [f"{row.split(',')[0]} succeeded" for row in rows]
 
 
-def test_what_is_paid_for_and_not_fetched_yet_is_told_apart_from_what_is_not_begun(
+def test_tasks_paid_but_not_fetched_are_counted_apart_from_tasks_not_started(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "job.yaml").write_text(
@@ -148,17 +150,17 @@ def test_what_is_paid_for_and_not_fetched_yet_is_told_apart_from_what_is_not_beg
         while stats(url)["submits"] < 2:
             pass
         process.terminate()
-        _, said = process.communicate(timeout=60)
-    told = json.loads(batchgen("status", "out/job", "--json", cwd=tmp_path).out)
+        _, err = process.communicate(timeout=60)
+    status = json.loads(batchgen("status", "out/job", "--json", cwd=tmp_path).out)
     summary = json.loads((tmp_path / "out" / "job" / "summary.json").read_text())
 
-    assert (told["pending"], told["pending_paid"]) == (4, 2), said
+    assert (status["pending"], status["pending_paid"]) == (4, 2), err
     assert summary["tasks"]["pending_paid"] == 2
-    assert "4 (2 are already paid for: the next run only fetches the results)" in said
-    assert "paid for     2 of the pending:" in batchgen("status", "out/job", cwd=tmp_path).out
+    assert "4 (2 are already paid for: the next run only fetches the results)" in err
+    assert "paid for     2 of the pending tasks:" in batchgen("status", "out/job", cwd=tmp_path).out
 
 
-def test_a_kind_that_nothing_failed_for_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+def test_an_error_kind_without_failures_is_reported_with_the_existing_kinds(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("prompt\na pot\n")
     typed = ("run", "m.csv", "--model", "dall-e-2", "--retry-failed", "sever", "--base-url")
     with simulate("--faults", "400=1", cwd=tmp_path) as url:
@@ -169,7 +171,7 @@ def test_a_kind_that_nothing_failed_for_is_told_with_those_that_there_are(tmp_pa
     assert "sever: no task has failed with this kind; found: invalid_request\n" in again.err
 
 
-def test_the_shards_of_a_manifest_add_up_and_each_counts_its_own(tmp_path: Path) -> None:
+def test_each_shard_counts_its_own_tasks_and_all_add_up(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("prompt\n" + "".join(f"pot {n}\n" for n in range(9)))
     typed = ("run", "m.csv", "--provider", "simulator", "--model", "dall-e-2")
 
@@ -185,7 +187,7 @@ def test_the_shards_of_a_manifest_add_up_and_each_counts_its_own(tmp_path: Path)
     assert sum(totals) == 9
 
 
-def test_a_key_that_is_refused_is_named_by_its_variable(tmp_path: Path) -> None:
+def test_a_rejected_key_is_reported_with_its_variable(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("prompt\na pot\n")
     typed = ("run", "m.csv", "--model", "dall-e-2", "--api-key-env", "LAB_KEY", "--base-url")
     with simulate("--faults", "401=1", cwd=tmp_path) as url:

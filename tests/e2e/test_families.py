@@ -1,4 +1,4 @@
-"""Rows of every family in one manifest, run by the installed command; and killed while waiting."""
+"""Rows of every family in one manifest, also if the run is killed while it waits."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ from batchgen.provider import catalog
 from batchgen.provider.endpoints import ENDPOINTS
 from batchgen.types import Json
 from tests.e2e.command import COMMAND, batchgen, environment, results
-from tests.e2e.studio import Studio, serving
+from tests.e2e.provider import FamilyProvider, serving
 from tests.given import a_png
 
 KEY = {"AIMLAPI_API_KEY": "sk-canary-4410"}
@@ -54,15 +54,15 @@ def write_job(folder: Path, rows: dict[str, dict[str, object]]) -> None:
     (folder / "job.yaml").write_text(json.dumps(job))
 
 
-def words(studio: Studio) -> list[str]:
-    return ["run", "job.yaml", "--base-url", studio.base_url]
+def words(provider: FamilyProvider) -> list[str]:
+    return ["run", "job.yaml", "--base-url", provider.base_url]
 
 
 def test_one_manifest_mixes_all_families(tmp_path: Path) -> None:
     write_job(tmp_path, ROWS)
-    with serving() as studio:
-        studio.release()
-        ended = batchgen(*words(studio), cwd=tmp_path, **KEY)
+    with serving() as provider:
+        provider.release()
+        ended = batchgen(*words(provider), cwd=tmp_path, **KEY)
 
     assert ended.code == 0, ended.err
     lines = results(tmp_path / "out")
@@ -90,20 +90,20 @@ def test_every_family_has_an_example() -> None:
 
 @pytest.mark.parametrize("family", ["film", "song", "heard"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_what_was_submitted_before_the_end_of_a_run_is_fetched_by_the_next(
+def test_jobs_that_a_stopped_run_submitted_are_fetched_by_the_next(
     tmp_path: Path, family: str, number: signal.Signals
 ) -> None:
     count = 12
     write_job(tmp_path, {f"{family}-{n}": ROWS[family] for n in range(count)})
-    with serving() as studio:
+    with serving() as provider:
         process = subprocess.Popen(
-            [COMMAND, *words(studio)],
+            [COMMAND, *words(provider)],
             cwd=tmp_path,
             env=environment(**KEY),
             stderr=subprocess.PIPE,
             text=True,
         )
-        studio.until_asked(count)
+        provider.until_asked(count)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
         assert "Traceback" not in err
@@ -111,30 +111,34 @@ def test_what_was_submitted_before_the_end_of_a_run_is_fetched_by_the_next(
             assert process.returncode == 130
             assert f"the provider still works on {count} tasks" in err
         assert batchgen("status", "out", "--json", cwd=tmp_path).code == 0
-        studio.release()
-        ended = batchgen(*words(studio), cwd=tmp_path, **KEY)
+        provider.release()
+        ended = batchgen(*words(provider), cwd=tmp_path, **KEY)
 
     assert ended.code == 0, ended.err
     assert {line["status"] for line in results(tmp_path / "out")} == {"succeeded"}
-    assert len(studio.submitted) == count
-    assert set(studio.submitted.values()) == {1}, "nothing is submitted twice"
+    assert len(provider.submitted) == count
+    assert set(provider.submitted.values()) == {1}, "nothing is submitted twice"
 
 
 def test_a_run_killed_between_an_upload_and_its_song_uploads_nothing_again(tmp_path: Path) -> None:
     write_job(tmp_path, {"tune": ROWS["tune"]})
-    with serving() as studio:
-        process = subprocess.Popen([COMMAND, *words(studio)], cwd=tmp_path, env=environment(**KEY))
-        studio.until_asked(1)
+    with serving() as provider:
+        process = subprocess.Popen(
+            [COMMAND, *words(provider)], cwd=tmp_path, env=environment(**KEY)
+        )
+        provider.until_asked(1)
         process.kill()
         process.wait(60)
-        studio.release()
-        ended = batchgen(*words(studio), cwd=tmp_path, **KEY)
+        provider.release()
+        ended = batchgen(*words(provider), cwd=tmp_path, **KEY)
 
     assert ended.code == 0, ended.err
-    assert sorted(studio.submitted.values()) == [1, 2], "the song was asked for under the same key"
+    assert sorted(provider.submitted.values()) == [1, 2], (
+        "the song was asked for under the same key"
+    )
 
 
-def test_rows_of_embeddings_share_requests_and_say_which_vector_is_whose(tmp_path: Path) -> None:
+def test_rows_of_embeddings_share_requests_and_results_name_the_rows(tmp_path: Path) -> None:
     rows = "".join(f"r{n},text {n}\n" for n in range(7))
     (tmp_path / "rows.csv").write_text(f"id,prompt\n{rows}")
     words = ("run", "rows.csv", "--provider", "simulator", "-o", "out")
@@ -143,14 +147,14 @@ def test_rows_of_embeddings_share_requests_and_say_which_vector_is_whose(tmp_pat
     assert first.code == 0, first.err
 
     lines = results(tmp_path / "out")
-    told = [[row["id"] for row in line["vars"]["rows"]] for line in lines]
-    assert told == [["r0", "r1", "r2"], ["r3", "r4", "r5"], ["r6"]]
+    ids = [[row["id"] for row in line["vars"]["rows"]] for line in lines]
+    assert ids == [["r0", "r1", "r2"], ["r3", "r4", "r5"], ["r6"]]
     assert [line["line"] for line in lines] == [2, 5, 8]
 
     again = batchgen(*words, *flags, cwd=tmp_path)
     assert "0 in this run" in again.err
-    remade = batchgen("results", "out", "--format", "yaml", "-o", "again.yaml", cwd=tmp_path)
-    assert remade.code == 0, remade.err
+    exported = batchgen("results", "out", "--format", "yaml", "-o", "again.yaml", cwd=tmp_path)
+    assert exported.code == 0, exported.err
     same = batchgen("run", "again.yaml", "-o", "out", "--provider", "simulator", cwd=tmp_path)
     assert (same.code, "0 in this run" in same.err) == (0, True), same.err
 

@@ -1,4 +1,4 @@
-"""The first five minutes: a starter job that plans, runs and is reported as it is."""
+"""The first five minutes: a starter job that plans, runs and gets a report unchanged."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.e2e.command import batchgen, results
 _TASKS = 8
 
 
-def test_a_starter_job_plans_and_runs_as_it_is(tmp_path: Path) -> None:
+def test_a_starter_job_plans_and_runs_unchanged(tmp_path: Path) -> None:
     assert batchgen("init", cwd=tmp_path).code == 0
     planned = batchgen("plan", "job.yaml", cwd=tmp_path)
     assert planned.code == 0, planned.err
@@ -37,11 +37,11 @@ def test_the_starter_fits_the_schema_beside_it(tmp_path: Path) -> None:
     assert "batchgen run jobs-of-spring.yaml" in text
 
 
-def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text("mine")
     ended = batchgen("init", cwd=tmp_path)
     assert (ended.code, (tmp_path / "job.yaml").read_text()) == (2, "mine")
-    assert "job.yaml is there already" in ended.err
+    assert "job.yaml already exists" in ended.err
     assert not (tmp_path / "batchgen.schema.json").exists()
 
 
@@ -51,7 +51,7 @@ def test_a_dash_writes_the_job_to_standard_output(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_report_stands_where_it_is_asked_for_and_finds_its_pictures(tmp_path: Path) -> None:
+def test_a_report_in_another_folder_refers_to_its_images(tmp_path: Path) -> None:
     batchgen("init", cwd=tmp_path)
     batchgen("run", "job.yaml", "--limit", "2", "--quiet", cwd=tmp_path)
     (tmp_path / "web").mkdir()
@@ -64,7 +64,7 @@ def test_a_report_stands_where_it_is_asked_for_and_finds_its_pictures(tmp_path: 
     assert (tmp_path / "web" / "sheet.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_report_of_no_output_directory_is_refused(tmp_path: Path) -> None:
+def test_a_report_of_another_directory_is_refused(tmp_path: Path) -> None:
     ended = batchgen("report", ".", cwd=tmp_path)
     assert ended.code == 2
     assert "not an output directory" in ended.err

@@ -1,4 +1,4 @@
-"""Money, dead ends and limits, counted at the server: the installed command, real processes."""
+"""Budgets, halts and limits of the installed command, counted at the server."""
 
 import json
 import subprocess
@@ -35,18 +35,18 @@ def test_64_workers_do_not_overshoot_max_cost(tmp_path: Path) -> None:
     with simulate("--latency", "100ms±0.1", cwd=tmp_path) as base_url:
         more = ("--concurrency", "64", "--max-cost", "1.00")
         ended = batchgen(*words(base_url, *more), cwd=tmp_path, **KEY)
-        made = stats(base_url)["generations"]
+        generated = stats(base_url)["generations"]
 
     assert ended.code == 3
-    assert made == int(1.00 / PRICE_USD)
+    assert generated == int(1.00 / PRICE_USD)
     assert "max_cost of $1.00 is reached" in ended.err
     status = json.loads(batchgen("status", "out", "--json", cwd=tmp_path).out)
     spent = sum(line["cost_usd"] or 0 for line in results(tmp_path / "out"))
     assert status["spend_usd"] == summary(tmp_path)["cost_usd"] == pytest.approx(spent)
-    assert spent == pytest.approx(made * PRICE_USD)
+    assert spent == pytest.approx(generated * PRICE_USD)
 
 
-def test_two_jobs_at_once_share_a_budget(tmp_path: Path) -> None:
+def test_two_jobs_in_parallel_share_a_budget(tmp_path: Path) -> None:
     with simulate("--latency", "50ms", cwd=tmp_path) as base_url:
         runs = []
         for job in ("spring", "autumn"):
@@ -65,16 +65,16 @@ def test_two_jobs_at_once_share_a_budget(tmp_path: Path) -> None:
                     text=True,
                 )
             )
-        said = [run.communicate(timeout=60)[1] for run in runs]
-        made = stats(base_url)["generations"]
+        messages = [run.communicate(timeout=60)[1] for run in runs]
+        generated = stats(base_url)["generations"]
 
-    assert [run.returncode for run in runs] == [3, 3], said
-    assert made == int(1.00 / PRICE_USD)
-    told = "the budget of $1.00 per day (UTC) in money.sqlite3 is reached"
-    assert all(told in " ".join(err.split()) for err in said), said
+    assert [run.returncode for run in runs] == [3, 3], messages
+    assert generated == int(1.00 / PRICE_USD)
+    message = "the budget of $1.00 per day (UTC) in money.sqlite3 is reached"
+    assert all(message in " ".join(err.split()) for err in messages), messages
 
 
-def test_what_a_crash_left_in_flight_counts_as_spent(tmp_path: Path) -> None:
+def test_requests_in_flight_during_a_crash_count_as_spent(tmp_path: Path) -> None:
     with simulate("--latency", "60s", cwd=tmp_path) as never:
         run = subprocess.Popen(
             [COMMAND, *words(never, "--concurrency", "4")], cwd=tmp_path, env=environment(**KEY)
@@ -89,7 +89,7 @@ def test_what_a_crash_left_in_flight_counts_as_spent(tmp_path: Path) -> None:
         assert (held.code, stats(base_url)["generations"]) == (3, 6)
         assert "4 unknown tasks count as $0.10" in held.err
 
-        # Under the same key each is charged once: its price is set aside already.
+        # With the same key each is charged once, and its price is already reserved.
         assert batchgen(*words(base_url, *more, "resend"), cwd=tmp_path, **KEY).code == 3
         assert stats(base_url)["generations"] == 10
 
@@ -97,18 +97,18 @@ def test_what_a_crash_left_in_flight_counts_as_spent(tmp_path: Path) -> None:
 def test_spent_credit_halts_and_leaves_the_rest_pending(tmp_path: Path) -> None:
     with simulate("--credit", "10", "--latency", "20ms", cwd=tmp_path) as base_url:
         ended = batchgen(*words(base_url, "--concurrency", "4"), cwd=tmp_path, **KEY)
-        seen = stats(base_url)
+        counts = stats(base_url)
 
     statuses = [line["status"] for line in results(tmp_path / "out")]
     assert ended.code == 3
-    assert seen["generations"] == statuses.count("succeeded") == 10
+    assert counts["generations"] == statuses.count("succeeded") == 10
     assert statuses.count("pending") == TASKS - 10
-    assert seen["requests"]["403"] <= 4
+    assert counts["requests"]["403"] <= 4
     assert "quota (403)" in ended.err
     assert "batchgen run m.csv" in ended.err
 
 
-def test_a_dead_end_that_no_single_reply_tells_halts_too(tmp_path: Path) -> None:
+def test_failures_in_a_row_halt_the_run(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(
         "defaults: {model: dall-e-2, size: 256x256}\n"
         "limits: {concurrency: 2, halt_after: 5}\n"
@@ -125,7 +125,7 @@ def test_a_dead_end_that_no_single_reply_tells_halts_too(tmp_path: Path) -> None
     assert "5 failures in a row: server" in ended.err
 
 
-def test_refusals_above_their_bound_halt(tmp_path: Path) -> None:
+def test_refusals_above_their_limit_halt_the_run(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(
         "defaults: {model: dall-e-2, size: 256x256}\n"
         "limits: {concurrency: 2, halt_refusals: 0.5}\n"
@@ -135,11 +135,11 @@ def test_refusals_above_their_bound_halt(tmp_path: Path) -> None:
         ended = batchgen(
             *("run", "job.yaml", "--base-url", base_url, "-o", "out"), cwd=tmp_path, **KEY
         )
-        seen = stats(base_url)
+        counts = stats(base_url)
 
     assert ended.code == 3
-    assert 100 <= seen["requests"]["400"] <= 101
-    assert seen["generations"] == 0
+    assert 100 <= counts["requests"]["400"] <= 101
+    assert counts["generations"] == 0
     assert "of the last 100 tasks for their content" in " ".join(ended.err.split())
 
 
@@ -147,16 +147,16 @@ def test_a_deadline_stops_and_keeps_what_is_in_flight(tmp_path: Path) -> None:
     with simulate("--latency", "300ms", cwd=tmp_path) as base_url:
         more = ("--concurrency", "4", "--deadline", "500ms")
         ended = batchgen(*words(base_url, *more), cwd=tmp_path, **KEY)
-        made = stats(base_url)["generations"]
+        generated = stats(base_url)["generations"]
 
     statuses = [line["status"] for line in results(tmp_path / "out")]
     assert ended.code == 3
     assert "deadline" in ended.err
-    assert statuses.count("succeeded") == made > 0
-    assert statuses.count("pending") == TASKS - made
+    assert statuses.count("succeeded") == generated > 0
+    assert statuses.count("pending") == TASKS - generated
 
 
-def test_attempts_in_the_ledger_are_the_requests_that_the_server_saw(tmp_path: Path) -> None:
+def test_the_ledger_counts_all_requests_that_the_server_received(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(
         "defaults: {model: dall-e-2, size: 256x256}\n"
         "retry: {attempts: 40, backoff: {initial: 10ms, max: 20ms}, rules: [\n"
@@ -169,40 +169,40 @@ def test_attempts_in_the_ledger_are_the_requests_that_the_server_saw(tmp_path: P
     with simulate("--faults", faults, "--seed", "3", cwd=tmp_path) as base_url:
         flags = ("--base-url", base_url, "-o", "out")
         ended = batchgen("run", "job.yaml", *flags, cwd=tmp_path, **KEY)
-        seen = stats(base_url)
+        counts = stats(base_url)
 
     assert ended.code == 0, ended.err
-    assert seen["double_generations"] == 0
+    assert counts["double_generations"] == 0
     attempts = sum(line["attempts"] for line in results(tmp_path / "out"))
-    assert attempts == sum(seen["requests"].values()) > TASKS
+    assert attempts == sum(counts["requests"].values()) > TASKS
     assert summary(tmp_path)["run"]["requests"] == attempts
 
 
-def test_preflight_tells_the_balance_that_will_not_do(tmp_path: Path) -> None:
+def test_preflight_reports_a_balance_below_the_estimate(tmp_path: Path) -> None:
     with simulate("--balance", "1.50", cwd=tmp_path) as base_url:
         ended = batchgen(*words(base_url, "--preflight"), cwd=tmp_path, **KEY)
-        seen = stats(base_url)
+        counts = stats(base_url)
 
     assert "the balance of $1.50 is below the job's estimate of $3.12" in ended.err
     assert ended.code == 3
-    assert seen["generations"] == int(1.50 / PRICE_USD)
+    assert counts["generations"] == int(1.50 / PRICE_USD)
 
 
-def test_live_prices_are_those_of_the_plan(tmp_path: Path) -> None:
+def test_the_plan_uses_live_prices(tmp_path: Path) -> None:
     with simulate(cwd=tmp_path) as base_url:
         flags = ("--model", "openai/gpt-image-1", "--base-url", base_url, "--json")
-        known = batchgen("plan", "m.csv", *flags, "--live-prices", cwd=tmp_path)
-        guessed = batchgen("plan", "m.csv", *flags, cwd=tmp_path)
+        live = batchgen("plan", "m.csv", *flags, "--live-prices", cwd=tmp_path)
+        catalogue = batchgen("plan", "m.csv", *flags, cwd=tmp_path)
 
-    assert json.loads(known.out)["cost_usd"] == pytest.approx(TASKS * 0.03)
-    assert json.loads(guessed.out)["cost_usd"] is None
+    assert json.loads(live.out)["cost_usd"] == pytest.approx(TASKS * 0.03)
+    assert json.loads(catalogue.out)["cost_usd"] is None
 
 
-def test_tasks_without_a_price_are_told_where_money_is_bounded(tmp_path: Path) -> None:
+def test_tasks_without_a_price_are_reported_if_there_is_a_max_cost(tmp_path: Path) -> None:
     flags = ("--model", "openai/gpt-image-1", "--max-cost", "1")
-    told = batchgen("plan", "m.csv", *flags, cwd=tmp_path)
+    warned = batchgen("plan", "m.csv", *flags, cwd=tmp_path)
     refused = batchgen("plan", "m.csv", *flags, "--require-price", cwd=tmp_path)
 
-    assert (told.code, refused.code) == (0, 2)
-    assert "120 of 120 tasks have no known price, so max_cost" in told.err
+    assert (warned.code, refused.code) == (0, 2)
+    assert "120 of 120 tasks have no known price, so max_cost" in warned.err
     assert "no price is known for openai/gpt-image-1" in refused.err

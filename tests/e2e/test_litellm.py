@@ -1,6 +1,6 @@
-"""Through a gateway that others wrote: a LiteLLM proxy in front of the simulator. Opt-in.
+"""A run through a LiteLLM proxy in front of the simulator. Opt-in.
 
-Its package has hundreds of dependencies, so it stands in a virtual environment of its own:
+The package has hundreds of dependencies, so it needs its own virtual environment:
 
     python3 -m venv /tmp/litellm && /tmp/litellm/bin/pip install 'litellm[proxy]'
     BATCHGEN_LITELLM=/tmp/litellm/bin/litellm python -m pytest tests/e2e/test_litellm.py
@@ -80,11 +80,11 @@ def _await(url: str, process: "subprocess.Popen[bytes]") -> None:
             with urllib.request.urlopen(url):  # noqa: S310  # loopback
                 return
         except urllib.error.URLError:
-            time.sleep(0.5)  # it tells nobody when it is ready
+            time.sleep(0.5)  # it does not report when it is ready
     pytest.fail("the proxy ended by itself; see litellm.log")
 
 
-def test_a_litellm_proxy_is_a_service_like_any_other(tmp_path: Path) -> None:
+def test_a_job_runs_through_a_litellm_proxy(tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(a_png())
     with simulate(cwd=tmp_path) as upstream, proxy(upstream, tmp_path) as base_url:
         (tmp_path / "job.yaml").write_text(_JOB.format(base_url=base_url))

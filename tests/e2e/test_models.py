@@ -1,4 +1,4 @@
-"""Every image model through the installed command, held against the simulator's own reading."""
+"""Every image model through the installed command, checked by the simulator's own parser."""
 
 import json
 from pathlib import Path
@@ -23,11 +23,11 @@ def written(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def example(model: catalog.Model) -> dict[str, Any]:
-    """The catalogue's own row for a model, with a file of this machine in the place of a URL."""
+    """Return the catalogue's example row of a model, with a local file instead of a URL."""
     text = json.dumps(catalog.example(model)).replace(IMAGE_URL, "photo.png")
     row: dict[str, Any] = {**json.loads(text), "id": model.id.replace("/", "_")}
     if "image_size" in row and not model.check({**row_params(row), "image_size": SMALL}):
-        row["image_size"] = SMALL  # drawn sooner
+        row["image_size"] = SMALL  # faster to draw
     return row
 
 
@@ -35,7 +35,7 @@ def row_params(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in ("id", "model", "prompt")}
 
 
-def test_every_model_of_the_catalogue_draws_what_its_row_asks_for(tmp_path: Path) -> None:
+def test_the_example_row_of_every_image_model_succeeds(tmp_path: Path) -> None:
     models = [model for model in catalog.models() if model.family == "images"]
     rows = [example(model) for model in models]
     rows += [
@@ -55,15 +55,15 @@ def test_every_model_of_the_catalogue_draws_what_its_row_asks_for(tmp_path: Path
             "run", written(tmp_path, rows), "--base-url", base_url, "-o", "out", "--attempts", "1",
             cwd=tmp_path, AIMLAPI_API_KEY="k",
         )  # fmt: skip
-        seen = stats(base_url)
+        counts = stats(base_url)
 
     failed = [line for line in results(tmp_path / "out") if line["status"] != "succeeded"]
     assert [(line["model"], line["error"]) for line in failed] == []
-    assert (ended.code, sum(seen["requests"].values())) == (0, len(rows))
+    assert (ended.code, sum(counts["requests"].values())) == (0, len(rows))
     assert len(rows) > len(models) >= 80
 
 
-def test_openais_own_images_are_inline_in_the_asked_format_and_priced_by_tokens(
+def test_images_of_openai_have_the_requested_format_and_a_price_by_tokens(
     tmp_path: Path,
 ) -> None:
     rows: list[dict[str, Any]] = [
@@ -89,15 +89,15 @@ def test_openais_own_images_are_inline_in_the_asked_format_and_priced_by_tokens(
 
     lines = {line["id"]: line for line in results(tmp_path / "out")}
     assert ended.code == 0, (ended.err, [line["error"] for line in lines.values()])
-    assert [one["media_type"] for one in lines["drawn"]["artifacts"]] == ["image/webp"]
+    assert [artifact["media_type"] for artifact in lines["drawn"]["artifacts"]] == ["image/webp"]
     assert len(lines["three"]["artifacts"]) == 3
     assert lines["both"]["params"]["image"] == ["photo.png", "mask.png"]
-    # 1,568 tokens drawn at $40 a million, and 2 of text at $5.
+    # 1,568 output tokens at $40 per million, and 2 text tokens at $5.
     assert lines["drawn"]["cost_usd"] == (1568 * 40 + 2 * 5) / 1e6
     assert lines["clear"]["cost_usd"] is None  # its price is not known
 
 
-def test_an_openai_batch_file_runs_as_it_is_and_comes_back_as_one(tmp_path: Path) -> None:
+def test_an_openai_batch_file_runs_unchanged_and_its_results_export_as_one(tmp_path: Path) -> None:
     lines = [
         {
             "custom_id": "drawn",
@@ -126,10 +126,10 @@ def test_an_openai_batch_file_runs_as_it_is_and_comes_back_as_one(tmp_path: Path
         )  # fmt: skip
     ended = batchgen("results", "out", "--format", "openai-batch", cwd=tmp_path)
 
-    told = {line["custom_id"]: line for line in map(json.loads, ended.out.splitlines())}
-    files = {name: one["response"]["body"].get("data") for name, one in told.items()}
+    exported = {line["custom_id"]: line for line in map(json.loads, ended.out.splitlines())}
+    files = {name: line["response"]["body"].get("data") for name, line in exported.items()}
     assert files["drawn"] == [{"file": "drawn-1.png"}, {"file": "drawn-2.png"}]
     assert files["edited"] == [{"file": "edited-1.png"}]
-    assert [one["response"]["status_code"] for one in told.values()] == [201, 200, 400]
-    assert told["refused"]["response"]["body"]["error"]["type"] == "content_policy"
-    assert {one["error"] for one in told.values()} == {None}
+    assert [line["response"]["status_code"] for line in exported.values()] == [201, 200, 400]
+    assert exported["refused"]["response"]["body"]["error"]["type"] == "content_policy"
+    assert {line["error"] for line in exported.values()} == {None}

@@ -1,4 +1,4 @@
-"""Limits that change, descriptors that are few, servers that never answer: real processes."""
+"""Changed limits, few file descriptors, and servers that never answer."""
 
 import resource
 import signal
@@ -22,8 +22,8 @@ def write_job(folder: Path, *, rpm: float = 6000, first_byte: str = "60s", count
     (folder / "job.yaml").write_text(job)
 
 
-def test_limits_change_while_a_run_goes_on(tmp_path: Path) -> None:
-    write_job(tmp_path, rpm=1)  # half an hour's work
+def test_limits_can_change_during_a_run(tmp_path: Path) -> None:
+    write_job(tmp_path, rpm=1)  # half an hour of work
     with simulate(cwd=tmp_path) as base_url:
         words = ["run", "job.yaml", "--base-url", base_url, "-o", "out", "--log-format", "json"]
         run = begun(*words, cwd=tmp_path, extra=KEY)
@@ -41,7 +41,7 @@ def test_limits_change_while_a_run_goes_on(tmp_path: Path) -> None:
     assert [line["status"] for line in results(tmp_path / "out")] == ["succeeded"] * 30
 
 
-def test_too_few_descriptors_lower_the_concurrency_and_say_so(tmp_path: Path) -> None:
+def test_too_few_descriptors_lower_the_concurrency_with_a_message(tmp_path: Path) -> None:
     write_job(tmp_path, count=120)
     with simulate("--latency", "100ms", cwd=tmp_path) as base_url:
         flags = ("--base-url", base_url, "-o", "out", "--concurrency", "1000")
@@ -55,15 +55,15 @@ def test_too_few_descriptors_lower_the_concurrency_and_say_so(tmp_path: Path) ->
             timeout=60,
             check=False,
         )
-        most = stats(base_url)["in_flight_max"]
+        highest = stats(base_url)["in_flight_max"]
 
-    said = " ".join(ended.stderr.split())
+    message = " ".join(ended.stderr.split())
     assert ended.returncode == 0, ended.stderr
-    assert "at most 32 requests will be in flight (see `ulimit -Hn`)" in said
-    assert most <= 32
+    assert "at most 32 requests will be in flight (see `ulimit -Hn`)" in message
+    assert highest <= 32
 
 
-def test_a_soft_limit_on_descriptors_is_raised_in_silence(tmp_path: Path) -> None:
+def test_a_soft_limit_on_descriptors_is_raised_without_a_message(tmp_path: Path) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     write_job(tmp_path, count=2)
     ended = subprocess.run(
@@ -80,7 +80,7 @@ def test_a_soft_limit_on_descriptors_is_raised_in_silence(tmp_path: Path) -> Non
     assert "descriptors" not in ended.stderr
 
 
-def test_a_server_that_never_answers_leaves_tasks_unknown_and_the_next_run_asks_again(
+def test_requests_without_a_reply_are_unknown_and_sent_again_by_the_next_run(
     tmp_path: Path,
 ) -> None:
     write_job(tmp_path, first_byte="300ms", count=3)

@@ -1,4 +1,4 @@
-"""A run that is stopped for longer than its timeout, as by SIGSTOP or a frozen container."""
+"""A run that is paused for longer than its timeout, as by SIGSTOP or a frozen container."""
 
 import base64
 import json
@@ -17,15 +17,15 @@ from pathlib import Path
 from tests.e2e.command import COMMAND, environment, results
 from tests.given import a_png
 
-ROWS = 8  # the half of them get their image by URL
+ROWS = 8  # half of them get their image by URL
 TIMEOUT_S = 2.0
-STOPPED_S = 2.5
+PAUSED_S = 2.5
 IMAGE = a_png() + bytes(2_000_000)  # more than the socket's buffers hold
 BUFFER_BYTES = 64 * 1024
 
 
 class Provider:
-    """Counts requests, and answers those that bring an image only when the test says so."""
+    """Counts requests; replies with images only when `answer` is set."""
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
@@ -37,10 +37,10 @@ class Provider:
     def reply(self, name: str, body: dict[str, str]) -> bytes:
         with self._lock:
             self.requests[name] += 1
-            asked = self.requests.total()
+            count = self.requests.total()
         if body.get("response_format") == "url":
             return json.dumps({"data": [{"url": f"{self.url}/{body['prompt']}.png"}]}).encode()
-        if asked == ROWS + ROWS // 2:
+        if count == ROWS + ROWS // 2:
             self.all_wait.set()
         self.answer.wait(60)
         if not body:
@@ -84,7 +84,7 @@ def serving(provider: Provider) -> Iterator[None]:
         server.server_close()
 
 
-def test_replies_that_arrived_while_the_run_was_stopped_are_read_and_not_paid_again(
+def test_replies_that_arrived_while_the_run_was_paused_are_not_paid_again(
     tmp_path: Path,
 ) -> None:
     formats = ("url", "b64_json")
@@ -106,7 +106,7 @@ def test_replies_that_arrived_while_the_run_was_stopped_are_read_and_not_paid_ag
         run.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, run.pid, os.WSTOPPED)
         provider.answer.set()
-        time.sleep(STOPPED_S)  # only the time of a process that is really stopped shows it
+        time.sleep(PAUSED_S)  # the timeout must pass while the process is really stopped
         run.send_signal(signal.SIGCONT)
         _, err = run.communicate(timeout=60)
 

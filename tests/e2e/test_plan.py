@@ -1,4 +1,4 @@
-"""What `plan` tells before and after a run."""
+"""The output of `plan` before and after a run."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_a_plan_begins_with_its_conclusion_and_ends_with_the_decisions(tmp_path:
 
     lines = batchgen("plan", "small.yaml", cwd=tmp_path).out.splitlines()
 
-    assert lines[0] == "small: 3 tasks for simulator into out/small"
+    assert lines[0] == "small: 3 tasks, provider simulator, output out/small"
     assert lines[1].split() == ["model", "tasks", "requests", "images", "price"]
     rows = [line.split()[:4] for line in lines[2:5]]
     assert rows == [
@@ -36,25 +36,25 @@ def test_a_plan_begins_with_its_conclusion_and_ends_with_the_decisions(tmp_path:
         "price ",
         "limits ",
         "time ",
-        "requests ",
-        "decisions of the job",
-        "decisions of the b",
+        "first requests:",
+        "decisions by the job",
+        "decisions by the b",
     ]
-    found = [next(n for n, line in enumerate(lines) if line.startswith(word)) for word in order]
-    assert found == sorted(found)
-    assert "2 at once, 60 requests a minute for each model" in lines[found[1]]
+    positions = [next(n for n, line in enumerate(lines) if line.startswith(word)) for word in order]
+    assert positions == sorted(positions)
+    assert "2 requests in flight, 60 requests per minute and model" in lines[positions[1]]
 
 
-def test_a_plan_tells_what_is_done_already_and_changes_nothing(tmp_path: Path) -> None:
+def test_a_plan_counts_what_is_done_and_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(JOB)
     batchgen("run", "small.yaml", "--limit", "2", "--quiet", cwd=tmp_path)
 
-    told = batchgen("plan", "small.yaml", cwd=tmp_path).out
+    text = batchgen("plan", "small.yaml", cwd=tmp_path).out
     as_json = json.loads(batchgen("plan", "small.yaml", "--json", cwd=tmp_path).out)
     only = batchgen("plan", "small.yaml", "--limit", "2", cwd=tmp_path).out
 
-    assert "done      2 of 3; 1 is left, for about " in told
-    assert ", as it did so far" in told
+    assert "done      2 of 3; 1 left, for about " in text
+    assert "(the average so far)" in text
     assert (as_json["done"], as_json["left"]) == (2, 1)
     assert as_json["by_model"]["dall-e-2"]["requests"] == 2
     assert "done      2 of 2; nothing is left" in only

@@ -1,4 +1,4 @@
-"""Results in other forms: a manifest to run again, Parquet, CSV for a spreadsheet."""
+"""Results in other formats: a manifest to run again, Parquet, CSV for a spreadsheet."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ def mixed(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_results_become_a_manifest_that_asks_for_the_same(mixed: Path) -> None:
+def test_results_as_a_manifest_give_the_same_tasks(mixed: Path) -> None:
     words = ["results", "out/mixed", "--status", "succeeded,failed", "--format", "yaml"]
     ended = batchgen(*words, "-o", "again.yaml", cwd=mixed)
     job = yaml.safe_load((mixed / "again.yaml").read_text())
@@ -48,7 +48,7 @@ def test_results_become_a_manifest_that_asks_for_the_same(mixed: Path) -> None:
     }
 
 
-def test_a_manifest_of_nothing_is_a_job_without_prompts(mixed: Path) -> None:
+def test_a_manifest_without_results_is_a_job_without_prompts(mixed: Path) -> None:
     ended = batchgen("results", "out/mixed", "--status", "failed", "--format", "yaml", cwd=mixed)
     assert yaml.safe_load(ended.out)["prompts"] == []
 
@@ -81,7 +81,7 @@ def test_without_pyarrow_the_message_says_what_to_install(mixed: Path) -> None:
     assert "pip install pyarrow" in ended.stderr
 
 
-def test_a_csv_file_opens_right_in_a_spreadsheet(mixed: Path) -> None:
+def test_a_csv_file_opens_correctly_in_a_spreadsheet(mixed: Path) -> None:
     words = ["results", "out/mixed", "--format", "csv"]
     batchgen(*words, "-o", "x.csv", cwd=mixed)
     data = (mixed / "x.csv").read_bytes()
@@ -92,7 +92,7 @@ def test_a_csv_file_opens_right_in_a_spreadsheet(mixed: Path) -> None:
     assert batchgen(*words, cwd=mixed).out.encode() == data[3:]
 
 
-def test_a_status_that_is_none_is_told(mixed: Path) -> None:
+def test_an_unknown_status_is_reported(mixed: Path) -> None:
     ended = batchgen("results", "out/mixed", "--status", "faild", cwd=mixed)
     assert ended.code == 2
     assert "did you mean failed?" in ended.err

@@ -31,7 +31,7 @@ def job(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_job_becomes_pictures_and_a_results_manifest(job: Path, tmp_path: Path) -> None:
+def test_a_job_produces_images_and_a_results_manifest(job: Path, tmp_path: Path) -> None:
     ended = batchgen("run", job, "--provider", "simulator", cwd=tmp_path)
 
     assert (ended.code, ended.out) == (0, ""), ended.err
@@ -46,9 +46,9 @@ def test_a_job_becomes_pictures_and_a_results_manifest(job: Path, tmp_path: Path
             data = path.read_bytes()
             assert hashlib.sha256(data).hexdigest() == artifact["sha256"]
             assert len(data) == artifact["bytes"]
-            with Image.open(path) as picture:
-                picture.load()
-                assert picture.size == (256, 256) == (artifact["width"], artifact["height"])
+            with Image.open(path) as image:
+                image.load()
+                assert image.size == (256, 256) == (artifact["width"], artifact["height"])
 
 
 def test_a_second_run_does_only_what_is_left(job: Path, tmp_path: Path) -> None:
@@ -93,7 +93,9 @@ def test_a_variable_of_earlier_versions_is_reported_once_as_without_effect(
     assert ended.err.count("BATCHGEN_LANES has no effect") == 1
 
 
-def test_an_edited_row_is_made_anew_and_the_old_artifact_stays(job: Path, tmp_path: Path) -> None:
+def test_an_edited_row_is_generated_again_and_its_old_artifact_stays(
+    job: Path, tmp_path: Path
+) -> None:
     batchgen("run", job, "--provider", "simulator", cwd=tmp_path)
     job.write_text(JOB.replace("A bridge", "A stone bridge"))
 
@@ -117,7 +119,7 @@ def test_without_a_key_nothing_is_sent_and_the_message_says_what_to_do(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_wrong_is_told_with_file_and_line_before_anything_is_made(tmp_path: Path) -> None:
+def test_errors_are_reported_with_file_and_line_before_anything_is_written(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("prompt,size,n\na fox,300x300,1\na hare,256x256,0\n")
 
     ended = batchgen(
@@ -131,7 +133,7 @@ def test_what_is_wrong_is_told_with_file_and_line_before_anything_is_made(tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-def test_plan_tells_every_problem_as_json(tmp_path: Path) -> None:
+def test_plan_json_has_every_problem(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("prompt,size\n" + "a fox,300x300\n" * 30)
 
     ended = batchgen("plan", "bad.csv", "--model", "dall-e-2", "--json", cwd=tmp_path)
@@ -154,7 +156,7 @@ def test_standard_input_is_a_manifest(tmp_path: Path) -> None:
     assert [line["prompt"] for line in results(tmp_path / "piped")] == ["a fox", "an owl"]
 
 
-def test_lines_of_an_openai_batch_file_run_as_they_are(tmp_path: Path) -> None:
+def test_an_openai_batch_file_runs_unchanged(tmp_path: Path) -> None:
     body = {"model": "dall-e-2", "prompt": "a cat", "n": 1, "size": "256x256"}
     line = {"custom_id": "row-1", "method": "POST", "url": "/v1/images/generations", "body": body}
     (tmp_path / "batch.jsonl").write_text(json.dumps(line) + "\n")
@@ -179,7 +181,7 @@ def test_status_and_results_are_read_from_the_directory(job: Path, tmp_path: Pat
     assert len(table.splitlines()) == 5
 
 
-def test_real_prompts_come_out_in_order_with_their_columns(tmp_path: Path) -> None:
+def test_results_of_real_prompts_are_in_order_and_have_their_columns(tmp_path: Path) -> None:
     source = shared_path("data", "PartiPrompts.tsv").read_text().splitlines()
     rows = [source[0], *source[1::68]]
     (tmp_path / "parti.tsv").write_text("\n".join(rows) + "\n")
@@ -195,12 +197,12 @@ def test_real_prompts_come_out_in_order_with_their_columns(tmp_path: Path) -> No
     assert [line["prompt"] for line in lines] == [row.split("\t")[0] for row in rows[1:]]
     assert [line["vars"]["Category"] for line in lines] == [r.split("\t")[1] for r in rows[1:]]
     for line in lines:
-        with Image.open(tmp_path / "out" / line["artifacts"][0]["path"]) as picture:
-            picture.load()
-            assert picture.size == (256, 256)
+        with Image.open(tmp_path / "out" / line["artifacts"][0]["path"]) as image:
+            image.load()
+            assert image.size == (256, 256)
 
 
-def test_csv_results_carry_the_columns_of_the_manifest(tmp_path: Path) -> None:
+def test_csv_results_have_the_columns_of_the_manifest(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("sku,prompt,status\nA-17,a pot,new\nA-18,a bowl,old\n")
     batchgen(*("run", "m.csv", "--provider", "simulator", "--model", "dall-e-2"), cwd=tmp_path)
 
@@ -221,7 +223,7 @@ def test_every_job_of_the_project_plans(job: Path) -> None:
     assert json.loads(ended.out)["problems"] == []
 
 
-def test_a_quiet_run_tells_its_reason_and_what_to_do_only_when_it_ends_badly(
+def test_a_quiet_run_prints_reason_and_advice_only_if_it_does_not_succeed(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "m.csv").write_text("prompt\na pot\na bowl\na cup\n")
@@ -242,7 +244,7 @@ def test_a_quiet_run_tells_its_reason_and_what_to_do_only_when_it_ends_badly(
     assert (whole.code, whole.err) == (0, "")
 
 
-def test_a_selection_that_is_done_is_not_told_to_go_on(tmp_path: Path) -> None:
+def test_a_finished_selection_gets_no_advice_to_continue(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("prompt\na pot\na bowl\n")
     typed = ("run", "m.csv", "--provider", "simulator", "--model", "dall-e-2", "--limit", "1")
 
@@ -252,7 +254,7 @@ def test_a_selection_that_is_done_is_not_told_to_go_on(tmp_path: Path) -> None:
     assert "go on" not in ended.err
 
 
-def test_an_env_file_that_is_not_utf8_is_told(tmp_path: Path) -> None:
+def test_an_env_file_that_is_not_utf8_is_reported(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("prompt\na pot\n")
     (tmp_path / "keys.env").write_bytes(b"NAME=\xe9t\xe9\n")
 

@@ -1,4 +1,4 @@
-"""Runs that are interrupted, killed, halted or locked out, against a simulator of its own."""
+"""Runs that are interrupted, killed, halted or locked out."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def words(base_url: str, *more: str) -> list[str]:
 
 
 def begin(base_url: str, cwd: Path) -> "subprocess.Popen[str]":
-    """A run whose first results are on their way."""
+    """Start a run and wait for its first result."""
     return begun(*words(base_url, "--log-format", "json"), cwd=cwd, extra=KEY)
 
 
@@ -45,7 +45,7 @@ def slow(tmp_path: Path) -> Iterator[str]:
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)]
 )
 @pytest.mark.usefixtures("manifest")
-def test_a_signal_finishes_what_is_under_way_and_the_next_run_does_the_rest(
+def test_after_a_signal_requests_in_flight_finish_and_the_next_run_does_the_rest(
     slow: str, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     process = begin(slow, tmp_path)
@@ -64,7 +64,9 @@ def test_a_signal_finishes_what_is_under_way_and_the_next_run_does_the_rest(
 
 
 @pytest.mark.usefixtures("manifest")
-def test_after_sigkill_nothing_is_lost_and_nothing_is_made_twice(slow: str, tmp_path: Path) -> None:
+def test_after_sigkill_nothing_is_lost_and_nothing_is_generated_twice(
+    slow: str, tmp_path: Path
+) -> None:
     for _ in range(3):
         process = begin(slow, tmp_path)
         process.kill()
@@ -79,12 +81,12 @@ def test_after_sigkill_nothing_is_lost_and_nothing_is_made_twice(slow: str, tmp_
     paths = {artifact["path"] for line in lines for artifact in line["artifacts"]}
     assert paths == {path.name for path in (tmp_path / "out").glob("*.png")}
     assert list((tmp_path / "out" / ".batchgen" / "tmp").iterdir()) == []
-    seen = stats(slow)
-    assert (seen["generations"], seen["double_generations"]) == (TASKS, 0)
+    counts = stats(slow)
+    assert (counts["generations"], counts["double_generations"]) == (TASKS, 0)
 
 
 @pytest.mark.usefixtures("manifest")
-def test_what_a_crash_left_unknown_can_be_held_or_given_up(tmp_path: Path) -> None:
+def test_tasks_that_a_crash_left_unknown_can_be_held_or_failed(tmp_path: Path) -> None:
     with simulate("--latency", "60s", cwd=tmp_path) as never:
         process = subprocess.Popen([COMMAND, *words(never)], cwd=tmp_path, env=environment(**KEY))
         while stats(never)["in_flight"] < 4:
@@ -98,16 +100,16 @@ def test_what_a_crash_left_unknown_can_be_held_or_given_up(tmp_path: Path) -> No
         assert statuses == ["unknown"] * 4 + ["succeeded"] * (TASKS - 4)
         assert "4 tasks were sent by an earlier run" in held.err
 
-        given_up = batchgen(*words(base_url, "--on-unknown", "fail"), cwd=tmp_path, **KEY)
+        failed = batchgen(*words(base_url, "--on-unknown", "fail"), cwd=tmp_path, **KEY)
         kinds = [line["error"]["kind"] for line in results(tmp_path / "out")[:4]]
-        assert given_up.code == 1
+        assert failed.code == 1
         assert kinds == ["unknown"] * 4
 
         assert batchgen(*words(base_url, "--retry-failed"), cwd=tmp_path, **KEY).code == 0
 
 
 @pytest.mark.usefixtures("manifest")
-def test_a_second_run_on_the_same_directory_is_turned_away(slow: str, tmp_path: Path) -> None:
+def test_a_second_run_in_the_same_directory_is_rejected(slow: str, tmp_path: Path) -> None:
     process = begin(slow, tmp_path)
     second = batchgen(*words(slow), cwd=tmp_path, **KEY)
     running = json.loads(batchgen("status", "out", "--json", cwd=tmp_path).out)
@@ -122,7 +124,7 @@ def test_a_second_run_on_the_same_directory_is_turned_away(slow: str, tmp_path: 
 
 
 @pytest.mark.usefixtures("manifest")
-def test_a_rejected_key_halts_at_once_and_leaves_everything_pending(tmp_path: Path) -> None:
+def test_a_rejected_key_halts_immediately_and_leaves_all_tasks_pending(tmp_path: Path) -> None:
     with simulate("--faults", "401=1", cwd=tmp_path) as base_url:
         ended = batchgen(*words(base_url), cwd=tmp_path, **KEY)
         assert sum(stats(base_url)["requests"].values()) <= 4
@@ -133,7 +135,7 @@ def test_a_rejected_key_halts_at_once_and_leaves_everything_pending(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("manifest")
-def test_the_budget_is_not_overshot(slow: str, tmp_path: Path) -> None:
+def test_the_budget_is_not_exceeded(slow: str, tmp_path: Path) -> None:
     ended = batchgen(*words(slow, "--max-cost", "0.27"), cwd=tmp_path, **KEY)
 
     assert ended.code == 3
@@ -144,7 +146,7 @@ def test_the_budget_is_not_overshot(slow: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("manifest")
-def test_faults_are_ridden_out(tmp_path: Path) -> None:
+def test_a_run_succeeds_despite_faults(tmp_path: Path) -> None:
     faults = "500=0.1,reset=0.05,lost=0.05,html=0.01,badb64=0.01,truncated=0.01,file500=0.1"
     with simulate("--faults", faults, "--seed", "5", cwd=tmp_path) as base_url:
         (tmp_path / "job.yaml").write_text(
@@ -154,10 +156,10 @@ def test_faults_are_ridden_out(tmp_path: Path) -> None:
         ended = batchgen(
             *("run", "job.yaml", "--base-url", base_url, "-o", "out"), cwd=tmp_path, **KEY
         )
-        seen = stats(base_url)
+        counts = stats(base_url)
 
     assert ended.code == 0, ended.err
-    assert (seen["generations"], seen["double_generations"]) == (TASKS, 0)
+    assert (counts["generations"], counts["double_generations"]) == (TASKS, 0)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["run"]["requests"] > TASKS
 
@@ -179,21 +181,21 @@ def test_the_key_is_in_no_file_and_no_message(slow: str, tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("manifest")
-def test_the_ledger_counts_the_requests_that_the_server_saw(tmp_path: Path) -> None:
+def test_the_ledger_counts_the_requests_that_the_server_received(tmp_path: Path) -> None:
     with simulate("--faults", "500=0.2", "--seed", "2", cwd=tmp_path) as base_url:
         (tmp_path / "job.yaml").write_text(
             "retry: {attempts: 20, backoff: {initial: 10ms, max: 20ms}}\n"
             "prompts: [{from: m.csv, model: dall-e-2, size: 256x256}]\n"
         )
         batchgen("run", "job.yaml", "--base-url", base_url, "-o", "out", cwd=tmp_path, **KEY)
-        seen = sum(stats(base_url)["requests"].values())
+        count = sum(stats(base_url)["requests"].values())
 
     with closing(sqlite3.connect(tmp_path / "out" / ".batchgen" / "ledger.sqlite3")) as ledger:
-        assert ledger.execute("SELECT sum(attempts) FROM tasks").fetchone() == (seen,)
+        assert ledger.execute("SELECT sum(attempts) FROM tasks").fetchone() == (count,)
 
 
 @pytest.mark.usefixtures("manifest")
-def test_a_file_where_the_directory_should_be_is_told(slow: str, tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_output_directory_is_reported(slow: str, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("not a folder")
     ended = batchgen(*words(slow), cwd=tmp_path, **KEY)
     assert ended.code == 4
@@ -205,7 +207,7 @@ def test_a_file_where_the_directory_should_be_is_told(slow: str, tmp_path: Path)
     reason="needs a folder without write permission: run as another user than root",
 )
 @pytest.mark.usefixtures("manifest")
-def test_a_directory_that_cannot_be_written_is_told(slow: str, tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written_is_reported(slow: str, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir(mode=0o500)
     ended = batchgen(*words(slow), cwd=tmp_path, **KEY)
     assert ended.code == 4
@@ -213,7 +215,7 @@ def test_a_directory_that_cannot_be_written_is_told(slow: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_second_signal_ends_at_once_and_the_next_run_goes_on(
+def test_a_second_signal_ends_the_run_immediately_and_the_next_run_continues(
     tmp_path: Path, manifest: Path, number: signal.Signals, code: int
 ) -> None:
     assert manifest.exists()
@@ -232,7 +234,7 @@ def test_a_second_signal_ends_at_once_and_the_next_run_goes_on(
 
 
 @pytest.mark.usefixtures("manifest")
-def test_what_is_sent_is_waited_for_no_longer_than_the_drain_timeout(tmp_path: Path) -> None:
+def test_requests_in_flight_have_the_drain_timeout_to_finish(tmp_path: Path) -> None:
     with simulate("--latency", "60s", cwd=tmp_path) as never:
         process = in_flight(never, tmp_path, "--drain-timeout", "100ms")
         process.terminate()
@@ -245,7 +247,7 @@ def test_what_is_sent_is_waited_for_no_longer_than_the_drain_timeout(tmp_path: P
 
 
 def in_flight(base_url: str, cwd: Path, *more: str) -> "subprocess.Popen[str]":
-    """A run that waits for four replies."""
+    """Start a run and wait until it has four requests in flight."""
     process = subprocess.Popen(
         [COMMAND, *words(base_url, *more)],
         cwd=cwd,
@@ -259,7 +261,7 @@ def in_flight(base_url: str, cwd: Path, *more: str) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.usefixtures("manifest")
-def test_the_usage_log_settles_what_is_unknown(tmp_path: Path) -> None:
+def test_unknown_tasks_are_reconciled_with_the_usage_log(tmp_path: Path) -> None:
     with simulate("--faults", "lost=1", cwd=tmp_path) as base_url:
         lost = batchgen(*words(base_url, "--attempts", "1", "--limit", "3"), cwd=tmp_path, **KEY)
         assert lost.code == 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from batchgen.cli.plan import plan_lines
+from batchgen.cli.plan_text import plan_lines
 from batchgen.job import Flags
 from batchgen.manifest.dependencies import GIVES, References, references_of
 from batchgen.manifest.open import Manifest
@@ -231,7 +231,7 @@ def test_a_plan_counts_prices_and_shows_what_feeds(tmp_path: Path) -> None:
         None, "<file 1 of hero>", "<file 1 of hero>",
     ]  # fmt: skip
     lines = list(plan_lines(opened, found, None, None))
-    assert "feeding   2 take files of others (1), and are made after them" in lines
+    assert "inputs    2 tasks wait for files of 1 other tasks" in lines
 
 
 def test_only_a_manifest_with_references_is_read_again(

@@ -1,4 +1,4 @@
-"""A headless Chromium over its DevTools protocol: what a page does, asks for and complains of."""
+"""A headless Chromium over its DevTools protocol: a page, its requests and its errors."""
 
 import asyncio
 import base64
@@ -25,7 +25,7 @@ _KEY_CODES = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40,
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[str]:
-    """The address of a browser's DevTools; skips the test where no Chromium is installed."""
+    """Start a browser and yield the address of its DevTools; skip the test without Chromium."""
     command = shutil.which("chromium") or shutil.which("google-chrome")
     if command is None:
         pytest.skip("needs Chromium: apt-get install chromium")
@@ -45,7 +45,7 @@ def chromium(profile: Path) -> Iterator[str]:
 
 
 class Page:
-    """A page; `requests` are the URLs that it asked for, `errors` what its console showed."""
+    """A page of the browser; `requests`: URLs it requested, `errors`: errors in its console."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.requests: list[str] = []
@@ -57,13 +57,13 @@ class Page:
         self._loaded = asyncio.Event()
 
     async def listen(self) -> None:
-        """Take what the browser says, until the socket is closed."""
+        """Receive the browser's messages until the socket is closed."""
         async for message in self._socket:
-            told = json.loads(message.data)
-            if "id" in told:
-                self._waiting.pop(told["id"]).set_result(told)
+            received = json.loads(message.data)
+            if "id" in received:
+                self._waiting.pop(received["id"]).set_result(received)
             else:
-                self._note(told["method"], told["params"])
+                self._record(received["method"], received["params"])
 
     async def attach(self) -> None:
         target = await self.call("Target.createTarget", url="about:blank")
@@ -83,13 +83,13 @@ class Page:
         waiting = self._waiting[number]
         await self._socket.send_json(command)
         async with asyncio.timeout(30):
-            told = await waiting
-        assert "error" not in told, told
-        result: dict[str, Any] = told["result"]
+            reply = await waiting
+        assert "error" not in reply, reply
+        result: dict[str, Any] = reply["result"]
         return result
 
     async def open(self, url: str) -> None:
-        """Go to a page, or to another place of the same one, and wait until it has loaded."""
+        """Go to a URL and wait until it has loaded, unless only its fragment changes."""
         self._loaded.clear()
         if "loaderId" not in await self.call("Page.navigate", url=url):
             return
@@ -97,30 +97,30 @@ class Page:
             await self._loaded.wait()
 
     async def evaluate(self, expression: str) -> Any:
-        """The value of an expression, after the page has drawn; promises are awaited."""
+        """Return the value of an expression after the page has been drawn; await promises."""
         drawn = "new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
-        found = await self.call(
+        reply = await self.call(
             "Runtime.evaluate",
             expression=f"{drawn}.then(() => ({expression}))",
             awaitPromise=True,
             returnByValue=True,
         )
-        assert "exceptionDetails" not in found, found["exceptionDetails"]
-        return found["result"].get("value")
+        assert "exceptionDetails" not in reply, reply["exceptionDetails"]
+        return reply["result"].get("value")
 
     async def text(self, selector: str) -> str:
-        found: str = await self.evaluate(f"document.querySelector({selector!r}).textContent")
-        return found
+        content: str = await self.evaluate(f"document.querySelector({selector!r}).textContent")
+        return content
 
     async def count(self, selector: str) -> int:
-        found: int = await self.evaluate(f"document.querySelectorAll({selector!r}).length")
-        return found
+        number: int = await self.evaluate(f"document.querySelectorAll({selector!r}).length")
+        return number
 
     async def click(self, selector: str) -> None:
         await self.evaluate(f"document.querySelector({selector!r}).click()")
 
     async def type(self, text: str) -> None:
-        """Put a text in where the focus is."""
+        """Type a text into the focused element."""
         await self.call("Input.insertText", text=text)
 
     async def type_in(self, selector: str, text: str) -> None:
@@ -136,8 +136,8 @@ class Page:
                 **(text if kind == "keyDown" else {}),
             )  # fmt: skip
 
-    async def look(self, width: int, height: int, *, dark: bool = False) -> None:
-        """Show the page in a window of this size, light or dark."""
+    async def resize(self, width: int, height: int, *, dark: bool = False) -> None:
+        """Set the size of the window, and its light or dark theme."""
         await self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=1, mobile=width < 500,
@@ -146,11 +146,11 @@ class Page:
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     async def screenshot(self) -> bytes:
-        """The window as a PNG."""
-        found = await self.call("Page.captureScreenshot", format="png")
-        return base64.b64decode(found["data"])
+        """Return the window as a PNG."""
+        reply = await self.call("Page.captureScreenshot", format="png")
+        return base64.b64decode(reply["data"])
 
-    def _note(self, method: str, params: dict[str, Any]) -> None:
+    def _record(self, method: str, params: dict[str, Any]) -> None:
         match method:
             case "Page.loadEventFired":
                 self._loaded.set()
@@ -166,7 +166,7 @@ class Page:
 
 @asynccontextmanager
 async def a_page(address: str) -> AsyncIterator[Page]:
-    """A new page of the browser."""
+    """Open a new page of the browser."""
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(address, max_msg_size=0) as socket,

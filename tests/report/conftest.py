@@ -1,4 +1,4 @@
-"""What several tests of the report need."""
+"""Fixtures of the report's tests."""
 
 from collections.abc import Iterator
 
@@ -10,5 +10,5 @@ from tests.report.browser import chromium
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a browser's DevTools."""
-    with chromium(tmp_path_factory.mktemp("profile")) as found:
-        yield found
+    with chromium(tmp_path_factory.mktemp("profile")) as url:
+        yield url

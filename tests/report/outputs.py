@@ -1,4 +1,4 @@
-"""Output directories with pictures in them, made without a run."""
+"""Output directories with images, created without a run."""
 
 import asyncio
 import hashlib
@@ -18,31 +18,31 @@ ANGLES = ("front", "side", "top")
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>\"'`${1}"
 
 
-def a_picture(number: int, side: int = 640) -> bytes:
-    """A PNG that is told from others at a glance."""
-    picture = Image.effect_noise((side, side), 30).convert("RGB")
-    pen = ImageDraw.Draw(picture)
+def an_image(number: int, side: int = 640) -> bytes:
+    """Return a PNG with its number in it."""
+    image = Image.effect_noise((side, side), 30).convert("RGB")
+    draw = ImageDraw.Draw(image)
     hue = number * 37 % 360
-    pen.ellipse((side // 8, side // 8, side * 7 // 8, side * 7 // 8), fill=f"hsl({hue}, 60%, 55%)")
-    pen.text((side // 2, side // 2), str(number), fill="white", font_size=side // 4, anchor="mm")
+    draw.ellipse((side // 8, side // 8, side * 7 // 8, side * 7 // 8), fill=f"hsl({hue}, 60%, 55%)")
+    draw.text((side // 2, side // 2), str(number), fill="white", font_size=side // 4, anchor="mm")
     file = BytesIO()
-    picture.save(file, "PNG", compress_level=1)
+    image.save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 
 def stored(directory: Path, path: str, data: bytes) -> Artifact:
-    """A file of the output directory as an artifact."""
+    """Write a file to the output directory; return its artifact."""
     target = directory / path
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
-    with Image.open(BytesIO(data)) as picture:
-        width, height = picture.size
+    with Image.open(BytesIO(data)) as image:
+        width, height = image.size
     digest = hashlib.sha256(data).hexdigest()
     return Artifact(path, len(data), digest, "image/png", width, height)
 
 
 def a_record(number: int, artifact: Artifact | None = None, /, **changes: object) -> Record:
-    """A task of a matrix of four styles and three angles; without an artifact it has failed."""
+    """Return a task of a matrix of four styles and three angles; failed without an artifact."""
     style, angle = STYLES[number % 4], ANGLES[number // 4 % 3]
     fields: dict[str, object] = {
         "prompt": f"A fox, {style}, {angle} view, number {number}",
@@ -67,7 +67,7 @@ def a_record(number: int, artifact: Artifact | None = None, /, **changes: object
 
 
 def filled(directory: Path, records: Iterable[Record], *, total: int = 0) -> Path:
-    """An output directory whose ledger has these records."""
+    """Create an output directory whose ledger has these records."""
     directory.mkdir(exist_ok=True)
     records = list(records)
     with a_ledger(directory, total=total or len(records)) as ledger:
@@ -80,6 +80,8 @@ async def _fill(ledger: Ledger, records: list[Record]) -> None:
     for start in range(0, len(records), 1000):
         chunk = records[start : start + 1000]
         await asyncio.gather(
-            *(ledger.record_sent(one.task, 1, attempts=1, now=NOW) for one in chunk)
+            *(ledger.record_sent(record.task, 1, attempts=1, now=NOW) for record in chunk)
         )
-        await asyncio.gather(*(ledger.record_outcome(one.task, 1, one.outcome) for one in chunk))
+        await asyncio.gather(
+            *(ledger.record_outcome(record.task, 1, record.outcome) for record in chunk)
+        )

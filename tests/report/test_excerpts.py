@@ -1,4 +1,4 @@
-"""Texts among the artifacts, as far as a page can bear them, and the shapes of vectors."""
+"""Excerpts of text files up to a limit, and the shapes of vectors."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from batchgen.report.excerpts import CHARACTERS, Excerpts
 from tests.given import an_artifact
 
 
-def test_the_beginnings_of_texts_are_read_and_of_nothing_else(tmp_path: Path) -> None:
+def test_only_text_files_have_excerpts(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("A fox.")
     (tmp_path / "b.json").write_bytes(b'{"a": "\xff"}' + b" " * CHARACTERS)
     artifacts = (
@@ -25,15 +25,15 @@ def test_the_beginnings_of_texts_are_read_and_of_nothing_else(tmp_path: Path) ->
     assert others == [None, None]
 
 
-def test_a_page_takes_only_so_many_texts(tmp_path: Path) -> None:
+def test_the_texts_of_a_page_are_limited(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("A fox.")
-    excerpts = Excerpts(tmp_path, most=6)
+    excerpts = Excerpts(tmp_path, limit=6)
     artifact = an_artifact("a.txt", media_type="text/plain")
     assert excerpts.of([artifact, artifact]) == ["A fox.", None]
 
 
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "description"),
     [
         (
             b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 768), }",
@@ -48,7 +48,11 @@ def test_a_page_takes_only_so_many_texts(tmp_path: Path) -> None:
         (b"<script>", None),
     ],
 )
-def test_vectors_are_told_by_their_shape(tmp_path: Path, header: bytes, told: str | None) -> None:
+def test_vectors_are_described_by_their_shape(
+    tmp_path: Path, header: bytes, description: str | None
+) -> None:
     head = b"\x93NUMPY\x01\x00" + (len(header) + 1).to_bytes(2, "little") + header + b"\n"
     (tmp_path / "a.npy").write_bytes(head + bytes(100_000))
-    assert Excerpts(tmp_path).of([an_artifact("a.npy", media_type="application/x-npy")]) == [told]
+    assert Excerpts(tmp_path).of([an_artifact("a.npy", media_type="application/x-npy")]) == [
+        description
+    ]

@@ -1,4 +1,4 @@
-"""Results as an OpenAI Batch output file."""
+"""The results as an OpenAI Batch output file."""
 
 import io
 import json
@@ -17,7 +17,7 @@ def line(outcome: Outcome) -> dict[str, Any]:
     return batch_line(Record(a_task(), outcome))
 
 
-def test_a_success_names_its_files_where_base64_would_stand() -> None:
+def test_a_success_has_file_paths_instead_of_base64() -> None:
     assert line(succeeded(an_artifact("a-1.png"), an_artifact("a-2.png"))) == {
         "id": f"batch_req_{0:032x}",
         "custom_id": "fox-0",
@@ -36,11 +36,14 @@ def test_a_success_names_its_files_where_base64_would_stand() -> None:
     }
 
 
-def test_what_the_provider_answered_is_a_response_with_its_error() -> None:
-    told = line(Outcome(Status.REFUSED, error=REFUSED, http_status=400, request_id="req-2"))
-    assert told["error"] is None
-    assert (told["response"]["status_code"], told["response"]["request_id"]) == (400, "req-2")
-    assert told["response"]["body"]["error"] == {
+def test_a_reply_with_an_error_is_a_response() -> None:
+    exported = line(Outcome(Status.REFUSED, error=REFUSED, http_status=400, request_id="req-2"))
+    assert exported["error"] is None
+    assert (exported["response"]["status_code"], exported["response"]["request_id"]) == (
+        400,
+        "req-2",
+    )
+    assert exported["response"]["body"]["error"] == {
         "message": "not this",
         "type": "content_policy",
         "param": None,
@@ -57,16 +60,16 @@ def test_what_the_provider_answered_is_a_response_with_its_error() -> None:
         (Outcome(Status.UNKNOWN), "unknown"),
     ],
 )
-def test_without_an_answer_there_is_an_error_and_no_response(outcome: Outcome, code: str) -> None:
-    told = line(outcome)
-    assert told["response"] is None
-    assert told["error"]["code"] == code
-    assert told["error"]["message"]
+def test_without_a_reply_there_is_an_error_and_no_response(outcome: Outcome, code: str) -> None:
+    exported = line(outcome)
+    assert exported["response"] is None
+    assert exported["error"]["code"] == code
+    assert exported["error"]["message"]
 
 
-def test_every_task_is_a_line() -> None:
+def test_there_is_one_line_per_task() -> None:
     file = io.BytesIO()
     records = [Record(a_task(number), Outcome(Status.PENDING)) for number in range(3)]
     write_openai_batch(records, file)
     lines = [json.loads(text) for text in file.getvalue().splitlines()]
-    assert [one["custom_id"] for one in lines] == ["fox-0", "fox-1", "fox-2"]
+    assert [line["custom_id"] for line in lines] == ["fox-0", "fox-1", "fox-2"]

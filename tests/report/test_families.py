@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.cli.report import make_report
+from batchgen.cli.report import write_report
 from batchgen.provider.endpoints import embeddings
 from batchgen.simulator.artifacts.audio import Sound, play
 from batchgen.simulator.artifacts.meshes import Mesh, build
@@ -39,10 +39,10 @@ _NAMES = "[...document.querySelectorAll('.stage figcaption')].map((one) => one.t
 
 def _vector() -> bytes:
     reply = HttpResponse(200, {}, b'{"data": [{"index": 0, "embedding": [0.5, -1, 2]}]}')
-    found = embeddings.parse_response(reply)
-    assert isinstance(found, Finished)
-    assert isinstance(found.payloads[0], Made)
-    return found.payloads[0].data
+    parsed = embeddings.parse_response(reply)
+    assert isinstance(parsed, Finished)
+    assert isinstance(parsed.payloads[0], Made)
+    return parsed.payloads[0].data
 
 
 _MESH = build(Mesh(7))
@@ -68,7 +68,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         artifacts = tuple(_stored(directory, *file) for file in files)
         records.append(Record(a_task(number, id=name), succeeded(*artifacts)))
     filled(directory, records)
-    make_report(directory)
+    write_report(directory)
     return directory / "report.html"
 
 
@@ -79,19 +79,19 @@ def _stored(directory: Path, media_type: str, name: str, data: bytes) -> Artifac
 
 @pytest.fixture
 async def page(address: str, report: Path) -> AsyncIterator[Page]:
-    """The report; nothing complained, and nothing came from elsewhere."""
-    async with a_page(address) as found:
-        await found.look(1200, 800)
-        await found.open(report.as_uri())
-        yield found
-        assert found.errors == []
-        # The browser's own controls are pictures of its own.
-        assert {url.partition(":")[0] for url in found.requests} <= {"file", "data"}
+    """The report; fails on errors and on requests beyond its files."""
+    async with a_page(address) as opened:
+        await opened.resize(1200, 800)
+        await opened.open(report.as_uri())
+        yield opened
+        assert opened.errors == []
+        # The browser's media controls are data URLs.
+        assert {url.partition(":")[0] for url in opened.requests} <= {"file", "data"}
 
 
 async def _open(page: Page, name: str) -> None:
     await page.click(f".card[title={name}]")
-    assert await page.text(".told h2") == name
+    assert await page.text(".details h2") == name
 
 
 @pytest.mark.parametrize(("name", "tag"), [("film", "VIDEO"), ("song", "AUDIO")])
@@ -107,7 +107,7 @@ async def test_a_mesh_is_a_link_with_its_size(page: Page) -> None:
     assert href == "mesh.glb"
 
 
-async def test_texts_are_read_in_place_under_their_names_and_nothing_in_them_is_markup(
+async def test_text_files_are_displayed_with_their_names_and_without_markup(
     page: Page,
 ) -> None:
     await _open(page, "heard")
@@ -118,22 +118,22 @@ async def test_texts_are_read_in_place_under_their_names_and_nothing_in_them_is_
     assert await page.count("script") == 2
 
 
-async def test_a_vector_is_told_by_its_shape(page: Page) -> None:
+async def test_a_vector_is_described_by_its_shape(page: Page) -> None:
     await _open(page, "vector")
     assert await page.evaluate(_TEXTS) == ["1 \u00d7 3 floats of 32 bits"]
 
 
-async def test_cards_show_a_frame_of_a_video_and_how_texts_begin(page: Page) -> None:
+async def test_cards_have_a_frame_of_a_video_and_the_beginning_of_a_text(page: Page) -> None:
     assert await page.evaluate(_FRAME) == [64, 48, False]
     assert await page.text(".card[title=heard] .excerpt") == HOSTILE
     assert await page.text(".card[title=song] .word") == "audio/wav, 33 kB"
 
 
-async def test_arrows_go_on_from_a_sound_unless_they_are_for_the_sound(page: Page) -> None:
+async def test_arrow_keys_change_the_task_unless_a_player_has_the_focus(page: Page) -> None:
     await _open(page, "song")
     await page.evaluate("document.querySelector('.stage audio').focus()")
     await page.press("ArrowRight")
-    assert await page.text(".told h2") == "song"
+    assert await page.text(".details h2") == "song"
     await page.evaluate("document.querySelector('[data-do=close]').focus()")
     await page.press("ArrowRight")
-    assert await page.text(".told h2") == "mesh"
+    assert await page.text(".details h2") == "mesh"

@@ -1,4 +1,4 @@
-"""The numbers behind the charts, and the charts."""
+"""The numbers of the charts, and the charts."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -40,20 +40,20 @@ def test_the_timeline_counts_every_result_once(tasks: list[tuple[float, float]])
 
 
 @given(_TASKS)
-def test_busy_spans_are_apart_and_hold_every_interval(tasks: list[tuple[float, float]]) -> None:
+def test_busy_spans_are_separate_and_cover_every_interval(tasks: list[tuple[float, float]]) -> None:
     intervals = [(at_s, at_s + duration_s) for at_s, duration_s in tasks]
     spans = busy_spans(intervals)
     assert all(after[0] - before[1] > IDLE_S for before, after in pairwise(spans))
     assert all(any(a <= begin and end <= b for a, b in spans) for begin, end in intervals)
 
 
-def test_the_night_between_two_runs_takes_no_room() -> None:
+def test_the_time_between_two_runs_is_left_out() -> None:
     timeline = _figures([(0, 60), (86_400, 60)]).timeline()
     assert timeline is not None
     assert timeline.length_s == pytest.approx(120)
 
 
-def test_what_overlaps_is_in_flight_together() -> None:
+def test_overlapping_tasks_are_in_flight_together() -> None:
     timeline = _figures([(0, 10), (0, 10), (5, 5)]).timeline()
     assert timeline is not None
     assert (timeline.in_flight[0], max(timeline.in_flight)) == (2, 3)
@@ -64,11 +64,11 @@ def test_percentiles_are_durations_that_occurred() -> None:
     assert figures.percentiles() == [(50, 51), (75, 75), (90, 90), (95, 95), (99, 99), (100, 100)]
 
 
-def test_a_job_that_has_not_begun_has_no_charts() -> None:
+def test_a_job_without_results_has_no_charts() -> None:
     assert list(charts(Figures())) == []
 
 
-def test_charts_are_well_formed_whatever_a_model_is_called() -> None:
+def test_charts_are_well_formed_for_any_model_name() -> None:
     drawn = list(charts(_figures([(0, 1), (1, 2)], model="</svg><script>x</script>\"'&")))
     assert len(drawn) == 5
     for chart in drawn:

@@ -1,4 +1,4 @@
-"""The page as text: its policy, and that nothing in it leads elsewhere."""
+"""The page as text: its security policy, and no reference to other hosts."""
 
 import base64
 import hashlib
@@ -54,25 +54,25 @@ def test_hostile_texts_add_no_element() -> None:
     assert (tags.count("script"), tags.count("style"), tags.count("img")) == (2, 1, 0)
 
 
-def test_the_policy_allows_this_style_and_this_script_alone() -> None:
+def test_the_policy_allows_only_this_style_and_this_script() -> None:
     reader = _Reader(_page())
     policies = [
         attributes["content"]
         for tag, attributes in reader.elements
         if tag == "meta" and attributes.get("http-equiv") == "Content-Security-Policy"
     ]
-    told = html.unescape(policies[0] or "")
-    assert told.startswith("default-src 'none';")
-    assert "unsafe" not in told
+    policy = html.unescape(policies[0] or "")
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
     for text, source in (
         (reader.texts["style"][0], "style"),
         (reader.texts["script"][1], "script"),
     ):
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        assert f"{source}-src 'sha256-{digest}'" in told
+        assert f"{source}-src 'sha256-{digest}'" in policy
 
 
-def test_nothing_is_asked_for_elsewhere_and_nothing_runs_in_attributes() -> None:
+def test_no_other_host_is_requested_and_no_attribute_is_a_script() -> None:
     for tag, attributes in _Reader(_page()).elements:
         assert not {"src", "style", "action"} & attributes.keys(), tag
         assert not [name for name in attributes if name.startswith("on")]
@@ -80,7 +80,7 @@ def test_nothing_is_asked_for_elsewhere_and_nothing_runs_in_attributes() -> None
     assert not re.search(r"https?://", _page().replace(HOSTILE, ""))
 
 
-def test_a_failure_names_its_count_its_example_and_what_retries_it() -> None:
+def test_a_failure_has_its_count_its_example_and_the_option_to_retry() -> None:
     collector = Collector()
     for number in range(3):
         collector.add(a_record(number), [])
@@ -90,8 +90,8 @@ def test_a_failure_names_its_count_its_example_and_what_retries_it() -> None:
     assert "<code>--retry-failed server</code>" in page
 
 
-def test_a_page_that_shows_a_part_says_so() -> None:
-    collector = Collector(most=1)
+def test_a_page_with_a_part_of_the_tasks_has_a_notice() -> None:
+    collector = Collector(limit=1)
     for number in range(3):
         collector.add(a_record(number), [])
-    assert "The first 1 tasks are shown; 2 more" in b"".join(render(_HEADING, collector)).decode()
+    assert "The first 1 tasks are listed; 2 more" in b"".join(render(_HEADING, collector)).decode()

@@ -11,47 +11,47 @@ from batchgen.errors import StorageError
 from batchgen.report.contact_sheet import write_contact_sheet
 from batchgen.report.thumbnails import FOLDER, SIDE, preview, thumbnail, with_previews
 from tests.given import an_artifact
-from tests.report.outputs import a_picture, a_record, stored
+from tests.report.outputs import a_record, an_image, stored
 
 
-def test_a_large_picture_gets_a_thumbnail_once(tmp_path: Path) -> None:
-    artifact = stored(tmp_path, "fox.png", a_picture(1))
+def test_a_large_image_gets_a_thumbnail_once(tmp_path: Path) -> None:
+    artifact = stored(tmp_path, "fox.png", an_image(1))
     name = preview(artifact, tmp_path)
     assert name
     path = tmp_path / FOLDER / name
-    with Image.open(path) as picture:
-        assert (picture.format, picture.size) == ("WEBP", (SIDE, SIDE))
-    made = path.stat()
+    with Image.open(path) as image:
+        assert (image.format, image.size) == ("WEBP", (SIDE, SIDE))
+    before = path.stat()
 
     (tmp_path / "fox.png").unlink()
 
     assert preview(artifact, tmp_path) == name
-    assert path.stat().st_mtime_ns == made.st_mtime_ns
-    assert [one.suffix for one in path.parent.iterdir()] == [".webp"]
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert [file.suffix for file in path.parent.iterdir()] == [".webp"]
 
 
-def test_a_small_picture_is_its_own_thumbnail(tmp_path: Path) -> None:
-    artifact = stored(tmp_path, "fox.png", a_picture(1, side=40))
+def test_a_small_image_is_its_own_thumbnail(tmp_path: Path) -> None:
+    artifact = stored(tmp_path, "fox.png", an_image(1, side=40))
     assert preview(artifact, tmp_path) == ""
     assert not (tmp_path / FOLDER).exists()
 
 
-def test_what_is_missing_damaged_or_no_picture_has_no_thumbnail(tmp_path: Path) -> None:
+def test_a_missing_or_damaged_file_or_a_video_has_no_thumbnail(tmp_path: Path) -> None:
     gone = an_artifact("gone.png", size_bytes=10**6)
-    cut = stored(tmp_path, "cut.png", a_picture(1))
-    (tmp_path / "cut.png").write_bytes(a_picture(1)[:5000])
+    cut = stored(tmp_path, "cut.png", an_image(1))
+    (tmp_path / "cut.png").write_bytes(an_image(1)[:5000])
     video = an_artifact("film.mp4", media_type="video/mp4")
-    assert [preview(one, tmp_path) for one in (gone, cut, video)] == [None, None, None]
+    assert [preview(artifact, tmp_path) for artifact in (gone, cut, video)] == [None, None, None]
 
 
-def test_a_picture_of_absurd_size_is_not_even_opened(tmp_path: Path) -> None:
-    bomb = bytearray(a_picture(1))
+def test_an_image_with_too_many_pixels_is_not_opened(tmp_path: Path) -> None:
+    bomb = bytearray(an_image(1))
     bomb[16:24] = (60_000).to_bytes(4) * 2
     (tmp_path / "bomb.png").write_bytes(bomb)
     assert thumbnail(tmp_path / "bomb.png") is None
 
 
-def test_transparency_is_kept_and_a_turned_photo_stands_upright(tmp_path: Path) -> None:
+def test_transparency_is_kept_and_a_rotated_photo_is_upright(tmp_path: Path) -> None:
     Image.new("RGBA", (600, 300), (255, 0, 0, 0)).save(tmp_path / "clear.png")
     clear = thumbnail(tmp_path / "clear.png")
     assert clear is not None
@@ -66,40 +66,39 @@ def test_transparency_is_kept_and_a_turned_photo_stands_upright(tmp_path: Path) 
     assert turned.size == (160, 320)
 
 
-def test_records_come_in_order_and_those_beyond_the_most_without_previews(tmp_path: Path) -> None:
-    artifact = stored(tmp_path, "fox.png", a_picture(1, side=40))
+def test_records_stay_in_order_and_those_above_the_limit_have_no_previews(tmp_path: Path) -> None:
+    artifact = stored(tmp_path, "fox.png", an_image(1, side=40))
     records = [a_record(number, artifact) for number in range(600)]
-    found = list(with_previews(records, tmp_path, most=300))
-    assert [record for record, _ in found] == records
-    assert [previews for _, previews in found] == [("",)] * 300 + [()] * 300
+    previewed = list(with_previews(records, tmp_path, limit=300))
+    assert [record for record, _ in previewed] == records
+    assert [previews for _, previews in previewed] == [("",)] * 300 + [()] * 300
 
 
 def test_a_thumbnail_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
-    artifact = stored(tmp_path, "fox.png", a_picture(1))
+    artifact = stored(tmp_path, "fox.png", an_image(1))
     (tmp_path / ".batchgen").write_text("in the way")
     with pytest.raises(StorageError, match="cannot write"):
         preview(artifact, tmp_path)
 
 
-def test_a_contact_sheet_shows_every_picture(tmp_path: Path) -> None:
+def test_a_contact_sheet_has_every_image(tmp_path: Path) -> None:
     records = [
-        a_record(number, stored(tmp_path, f"{number}.png", a_picture(number)))
-        for number in range(5)
+        a_record(number, stored(tmp_path, f"{number}.png", an_image(number))) for number in range(5)
     ]
     lost = replace(records[0].outcome.artifacts[0], path="lost.png", sha256="f" * 64)
 
-    shown = write_contact_sheet(
+    counts = write_contact_sheet(
         [*records, a_record(5, lost), a_record(6)], tmp_path, tmp_path / "s.png"
     )
 
-    assert shown == (6, 6)
+    assert counts == (6, 6)
     with Image.open(tmp_path / "s.png") as sheet:
         assert sheet.size == (3 * 212 + 12, 2 * 232 + 12)
         colours = {sheet.getpixel((112 + 212 * (n % 3), 60 + 232 * (n // 3))) for n in range(6)}
     assert len(colours) == 6
 
 
-def test_a_contact_sheet_of_nothing_is_blank_and_one_under_a_wrong_name_is_an_error(
+def test_an_empty_contact_sheet_is_blank_and_an_invalid_path_is_an_error(
     tmp_path: Path,
 ) -> None:
     assert write_contact_sheet([], tmp_path, tmp_path / "s.png") == (0, 0)
@@ -107,7 +106,7 @@ def test_a_contact_sheet_of_nothing_is_blank_and_one_under_a_wrong_name_is_an_er
         write_contact_sheet([], tmp_path, tmp_path / "no" / "s.png")
 
 
-def test_pictures_of_other_modes_have_thumbnails(tmp_path: Path) -> None:
+def test_images_of_other_modes_have_thumbnails(tmp_path: Path) -> None:
     for mode in ("P", "L", "CMYK", "I;16", "1"):
         file = BytesIO()
         Image.new(mode, (500, 500)).save(file, "TIFF")

@@ -73,9 +73,9 @@ async def take_terminal(page: Page, name: str, text: str, folder: Path) -> None:
     marked = re.sub(r"^(\$ .*)$", r"<b>\1</b>", html.escape(text), flags=re.MULTILINE)
     source = folder / "terminal.html"
     source.write_text(_TERMINAL.format(text=marked))
-    await page.look(_WIDTH, 100)
+    await page.resize(_WIDTH, 100)
     await page.open(source.as_uri())
-    await page.look(_WIDTH, await page.evaluate("document.documentElement.scrollHeight"))
+    await page.resize(_WIDTH, await page.evaluate("document.documentElement.scrollHeight"))
     write(name, await page.screenshot())
 
 
@@ -87,7 +87,7 @@ async def take_report(page: Page, report: Path) -> None:
         ("charts.png", "charts", 1200, 620, False),
         ("phone.png", "gallery", 390, 620, False),
     ):
-        await page.look(width, height, dark=dark)
+        await page.resize(width, height, dark=dark)
         await page.open("about:blank")
         await page.open(f"{report.as_uri()}#/{view}")
         await page.evaluate(settled)

@@ -301,7 +301,7 @@ def test_three_shards_merged_equal_one_whole_run(tmp_path: Path) -> None:
     ended = batchgen("merge", "all", "part-1", "part-2", "part-3", cwd=tmp_path)
 
     assert (ended.code, ended.out) == (0, ""), ended.err
-    assert "22 new tasks of 3 directories" in ended.err
+    assert "22 tasks added from 3 directories" in ended.err
     assert _repeatable(tmp_path / "all") == _repeatable(tmp_path / "whole")
     assert batchgen("verify", "all", cwd=tmp_path).code == 0
     status = json.loads(batchgen("status", "all", "--json", cwd=tmp_path).out)
@@ -329,7 +329,7 @@ async def test_directories_that_cannot_be_merged_are_refused_before_anything_is_
     (tmp_path / "c" / FILE_NAME).write_text("{}\n")
     for words, message in (
         (("out", "a", "b"), "b is not an output directory"),
-        (("out", "nowhere"), "nowhere is not there"),
+        (("out", "nowhere"), "nowhere does not exist"),
         (("a", "a"), "into itself"),
         (("c", "a"), "no ledger"),
     ):

@@ -257,7 +257,7 @@ async def test_a_task_with_missing_files_becomes_pending(tmp_path: Path) -> None
         "size     fox-1-1.png (task fox-1)",
     ]
     assert f"{FILE_NAME}:4: not a task record" in ended.err
-    assert "under way" in ended.err
+    assert "in flight" in ended.err
     assert "the same idempotency keys" in ended.err
     statuses = [line["status"] for line in results(tmp_path)]
     assert statuses == ["pending", "pending", "succeeded"]
@@ -271,7 +271,7 @@ async def test_a_sound_ledger_is_not_replaced_by_a_rebuilt_one(tmp_path: Path) -
     ended = batchgen("verify", tmp_path, "--rebuild", cwd=tmp_path)
 
     assert ended.code == 2
-    assert "is sound" in ended.err
+    assert "is not damaged" in ended.err
     assert ledger_path(tmp_path).read_bytes() == before
 
 

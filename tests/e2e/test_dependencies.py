@@ -1,4 +1,4 @@
-"""Rows that take the files of other rows, run by the installed command; and killed in between."""
+"""Rows that use the files of other rows, also if the run is killed in between."""
 
 import json
 import os
@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from tests.e2e.command import COMMAND, Ended, batchgen, environment, results
-from tests.e2e.studio import Studio, serving
+from tests.e2e.provider import FamilyProvider, serving
 
 KEY = {"AIMLAPI_API_KEY": "sk-canary-4410"}
-PICTURE: dict[str, Any] = {"prompt": "A lighthouse", "model": "flux/schnell"}
+IMAGE_URL: dict[str, Any] = {"prompt": "A lighthouse", "model": "flux/schnell"}
 FILM: dict[str, Any] = {"prompt": "It moves", "model": "google/veo-3.1-i2v-fast"}
 PAIRS = 6
 
@@ -44,20 +44,20 @@ def statuses(folder: Path) -> dict[str, str]:
 
 
 def sent(folder: Path) -> set[str]:
-    """Keys of the requests that were in flight when a run was killed, as its ledger has them."""
+    """Return the idempotency keys that the ledger of a killed run has as in flight."""
     with closing(sqlite3.connect(folder / "out/.batchgen/ledger.sqlite3")) as ledger:
-        found = ledger.execute("SELECT idempotency_key FROM tasks WHERE status = 'sent'")
-        return {key for (key,) in found}
+        rows = ledger.execute("SELECT idempotency_key FROM tasks WHERE status = 'sent'")
+        return {key for (key,) in rows}
 
 
 def pairs() -> dict[str, dict[str, Any]]:
-    """Films before their pictures, so that each has to be held."""
+    """Return films before the images that they depend on, so that each has to wait."""
     films = {f"film-{n}": film(f"hero-{n}") for n in range(PAIRS)}
-    return films | {f"hero-{n}": {**PICTURE, "prompt": f"Fox {n}"} for n in range(PAIRS)}
+    return films | {f"hero-{n}": {**IMAGE_URL, "prompt": f"Fox {n}"} for n in range(PAIRS)}
 
 
-def test_the_picture_of_each_row_is_what_its_film_begins_with(tmp_path: Path) -> None:
-    heroes = {name: {**PICTURE, "prompt": name} for name in ("ink", "oil")}
+def test_each_film_is_sent_with_the_image_of_its_row(tmp_path: Path) -> None:
+    heroes = {name: {**IMAGE_URL, "prompt": name} for name in ("ink", "oil")}
     write_job(tmp_path, {"a": film("ink"), "b": film("oil"), "c": film("ink"), **heroes})
     assert run(tmp_path).code == 0
     films = {name: (tmp_path / f"out/{name}.webm").read_bytes() for name in "abc"}
@@ -66,7 +66,7 @@ def test_the_picture_of_each_row_is_what_its_film_begins_with(tmp_path: Path) ->
     again = run(tmp_path)
     assert (again.code, "0 in this run" in again.err) == (0, True)
     write_job(tmp_path, {"a": film("ink"), "b": film("oil"), "c": film("ink"), **heroes, "oil": {
-        **PICTURE, "prompt": "oil on canvas",
+        **IMAGE_URL, "prompt": "oil on canvas",
     }})  # fmt: skip
     assert run(tmp_path).code == 0
     assert {line["id"]: line["artifacts"][0]["path"] for line in results(tmp_path / "out")} == {
@@ -74,8 +74,8 @@ def test_the_picture_of_each_row_is_what_its_film_begins_with(tmp_path: Path) ->
     }  # fmt: skip
 
 
-def test_a_refused_picture_skips_its_film_everywhere_until_it_is_edited(tmp_path: Path) -> None:
-    write_job(tmp_path, {"film": film("hero"), "hero": {**PICTURE, "prompt": "A forbidden-word"}})
+def test_a_refused_image_skips_its_film_until_the_row_is_edited(tmp_path: Path) -> None:
+    write_job(tmp_path, {"film": film("hero"), "hero": {**IMAGE_URL, "prompt": "A forbidden-word"}})
     ended = run(tmp_path)
     assert ended.code == 1
     assert "  skipped    1 (a row they depend on did not succeed)\n" in ended.err
@@ -94,16 +94,16 @@ def test_a_refused_picture_skips_its_film_everywhere_until_it_is_edited(tmp_path
     assert '"skipped":1' in (tmp_path / "out/report.html").read_text()
     assert run(tmp_path).code == 1
 
-    write_job(tmp_path, {"film": film("hero"), "hero": PICTURE})
+    write_job(tmp_path, {"film": film("hero"), "hero": IMAGE_URL})
     assert run(tmp_path).code == 0
     assert statuses(tmp_path) == {"film": "succeeded", "hero": "succeeded"}
 
 
-def test_a_lost_or_changed_picture_fails_its_film_until_it_is_mended(tmp_path: Path) -> None:
-    write_job(tmp_path, {"hero": PICTURE})
+def test_a_missing_or_changed_image_fails_its_film_until_it_is_repaired(tmp_path: Path) -> None:
+    write_job(tmp_path, {"hero": IMAGE_URL})
     assert run(tmp_path).code == 0
     hero = tmp_path / "out/hero.jpg"
-    write_job(tmp_path, {"hero": PICTURE, "film": film("hero")})
+    write_job(tmp_path, {"hero": IMAGE_URL, "film": film("hero")})
     whole = hero.read_bytes()
     hero.write_bytes(whole[:-1] + b"?")
     ended = run(tmp_path)
@@ -121,8 +121,8 @@ def test_a_lost_or_changed_picture_fails_its_film_until_it_is_mended(tmp_path: P
     assert statuses(tmp_path) == {"hero": "succeeded", "film": "succeeded"}
 
 
-def test_what_is_selected_alone_waits_for_its_source_and_says_so(tmp_path: Path) -> None:
-    write_job(tmp_path, {"hero": PICTURE, "film": film("hero")})
+def test_a_task_selected_without_its_source_stays_pending_and_is_reported(tmp_path: Path) -> None:
+    write_job(tmp_path, {"hero": IMAGE_URL, "film": film("hero")})
     alone = run(tmp_path, "--only", "film")
     assert alone.code == 1
     assert "1 tasks stay pending: the rows they depend on have not" in alone.err
@@ -132,7 +132,7 @@ def test_what_is_selected_alone_waits_for_its_source_and_says_so(tmp_path: Path)
     assert statuses(tmp_path) == {"hero": "succeeded", "film": "succeeded"}
 
 
-def test_a_spent_budget_leaves_what_waits(tmp_path: Path) -> None:
+def test_a_spent_budget_leaves_dependent_tasks_pending(tmp_path: Path) -> None:
     write_job(tmp_path, pairs())
     ended = run(tmp_path, "--max-requests", "3")
     assert ended.code == 3
@@ -140,14 +140,14 @@ def test_a_spent_budget_leaves_what_waits(tmp_path: Path) -> None:
     assert run(tmp_path).code == 0
 
 
-def test_plan_tells_what_is_left_of_takers_and_sources(tmp_path: Path) -> None:
+def test_plan_counts_what_is_left_of_dependent_tasks(tmp_path: Path) -> None:
     write_job(tmp_path, pairs())
     assert run(tmp_path, "--only", "hero-*").code == 0
 
     def left() -> int:
-        told = batchgen("plan", "job.yaml", "--provider", "simulator", "--json", cwd=tmp_path)
-        found: int = json.loads(told.out)["left"]
-        return found
+        plan = batchgen("plan", "job.yaml", "--provider", "simulator", "--json", cwd=tmp_path)
+        count: int = json.loads(plan.out)["left"]
+        return count
 
     assert left() == PAIRS
     assert run(tmp_path).code == 0
@@ -155,36 +155,36 @@ def test_plan_tells_what_is_left_of_takers_and_sources(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", range(1, 2 * PAIRS + 1))
-def test_a_run_killed_at_any_request_goes_on_and_makes_nothing_twice(
+def test_a_run_killed_at_any_request_continues_and_generates_nothing_twice(
     tmp_path: Path, number: int
 ) -> None:
     write_job(tmp_path, pairs())
-    with serving() as studio:
-        studio.release()
-        killed = start(tmp_path, studio)
-        studio.struck = number, lambda: os.kill(killed.pid, signal.SIGKILL)
+    with serving() as provider:
+        provider.release()
+        killed = start(tmp_path, provider)
+        provider.on_request = number, lambda: os.kill(killed.pid, signal.SIGKILL)
         assert killed.stdin is not None
         killed.stdin.write(b"\n")
         killed.communicate(timeout=60)
         assert killed.returncode == -signal.SIGKILL
         in_flight = sent(tmp_path)
-        ended = batchgen("run", "job.yaml", "--base-url", studio.base_url, cwd=tmp_path, **KEY)
+        ended = batchgen("run", "job.yaml", "--base-url", provider.base_url, cwd=tmp_path, **KEY)
 
     assert ended.code == 0, ended.err
     assert set(statuses(tmp_path).values()) == {"succeeded"}
-    assert len(studio.submitted) == 2 * PAIRS, "each has one idempotency key for good"
-    again = [key for key, count in studio.submitted.items() if count > 1]
+    assert len(provider.submitted) == 2 * PAIRS, "each task keeps its idempotency key"
+    again = [key for key, count in provider.submitted.items() if count > 1]
     assert len(again) <= 2, "only what was in flight is sent again"
     assert set(again) <= in_flight
-    films = [body for body in studio.bodies if "image_url" in body]
+    films = [body for body in provider.bodies if "image_url" in body]
     assert {body["image_url"][:22] for body in films} == {"data:image/png;base64,"}
 
 
-def start(folder: Path, studio: Studio) -> subprocess.Popen[bytes]:
-    """A run that begins when it gets a line, so that its process is known before its requests."""
-    run_it = ["sh", "-c", 'read line; exec "$@"', "sh", str(COMMAND)]
+def start(folder: Path, provider: FamilyProvider) -> subprocess.Popen[bytes]:
+    """Start a run that waits for a line, so that its process is known before its requests."""
+    shell = ["sh", "-c", 'read line; exec "$@"', "sh", str(COMMAND)]
     return subprocess.Popen(
-        [*run_it, "run", "job.yaml", "--base-url", studio.base_url],
+        [*shell, "run", "job.yaml", "--base-url", provider.base_url],
         cwd=folder,
         env=environment(**KEY),
         stdin=subprocess.PIPE,

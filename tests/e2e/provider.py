@@ -1,4 +1,4 @@
-"""A provider of all families on loopback, whose jobs end when a test says so."""
+"""A provider of all families on loopback, whose jobs end when a test releases them."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from tests.given import a_png
 
-_PATIENCE_S = 60.0
+_TIMEOUT_S = 60.0
 UPLOAD = "/v2/generate/audio/minimax/upload"
 SING = "/v2/generate/audio/minimax/generate"
 _JOBS = {
@@ -26,14 +26,17 @@ _JOBS = {
 _TRANSCRIPT = {"text": "A fox.", "segments": [{"start": 0.0, "end": 1.5, "text": "A fox."}]}
 
 
-class Studio:
-    """What was asked of the provider; `release` ends the jobs that are under way."""
+class FamilyProvider:
+    """Counts the requests to the provider; `release` ends the jobs in progress.
+
+    submitted: by idempotency key. asked: polls by remote job.
+    """
 
     def __init__(self) -> None:
         self.submitted: Counter[str] = Counter()
         self.asked: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []
-        self.struck: tuple[int, Callable[[], None]] | None = None  # what the n-th request does
+        self.on_request: tuple[int, Callable[[], None]] | None = None  # called at the n-th request
         self._released = threading.Event()
         self._changed = threading.Condition()
         self.base_url = ""
@@ -42,46 +45,48 @@ class Studio:
         self._released.set()
 
     def until_asked(self, count: int) -> None:
-        """Wait until so many jobs have been asked for: their ids are in the ledger then."""
+        """Wait until `count` jobs have been polled: then their ids are in the ledger."""
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.asked) >= count, _PATIENCE_S)
+            assert self._changed.wait_for(lambda: len(self.asked) >= count, _TIMEOUT_S)
 
     def answer(self, path: str, key: str, body: dict[str, Any]) -> tuple[str, bytes]:
-        """A media type and the bytes that a request gets."""
+        """Return the media type and the bytes of the reply to a request."""
         if body:
             with self._changed:
                 self.submitted[key] += 1
                 self.bodies.append(body)
-                if self.struck is not None and len(self.bodies) == self.struck[0]:
-                    self.struck[1]()
-            made = self._submitted(path, key, body)
+                if self.on_request is not None and len(self.bodies) == self.on_request[0]:
+                    self.on_request[1]()
+            reply = self._submitted(path, key, body)
         else:
-            made = self._polled(path)
-        return made if isinstance(made, tuple) else ("application/json", json.dumps(made).encode())
+            reply = self._polled(path)
+        if isinstance(reply, tuple):
+            return reply
+        return "application/json", json.dumps(reply).encode()
 
     def _submitted(self, path: str, key: str, body: dict[str, Any]) -> Any:
         model = body["model"]
         if path in _JOBS:
             return {"id": f"{key}:{model}", "status": "queued"}
-        if path in _AT_ONCE:
-            return _AT_ONCE[path]
+        if path in _IMMEDIATE:
+            return _IMMEDIATE[path]
         if path == SING:
             return self._sung(body)
         if path == "/v1/embeddings":
             return _vectors(body["input"])
         if path == "/v1/chat/completions":
-            said = "safe" if "guard" in model.lower() else "A fox."
-            return {"choices": [{"message": {"content": said}}]}
+            text = "safe" if "guard" in model.lower() else "A fox."
+            return {"choices": [{"message": {"content": text}}]}
         name, file = ("model_mesh", "m.glb") if model == "triposr" else ("data", "i.png")
         return {name: {"url": f"{self.base_url}/files/{file}"}}
 
     def _sung(self, body: dict[str, Any]) -> Any:
-        """A song, when a test lets go of it."""
+        """Return a song once a test releases it."""
         assert body["refer_voice"] == "vocal-7"
         with self._changed:
             self.asked["song"] += 1
             self._changed.notify_all()
-        self._released.wait(_PATIENCE_S)
+        self._released.wait(_TIMEOUT_S)
         return {"data": {"audio": _WAV.hex(), "status": 2}, "base_resp": {"status_code": 0}}
 
     def _polled(self, path: str) -> Any:
@@ -89,9 +94,9 @@ class Studio:
             return "application/octet-stream", _FILES[path.rpartition("/")[2]]
         if path.startswith("/v2/logs"):
             return {"data": []}
-        bare, _, query = path.partition("?generation_id=")
-        stt = bare.startswith("/v1/stt/")
-        remote_id = unquote(bare.rpartition("/")[2] if stt else query)
+        base, _, query = path.partition("?generation_id=")
+        stt = base.startswith("/v1/stt/")
+        remote_id = unquote(base.rpartition("/")[2] if stt else query)
         with self._changed:
             self.asked[remote_id] += 1
             self._changed.notify_all()
@@ -99,20 +104,20 @@ class Studio:
             return {"id": remote_id, "status": "generating"}
         if stt:
             return {"status": "completed", "result": _TRANSCRIPT}
-        name, file = _JOBS[bare]
+        name, file = _JOBS[base]
         return {"status": "completed", name: {"url": f"{self.base_url}/files/{file}"}}
 
 
-def _vectors(given: Any) -> Any:
-    """A vector for each text, the last one first."""
-    count = len(given) if isinstance(given, list) else 1
+def _vectors(texts: Any) -> Any:
+    """Return a vector for each text, in reverse order."""
+    count = len(texts) if isinstance(texts, list) else 1
     return {"data": [{"index": n, "embedding": [n, -1]} for n in reversed(range(count))]}
 
 
 @contextmanager
-def serving() -> Iterator[Studio]:
-    """A studio that answers as long as the block."""
-    studio = Studio()
+def serving() -> Iterator[FamilyProvider]:
+    """Serve a provider until the block ends."""
+    provider = FamilyProvider()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -128,7 +133,7 @@ def serving() -> Iterator[Studio]:
         def _reply(self, body: dict[str, Any]) -> None:
             path = self.path if body == {} else urlsplit(self.path).path
             key = self.headers.get("Idempotency-Key", "")
-            media_type, data = studio.answer(path, key, body)
+            media_type, data = provider.answer(path, key, body)
             self.send_response(200)
             self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(data)))
@@ -136,14 +141,14 @@ def serving() -> Iterator[Studio]:
             self.wfile.write(data)
 
         def log_message(self, *_: object) -> None:
-            """The test's output is not for this."""
+            """Do not log requests into the test's output."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    studio.base_url = f"http://127.0.0.1:{server.server_port}"
+    provider.base_url = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield studio
+        yield provider
     finally:
         server.shutdown()
         thread.join()
@@ -166,7 +171,7 @@ def _glb() -> bytes:
 
 
 _WAV = _wav()
-_AT_ONCE: dict[str, Any] = {
+_IMMEDIATE: dict[str, Any] = {
     "/v1/tts": ("audio/wav", _WAV),
     "/v1/ocr": {"pages": [{"index": 0, "markdown": "# A fox\n"}]},
     UPLOAD: {"voice_id": "vocal-7", "base_resp": {"status_code": 0}},

@@ -51,7 +51,7 @@ def test_a_closed_or_full_output_stream_gives_no_traceback(redirect: str, tmp_pa
     assert "Traceback" not in ended.stderr
 
 
-def test_prompts_in_any_script_are_shown_in_any_locale(tmp_path: Path) -> None:
+def test_prompts_in_any_script_are_printed_in_any_locale(tmp_path: Path) -> None:
     (tmp_path / "m.txt").write_text("山水画\n", encoding="utf-8")
     ended = batchgen(
         *("plan", "m.txt", "--model", "dall-e-2"),
