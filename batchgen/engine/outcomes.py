@@ -11,17 +11,17 @@ from msgspec.structs import replace
 from batchgen.types import (
     STOPPING,
     Artifact,
-    Awaited,
     Decision,
     Finished,
     HttpRequest,
     Outcome,
     Pending,
     Prior,
-    Remote,
+    RemotePayload,
     Status,
     Task,
     TaskError,
+    UploadId,
     Verb,
     WorkItem,
 )
@@ -57,7 +57,11 @@ def expired(finished: Finished, now: datetime) -> Decision | None:
 
     A URL of this run is asked for whatever it says: the clock of this machine may be wrong.
     """
-    ends = [expires_at(payload.url) for payload in finished.payloads if isinstance(payload, Remote)]
+    ends = [
+        expires_at(payload.url)
+        for payload in finished.payloads
+        if isinstance(payload, RemotePayload)
+    ]
     passed = [end for end in ends if end is not None and end <= now]
     if not passed or len(passed) < len(ends):
         return None
@@ -86,7 +90,7 @@ def filled(request: HttpRequest, parts: Sequence[Outcome]) -> HttpRequest:
     if not brought:
         return request
     body = {
-        name: brought[value.name] if isinstance(value, Awaited) else value
+        name: brought[value.name] if isinstance(value, UploadId) else value
         for name, value in request.body.items()
     }
     return replace(request, body=body)

@@ -40,13 +40,13 @@ from batchgen.types import (
     Artifact,
     Decision,
     Finished,
+    GeneratedPayload,
     HttpRequest,
     HttpResponse,
-    Made,
     Outcome,
     Pending,
     Phase,
-    Remote,
+    RemotePayload,
     Reply,
     RetrySettings,
     Spooled,
@@ -143,7 +143,7 @@ class Performer(msgspec.Struct, frozen=True):
             return unaccepted(decision, ambiguous=progress.ambiguous, submitted=progress.submitted)
         outcome = accepted(finished, decision)
         progress.ambiguous = progress.submitted = False
-        urls = [payload for payload in finished.payloads if isinstance(payload, Remote)]
+        urls = [payload for payload in finished.payloads if isinstance(payload, RemotePayload)]
         remote = len(urls) == len(finished.payloads) > 0
         if remote and decision is not earlier:
             await self.ledger.received(work.task, finished, outcome)
@@ -232,13 +232,13 @@ class Performer(msgspec.Struct, frozen=True):
     async def _store(self, work: WorkItem, finished: Finished, first: int) -> _Stored:
         """Fetch what is remote and publish every payload, up to a download that fails."""
         stored = _Stored([])
-        held: Spooled | Made
+        held: Spooled | GeneratedPayload
         filename = versioned(work.task.filename, work.generation)
         for n, payload in enumerate(finished.payloads, first):
             match payload:
-                case Spooled() | Made():
+                case Spooled() | GeneratedPayload():
                     held = payload
-                case Remote(url):
+                case RemotePayload(url):
                     fetched = await self._download(work.task, url)
                     if not isinstance(fetched, Spooled):
                         return _Stored(stored.artifacts, fetched)

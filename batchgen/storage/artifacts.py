@@ -27,7 +27,7 @@ from batchgen.errors import StorageError, unwritable
 from batchgen.media.formats import MediaType, Size, dimensions, made, tell
 from batchgen.storage.group_commit import GroupCommit
 from batchgen.storage.spool import HEAD_BYTES, Spool
-from batchgen.types import Artifact, Made, Spooled
+from batchgen.types import Artifact, GeneratedPayload, Spooled
 
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _FILE_THREADS = 4  # fsync waits on the disk: more than cores pays
@@ -97,7 +97,7 @@ class LocalStore:
             with suppress(OSError):
                 os.unlink(spooled.path)
 
-    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
+    async def publish(self, payload: Spooled | GeneratedPayload, filename: str, n: int) -> Artifact:
         """Store a payload as number `n` of its task at `filename` (with `{n}` and `{ext}` open).
 
         The extension follows the bytes. An orphan at the path is taken over; any other file is
@@ -106,14 +106,16 @@ class LocalStore:
         """
         return await self._publishing.result_of(self._publication(payload, filename, n))
 
-    def _publication(self, payload: Spooled | Made, filename: str, n: int) -> "_Publication":
-        spooled = self._taken(payload) if isinstance(payload, Made) else payload
+    def _publication(
+        self, payload: Spooled | GeneratedPayload, filename: str, n: int
+    ) -> "_Publication":
+        spooled = self._taken(payload) if isinstance(payload, GeneratedPayload) else payload
         media = _media_of(payload)
         if media is None:
             raise ValueError(f"a payload of no known type was accepted: {spooled.head[:24]!r}")
         return _Publication(spooled, media, open_filename(filename, n, media.extension))
 
-    def _taken(self, payload: Made) -> Spooled:
+    def _taken(self, payload: GeneratedPayload) -> Spooled:
         sink = self.open_sink()
         sink.write(payload.data)
         return sink.close()
@@ -255,8 +257,8 @@ def _make_durable(one: _Publication) -> None:
         os.close(one.handle)
 
 
-def _media_of(payload: Spooled | Made) -> MediaType | None:
-    if isinstance(payload, Made):
+def _media_of(payload: Spooled | GeneratedPayload) -> MediaType | None:
+    if isinstance(payload, GeneratedPayload):
         return made(payload.data[:HEAD_BYTES], payload.media_type)
     return tell(payload.head, payload.media_type)
 

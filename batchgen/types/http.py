@@ -49,20 +49,20 @@ class Spooled(msgspec.Struct, frozen=True):
     media_type: str = ""
 
 
-class Remote(msgspec.Struct, frozen=True):
+class RemotePayload(msgspec.Struct, frozen=True):
     """A payload to be fetched; the URL's query string is never re-encoded."""
 
     url: str
 
 
-class Made(msgspec.Struct, frozen=True):
+class GeneratedPayload(msgspec.Struct, frozen=True):
     """A payload made from the reply itself: a text, a vector. media_type: empty if bytes tell."""
 
     data: bytes
     media_type: str = ""
 
 
-Payload: TypeAlias = Spooled | Remote | Made
+Payload: TypeAlias = Spooled | RemotePayload | GeneratedPayload
 
 
 class HttpResponse(msgspec.Struct, frozen=True):

@@ -73,7 +73,7 @@ class Base64(msgspec.Struct, frozen=True):
     file: LocalFile
 
 
-class Awaited(msgspec.Struct, frozen=True):
+class UploadId(msgspec.Struct, frozen=True):
     """A text that an earlier request of the same task brings: the id of an upload."""
 
     name: str
@@ -95,7 +95,7 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 Input: TypeAlias = (
-    "Json | LocalFile | Base64 | Awaited | Reference | Mapping[str, Input] | tuple[Input, ...]"
+    "Json | LocalFile | Base64 | UploadId | Reference | Mapping[str, Input] | tuple[Input, ...]"
 )
 
 

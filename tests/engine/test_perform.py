@@ -20,15 +20,15 @@ from batchgen.types import (
     Decision,
     FaultKind,
     Finished,
+    GeneratedPayload,
     HttpRequest,
     HttpResponse,
     Input,
     LocalFile,
-    Made,
     NetworkFault,
     Outcome,
     Prior,
-    Remote,
+    RemotePayload,
     Reply,
     RetrySettings,
     Spooled,
@@ -96,10 +96,10 @@ class World:
         self.urls.append(url)
         return self.files.pop(0)
 
-    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
+    async def publish(self, payload: Spooled | GeneratedPayload, filename: str, n: int) -> Artifact:
         self.log.append(f"publish {n}")
         self.paths.append(filename)
-        if isinstance(payload, Made):
+        if isinstance(payload, GeneratedPayload):
             return Artifact(f"{n}.wav", len(payload.data), "", "audio/wav", None, None)
         return Artifact(f"{n}.png", payload.size_bytes, payload.sha256, "image/png", 64, 32)
 
@@ -233,7 +233,7 @@ async def test_a_url_that_is_gone_fails_as_expired_and_keeps_what_was_stored(sta
 
 
 async def test_what_an_earlier_run_received_is_fetched_and_not_sent_again() -> None:
-    finished = Finished((Remote("https://cdn/a.png"),), "A red fox", 7, 0.02)
+    finished = Finished((RemotePayload("https://cdn/a.png"),), "A red fox", 7, 0.02)
     world = World([], [file_of(IMAGE)])
 
     outcome = await world.perform(resumed(Status.RECEIVED, attempts=2, received=finished))
@@ -246,7 +246,7 @@ async def test_what_an_earlier_run_received_is_fetched_and_not_sent_again() -> N
 
 async def test_what_an_earlier_run_received_and_has_expired_since_is_not_asked_for() -> None:
     past = round((NOW - timedelta(seconds=1)).timestamp())
-    finished = Finished((Remote(f"https://cdn/a.png?Expires={past}"),), cost_usd=0.02)
+    finished = Finished((RemotePayload(f"https://cdn/a.png?Expires={past}"),), cost_usd=0.02)
     world = World()
 
     outcome = await world.perform(resumed(Status.RECEIVED, received=finished))
@@ -267,7 +267,7 @@ async def test_what_has_just_been_received_is_asked_for_whatever_the_clock_says(
 
 
 async def test_an_edited_row_does_not_take_what_its_earlier_generation_received() -> None:
-    finished = Finished((Remote("https://cdn/a.png"),))
+    finished = Finished((RemotePayload("https://cdn/a.png"),))
     before = Prior(Status.RECEIVED, "e" * 32, 1, 4, received=finished)
     world = World([reply(200, B64, IMAGE)])
 

@@ -19,7 +19,15 @@ from batchgen.provider.endpoints.replies import (
     tokens_of,
 )
 from batchgen.provider.endpoints.vectors import Line, Vector, npy, parquet
-from batchgen.types import Finished, HttpRequest, HttpResponse, Json, Made, Task, Unusable
+from batchgen.types import (
+    Finished,
+    GeneratedPayload,
+    HttpRequest,
+    HttpResponse,
+    Json,
+    Task,
+    Unusable,
+)
 
 name: str = "embeddings"
 PATH: str = "/v1/embeddings"
@@ -61,14 +69,14 @@ def _parsed(response: HttpResponse, task: Task | None) -> Finished | Unusable:
     return _finished(body, response, _made(vectors, lines, task))
 
 
-def _finished(body: Object, response: HttpResponse, made: Made) -> Finished:
+def _finished(body: Object, response: HttpResponse, made: GeneratedPayload) -> Finished:
     return Finished((made,), cost_usd=cost_usd(body, response.headers), tokens=tokens_of(body))
 
 
-def _made(vectors: list[Vector], lines: list[Line], task: Task | None) -> Made:
+def _made(vectors: list[Vector], lines: list[Line], task: Task | None) -> GeneratedPayload:
     if task and task.params.get("vector_format") == "parquet":
-        return Made(parquet(vectors, lines), "application/vnd.apache.parquet")
-    return Made(npy(vectors), "application/x-npy")
+        return GeneratedPayload(parquet(vectors, lines), "application/vnd.apache.parquet")
+    return GeneratedPayload(npy(vectors), "application/x-npy")
 
 
 def _lines(task: Task) -> list[Line]:

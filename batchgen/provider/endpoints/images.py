@@ -26,7 +26,7 @@ from batchgen.types import (
     HttpResponse,
     Json,
     Payload,
-    Remote,
+    RemotePayload,
     Spooled,
     Task,
     Tokens,
@@ -72,7 +72,9 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
         for index, item in enumerate(items)
     ]
     # One file cannot be stored twice, and one URL named twice is one picture.
-    payloads = tuple(dict.fromkeys(one for one in found if isinstance(one, Spooled | Remote)))
+    payloads = tuple(
+        dict.fromkeys(one for one in found if isinstance(one, Spooled | RemotePayload))
+    )
     if not payloads:
         return _without_images(response, body, found)
     return Finished(

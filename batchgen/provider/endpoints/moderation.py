@@ -9,7 +9,7 @@ import json
 from batchgen.provider.endpoints import chat
 from batchgen.provider.endpoints.errors import tidy
 from batchgen.provider.endpoints.replies import cost_usd, read_object, tokens_of
-from batchgen.types import Finished, HttpRequest, HttpResponse, Made, Task, Unusable
+from batchgen.types import Finished, GeneratedPayload, HttpRequest, HttpResponse, Task, Unusable
 
 name: str = "moderation"
 PATH: str = chat.PATH
@@ -32,6 +32,6 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
     if verdict.casefold() not in ("safe", "unsafe"):
         return Unusable("bad_response", f"neither safe nor unsafe: {tidy(texts[0], 80)}")
     told = {"verdict": verdict.casefold(), "categories": codes}
-    made = Made(json.dumps(told).encode() + b"\n", "application/json")
+    made = GeneratedPayload(json.dumps(told).encode() + b"\n", "application/json")
     cost, tokens = cost_usd(body, response.headers), tokens_of(body)
     return Finished((made,), cost_usd=cost, tokens=tokens)

@@ -23,18 +23,18 @@ from batchgen.provider.endpoints.replies import (
     shown,
 )
 from batchgen.types import (
-    Awaited,
     Finished,
+    GeneratedPayload,
     HttpRequest,
     HttpResponse,
     Input,
     Json,
     LocalFile,
-    Made,
     Pending,
     Polling,
     Task,
     Unusable,
+    UploadId,
 )
 
 name: str = "music"
@@ -62,7 +62,7 @@ def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
     body = {name: value for name, value in request.body.items() if name != "refer_song"}
     for name in _recordings(task):
         ids = _PURPOSES[name][1].items()
-        body |= {field: Awaited(own) for field, own in ids if not isinstance(body.get(field), str)}
+        body |= {field: UploadId(own) for field, own in ids if not isinstance(body.get(field), str)}
     return replace(request, body=body, is_long=True)
 
 
@@ -92,7 +92,7 @@ def parse_response(response: HttpResponse) -> Finished | Pending | Unusable:
     if isinstance(body, Unusable):
         return body
     sound = _in_digits(body)
-    if isinstance(sound, Made):
+    if isinstance(sound, GeneratedPayload):
         return Finished((sound,), cost_usd=cost_usd(body, response.headers))
     return sound or remote.submitted(response)
 
@@ -103,7 +103,7 @@ def parse_poll(response: HttpResponse) -> Finished | Pending | Unusable:
     return remote.result(response, "sound", sounds)
 
 
-def _in_digits(body: Object) -> Made | Unusable | None:
+def _in_digits(body: Object) -> GeneratedPayload | Unusable | None:
     """The file that music-01 sends; None for a reply of another kind."""
     if failed := _told_failure(body):
         return failed
@@ -112,7 +112,7 @@ def _in_digits(body: Object) -> Made | Unusable | None:
     if not isinstance(digits, str) or not digits:
         return None
     try:
-        return Made(bytes.fromhex(digits))
+        return GeneratedPayload(bytes.fromhex(digits))
     except ValueError:
         return Unusable("bad_response", "`data.audio` is not in hexadecimal digits")
 

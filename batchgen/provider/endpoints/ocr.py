@@ -17,11 +17,11 @@ from batchgen.provider.endpoints.replies import (
 from batchgen.types import (
     Base64,
     Finished,
+    GeneratedPayload,
     HttpRequest,
     HttpResponse,
     Json,
     LocalFile,
-    Made,
     Payload,
     Task,
     Unusable,
@@ -65,7 +65,9 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
     pages = [page for page in listed if isinstance(page, dict)] if isinstance(listed, list) else []
     texts = [text for page in pages if isinstance(text := page.get("markdown"), str)]
     if texts:
-        made = Made(_BETWEEN_PAGES.join(texts).encode("utf-8", "replace"), "text/markdown")
+        made = GeneratedPayload(
+            _BETWEEN_PAGES.join(texts).encode("utf-8", "replace"), "text/markdown"
+        )
         pictures = [one for page in pages for one in _pictures(page.get("images"), response)]
         payloads: tuple[Payload, ...] = (made, *dict.fromkeys(pictures))
         return Finished(payloads, cost_usd=cost_usd(body, response.headers))

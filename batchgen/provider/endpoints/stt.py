@@ -14,11 +14,11 @@ from batchgen.provider.endpoints.replies import Object, post
 from batchgen.provider.endpoints.subtitles import srt
 from batchgen.types import (
     Finished,
+    GeneratedPayload,
     HttpRequest,
     HttpResponse,
     Json,
     LocalFile,
-    Made,
     Payload,
     Pending,
     Polling,
@@ -59,12 +59,12 @@ def _files(body: Object) -> tuple[Payload, ...]:
     text = _text(result)
     if not isinstance(result, dict) or text is None:
         return ()
-    files = [Made(text.encode("utf-8", "replace") + b"\n", "text/plain")]
+    files = [GeneratedPayload(text.encode("utf-8", "replace") + b"\n", "text/plain")]
     whole = json.dumps(result, ensure_ascii=True, indent=1).encode() + b"\n"
-    files.append(Made(whole, "application/json"))
+    files.append(GeneratedPayload(whole, "application/json"))
     subtitles = srt(_best(result) or result)
     if subtitles:
-        files.append(Made(subtitles.encode("utf-8", "replace"), "application/x-subrip"))
+        files.append(GeneratedPayload(subtitles.encode("utf-8", "replace"), "application/x-subrip"))
     return tuple(files)
 
 

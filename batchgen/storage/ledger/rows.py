@@ -19,7 +19,7 @@ from batchgen.types import (
     Outcome,
     Prior,
     Record,
-    Remote,
+    RemotePayload,
     Status,
     Task,
     TaskError,
@@ -79,7 +79,7 @@ def submitted(task: Task, remote_id: str, decision: Decision) -> Statement:
 
 def received(task: Task, finished: Finished, outcome: Outcome) -> Statement:
     """The URLs of a result, and what came with them."""
-    urls = [payload.url for payload in finished.payloads if isinstance(payload, Remote)]
+    urls = [payload.url for payload in finished.payloads if isinstance(payload, RemotePayload)]
     values = (
         text(urls), outcome.http_status, outcome.request_id, finished.revised_prompt,
         _seed_text(finished.seed), finished.cost_usd, task.key,
@@ -161,7 +161,7 @@ def prior(row: sqlite3.Row, parts: tuple[Outcome, ...] = ()) -> Prior:
     received = None
     if row["urls"] is not None:
         received = Finished(
-            tuple(Remote(url) for url in _decode(row["urls"])),
+            tuple(RemotePayload(url) for url in _decode(row["urls"])),
             row["revised_prompt"],
             None if row["seed"] is None else int(row["seed"]),
             row["cost_usd"],

@@ -15,12 +15,12 @@ from batchgen.media.formats import NPY, sniff
 from batchgen.provider.endpoints import ENDPOINTS, REMOTE
 from batchgen.types import (
     Finished,
+    GeneratedPayload,
     HttpResponse,
     Json,
-    Made,
     Payload,
     Pending,
-    Remote,
+    RemotePayload,
     Spooled,
     Unusable,
 )
@@ -59,15 +59,15 @@ def test_recorded_reply_is_read_as_expected(case: Path) -> None:
 
 def _told(payload: Payload, response: HttpResponse) -> Mapping[str, object]:
     match payload:
-        case Remote(url):
+        case RemotePayload(url):
             return {"url": url}
         case Spooled():
             return {"spooled": response.payloads.index(payload)}
-        case Made(data, ""):
+        case GeneratedPayload(data, ""):
             return {"made_hex": data.hex(), "media_type": ""}
-        case Made(data, NPY.mime):
+        case GeneratedPayload(data, NPY.mime):
             return {"floats": floats(data), "media_type": NPY.mime}
-        case Made(data, media_type):
+        case GeneratedPayload(data, media_type):
             return {"made": data.decode(), "media_type": media_type}
 
 

@@ -18,7 +18,7 @@ from batchgen.types import (
     HttpResponse,
     Json,
     Payload,
-    Remote,
+    RemotePayload,
     Spooled,
     Task,
     Tokens,
@@ -83,7 +83,7 @@ def test_recorded_reply_is_read_as_expected(case: str) -> None:
         case Finished() as finished:
             told = expected["finished"]
             wanted: tuple[Payload, ...] = tuple(
-                Remote(one["url"]) if "url" in one else response.payloads[one["spooled"]]
+                RemotePayload(one["url"]) if "url" in one else response.payloads[one["spooled"]]
                 for one in told["payloads"]
             )
             assert finished.payloads == wanted
@@ -137,7 +137,7 @@ def test_payload_that_is_referred_to_twice_is_stored_once() -> None:
 
 def test_payload_that_no_item_refers_to_is_left_out() -> None:
     body = {"data": [{"url": URL}], "preview": "batchgen-payload:0"}
-    assert parse_response(reply(body, spooled(PNG))) == Finished((Remote(URL),))
+    assert parse_response(reply(body, spooled(PNG))) == Finished((RemotePayload(URL),))
 
 
 def test_base64_goes_before_the_url_of_the_same_item() -> None:
@@ -149,7 +149,7 @@ def test_base64_goes_before_the_url_of_the_same_item() -> None:
 @pytest.mark.parametrize("usage", [{"credits_used": "NaN"}, {"usd_spent": -1}, {"usd_spent": True}])
 def test_absurd_cost_is_unknown(usage: object) -> None:
     found = parse_response(reply({"data": [{"url": URL}], "meta": {"usage": usage}}))
-    assert found == Finished((Remote(URL),))
+    assert found == Finished((RemotePayload(URL),))
 
 
 def test_half_of_a_surrogate_pair_never_reaches_the_results() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchgen.errors import StorageError
 from batchgen.storage.ledger import Ledger, Settlement
-from batchgen.types import Finished, Outcome, Prior, Remote, Status, Task, TaskError
+from batchgen.types import Finished, Outcome, Prior, RemotePayload, Status, Task, TaskError
 from tests.given import NOW, a_ledger, a_task, an_artifact, succeeded
 
 FAILED = Outcome(
@@ -43,7 +43,7 @@ async def test_each_step_is_committed_when_its_method_returns(
 
     await ledger.sent(a_task(), 1, attempts=1, now=NOW)
     assert status() == [("sent",)]
-    await ledger.received(a_task(), Finished((Remote("https://a/b?c=d"),)), succeeded())
+    await ledger.received(a_task(), Finished((RemotePayload("https://a/b?c=d"),)), succeeded())
     assert status() == [("received",)]
     await ledger.record(a_task(), 1, succeeded(an_artifact()))
     assert status() == [("succeeded",)]
@@ -93,7 +93,9 @@ async def test_tasks_that_left_the_manifest_stand_last_and_only_on_demand(ledger
 async def test_priors_tell_what_earlier_runs_came_to(ledger: Ledger) -> None:
     await carry(ledger, a_task(0), FAILED)
     await ledger.sent(a_task(1), 1, attempts=1, now=NOW)
-    finished = Finished((Remote("https://a/b?c=d"), Remote("https://a/e")), "A fox", 2**70, 0.5)
+    finished = Finished(
+        (RemotePayload("https://a/b?c=d"), RemotePayload("https://a/e")), "A fox", 2**70, 0.5
+    )
     await ledger.received(a_task(1), finished, succeeded())
 
     priors = ledger.priors([a_task(0).key, a_task(1).key, a_task(2).key])
@@ -107,7 +109,7 @@ async def test_priors_tell_what_earlier_runs_came_to(ledger: Ledger) -> None:
 
 async def test_urls_are_forgotten_once_their_task_has_ended(ledger: Ledger) -> None:
     await ledger.sent(a_task(), 1, attempts=1, now=NOW)
-    await ledger.received(a_task(), Finished((Remote("https://a/b"),)), succeeded())
+    await ledger.received(a_task(), Finished((RemotePayload("https://a/b"),)), succeeded())
     await ledger.record(a_task(), 1, succeeded(status=Status.RECEIVED))
     assert ledger.priors([a_task().key])[a_task().key].received is not None
 
@@ -117,7 +119,7 @@ async def test_urls_are_forgotten_once_their_task_has_ended(ledger: Ledger) -> N
 
 async def test_a_download_in_a_later_run_keeps_what_the_reply_told(ledger: Ledger) -> None:
     await ledger.sent(a_task(), 1, attempts=1, now=NOW)
-    await ledger.received(a_task(), Finished((Remote("https://a/b"),)), succeeded())
+    await ledger.received(a_task(), Finished((RemotePayload("https://a/b"),)), succeeded())
 
     await ledger.record(a_task(), 1, succeeded(an_artifact(), request_id=None, http_status=None))
 
@@ -171,7 +173,7 @@ async def test_what_was_in_flight_at_a_crash_is_unknown_at_the_next_start(
         for ordinal in range(3):
             await crashed.sent(a_task(ordinal), 1, attempts=1, now=NOW)
         await crashed.record(a_task(0), 1, succeeded())
-        await crashed.received(a_task(1), Finished((Remote("https://a/b"),)), succeeded())
+        await crashed.received(a_task(1), Finished((RemotePayload("https://a/b"),)), succeeded())
 
     with Ledger(crashed.path) as ledger:
         unknown = ledger.begin_run(pid=2, total=3, now=NOW)
