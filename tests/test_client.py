@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 import yarl
 
-from batchgen.http.client import Client, UnaskedError, UnsendableError
+from batchgen.http.client import Client, UnsendableError, UnsolicitedDataError
 from batchgen.http.deadlines import Deadline, Deadlines
 from batchgen.types import Timeouts
 from tests.given import settle
@@ -78,7 +78,7 @@ class Sender(NamedTuple):
         """Send a request as the transport does; the reply."""
         async with (
             Deadline(self.deadlines),
-            self.client.places,
+            self.client.slots,
             await self.client.open(
                 method, yarl.URL(url), headers=headers or {}, data=data, proxy=None
             ) as reply,
@@ -209,7 +209,7 @@ async def test_a_server_that_always_sends_first_is_an_error() -> None:
 
     async with await asyncio.start_server(greet, "127.0.0.1", 0) as listener, a_sender() as sender:
         url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-        with pytest.raises((UnaskedError, aiohttp.ClientResponseError)):
+        with pytest.raises((UnsolicitedDataError, aiohttp.ClientResponseError)):
             await sender.post(url)
 
 

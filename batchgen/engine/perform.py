@@ -33,7 +33,7 @@ from batchgen.engine.outcomes import (
 from batchgen.engine.polling import result_of, unless_leaving
 from batchgen.engine.retry import Attempt, persist, policy
 from batchgen.http.service import Transport
-from batchgen.media.formats import tell
+from batchgen.media.formats import received_type
 from batchgen.storage.label import unlabelled
 from batchgen.types import (
     STOPPING,
@@ -193,7 +193,7 @@ class Performer(msgspec.Struct, frozen=True):
     def _parse_of(
         self, task: Task, part: _Part
     ) -> Callable[[HttpResponse], Finished | Pending | Unusable]:
-        if part.request.brings:
+        if part.request.required_ids:
             return partial(self.adapter.parse_upload, task, part.request)
         return partial(self.adapter.parse, task)
 
@@ -210,7 +210,9 @@ class Performer(msgspec.Struct, frozen=True):
 
         async def ask() -> Decision:
             sending = self.transport.send(request, "")
-            reply = await (unless_leaving(sending, self.wait) if request.waiting else sending)
+            reply = await (
+                unless_leaving(sending, self.wait) if request.long_poll_path else sending
+            )
             if reply is None:
                 return Decision(Verb.HALT, STOPPING)
             parse = partial(self.adapter.parse_poll, task)
@@ -270,7 +272,7 @@ class Performer(msgspec.Struct, frozen=True):
     @staticmethod
     def _parse_download(response: HttpResponse) -> Finished | Unusable:
         payload = response.payloads[0]
-        if tell(payload.head, payload.media_type) is None:
+        if received_type(payload.head, payload.media_type) is None:
             head = payload.head[:24]
             return Unusable("bad_response", f"a file of no known type: {head!r}")
         return Finished((payload,))

@@ -26,9 +26,9 @@ class HttpRequest(msgspec.Struct, frozen=True):
     path: str
     body: Mapping[str, Input]
     multipart: bool = False
-    waiting: str = ""
-    brings: tuple[str, ...] = ()
-    is_long: bool = False
+    long_poll_path: str = ""
+    required_ids: tuple[str, ...] = ()
+    expects_long_reply: bool = False
 
 
 class Spooled(msgspec.Struct, frozen=True):

@@ -64,7 +64,7 @@ class LocalFile(msgspec.Struct, frozen=True):
     size_bytes: int
     sha256: str
     media_type: str
-    remedy: str = "run again to have it looked at anew"
+    remedy: str = "run again to check it again"
 
 
 class Base64(msgspec.Struct, frozen=True):

@@ -109,5 +109,5 @@ def test_lumas_endpoint_of_2025_05_may_be_asked_with_a_question_that_waits() -> 
     task = a_task(endpoint="video", model="luma/ray-2")
     question = Adapter(replace(JOB, provider=provider)).poll(task, "7")
     assert question.path == f"{OLD}/luma-ai/generation?generation_id=7"
-    assert question.waiting == f"{question.path}&state=completed"
-    assert Adapter(JOB).poll(task, "7").waiting == ""
+    assert question.long_poll_path == f"{question.path}&state=completed"
+    assert Adapter(JOB).poll(task, "7").long_poll_path == ""

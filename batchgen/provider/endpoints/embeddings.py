@@ -37,7 +37,7 @@ _OURS = frozenset({"batch_size", "vector_format"})
 def build_request(task: Task, prompt_name: str = "input") -> HttpRequest:
     """Make the request of a task; parameters that are None count as not given."""
     body = fields(task, prompt_name=prompt_name, without=_OURS)
-    return HttpRequest("POST", PATH, body, is_long=True)
+    return HttpRequest("POST", PATH, body, expects_long_reply=True)
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:

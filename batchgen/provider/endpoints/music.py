@@ -63,7 +63,7 @@ def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
     for name in _recordings(task):
         ids = _PURPOSES[name][1].items()
         body |= {field: UploadId(own) for field, own in ids if not isinstance(body.get(field), str)}
-    return replace(request, body=body, is_long=True)
+    return replace(request, body=body, expects_long_reply=True)
 
 
 def build_uploads(task: Task) -> tuple[HttpRequest, ...]:
@@ -78,9 +78,9 @@ def parse_upload(request: HttpRequest, response: HttpResponse) -> Finished | Unu
         return body
     if failed := _told_failure(body):
         return failed
-    ids = {name: text for name in request.brings if (text := _word(body.get(name)))}
-    if ids.keys() != set(request.brings):
-        wanted = " and ".join(request.brings)
+    ids = {name: text for name in request.required_ids if (text := _word(body.get(name)))}
+    if ids.keys() != set(request.required_ids):
+        wanted = " and ".join(request.required_ids)
         return Unusable("bad_response", f"no {wanted} in the reply: {shown(response)}")
     cost = cost_usd(body, response.headers) or 0.0
     return Finished((), cost_usd=cost, uploads=tuple(ids.items()))
@@ -132,7 +132,7 @@ def _recordings(task: Task) -> list[str]:
 def _upload(name: str, file: Input) -> HttpRequest:
     purpose, ids = _PURPOSES[name]
     body: dict[str, Input] = {"purpose": purpose, "file": file}
-    return HttpRequest("POST", _UPLOAD, body, multipart=True, brings=tuple(ids.values()))
+    return HttpRequest("POST", _UPLOAD, body, multipart=True, required_ids=tuple(ids.values()))
 
 
 def _word(value: Json) -> str:

@@ -44,7 +44,7 @@ def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
     elif isinstance(document, str | LocalFile):
         kind = "image_url" if _is_picture(document) else "document_url"
         body["document"] = {"type": kind, kind: document}
-    return HttpRequest("POST", PATH, body, is_long=True)
+    return HttpRequest("POST", PATH, body, expects_long_reply=True)
 
 
 def _is_picture(document: str | LocalFile) -> bool:

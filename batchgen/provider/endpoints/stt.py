@@ -43,7 +43,10 @@ def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
 def build_poll(path: str, remote_id: str) -> HttpRequest:
     """Ask for a job: its id stands in the path."""
     return HttpRequest(
-        "GET", f"{path.removesuffix('/create')}/{quote(remote_id, safe='')}", {}, is_long=True
+        "GET",
+        f"{path.removesuffix('/create')}/{quote(remote_id, safe='')}",
+        {},
+        expects_long_reply=True,
     )
 
 

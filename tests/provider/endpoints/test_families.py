@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.http.request_body import body_of
+from batchgen.http.request_body import encode_body
 from batchgen.media.formats import NPY, sniff
 from batchgen.provider.endpoints import ENDPOINTS, REMOTE
 from batchgen.types import (
@@ -118,7 +118,7 @@ def test_a_prompt_is_the_users_message_with_pictures_beside_it() -> None:
     picture = {"type": "image_url", "image_url": {"url": "https://x/a.png"}}
     content = [{"type": "text", "text": "A fox, number 0"}, picture]
     assert request.path == "/v1/chat/completions"
-    (sent,) = body_of(request).pieces
+    (sent,) = encode_body(request).parts
     assert isinstance(sent, bytes)
     assert json.loads(sent) == {
         "model": "gpt-4o",
