@@ -11,7 +11,7 @@ from typing import TypeAlias
 from PIL import Image, ImageOps
 
 from batchgen.errors import StorageError
-from batchgen.media.formats import pixels_of
+from batchgen.media.formats import pixel_count
 from batchgen.types import Artifact, Record
 
 # A thumbnail's name below FOLDER; "" where the artifact is small itself; None where none is made.
@@ -66,7 +66,7 @@ def preview(artifact: Artifact, directory: Path) -> Preview:
 def thumbnail(path: Path, side: int = SIDE) -> Image.Image | None:
     """A picture that fits a square of `side` pixels; None for what cannot be read."""
     try:
-        if not 0 < pixels_of(path) <= _MOST_PIXELS:
+        if not 0 < pixel_count(path) <= _MOST_PIXELS:
             return None
         with Image.open(path) as picture:
             picture.draft("RGB", (side, side))

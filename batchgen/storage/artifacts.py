@@ -24,7 +24,7 @@ from pathlib import Path
 import msgspec
 
 from batchgen.errors import StorageError, unwritable
-from batchgen.media.formats import MediaType, Size, dimensions, made, tell
+from batchgen.media.formats import MediaType, Size, dimensions, generated_type, received_type
 from batchgen.storage.group_commit import GroupCommit
 from batchgen.storage.spool import HEAD_BYTES, Spool
 from batchgen.types import Artifact, GeneratedPayload, Spooled
@@ -259,8 +259,8 @@ def _make_durable(one: _Publication) -> None:
 
 def _media_of(payload: Spooled | GeneratedPayload) -> MediaType | None:
     if isinstance(payload, GeneratedPayload):
-        return made(payload.data[:HEAD_BYTES], payload.media_type)
-    return tell(payload.head, payload.media_type)
+        return generated_type(payload.data[:HEAD_BYTES], payload.media_type)
+    return received_type(payload.head, payload.media_type)
 
 
 def free_names(path: str) -> Iterator[str]:

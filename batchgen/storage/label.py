@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
-from batchgen.media.embed import MOST_BYTES, edits, splice
+from batchgen.media.embed import MAX_METADATA_BYTES, apply_edits, metadata_edits
 from batchgen.media.formats import sniff
 from batchgen.types import Finished, Json, Outcome, PayloadSink, Spooled, Task
 
@@ -41,12 +41,12 @@ class MetadataWriter:
         media = sniff(spooled.head)
         story = metadata_of(task, finished)
         with _opened(spooled) as file:
-            changes = media and edits(file, media, _encoded(story), task.prompt)
+            changes = media and metadata_edits(file, media, _encoded(story), task.prompt)
             if not changes:
                 return spooled
             sink = self._keeper.open_sink()
             try:
-                splice(file, changes, sink.write)
+                apply_edits(file, changes, sink.write)
             except BaseException:
                 sink.discard()
                 raise
@@ -76,9 +76,9 @@ def metadata_of(task: Task, told: Finished | Outcome) -> dict[str, Json]:
 def _encoded(story: dict[str, Json]) -> str:
     """The story as JSON; a prompt that is too long for the file's metadata is cut."""
     encoded = msgspec.json.encode(story)
-    if len(encoded) > MOST_BYTES:
+    if len(encoded) > MAX_METADATA_BYTES:
         short = {**story, "params": {}, "revised_prompt": None, "cut": True}
-        room = (MOST_BYTES - len(msgspec.json.encode({**short, "prompt": ""}))) // 6
+        room = (MAX_METADATA_BYTES - len(msgspec.json.encode({**short, "prompt": ""}))) // 6
         encoded = msgspec.json.encode({**short, "prompt": str(story["prompt"])[: max(0, room)]})
     return encoded.decode()
 

@@ -15,7 +15,7 @@ import msgspec
 
 from batchgen.errors import unwritable
 from batchgen.job import Conversion, Extras
-from batchgen.media.formats import pixels_of
+from batchgen.media.formats import pixel_count
 from batchgen.storage.artifacts import make_folder, write_atomically
 from batchgen.storage.label import metadata_of
 from batchgen.types import Artifact, Outcome, Record, Task
@@ -133,7 +133,7 @@ def converted(path: Path, convert: Conversion) -> bytes | None:
     from PIL import Image, ImageOps  # noqa: PLC0415  # draws: heavy
 
     try:
-        if not 0 < pixels_of(path) <= _MOST_PIXELS:
+        if not 0 < pixel_count(path) <= _MOST_PIXELS:
             return None
         with Image.open(path) as picture:
             if convert.max_side is not None:

@@ -32,10 +32,10 @@ from batchgen.media.formats import (
     WEBM,
     WEBP,
     MediaType,
-    breaks_off,
     dimensions,
+    is_truncated,
+    received_type,
     sniff,
-    tell,
 )
 
 HEAD_BYTES = 4096
@@ -275,10 +275,10 @@ def test_a_text_is_no_mesh(head: bytes) -> None:
 
 
 def test_only_sound_without_a_header_is_believed_by_its_name() -> None:
-    assert tell(b"\0\1\0\1", "audio/L16; rate=24000") is PCM
-    assert tell(b"<html>", "text/html") is None
-    assert tell(b"{}", "application/json") is None
-    assert tell(b"OggS\0", "audio/pcm") is not PCM
+    assert received_type(b"\0\1\0\1", "audio/L16; rate=24000") is PCM
+    assert received_type(b"<html>", "text/html") is None
+    assert received_type(b"{}", "application/json") is None
+    assert received_type(b"OggS\0", "audio/pcm") is not PCM
 
 
 def test_a_webm_whose_header_has_long_sizes_is_told() -> None:
@@ -302,7 +302,7 @@ def test_a_png_or_webp_that_is_cut_breaks_off_and_no_whole_file_does(
     cut = whole[: data.draw(st.integers(HEAD_LEAST, len(whole) - 10))]
 
     def ends_early(content: bytes) -> bool:
-        return breaks_off(content[:HEAD_BYTES], content[-TAIL_BYTES:], len(content))
+        return is_truncated(content[:HEAD_BYTES], content[-TAIL_BYTES:], len(content))
 
     assert not ends_early(whole)
     assert ends_early(cut) == (form in ("PNG", "WEBP"))
