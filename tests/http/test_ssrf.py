@@ -302,7 +302,9 @@ async def test_no_request_reaches_a_private_address(server: tuple[TestServer, li
     assert seen == []
 
 
-async def test_a_redirect_to_loopback_is_seen(server: tuple[TestServer, list[str]]) -> None:
+async def test_a_redirect_to_loopback_is_refused_for_a_public_provider(
+    server: tuple[TestServer, list[str]],
+) -> None:
     running, seen = server
     status, location = await fetch(running, "http://127.0.0.1/v1", "/go")
     assert status == 302
@@ -313,7 +315,7 @@ async def test_a_redirect_to_loopback_is_seen(server: tuple[TestServer, list[str
     assert seen == ["/go"]
 
 
-async def test_a_signed_query_arrives_as_it_was_signed(
+async def test_a_signed_query_arrives_unchanged(
     server: tuple[TestServer, list[str]],
 ) -> None:
     running, seen = server
