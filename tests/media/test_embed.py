@@ -1,4 +1,4 @@
-"""A story in a picture's metadata: read back by us and by others, the pixels as they were."""
+"""Embedded metadata: batchgen and other programs read it, and the pixels are unchanged."""
 
 import io
 import json
@@ -16,8 +16,8 @@ METADATA = json.dumps({"prompt": 'A "fox" & <owl>, 山水', "seed": 7}, ensure_a
 
 def an_image(kind: str, mode: str = "RGB", **options: object) -> bytes:
     file = io.BytesIO()
-    picture = Image.effect_noise((61, 40), 90).convert(mode)
-    picture.save(file, kind, **options)
+    image = Image.effect_noise((61, 40), 90).convert(mode)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
@@ -38,8 +38,8 @@ def metadata_in(data: bytes) -> str | None:
 
 
 def pixels(data: bytes) -> bytes:
-    with Image.open(io.BytesIO(data)) as picture:
-        return picture.tobytes()
+    with Image.open(io.BytesIO(data)) as image:
+        return image.tobytes()
 
 
 IMAGES = {
@@ -55,27 +55,27 @@ IMAGES = {
 
 
 @pytest.mark.parametrize("data", IMAGES.values(), ids=IMAGES)
-def test_a_story_comes_back_and_the_pixels_are_untouched(data: bytes) -> None:
+def test_metadata_is_read_back_and_the_pixels_are_unchanged(data: bytes) -> None:
     edited = embed(data)
     assert metadata_in(data) is None
     assert metadata_in(edited) == METADATA
     assert pixels(edited) == pixels(data)
-    with Image.open(io.BytesIO(edited)) as picture:
-        assert picture.size == (61, 40)
+    with Image.open(io.BytesIO(edited)) as image:
+        assert image.size == (61, 40)
 
 
 def test_other_programs_find_the_prompt() -> None:
-    with Image.open(io.BytesIO(embed(IMAGES["png"]))) as picture:
-        picture.load()
-        assert picture.info["Description"] == "A fox"
-        assert json.loads(picture.info["batchgen"])["seed"] == 7
+    with Image.open(io.BytesIO(embed(IMAGES["png"]))) as image:
+        image.load()
+        assert image.info["Description"] == "A fox"
+        assert json.loads(image.info["batchgen"])["seed"] == 7
     for name in ("jpeg", "lossy webp"):
-        with Image.open(io.BytesIO(embed(IMAGES[name]))) as picture:
-            assert b"A fox</rdf:li>" in picture.info["xmp"]
+        with Image.open(io.BytesIO(embed(IMAGES[name]))) as image:
+            assert b"A fox</rdf:li>" in image.info["xmp"]
 
 
 @pytest.mark.parametrize("name", ["jpeg", "lossy webp", "extended webp"])
-def test_a_file_with_such_metadata_of_its_own_is_left_alone(name: str) -> None:
+def test_a_file_that_already_has_such_metadata_is_not_changed(name: str) -> None:
     edited = embed(IMAGES[name])
     media = sniff(edited)
     assert media in (JPEG, WEBP)
@@ -88,20 +88,20 @@ def test_a_jpeg_keeps_its_first_segment_first() -> None:
     assert edited[20:22] == b"\xff\xe1"
 
 
-def test_a_story_that_is_too_long_is_not_embedded() -> None:
+def test_metadata_that_are_too_long_are_not_embedded() -> None:
     data = IMAGES["jpeg"]
     assert metadata_edits(io.BytesIO(data), JPEG, "x" * (MAX_METADATA_BYTES + 1), "") is None
     assert metadata_edits(io.BytesIO(data), JPEG, "x", "y" * 70_000) is None
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=200), st.sampled_from(sorted(IMAGES)))
-def test_any_text_comes_back_as_it_was(text: str, name: str) -> None:
+def test_any_text_is_read_back_unchanged(text: str, name: str) -> None:
     metadata = json.dumps({"prompt": text})
     assert metadata_in(embed(IMAGES[name], metadata, text)) == metadata
 
 
 @given(st.sampled_from(sorted(IMAGES)), st.integers(12, 400), st.binary(max_size=40))
-def test_damaged_files_are_no_reason_for_an_exception(name: str, at: int, junk: bytes) -> None:
+def test_damaged_files_never_raise(name: str, at: int, junk: bytes) -> None:
     data = embed(IMAGES[name])
     damaged = data[:at] + junk + data[at + len(junk) :]
     media = sniff(damaged)
