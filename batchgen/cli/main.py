@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from batchgen.cli.parser import parser
-from batchgen.errors import BatchgenError, Exit, StorageError, of_system
+from batchgen.errors import BatchgenError, Exit, StorageError, from_os_error
 
 
 def prepare_streams() -> None:
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(Exit.OK)
     except OSError as error:
         drop_stdout()
-        return _told(of_system(error))
+        return _told(from_os_error(error))
     except MemoryError:
         return _told(StorageError("there is not enough memory: allow more (`ulimit -v`)"))
     return code

@@ -14,7 +14,7 @@ import msgspec
 from batchgen.cli.arguments import flags_of, open_source, quoted, selection_of
 from batchgen.engine.process import seldom_collected
 from batchgen.engine.session import Session
-from batchgen.errors import BatchgenError, Exit, UsageError, of_system
+from batchgen.errors import BatchgenError, Exit, UsageError, from_os_error
 from batchgen.job import access_of
 from batchgen.manifest.open import open_manifest
 from batchgen.manifest.plan import check
@@ -64,7 +64,7 @@ def _heard(arguments: argparse.Namespace) -> Iterator[Progress]:
         progress.broke_off(error)
         raise
     except OSError as error:
-        progress.broke_off(of_system(error))
+        progress.broke_off(from_os_error(error))
         raise
     finally:
         progress.close()

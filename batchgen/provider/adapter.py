@@ -74,7 +74,7 @@ class Adapter:
     def polling(self, task: Task) -> Polling | None:
         """When the provider is asked for the result of a task; None where its reply has it."""
         remote = REMOTE.get(task.endpoint)
-        return None if remote is None else self._asking.over(remote.POLLING)
+        return None if remote is None else self._asking.applied_to(remote.POLLING)
 
     def poll(self, task: Task, remote_id: str) -> HttpRequest:
         """Ask how the remote job of a task stands; KeyError for a family without any."""

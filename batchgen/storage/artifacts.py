@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 
-from batchgen.errors import StorageError, unwritable
+from batchgen.errors import StorageError, write_error
 from batchgen.media.formats import MediaType, Size, dimensions, generated_type, received_type
 from batchgen.storage.group_commit import GroupCommit
 from batchgen.storage.spool import HEAD_BYTES, Spool
@@ -73,7 +73,7 @@ class LocalStore:
                     leftover.unlink()
                     swept += 1
         except OSError as error:
-            raise unwritable(self._temporary, error) from error
+            raise write_error(self._temporary, error) from error
         return swept
 
     def sweep(self) -> None:
@@ -207,7 +207,7 @@ class _Publication(msgspec.Struct):
         try:
             step(self)
         except OSError as error:
-            self.error = unwritable(self.spooled.path, error)
+            self.error = write_error(self.spooled.path, error)
         except BaseException as error:  # noqa: BLE001  # others of the group go on
             self.error = error
 
@@ -312,4 +312,4 @@ def write_atomically(
     except OSError as error:
         with suppress(OSError):  # on a full disk every block counts
             temporary.unlink()
-        raise unwritable(path, error) from error
+        raise write_error(path, error) from error

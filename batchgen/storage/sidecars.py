@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from batchgen.errors import unwritable
+from batchgen.errors import write_error
 from batchgen.job import Conversion, Extras
 from batchgen.media.formats import pixel_count
 from batchgen.storage.artifacts import make_folder, write_atomically
@@ -95,7 +95,7 @@ class Sidecars(msgspec.Struct):
         try:
             make_folder(target.parent)
         except OSError as error:
-            raise unwritable(target, error) from error
+            raise write_error(target, error) from error
         write_atomically(target, data, temporary)
 
 

@@ -1,9 +1,9 @@
-"""The glossary as frozen values, without I/O and clocks.
+"""The terms of the glossary as frozen values, without I/O and clocks.
 
 Unions are closed by `match` and `assert_never`.
 
-Records are msgspec Structs, here and elsewhere: a frozen dataclass takes ten times as long to make,
-and forty times as long to define. Records with hidden or computed fields are dataclasses.
+Records are msgspec Structs, here and elsewhere: a frozen dataclass takes ten times as long to
+create, and forty times as long to define. Records with hidden or computed fields are dataclasses.
 """
 
 from batchgen.types.decisions import (

@@ -144,7 +144,7 @@ async def test_a_directory_that_may_not_be_written_is_told(
 
         assert await job.run(machine=Machine(user=_NOBODY)) == 4
 
-        assert "mend the permissions" in job.told()
+        assert "fix the permissions" in job.told()
         assert provider.made == {}
         await job.finish()
 
@@ -161,7 +161,7 @@ async def test_a_file_where_a_folder_should_be_is_told_and_left_alone(
 
         assert await job.run() == 4
 
-        assert "move what is in its place away" in job.told()
+        assert "move away what is in its place" in job.told()
         assert (in_the_way.read_text(), provider.made) == ("mine", {})
         in_the_way.unlink()
         await job.finish()
@@ -170,11 +170,11 @@ async def test_a_file_where_a_folder_should_be_is_told_and_left_alone(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("results.jsonl", "move what is in its place away"),
-        ("summary.json", "move what is in its place away"),
+        ("results.jsonl", "move away what is in its place"),
+        ("summary.json", "move away what is in its place"),
         (_LEDGER, "check the disk and the permissions"),
-        (".batchgen/lock", "move what is in its place away"),
-        (".batchgen/identity", "move what is in its place away"),
+        (".batchgen/lock", "move away what is in its place"),
+        (".batchgen/identity", "move away what is in its place"),
     ],
 )
 async def test_a_folder_where_a_file_should_be_is_told(

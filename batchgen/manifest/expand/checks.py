@@ -5,7 +5,7 @@ from math import inf
 
 import msgspec
 
-from batchgen.job.canonical import UnsoundError, canonical
+from batchgen.job.canonical import UnstorableError, canonical
 from batchgen.manifest.expand import embedding_batches
 from batchgen.manifest.expand.drafts import Draft
 from batchgen.manifest.expand.fields import RowError
@@ -94,7 +94,7 @@ class Checks:
         """What is wrong with the parameters of a draft whose prompt is wrong already."""
         try:
             findings = self.params(draft, draft.rendered()).findings
-        except (RowError, UnsoundError) as error:
+        except (RowError, UnstorableError) as error:
             return [str(error)]
         return [one.message for one in findings if one.severity is Severity.ERROR]
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from batchgen.storage.ledger import sql
 from batchgen.storage.ledger.writer import Statement
-from batchgen.text import stamp
+from batchgen.text import utc_isoformat
 from batchgen.types import (
     Artifact,
     Decision,
@@ -50,7 +50,7 @@ def sent(  # noqa: PLR0913  # an intent has these parts; keyword-only but two
     values = (
         task.key, task.id, task.ordinal, task.file, task.line, run, generation, task.digest,
         Status.SENT, task.endpoint, task.model, task.prompt, text(task.params), text(task.vars),
-        attempts, stamp(now), idempotency_key,
+        attempts, utc_isoformat(now), idempotency_key,
     )  # fmt: skip
     return (*_kept(task, generation), (sql.SENT, values))
 
@@ -149,11 +149,11 @@ def _seed_text(seed: int | None) -> str | None:
 
 
 def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else stamp(moment)
+    return None if moment is None else utc_isoformat(moment)
 
 
-def _moment(stamp: str | None) -> datetime | None:
-    return None if stamp is None else datetime.fromisoformat(stamp)
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def prior(row: sqlite3.Row, parts: tuple[Outcome, ...] = ()) -> Prior:
