@@ -115,7 +115,7 @@ def test_a_provider_that_cannot_be_asked_is_told(tmp_path: Path) -> None:
     assert ended.code == 2
     assert "http://127.0.0.1:9/v1/models gave no list of models" in ended.err
     public = batchgen("models", "--live", "--base-url", "http://example.com", cwd=tmp_path)
-    assert "https:// is right" in public.err
+    assert "use https://" in public.err
 
 
 def test_live_marks_what_either_side_does_not_have(tmp_path: Path) -> None:
