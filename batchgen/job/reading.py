@@ -168,10 +168,10 @@ def _is_model(value: Json) -> bool:
 
 def _repeated(values: Sequence[Json]) -> int | None:
     """Return the index of the first repeated value; None if all are different."""
-    seen: set[bytes] = set()
+    earlier: set[bytes] = set()
     for index, value in enumerate(values):
         encoded = canonical(value)
-        if encoded in seen:
+        if encoded in earlier:
             return index
-        seen.add(encoded)
+        earlier.add(encoded)
     return None

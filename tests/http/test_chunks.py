@@ -13,16 +13,16 @@ LARGE = bytes(100_000)
 
 async def test_large_chunks_are_processed_on_a_thread_and_small_ones_in_the_event_loop() -> None:
     threads = ChunkThreads()
-    seen: list[tuple[int, bool]] = []
+    processed: list[tuple[int, bool]] = []
 
     def note(chunk: bytes) -> None:
-        seen.append((len(chunk), threading.current_thread() is threading.main_thread()))
+        processed.append((len(chunk), threading.current_thread() is threading.main_thread()))
 
     await threads.run(note, b"small")
     await threads.run(note, LARGE)
     threads.close()
 
-    assert seen == [(5, True), (100_000, False)]
+    assert processed == [(5, True), (100_000, False)]
 
 
 async def test_if_all_threads_are_busy_a_chunk_is_processed_in_the_event_loop() -> None:

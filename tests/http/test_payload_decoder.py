@@ -406,9 +406,9 @@ def test_rest_and_payloads_equal_those_of_parsing_the_whole_reply(
 def test_arbitrary_bytes_raise_only_payload_errors(chunks: list[bytes]) -> None:
     """The outcome does not depend on how the bytes are cut into chunks."""
 
-    def outcome(pieces: list[bytes]) -> tuple[bytes, list[bytes]] | None:
+    def outcome(chunks: list[bytes]) -> tuple[bytes, list[bytes]] | None:
         try:
-            return Decoding().run_chunks(pieces)
+            return Decoding().run_chunks(chunks)
         except PayloadError:
             return None
 

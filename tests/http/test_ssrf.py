@@ -267,10 +267,10 @@ def test_a_url_is_sent_unchanged_except_for_unsendable_characters(
 
 @pytest.fixture
 async def server() -> AsyncIterator[tuple[TestServer, list[str]]]:
-    seen: list[str] = []
+    received: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
-        seen.append(request.raw_path)
+        received.append(request.raw_path)
         if request.path == "/go":
             raise web.HTTPFound(f"http://127.0.0.1:{request.url.port}/secret")
         return web.Response(body=b"file")
@@ -279,7 +279,7 @@ async def server() -> AsyncIterator[tuple[TestServer, list[str]]]:
     app.router.add_get("/{path:.*}", answer)
     running = TestServer(app)
     async with running:
-        yield running, seen
+        yield running, received
 
 
 async def fetch(server: TestServer, base_url: str, path: str) -> tuple[int, str]:
@@ -295,30 +295,30 @@ async def fetch(server: TestServer, base_url: str, path: str) -> tuple[int, str]
 
 
 async def test_no_request_reaches_a_private_address(server: tuple[TestServer, list[str]]) -> None:
-    running, seen = server
+    running, received = server
     with pytest.raises(aiohttp.ClientConnectorError) as raised:
         await fetch(running, PUBLIC_PROVIDER, "/a.png")
     assert isinstance(raised.value.os_error, ForbiddenAddressError)
-    assert seen == []
+    assert received == []
 
 
 async def test_a_redirect_to_loopback_is_refused_for_a_public_provider(
     server: tuple[TestServer, list[str]],
 ) -> None:
-    running, seen = server
+    running, received = server
     status, location = await fetch(running, "http://127.0.0.1/v1", "/go")
     assert status == 302
     assert "127.0.0.1 is not a public address" in (
         UrlGuard(PUBLIC_PROVIDER).refusal(location) or ""
     )
     assert UrlGuard("http://127.0.0.1/v1").refusal(location) is None
-    assert seen == ["/go"]
+    assert received == ["/go"]
 
 
 async def test_a_signed_query_arrives_unchanged(
     server: tuple[TestServer, list[str]],
 ) -> None:
-    running, seen = server
+    running, received = server
     path = "/a%2Fb.png?sig=a%2bB%3d&x=+&se=2026-08-21T10%3A30%3A00Z&q={}|~"
     assert await fetch(running, "http://127.0.0.1/v1", path) == (200, "")
-    assert seen == [path]
+    assert received == [path]

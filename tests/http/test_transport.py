@@ -59,12 +59,12 @@ def leftovers(tmp_path: Path) -> list[Path]:
 
 
 async def test_a_request_carries_key_body_and_both_key_headers(store: LocalStore) -> None:
-    seen: dict[str, str] = {}
+    received: dict[str, str] = {}
 
     async def answer(request: web.Request) -> web.Response:
-        seen.update(request.headers)
-        seen["path"] = request.path
-        seen["body"] = await request.text()
+        received.update(request.headers)
+        received["path"] = request.path
+        received["body"] = await request.text()
         return web.json_response({"data": []}, status=201)
 
     async with serving(answer) as base, transport(base + "/v1/", store) as client:
@@ -72,11 +72,11 @@ async def test_a_request_carries_key_body_and_both_key_headers(store: LocalStore
 
     assert isinstance(reply, HttpResponse)
     assert (reply.status, reply.body) == (201, b'{"data": []}')
-    assert seen["path"] == "/v1/images/generations"
-    assert json.loads(seen["body"]) == REQUEST.body
-    assert seen["Authorization"] == f"Bearer {CANARY}"
-    assert seen["Idempotency-Key"] == seen["X-Client-Request-Id"] == "bg-1"
-    assert seen["Content-Type"] == "application/json"
+    assert received["path"] == "/v1/images/generations"
+    assert json.loads(received["body"]) == REQUEST.body
+    assert received["Authorization"] == f"Bearer {CANARY}"
+    assert received["Idempotency-Key"] == received["X-Client-Request-Id"] == "bg-1"
+    assert received["Content-Type"] == "application/json"
 
 
 async def test_an_audio_reply_is_its_own_only_payload(store: LocalStore) -> None:
@@ -182,11 +182,11 @@ async def test_a_redirect_of_the_provider_is_not_followed_with_the_key(store: Lo
 async def test_a_file_is_fetched_without_the_key_and_with_its_query_unchanged(
     store: LocalStore,
 ) -> None:
-    seen: dict[str, str] = {}
+    received: dict[str, str] = {}
 
     async def answer(request: web.Request) -> web.Response:
-        seen["path"] = request.raw_path
-        seen["authorization"] = request.headers.get("Authorization", "")
+        received["path"] = request.raw_path
+        received["authorization"] = request.headers.get("Authorization", "")
         return web.Response(body=IMAGE)
 
     async with serving(answer) as base, transport(base, store) as client:
@@ -196,7 +196,7 @@ async def test_a_file_is_fetched_without_the_key_and_with_its_query_unchanged(
     payload = reply.payloads[0]
     assert isinstance(payload, Spooled)
     assert Path(payload.path).read_bytes() == IMAGE
-    assert seen == {
+    assert received == {
         "path": "/a%2Fb.png?sig=a%2Bb%3D&se=2026-01-01T00%3A00",
         "authorization": "",
     }
@@ -302,10 +302,10 @@ async def test_the_key_is_in_no_message(store: LocalStore) -> None:
 
 
 async def test_the_providers_headers_go_to_the_provider_only(store: LocalStore) -> None:
-    seen = []
+    received = []
 
     async def answer(request: web.Request) -> web.Response:
-        seen.append(request.headers.get("X-Team"))
+        received.append(request.headers.get("X-Team"))
         return web.Response(body=IMAGE) if request.method == "GET" else web.json_response({})
 
     async with serving(answer) as base:
@@ -314,17 +314,17 @@ async def test_the_providers_headers_go_to_the_provider_only(store: LocalStore) 
             await client.send(REQUEST, "bg-1")
             await client.fetch(base + "/a.png")
 
-    assert seen == ["t-1", None]
+    assert received == ["t-1", None]
     assert "t-1" not in repr(service)
 
 
 async def test_a_header_of_the_job_replaces_a_usual_one_but_no_idempotency_key(
     store: LocalStore,
 ) -> None:
-    seen: dict[str, list[str]] = {}
+    received: dict[str, list[str]] = {}
 
     async def answer(request: web.Request) -> web.Response:
-        seen.update({name: request.headers.getall(name) for name in request.headers})
+        received.update({name: request.headers.getall(name) for name in request.headers})
         return web.json_response({})
 
     headers = {"user-agent": "fox/1", "accept": "*/*", "idempotency-key": "always the same"}
@@ -333,7 +333,7 @@ async def test_a_header_of_the_job_replaces_a_usual_one_but_no_idempotency_key(
         async with AiohttpTransport(service, connections=1, open_sink=store.open_sink) as client:
             await client.send(REQUEST, "bg-1")
 
-    headers_sent = {name.lower(): values for name, values in seen.items()}
+    headers_sent = {name.lower(): values for name, values in received.items()}
     assert headers_sent["user-agent"] == ["fox/1"]
     assert headers_sent["accept"] == ["*/*"]
     assert headers_sent["idempotency-key"] == ["bg-1"]
@@ -394,17 +394,17 @@ async def test_a_file_streams_out_with_a_known_length_and_again_for_a_second_att
     path = tmp_path / "cat.png"
     path.write_bytes(IMAGE)
     file = LocalFile(path, "cat.png", len(IMAGE), sha256(IMAGE).hexdigest(), "image/png")
-    seen: list[tuple[bytes, bool]] = []
+    received: list[tuple[bytes, bool]] = []
 
     async def answer(request: web.Request) -> web.Response:
         length = request.content_length
         if multipart:
             field = (await request.post())["image"]
             assert isinstance(field, web.FileField)
-            seen.append((field.file.read(), length is not None))
+            received.append((field.file.read(), length is not None))
         else:
             url = (await request.json())["image"]
-            seen.append(
+            received.append(
                 (base64.b64decode(url.removeprefix("data:image/png;base64,")), bool(length))
             )
         return web.json_response({"data": []})
@@ -414,7 +414,7 @@ async def test_a_file_streams_out_with_a_known_length_and_again_for_a_second_att
         await client.send(request, "k")
         await client.send(request, "k")
 
-    assert seen == [(IMAGE, True), (IMAGE, True)]
+    assert received == [(IMAGE, True), (IMAGE, True)]
 
 
 async def test_a_changed_file_is_a_fault_of_its_task_and_not_of_the_connection(
@@ -473,10 +473,10 @@ async def test_a_proxy_carries_requests_and_downloads(
 ) -> None:
     (tmp_path / "netrc").write_text("default login me password canary-netrc\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    seen = []
+    received = []
 
     async def carry(request: web.Request) -> web.Response:
-        seen.append((request.headers["Host"], request.headers.get("Authorization")))
+        received.append((request.headers["Host"], request.headers.get("Authorization")))
         return web.Response(body=IMAGE) if request.method == "GET" else web.json_response({})
 
     async with serving(carry) as proxy:
@@ -488,7 +488,7 @@ async def test_a_proxy_carries_requests_and_downloads(
     assert isinstance(sent, HttpResponse)
     assert isinstance(fetched, HttpResponse)
     assert len(fetched.payloads) == 1
-    assert seen == [("198.51.100.7", f"Bearer {CANARY}"), ("93.184.215.14", None)]
+    assert received == [("198.51.100.7", f"Bearer {CANARY}"), ("93.184.215.14", None)]
 
 
 async def test_a_private_host_is_refused_through_a_proxy_too(store: LocalStore) -> None:
@@ -593,13 +593,13 @@ async def test_long_polls_take_no_connection_from_other_requests(store: LocalSto
 
 
 async def test_there_is_no_long_poll_if_the_timeout_is_shorter(store: LocalStore) -> None:
-    seen: list[str] = []
+    received: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
-        seen.append(request.path_qs)
+        received.append(request.path_qs)
         return web.json_response({})
 
     long_poll = HttpRequest("GET", "/v2/x", {}, long_poll_path="/v2/x?state=completed")
     async with serving(answer) as base, transport(base, store, timeout_s=20) as client:
         await client.send(long_poll, "")
-    assert seen == ["/v2/x"]
+    assert received == ["/v2/x"]
