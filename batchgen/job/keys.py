@@ -229,7 +229,7 @@ LIMITS: Mapping[str, Setting] = {
     ),
     "polling": Setting(mapping, "", "when those jobs are polled"),
     "max_cost": Setting(
-        money, "none", "US dollars that the job may spend, applied_to all its runs"
+        money, "none", "US dollars that the job may spend in all its runs together"
     ),
     "max_requests": Setting(integer(1), "none", "maximum number of requests per run"),
     "deadline": Setting(positive_duration, "none", "time after which a run starts no new requests"),

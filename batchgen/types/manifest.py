@@ -64,7 +64,7 @@ class LocalFile(msgspec.Struct, frozen=True):
     size_bytes: int
     sha256: str
     media_type: str
-    remedy: str = "run again to check it again"
+    remedy: str = "run the command again"
 
 
 class Base64(msgspec.Struct, frozen=True):

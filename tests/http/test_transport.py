@@ -435,7 +435,7 @@ async def test_a_changed_file_is_a_fault_of_its_task_and_not_of_the_connection(
 
     assert reply == NetworkFault(
         FaultKind.INPUT_FILE,
-        "the file cat.png has changed since it was checked; run again to check it again",
+        "the file cat.png has changed since it was checked; run the command again",
         sent=False,
     )
     assert answered == []
