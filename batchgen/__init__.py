@@ -1,4 +1,4 @@
-"""A manifest of prompts in; generated assets and a results manifest out.
+"""Generate assets from a manifest of prompts, with a results manifest.
 
 async for done in batchgen.run("job.yaml"):
     print(done.task.id, done.outcome.status)
@@ -36,7 +36,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for: the command must not wait for what only programs need."""
+    """Import a public name on first use: the command must start without what only programs use."""
     home = next((home for home, names in _HOMES.items() if name in names), None)
     if home is None:
         raise AttributeError(f"module 'batchgen' has no attribute {name!r}")

@@ -12,7 +12,7 @@ from types import ModuleType
 
 
 class Exit(IntEnum):
-    """Exit codes of the command, as the README's table lists them."""
+    """Exit codes of the command, as listed in docs/commands.md."""
 
     OK = 0
     SOME_FAILED = 1
@@ -25,17 +25,17 @@ class Exit(IntEnum):
 
 
 class BatchgenError(Exception):
-    """Base of what the command reports in one message, without a traceback."""
+    """Base of the errors that the command reports in one message, without a traceback."""
 
     exit_code = Exit.USAGE
 
 
 class UsageError(BatchgenError):
-    """A flag, an environment variable or a path that cannot be right; nothing was sent."""
+    """An invalid flag, environment variable or path; nothing was sent."""
 
 
 class ManifestError(BatchgenError):
-    """A job or manifest that cannot be read at all; `line` counts from 1, 0 when none applies."""
+    """A job or manifest that cannot be read; `line` counts from 1, 0 if it has no line."""
 
     def __init__(self, message: str, *, file: str, line: int = 0) -> None:
         self.file = file
@@ -51,7 +51,7 @@ class StorageError(BatchgenError):
 
 
 class LockedError(BatchgenError):
-    """Another run holds the output directory."""
+    """Another run uses the output directory."""
 
     exit_code = Exit.LOCKED
 
@@ -62,7 +62,7 @@ _REMEDIES = {
     **dict.fromkeys((errno.EACCES, errno.EPERM), "fix the permissions"),
     errno.EROFS: "make the file system writable",
     errno.ENOENT: "put the output directory back where it was",
-    **dict.fromkeys((errno.EEXIST, errno.EISDIR, errno.ENOTDIR), "move what is in its place away"),
+    **dict.fromkeys((errno.EEXIST, errno.EISDIR, errno.ENOTDIR), "move away what is in its place"),
 }
 
 
@@ -80,21 +80,21 @@ def import_optional(module: str, feature: str, library: str) -> ModuleType:
 
 
 def remedy(error: OSError) -> str:
-    """What a person can do about it."""
-    return _REMEDIES.get(error.errno or 0, "mend the disk")
+    """Return what a person can do about an error of the system."""
+    return _REMEDIES.get(error.errno or 0, "fix the disk")
 
 
-def of_system(error: OSError) -> StorageError:
-    """What a person reads where the system refused something that nothing else explains."""
-    what = f"{error.filename or 'standard output'}: {error.strerror or error}"
+def from_os_error(error: OSError) -> StorageError:
+    """Return the error to report for an error of the system that nothing else explains."""
+    message = f"{error.filename or 'standard output'}: {error.strerror or error}"
     known = _REMEDIES.get(error.errno or 0)
-    return StorageError(f"{what}: {known}" if known else what)
+    return StorageError(f"{message}: {known}" if known else message)
 
 
-def unwritable(path: Path | str, error: OSError) -> StorageError:
-    """What a person reads when a file of an output directory cannot be written."""
+def write_error(path: Path | str, error: OSError) -> StorageError:
+    """Return the error to report if a file of an output directory cannot be written."""
     place = error.filename2 or error.filename or path
     return StorageError(
         f"cannot write {place} ({error.strerror or error}): {remedy(error)}, then run the same"
-        " command again to go on"
+        " command again to continue"
     )

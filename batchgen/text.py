@@ -1,4 +1,4 @@
-"""Small things said to people and read from them: durations, money, sizes, single lines."""
+"""Format and parse text for people: durations, money, sizes, rates, single lines."""
 
 import difflib
 import re
@@ -15,22 +15,22 @@ _DURATION = re.compile(
 )
 _UNIT_S = (3600.0, 60.0, 1.0, 0.001)
 _EXAMPLES = "50ms, 1.5s, 30m, 2h and 1h30m are durations"
-_LONGEST_S = 100 * 365 * 86_400.0  # beyond it timers overflow, and nobody waits
+_MAX_S = 100 * 365 * 86_400.0  # timers overflow beyond it
 _MINUTE = 60
 _HOUR = 60
-_TWO_DAYS = 48  # hours; from there the minutes tell nothing
+_TWO_DAYS = 48  # hours; longer durations are shown without minutes
 _KILO = 1000
-_LEAST_MONEY = 0.00005  # what four decimals would show as nothing
-_LONGEST_WORD = 64
+_MIN_MONEY = 0.00005  # less would be shown as $0.0000
+_MAX_WORD_LENGTH = 64
 
 
 def parse_duration(text: str) -> float:
-    """Read a duration such as `50ms`, `1.5s`, `30m`, `2h` or `1h30m`; seconds.
+    """Return the seconds of a duration such as `50ms`, `1.5s`, `30m`, `2h` or `1h30m`.
 
-    Raises ValueError, whose message says what would be right.
+    Raises ValueError with a message that says what would be valid.
     """
-    found = _DURATION.fullmatch(text.strip())
-    parts = found.groups() if found else ()
+    match = _DURATION.fullmatch(text.strip())
+    parts = match.groups() if match else ()
     if not any(parts):
         raise ValueError(_not_a_duration(text))
     total = sum(float(part) * unit for part, unit in zip(parts, _UNIT_S, strict=True) if part)
@@ -38,9 +38,9 @@ def parse_duration(text: str) -> float:
 
 
 def seconds(value: Json) -> float:
-    """Take a plain number as seconds and a text as `parse_duration` does.
+    """Return the seconds of a number, or of a text in the format of `parse_duration`.
 
-    Raises ValueError, whose message says what would be right.
+    Raises ValueError with a message that says what would be valid.
     """
     if isinstance(value, str):
         return parse_duration(value)
@@ -50,7 +50,7 @@ def seconds(value: Json) -> float:
 
 
 def _bounded(duration_s: float, text: str) -> float:
-    if not 0 <= duration_s <= _LONGEST_S:
+    if not 0 <= duration_s <= _MAX_S:
         raise ValueError(
             f"the duration {one_line(text, 40)!r} is not between 0 and 100 years; {_EXAMPLES}"
         )
@@ -58,14 +58,14 @@ def _bounded(duration_s: float, text: str) -> float:
 
 
 def _not_a_duration(text: str) -> str:
-    shown = one_line(text, 40)
-    if re.fullmatch(_NUMBER, shown):
-        return f"the duration {shown!r} has no unit; {shown}s, {shown}m or {shown}h say which"
-    return f"{shown!r} is not a duration; {_EXAMPLES}"
+    line = one_line(text, 40)
+    if re.fullmatch(_NUMBER, line):
+        return f"the duration {line!r} has no unit; write {line}s, {line}m or {line}h"
+    return f"{line!r} is not a duration; {_EXAMPLES}"
 
 
 def show_duration(duration_s: float) -> str:
-    """Show a duration in two units at most: `50 ms`, `12.4 s`, `5 min 03 s`, `2 h 05 min`."""
+    """Format a duration in at most two units: `50 ms`, `12.4 s`, `5 min 03 s`, `2 h 05 min`."""
     duration_s = max(duration_s, 0.0)
     if 0 < round(duration_s * _KILO) < _KILO:
         return f"{round(duration_s * _KILO)} ms"
@@ -82,12 +82,12 @@ def show_duration(duration_s: float) -> str:
 
 
 def show_money(usd: float | None) -> str:
-    """Show US dollars: `$1.24`, `$0.026` (to four decimals below a dollar), `unknown` for None."""
+    """Format US dollars: `$1.24`, `$0.026` (up to four decimals below a dollar), `unknown`."""
     if usd is None:
         return "unknown"
     if usd < 0:
         return f"-{show_money(-usd)}"
-    if 0 < usd < _LEAST_MONEY:
+    if 0 < usd < _MIN_MONEY:
         return "under $0.0001"
     if usd >= 1 or not usd:
         return f"${usd:,.2f}"
@@ -96,7 +96,7 @@ def show_money(usd: float | None) -> str:
 
 
 def show_bytes(size_bytes: int) -> str:
-    """Show a size in decimal units: `312 B`, `4.6 kB`, `1.2 GB`."""
+    """Format a size in decimal units: `312 B`, `4.6 kB`, `1.2 GB`."""
     if size_bytes < _KILO:
         return f"{size_bytes} B"
     size = size_bytes / _KILO
@@ -108,12 +108,12 @@ def show_bytes(size_bytes: int) -> str:
 
 
 def show_count(number: int) -> str:
-    """Show a count with its thousands apart: `1,234,567`."""
+    """Format a count with thousands separators: `1,234,567`."""
     return f"{number:,}"
 
 
 def show_rate(per_s: float) -> str:
-    """Show a rate in the unit that gives a figure above one: `4.1/s`, `12.0/min`, `3.0/h`."""
+    """Format a rate in the smallest unit with a value of at least 1: `4.1/s`, `12.0/min`."""
     for unit, factor in (("s", 1), ("min", 60)):
         if per_s * factor >= 1:
             return f"{per_s * factor:,.1f}/{unit}"
@@ -121,12 +121,12 @@ def show_rate(per_s: float) -> str:
 
 
 def one_line(text: str, width: int) -> str:
-    """Bring a text to one line of at most `width` characters, cut with `…`.
+    """Return a text as one line of at most `width` characters, cut with `…`.
 
-    Whatever a terminal would obey (control characters, escapes, bidirectional overrides, line
-    separators) becomes a space, and runs of spaces become one.
+    All characters that control a terminal (escapes, bidirectional overrides, line separators)
+    become spaces, and several spaces become one.
     """
-    head = text[: 8 * width]  # a prompt may have megabytes; the line needs its beginning only
+    head = text[: 8 * width]  # a prompt may have megabytes; only its beginning is needed
     line = " ".join("".join(c if c.isprintable() else " " for c in head).split())
     if len(line) <= width and len(head) == len(text):
         return line
@@ -134,14 +134,14 @@ def one_line(text: str, width: int) -> str:
 
 
 class Field(msgspec.Struct, frozen=True):
-    """A part of a status line; where room is short the highest rank goes first."""
+    """A part of a status line; if the line is too long, the highest rank is dropped first."""
 
     rank: int
     text: str
 
 
 def fit(fields: Sequence[Field], width: int) -> str:
-    """Join what fits into `width` characters, in the order given."""
+    """Join the fields that fit into `width` characters, in the given order."""
     kept = list(fields)
     while len(kept) > 1 and len(_joined(kept)) > width:
         kept.remove(max(kept, key=lambda field: field.rank))
@@ -153,23 +153,23 @@ def _joined(fields: Sequence[Field]) -> str:
 
 
 def did_you_mean(word: str, candidates: Iterable[str], *, nearness: float = 0.6) -> str | None:
-    """The candidate that was probably meant, without regard to case; None where none is near.
+    """Return the candidate that was probably meant, ignoring case; None if none is similar.
 
-    nearness: 1 for the same word, 0 for any.
+    nearness: the minimum similarity, from 0 (any word) to 1 (the same word).
     """
     by_folded = {candidate.casefold(): candidate for candidate in candidates}
-    # The comparison is quadratic in the length, and no name here comes near the bound.
-    near = difflib.get_close_matches(word.casefold()[:_LONGEST_WORD], by_folded, 1, nearness)
+    # The comparison is quadratic in the length; all names here are shorter than the limit.
+    near = difflib.get_close_matches(word.casefold()[:_MAX_WORD_LENGTH], by_folded, 1, nearness)
     return by_folded[near[0]] if near else None
 
 
 _encode = msgspec.json.Encoder().encode
 
 
-def stamp(moment: datetime) -> str:
-    """A time of day in UTC as its `isoformat` has it, which takes three times as long.
+def utc_isoformat(moment: datetime) -> str:
+    """Return the `isoformat` of a time in UTC, in a third of the time that `isoformat` takes.
 
-    One without a zone, as another tool may have left it, is taken for UTC.
+    A time without a zone, as another tool may have stored it, is regarded as UTC.
     """
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from batchgen.cli.parser import parser
-from batchgen.errors import BatchgenError, Exit, StorageError, of_system
+from batchgen.errors import BatchgenError, Exit, StorageError, from_os_error
 
 _EMPTY_VALUE = re.compile(r"--[a-z-]+=")
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(Exit.OK)
     except OSError as error:
         discard_stdout()
-        return _report(of_system(error))
+        return _report(from_os_error(error))
     except MemoryError:
         return _report(StorageError("there is not enough memory: allow more (`ulimit -v`)"))
     return code

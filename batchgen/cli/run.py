@@ -14,7 +14,7 @@ import msgspec
 from batchgen.cli.arguments import flags_of, open_source, selection_of, with_live_prices
 from batchgen.engine.process import infrequent_collection
 from batchgen.engine.session import Session
-from batchgen.errors import BatchgenError, Exit, UsageError, of_system
+from batchgen.errors import BatchgenError, Exit, UsageError, from_os_error
 from batchgen.job import access_of
 from batchgen.manifest.open import open_manifest
 from batchgen.manifest.plan import check
@@ -67,7 +67,7 @@ def _progress(arguments: argparse.Namespace) -> Iterator[Progress]:
         progress.run_failed(error)
         raise
     except OSError as error:
-        progress.run_failed(of_system(error))
+        progress.run_failed(from_os_error(error))
         raise
     finally:
         progress.close()

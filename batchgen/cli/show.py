@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from batchgen.errors import Exit, UsageError
-from batchgen.media.embed import embedded
+from batchgen.media.embed import read_metadata
 from batchgen.media.formats import sniff
 from batchgen.storage.directory import ledger_path
 from batchgen.storage.ledger import Ledger
@@ -42,7 +42,7 @@ def _embedded(path: Path) -> dict[str, Json] | None:
     """Return the metadata in the file, None if there is none."""
     with path.open("rb") as file:
         media = sniff(file.read(4096))
-        text = None if media is None else embedded(file, media)
+        text = None if media is None else read_metadata(file, media)
     if text is None:
         return None
     try:

@@ -8,9 +8,9 @@ from batchgen.types import (
     Artifact,
     Decision,
     Finished,
+    GeneratedPayload,
     HttpRequest,
     HttpResponse,
-    Made,
     Outcome,
     Pending,
     Polling,
@@ -24,7 +24,9 @@ from batchgen.types import (
 class Store(Protocol):
     """Stores payloads as artifacts."""
 
-    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact: ...
+    async def publish(
+        self, payload: Spooled | GeneratedPayload, filename: str, n: int
+    ) -> Artifact: ...
 
     def confirm(self, paths: Iterable[str]) -> None: ...
 

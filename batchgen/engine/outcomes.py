@@ -11,17 +11,17 @@ from msgspec.structs import replace
 from batchgen.types import (
     STOPPING,
     Artifact,
-    Awaited,
     Decision,
     Finished,
     HttpRequest,
     Outcome,
     Pending,
     Prior,
-    Remote,
+    RemotePayload,
     Status,
     Task,
     TaskError,
+    UploadId,
     Verb,
     WorkItem,
 )
@@ -57,7 +57,11 @@ def expiry_failure(finished: Finished, now: datetime) -> Decision | None:
 
     Not for URLs of this run: they are fetched in any case, since this machine's clock may be wrong.
     """
-    ends = [expires_at(payload.url) for payload in finished.payloads if isinstance(payload, Remote)]
+    ends = [
+        expires_at(payload.url)
+        for payload in finished.payloads
+        if isinstance(payload, RemotePayload)
+    ]
     passed = [end for end in ends if end is not None and end <= now]
     if not passed or len(passed) < len(ends):
         return None
@@ -87,7 +91,7 @@ def fill_uploads(request: HttpRequest, parts: Sequence[Outcome]) -> HttpRequest:
     if not uploads:
         return request
     body = {
-        name: uploads[value.name] if isinstance(value, Awaited) else value
+        name: uploads[value.name] if isinstance(value, UploadId) else value
         for name, value in request.body.items()
     }
     return replace(request, body=body)

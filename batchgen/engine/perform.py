@@ -37,20 +37,20 @@ from batchgen.engine.outcomes import (
 from batchgen.engine.polling import poll_until_done, send_unless_abandoned
 from batchgen.engine.retry import Attempt, retry_policy, run_attempts
 from batchgen.http.service import Transport
-from batchgen.media.formats import tell
+from batchgen.media.formats import received_type
 from batchgen.storage.metadata import leave_unchanged
 from batchgen.types import (
     STOPPING,
     Artifact,
     Decision,
     Finished,
+    GeneratedPayload,
     HttpRequest,
     HttpResponse,
-    Made,
     Outcome,
     Pending,
     Phase,
-    Remote,
+    RemotePayload,
     Reply,
     RetrySettings,
     Spooled,
@@ -205,7 +205,7 @@ class Performer(msgspec.Struct, frozen=True):
 
         async def poll() -> Decision:
             sending = self.transport.send(request, "")
-            if request.waiting:
+            if request.long_poll_path:
                 reply = await send_unless_abandoned(sending, self.wait_for_remote)
             else:
                 reply = await sending
@@ -233,7 +233,7 @@ class Performer(msgspec.Struct, frozen=True):
 
         is_earlier: an earlier run has received it, so that its URLs may have expired.
         """
-        urls = [payload for payload in finished.payloads if isinstance(payload, Remote)]
+        urls = [payload for payload in finished.payloads if isinstance(payload, RemotePayload)]
         only_urls = len(urls) == len(finished.payloads) > 0
         if only_urls and not is_earlier:
             await self.ledger.record_received(work.task, finished, outcome)
@@ -246,13 +246,13 @@ class Performer(msgspec.Struct, frozen=True):
     async def _store(self, work: WorkItem, finished: Finished, first: int) -> _Stored:
         """Download remote payloads and publish all, up to a download that fails."""
         stored = _Stored([])
-        data: Spooled | Made
+        data: Spooled | GeneratedPayload
         filename = versioned(work.task.filename, work.generation)
         for n, payload in enumerate(finished.payloads, first):
             match payload:
-                case Spooled() | Made():
+                case Spooled() | GeneratedPayload():
                     data = payload
-                case Remote(url):
+                case RemotePayload(url):
                     fetched = await self._download(work.task, url)
                     if not isinstance(fetched, Spooled):
                         return _Stored(stored.artifacts, fetched)
@@ -298,7 +298,7 @@ class Performer(msgspec.Struct, frozen=True):
         )
 
     def _parser(self, task: Task, part: _Part) -> _Parse:
-        if part.request.brings:
+        if part.request.required_ids:
             return partial(self.adapter.parse_upload, task, part.request)
         return partial(self.adapter.parse, task)
 
@@ -322,6 +322,6 @@ class Performer(msgspec.Struct, frozen=True):
 
 def _parse_download(response: HttpResponse) -> Finished | Unusable:
     payload = response.payloads[0]
-    if tell(payload.head, payload.media_type) is None:
+    if received_type(payload.head, payload.media_type) is None:
         return Unusable("bad_response", f"unknown file type; it begins with {payload.head[:24]!r}")
     return Finished((payload,))

@@ -1,8 +1,8 @@
-"""The bodies of replies piece by piece, and the threads that help with the heavy ones.
+"""The chunks of a reply's body, and threads that process the large ones.
 
-Decoding, hashing and writing release the interpreter, so that a second core does them while the
-event loop goes on receiving. Where all helpers are busy the loop does a piece itself: so no more
-pieces are held than there are helpers.
+Decoding, hashing and writing release the interpreter lock, so a second core does them while the
+event loop continues to receive. If all threads are busy, the event loop processes the chunk itself:
+no more chunks are in memory than there are threads.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from typing import Protocol
 
 from batchgen.http.deadlines import Deadline
 
-_HELPERS = 2
-_WORTH_BYTES = 32 * 1024  # a change of threads costs as much as such a piece
+_THREADS = 2
+_MIN_THREAD_BYTES = 32 * 1024  # processing fewer bytes costs less than switching threads
 
 
-class Content(Protocol):
-    """What aiohttp's StreamReader is here."""
+class ByteStream(Protocol):
+    """The part of aiohttp's `StreamReader` that is used here."""
 
     def is_eof(self) -> bool: ...
 
@@ -28,40 +28,40 @@ class Content(Protocol):
     async def readany(self) -> bytes: ...
 
 
-class Body:
-    """A body as it arrives; each piece renews the deadline of its request."""
+class ReplyBody:
+    """The body of a reply while it arrives; each chunk renews the deadline of its request."""
 
-    __slots__ = ("_content", "_deadline")
+    __slots__ = ("_deadline", "_stream")
 
-    def __init__(self, content: Content, deadline: Deadline) -> None:
-        self._content = content
+    def __init__(self, stream: ByteStream, deadline: Deadline) -> None:
+        self._stream = stream
         self._deadline = deadline
 
-    async def piece(self) -> bytes:
-        """The next bytes; none at the end."""
-        content = self._content
-        if not content.is_eof():  # else all of it is here already
+    async def read_chunk(self) -> bytes:
+        """Return the next bytes; empty at the end."""
+        stream = self._stream
+        if not stream.is_eof():  # else the whole body is in memory already
             self._deadline.renew()
-        elif content.at_eof() and content.exception() is None:
+        elif stream.at_eof() and stream.exception() is None:
             return b""
-        return await content.readany()
+        return await stream.readany()
 
 
-class Helpers:
-    """A few threads that work on large pieces."""
+class ChunkThreads:
+    """A few threads that process large chunks."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_HELPERS, thread_name_prefix="piece")
-        self._free = _HELPERS
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="chunk")
+        self._free = _THREADS
 
-    async def work(self, on: Callable[[bytes], None], piece: bytes) -> None:
-        """Have `on(piece)` done; returns, cancelled or not, only when nobody works on it."""
-        if len(piece) < _WORTH_BYTES or not self._free:
-            on(piece)
+    async def run(self, process: Callable[[bytes], None], chunk: bytes) -> None:
+        """Call `process(chunk)`; return or raise, even if cancelled, only when it has ended."""
+        if len(chunk) < _MIN_THREAD_BYTES or not self._free:
+            process(chunk)
             return
         self._free -= 1
         try:
-            await _to_the_end(asyncio.get_running_loop().run_in_executor(self._threads, on, piece))
+            await _finish(asyncio.get_running_loop().run_in_executor(self._threads, process, chunk))
         finally:
             self._free += 1
 
@@ -70,8 +70,11 @@ class Helpers:
         self._threads.shutdown()
 
 
-async def _to_the_end(work: "asyncio.Future[None]") -> None:
-    """Wait for a thread; cancelled, only then: nobody may close the file that it writes to."""
+async def _finish(work: "asyncio.Future[None]") -> None:
+    """Wait for a thread; postpone a cancellation until it has ended.
+
+    The caller closes the file that the thread writes to.
+    """
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
         try:
@@ -79,6 +82,6 @@ async def _to_the_end(work: "asyncio.Future[None]") -> None:
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        work.exception()  # else it is told as never looked at
+        work.exception()  # else asyncio logs that the exception was never retrieved
         raise cancelled
     work.result()

@@ -1,23 +1,27 @@
-"""Sessions of aiohttp for requests that may cost money."""
+"""aiohttp sessions for requests that may cost money."""
 
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 
 import aiohttp
 import yarl
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
+from multidict import CIMultiDict
 
+from batchgen._version import __version__
+from batchgen.errors import UsageError
 from batchgen.http.deadlines import DEADLINE
 
-PIECE_BYTES = 256 * 1024
+READ_BYTES = 256 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
-_MAX_UNASKED = 8  # connections in a row on which a server sends something first
+_MAX_UNSOLICITED = 8  # connections in a row on which the server sends something first
 
 
-class UnaskedError(aiohttp.ClientConnectionError):
-    """A server sends something on every new connection before a request; nothing was sent to it."""
+class UnsolicitedDataError(aiohttp.ClientConnectionError):
+    """A server sends data on each new connection before a request; nothing was sent to it."""
 
 
 class UnsendableError(aiohttp.ClientError):
@@ -25,9 +29,10 @@ class UnsendableError(aiohttp.ClientError):
 
 
 class Client:
-    """A session with a limited number of requests at a time.
+    """A session with a limited number of requests in flight.
 
-    places: one for each request; a request enters it before `open`.
+    headers: of every request, besides the User-Agent unless they have one.
+    slots: one for each request; the caller acquires one before `open`.
     """
 
     def __init__(
@@ -38,14 +43,16 @@ class Client:
         tls: ssl.SSLContext | bool,
         resolver: aiohttp.abc.AbstractResolver | None = None,
     ) -> None:
-        # aiohttp's own limit would count the wait for a place as time to connect.
-        self.places = asyncio.Semaphore(limit)
+        all_headers = CIMultiDict({"User-Agent": f"batchgen/{__version__}"})
+        all_headers.update(headers)
+        # aiohttp's own limit would count the wait for a slot as time to connect.
+        self.slots = asyncio.Semaphore(limit)
         self._session = aiohttp.ClientSession(
             connector=_Connector(limit=0, resolver=resolver, ssl=tls),
-            timeout=aiohttp.ClientTimeout(total=None),  # `Deadlines` does it
+            timeout=aiohttp.ClientTimeout(total=None),  # see `Deadlines`
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers=headers,
-            read_bufsize=PIECE_BYTES,
+            headers=all_headers,
+            read_bufsize=READ_BYTES,
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
         )
@@ -65,7 +72,7 @@ class Client:
     ) -> aiohttp.ClientResponse:
         """Send a request within a deadline; return the reply when its headers have arrived.
 
-        No redirect is followed. A GET is sent once more if its connection was already closed.
+        Redirects are not followed. A GET is sent again if its connection was already closed.
         Raises UnsendableError and aiohttp's ClientError.
         """
         try:
@@ -79,10 +86,14 @@ class Client:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Return no connection on which the server has sent something since its last reply.
+    """A connector that never hands out a connection with unread bytes on it.
 
-    aiohttp would take those bytes for the reply to the next request. The deadline of each request
-    is updated when connecting begins and ends: after that the request may have been sent.
+    A server may send something on an idle connection, such as a late reply to a request that was
+    given up. aiohttp would read those bytes as the reply to the next request: a paid result would
+    go to the wrong task. `connect` closes such a connection and takes another one.
+
+    It also updates the request's deadline when connecting begins and when it ends, because the
+    request may have been sent from then on, and a lost reply may have been paid for.
     """
 
     async def connect(
@@ -93,10 +104,27 @@ class _Connector(aiohttp.TCPConnector):
     ) -> Connection:
         deadline = DEADLINE.get()
         deadline.begin_connecting()
-        for _ in range(_MAX_UNASKED):
+        for _ in range(_MAX_UNSOLICITED):
             connection = await super().connect(req, traces, timeout)
             if connection.protocol is not None and not connection.protocol.should_close:
                 deadline.begin_sending()
                 return connection
             connection.close()
-        raise UnaskedError("the server sends something before it is asked")
+        raise UnsolicitedDataError("the server sends data before it receives a request")
+
+
+def tls_settings(ca_file: Path | None) -> ssl.SSLContext | bool:
+    """Return aiohttp's `ssl` argument; the certificates of `ca_file` are trusted additionally.
+
+    Raises UsageError if the file has no certificates.
+    """
+    if ca_file is None:
+        return True
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca_file)
+    except OSError as error:  # an ssl.SSLError is one
+        missing = isinstance(error, FileNotFoundError)
+        reason = "the file does not exist" if missing else "the file has no PEM certificates"
+        raise UsageError(f"`ca_file` {ca_file}: {reason}") from error
+    return context

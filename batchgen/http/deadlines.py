@@ -1,10 +1,10 @@
-"""Timeouts of requests: they measure the silence of the other side, never our own absence.
+"""Timeouts of requests that do not count the time in which this process was stopped.
 
 A process that was stopped (SIGSTOP, a frozen container, a suspended machine) finds bytes in its
-sockets and overdue timers in the same turn of the event loop. A timer of asyncio or aiohttp would
-then cancel a request whose reply has already arrived, and the request would be paid for again. So
-one timer counts the time in ticks: however late a tick is, it counts as two at most, and what
-becomes due within it is cancelled at the next tick, after the sockets have been read.
+sockets and overdue timers in the same iteration of the event loop. A timer of asyncio or aiohttp
+would then cancel a request whose reply has already arrived, and the request would be paid for
+again. So one timer counts the time in ticks: a late tick counts as two ticks at most, and a request
+that becomes due is cancelled at the next tick, after the sockets have been read.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from typing import Self
 from batchgen.types import Timeouts
 
 _TICK_S = 0.125
-_TICKS = 16  # in the shortest timeout: a request is cancelled at most two ticks too late
+_TICKS = 16  # per shortest timeout; a request is cancelled at most two ticks too late
 
-DEADLINE: ContextVar["Deadline"] = ContextVar("DEADLINE")  # of the request that this task makes
+DEADLINE: ContextVar["Deadline"] = ContextVar("DEADLINE")  # of the request that this task sends
 
 
 class Deadlines:
     """The deadlines of all requests of a transport; made inside a running event loop.
 
-    now_s: seconds that the event loop has been running, as of the last tick.
+    now_s: seconds counted until the last tick.
     """
 
     def __init__(self, timeouts: Timeouts, total_s: float) -> None:
@@ -45,7 +45,8 @@ class Deadlines:
 
     def _tick(self) -> None:
         at_s = self._loop.time()
-        for deadline in [one for one in self.pending if one.due_s <= self.now_s]:
+        expired = [deadline for deadline in self.pending if deadline.due_s <= self.now_s]
+        for deadline in expired:
             deadline.expire()
         self.now_s += min(at_s - self._ticked_at_s, 2 * self._tick_s)
         self._ticked_at_s = at_s
@@ -53,11 +54,11 @@ class Deadlines:
 
 
 class Deadline:
-    """The deadline of one request: of its next step, and of the whole.
+    """The deadlines of one request: of its next step, and of the whole request.
 
-    Use it as an async context manager; the block is cancelled with a TimeoutError when it is due.
+    Use it as an async context manager; it raises TimeoutError in the block when it is due.
 
-    due_s: in seconds of its `Deadlines`. is_sent: whether the request may have left.
+    due_s: compared with `Deadlines.now_s`. is_sent: whether the request may have been sent.
     """
 
     __slots__ = ("_deadlines", "_end_s", "_timeout", "_token", "due_s", "is_sent")
@@ -89,22 +90,22 @@ class Deadline:
         await self._timeout.__aexit__(kind, error, trace)
 
     def begin_connecting(self) -> None:
-        """Begin the time that a connection may take."""
+        """Start the connect timeout."""
         self._allow(self._deadlines.connect_s)
 
     def begin_sending(self) -> None:
-        """Begin the time until the first byte of the reply: there is a connection."""
+        """Start the timeout for the first byte of the reply: the connection is ready."""
         self.is_sent = True
         self._allow(self._deadlines.first_byte_s)
 
     def renew(self) -> None:
-        """Begin the time until the next piece of the reply."""
+        """Start the timeout for the next chunk of the reply."""
         self._allow(self._deadlines.stall_s)
 
     def expire(self) -> None:
-        """Cancel the block, unless it ends in this turn of the event loop."""
+        """Cancel the block, unless it ends in this iteration of the event loop."""
         self._deadlines.pending.discard(self)
-        self._timeout.reschedule(0.0)  # a time in the past: in the next turn
+        self._timeout.reschedule(0.0)  # a time in the past: in the next iteration
 
     def _allow(self, seconds: float) -> None:
         self.due_s = min(self._deadlines.now_s + seconds, self._end_s)

@@ -1,8 +1,8 @@
-"""Takes base64 payloads out of a JSON reply while its bytes arrive.
+"""Take base64 payloads out of a JSON reply while its bytes arrive.
 
-A picture of some megabytes never stands in memory: its bytes go to a sink as they come, and the
-small JSON that is left holds `batchgen-payload:N` in its place. A few states walk the bytes; each
-leaves half an escape, key or `data:` head to the next chunk, so borders may fall anywhere.
+An image of some megabytes is never in memory as a whole: its bytes go to a sink as they arrive, and
+the small JSON that is left has `batchgen-payload:N` in its place. The decoder is a state machine
+that leaves half an escape, key or `data:` head to the next chunk, so chunks may end anywhere.
 """
 
 import binascii
@@ -29,39 +29,39 @@ _BLANKS = b" \t\r\n"
 _JSON_STARTS = (b"{", b"[", b'"')
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _KEYS = b"|".join(key.encode() for key in sorted(PAYLOAD_KEYS))
-# Strings that are neither a payload's key nor a `data:` URL, with what stands before each; then,
-# where a payload comes next, its key and the quote that opens it.
+# Strings that are neither a payload's key nor a `data:` URL, with the text before each; then, if a
+# payload follows, its key and the quote that opens it.
 # Groups are repeated inside of atomic ones: before Python 3.11.5 a possessive repeat of a group
-# ends where its last turn, which failed, had got to.
+# ends where its last iteration, which failed, had stopped.
 _PLAIN = re.compile(
     rb'(?>(?:[^"]*+"(?!(?:%s)"|[dD][aA][tT][aA]:)[^"\\]*+")*)' % _KEYS
     + rb'(?>(?:[^"]*+"(%s)"[ \t\r\n]*+:[ \t\r\n]*+")?)' % _KEYS
 )
 _STRING = re.compile(rb'"[^"]*+"')
-_BODY = re.compile(rb'(?>(?:[^"\\]++|\\.)*)', re.DOTALL)
+_STRING_TEXT = re.compile(rb'(?>(?:[^"\\]++|\\.)*)', re.DOTALL)
 _HEAD = re.compile(rb'((?>(?:[^"\\,]++|\\(?!u002[cC]).)*))(,|\\u002[cC]|")?', re.DOTALL)
 _HALF_ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
-_CUT_GROUP = re.compile(rb"[A-Za-z0-9+/]{0,3}|[A-Za-z0-9+/]{2}=")
+_PARTIAL_GROUP = re.compile(rb"[A-Za-z0-9+/]{0,3}|[A-Za-z0-9+/]{2}=")
 _STANDARD = re.compile(rb"[+/]")
 _URLSAFE_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _JUNK = re.compile(rb"[^A-Za-z0-9+/=_ \t\r\n-]")
 
 
 class PayloadError(ValueError):
-    """A reply that cannot be taken as it came; the message is for a person."""
+    """A reply that cannot be decoded, or is too large; the message is for people."""
 
 
 _State: TypeAlias = Callable[["PayloadDecoder", bytes, int], int | None]
 
 
 class PayloadDecoder:
-    """Splits one reply into the JSON that is left and its payloads.
+    """Splits one reply into its payloads and the JSON that is left.
 
-    Diverted are the strings under PAYLOAD_KEYS and each value that is a `data:...;base64,` URL.
-    A reply that does not begin like JSON passes through whole. After an error (PayloadError, or
-    what a sink raised) nothing but `abort` is of use.
+    Payloads are the strings under PAYLOAD_KEYS and each value that is a `data:...;base64,` URL.
+    A reply that does not begin like JSON is returned unchanged. After an error (PayloadError, or an
+    error of a sink) only `abort` may be called.
 
-    max_payload_bytes: of one payload, decoded. max_rest_bytes: of all that is not diverted.
+    max_payload_bytes: of one payload, decoded. max_rest_bytes: of everything else.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class PayloadDecoder:
         self._max_payloads = max_payloads
         self._state: _State = PayloadDecoder._start
         self._unread = b""
-        self._place = _Place()
+        self._position = _JsonPosition()
         self._payload_key: str | None = None
         self._rest = bytearray()
         self._sinks: list[PayloadSink] = []
         self._spooled: list[Spooled] = []
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the reply. Raises PayloadError, and what a sink raises."""
+        """Decode the next bytes of the reply. Raises PayloadError, and the errors of a sink."""
         data = self._unread + chunk if self._unread else chunk
         self._unread = b""
         position = 0
@@ -97,46 +97,46 @@ class PayloadDecoder:
             position = after
 
     def finish(self) -> tuple[bytes, tuple[Spooled, ...]]:
-        """The JSON that is left, and the payloads in the order of their placeholders.
+        """Return the JSON that is left, and the payloads in the order of their placeholders.
 
-        Raises PayloadError when the reply ended within a payload.
+        Raises PayloadError if the reply ends within a payload.
         """
         if len(self._sinks) > len(self._spooled):
             raise PayloadError("base64 ends in the middle: the reply was cut off")
-        self._keep(self._unread)
+        self._append(self._unread)
         self._unread = b""
         return bytes(self._rest), tuple(self._spooled)
 
     def abort(self) -> None:
-        """Discard every payload, closed ones too; harmless when repeated."""
+        """Discard all payloads, closed ones too; may be repeated."""
         for sink in self._sinks:
             sink.discard()
 
-    # Each state gets the bytes and a position before their end, and returns the position after
-    # what it has used up, or None when it cannot go on without the next bytes. Which one is next
-    # is kept unbound: a bound method would hold the decoder, and that all of its payloads.
+    # Each state gets the bytes and a position before their end. It returns the position after the
+    # bytes that it has consumed, or None if it needs the next bytes first. The next state is stored
+    # unbound: a bound method would be a reference cycle, which keeps the payloads in memory.
 
     def _start(self, data: bytes, start: int) -> int | None:
-        """Before the first byte that tells JSON from anything else."""
+        """Before the first byte, which decides whether the reply is JSON."""
         body = data[start:].removeprefix(_BYTE_ORDER_MARK).lstrip(_BLANKS)
         if body and _BYTE_ORDER_MARK.startswith(body):
             return None
         first = len(data) - len(body)
-        self._keep(data[start:first])
+        self._append(data[start:first])
         if body:
             self._state = (
-                PayloadDecoder._outside
+                PayloadDecoder._between_strings
                 if body.startswith(_JSON_STARTS)
                 else PayloadDecoder._verbatim
             )
         return first
 
     def _verbatim(self, data: bytes, start: int) -> int:
-        self._keep(data[start:])
+        self._append(data[start:])
         return len(data)
 
-    def _outside(self, data: bytes, start: int) -> int:
-        """Between strings, up to and with the quote that opens the next one of interest."""
+    def _between_strings(self, data: bytes, start: int) -> int:
+        """Between strings, up to and including the quote that opens the next relevant one."""
         plain = _PLAIN.match(data, start) if self._payload_key is None else None
         key = plain[1] if plain else None
         last = plain.end() if plain else start
@@ -144,55 +144,57 @@ class PayloadDecoder:
             last = plain.start(1) - 1
         quote = data.find(b'"', last)
         end = len(data) if quote < 0 else quote
-        self._place.move_over(_STRING.sub(b'"', data[start:last]) + data[last:end])
+        self._position.move_over(_STRING.sub(b'"', data[start:last]) + data[last:end])
         if quote < 0:
-            self._keep(data[start:])
+            self._append(data[start:])
             return end
-        if plain and key is not None and self._place.expects_key:
+        if plain and key is not None and self._position.expects_key:
             self._payload_key = key.decode()
-            self._place.move_over(b":")
+            self._position.move_over(b":")
             quote = plain.end() - 1
-        self._keep(data[start : quote + 1])
-        self._state = PayloadDecoder._key if self._place.expects_key else PayloadDecoder._value
+        self._append(data[start : quote + 1])
+        self._state = (
+            PayloadDecoder._in_key if self._position.expects_key else PayloadDecoder._in_value
+        )
         return quote + 1
 
-    def _key(self, data: bytes, start: int) -> int | None:
-        end = _body_end(data, start)
+    def _in_key(self, data: bytes, start: int) -> int | None:
+        end = _text_end(data, start)
         closed = data[end : end + 1] == b'"'
         if not closed and len(data) - start < _KEY_BYTES:
             return None
         key = _unescaped(data[start:end]) if closed else None
         self._payload_key = key if key in PAYLOAD_KEYS else None
-        self._state = PayloadDecoder._text
+        self._state = PayloadDecoder._in_text
         return start
 
-    def _value(self, data: bytes, start: int) -> int | None:
-        """The first bytes of a value, which tell whether it is a payload."""
+    def _in_value(self, data: bytes, start: int) -> int | None:
+        """The first bytes of a value, which decide whether it is a payload."""
         head = data[start : start + _HEAD_BYTES]
         if not _is_decisive(head):
             return None
-        key = self._payload_key if self._place.follows_key else None
+        key = self._payload_key if self._position.follows_key else None
         offset = _payload_offset(head, under_payload_key=key is not None)
         if offset is None:
-            self._state = PayloadDecoder._text
+            self._state = PayloadDecoder._in_text
             return start
         payload = self._open_payload(key or "a data: URL")
-        self._state = partial(PayloadDecoder._diverted, payload=payload)
+        self._state = partial(PayloadDecoder._in_payload, payload=payload)
         return start + offset
 
-    def _text(self, data: bytes, start: int) -> int | None:
-        """In a string that stays, up to and with its closing quote."""
-        end = _body_end(data, start)
+    def _in_text(self, data: bytes, start: int) -> int | None:
+        """In a string that is left in the JSON, up to and including its closing quote."""
+        end = _text_end(data, start)
         if data[end : end + 1] == b'"':
             end += 1
             self._leave_string()
         elif end == start:
             return None
-        self._keep(data[start:end])
+        self._append(data[start:end])
         return end
 
-    def _diverted(self, data: bytes, start: int, *, payload: "_Base64") -> int | None:
-        """In a payload, up to and with its closing quote."""
+    def _in_payload(self, data: bytes, start: int, *, payload: "_Base64") -> int | None:
+        """In a payload, up to and including its closing quote."""
         quote = data.find(b'"', start)
         end = len(data) if quote < 0 else quote
         if data.find(b"\\", start, end) < 0:
@@ -203,31 +205,31 @@ class PayloadDecoder:
             return end if end > start else None
         self._spooled.append(payload.close())
         self._payload_key = None
-        self._keep(b'"')
+        self._append(b'"')
         self._leave_string()
         return quote + 1
 
     def _leave_string(self) -> None:
-        self._place.move_over(b'"')
-        self._state = PayloadDecoder._outside
+        self._position.move_over(b'"')
+        self._state = PayloadDecoder._between_strings
 
     def _open_payload(self, name: str) -> "_Base64":
         if len(self._sinks) == self._max_payloads:
             raise PayloadError(f"the reply has over {self._max_payloads} payloads")
-        self._keep(f"{PLACEHOLDER}{len(self._sinks)}".encode())
+        self._append(f"{PLACEHOLDER}{len(self._sinks)}".encode())
         sink = self._open_sink()
         self._sinks.append(sink)
         return _Base64(sink, name=name, max_bytes=self._max_payload_bytes)
 
-    def _keep(self, piece: bytes) -> None:
-        if len(self._rest) + len(piece) > self._max_rest_bytes:
+    def _append(self, data: bytes) -> None:
+        if len(self._rest) + len(data) > self._max_rest_bytes:
             limit_mb = self._max_rest_bytes / 1_000_000
             raise PayloadError(f"the reply without its payloads is over {limit_mb:g} MB")
-        self._rest += piece
+        self._rest += data
 
 
-class _Place:
-    """Knows from what stands between strings whether the next one is a key or a value."""
+class _JsonPosition:
+    """Tracks by the characters between strings whether the next one is a key or a value."""
 
     def __init__(self) -> None:
         self._open_brackets = bytearray()
@@ -251,9 +253,9 @@ class _Place:
 
 
 class _Base64:
-    """Decodes one base64 string, given in pieces, into a sink.
+    """Decodes one base64 string, chunk by chunk, into a sink.
 
-    Both alphabets are taken, though not in one string; blanks are skipped (MIME breaks lines);
+    Both alphabets are accepted, but not in one string. Blanks are skipped (MIME breaks lines), and
     padding may be missing at the end. Everything else is an error, never dropped.
     """
 
@@ -261,81 +263,81 @@ class _Base64:
         self._sink = sink
         self._name = name
         self._max_bytes = max_bytes
-        self._seen = 0
-        self._size = 0
-        self._cut_group = b""
+        self._read_bytes = 0
+        self._decoded_bytes = 0
+        self._partial_group = b""
         self._is_padded = False
         self._is_standard = False
         self._is_urlsafe = False
 
-    def write(self, piece: bytes | memoryview) -> None:
-        """Decode what makes whole groups and keep the rest for the next piece."""
-        if not self._decode(piece) and not self._decode(self._cleaned(bytes(piece))):
-            wrong = _JUNK.search(piece) or re.search(rb"=", piece)
-            raise self._invalid(wrong.start() if wrong else 0)
-        self._is_standard = self._is_standard or _STANDARD.search(piece) is not None
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Decode whole groups of four characters and keep the rest for the next chunk."""
+        if not self._decode(chunk) and not self._decode(self._cleaned(bytes(chunk))):
+            junk = _JUNK.search(chunk) or re.search(rb"=", chunk)
+            raise self._invalid(junk.start() if junk else 0)
+        self._is_standard = self._is_standard or _STANDARD.search(chunk) is not None
         if self._is_standard and self._is_urlsafe:
             raise PayloadError(f"{self._name} mixes both base64 alphabets: + or / and - or _")
-        self._seen += len(piece)
+        self._read_bytes += len(chunk)
 
-    def write_escaped(self, piece: bytes, *, complete: bool) -> int:
-        """Write a piece with JSON escapes, but for half an escape at its end; return its length."""
-        half = _HALF_ESCAPE.search(piece)
-        end = half.start() if half else len(piece)
-        text = _unescaped(piece[:end])
+    def write_escaped(self, chunk: bytes, *, complete: bool) -> int:
+        """Write a chunk except half a JSON escape at its end; return the length written."""
+        half = _HALF_ESCAPE.search(chunk)
+        end = half.start() if half else len(chunk)
+        text = _unescaped(chunk[:end])
         if text is None or (half and complete):
-            raise self._invalid(piece.find(b"\\"))
+            raise self._invalid(chunk.find(b"\\"))
         self.write(text.encode("latin-1", "replace"))
         return end
 
     def close(self) -> Spooled:
-        """The string is complete."""
-        if len(self._cut_group) == 1:
+        """Finish the string and return its payload. Raises PayloadError if it is cut off."""
+        if len(self._partial_group) == 1:
             raise PayloadError(f"base64 ends in the middle of {self._name}")
-        if self._cut_group:
-            self._emit(pybase64.b64decode(self._cut_group.ljust(4, b"=")))
+        if self._partial_group:
+            self._emit(pybase64.b64decode(self._partial_group.ljust(4, b"=")))
         return self._sink.close()
 
-    def _decode(self, piece: bytes | memoryview) -> bool:
-        """Take a piece of the standard alphabet; False, and nothing is taken, if it is not."""
-        text = memoryview(b"".join((self._cut_group, piece)) if self._cut_group else piece)
+    def _decode(self, chunk: bytes | memoryview) -> bool:
+        """Decode a chunk of the standard alphabet; return False, without effect, if it is not."""
+        text = memoryview(b"".join((self._partial_group, chunk)) if self._partial_group else chunk)
         cut = len(text) % 4
         whole, rest = text[: len(text) - cut], bytes(text[len(text) - cut :])
-        if _CUT_GROUP.fullmatch(rest) is None or (self._is_padded and text):
+        if _PARTIAL_GROUP.fullmatch(rest) is None or (self._is_padded and text):
             return False
         try:
             decoded = pybase64.b64decode(whole, validate=True)
         except binascii.Error:
             return False
         self._emit(decoded)
-        self._cut_group = rest
+        self._partial_group = rest
         self._is_padded = self._is_padded or bytes(whole[-1:]) == b"="
         return True
 
-    def _cleaned(self, piece: bytes) -> bytes:
-        self._is_urlsafe = self._is_urlsafe or b"-" in piece or b"_" in piece
-        return piece.translate(_URLSAFE_TO_STANDARD, _BLANKS)
+    def _cleaned(self, chunk: bytes) -> bytes:
+        self._is_urlsafe = self._is_urlsafe or b"-" in chunk or b"_" in chunk
+        return chunk.translate(_URLSAFE_TO_STANDARD, _BLANKS)
 
     def _emit(self, decoded: bytes) -> None:
-        self._size += len(decoded)
-        if self._size > self._max_bytes:
+        self._decoded_bytes += len(decoded)
+        if self._decoded_bytes > self._max_bytes:
             limit_mb = self._max_bytes / 1_000_000
             raise PayloadError(f"the payload in {self._name} is over {limit_mb:g} MB")
         if decoded:
             self._sink.write(decoded)
 
     def _invalid(self, offset: int) -> PayloadError:
-        return PayloadError(f"invalid base64 at byte {self._seen + offset} of {self._name}")
+        return PayloadError(f"invalid base64 at byte {self._read_bytes + offset} of {self._name}")
 
 
-def _body_end(data: bytes, start: int) -> int:
-    """Where a string's body ends: at its closing quote, before half an escape, or at the end."""
-    body = _BODY.match(data, start)
+def _text_end(data: bytes, start: int) -> int:
+    """Return the end of a string's text: its closing quote, half an escape, or the data's end."""
+    body = _STRING_TEXT.match(data, start)
     return body.end() if body else start
 
 
 def _unescaped(body: bytes) -> str | None:
-    """A string's text, a character a byte where it is not escaped; None for a wrong escape."""
+    """Return a string's text, one character per unescaped byte; None for an invalid escape."""
     if b"\\" not in body:
         return body.decode("latin-1")
     try:
@@ -346,7 +348,7 @@ def _unescaped(body: bytes) -> str | None:
 
 
 def _is_decisive(head: bytes) -> bool:
-    """Whether a value's first bytes tell what it is, whatever comes after them."""
+    """Whether a value's first bytes decide what it is, whatever bytes follow."""
     if not head.startswith(_HEAD_STARTS) or len(head) == _HEAD_BYTES:
         return True
     found = _HEAD.match(head)
@@ -354,7 +356,7 @@ def _is_decisive(head: bytes) -> bool:
 
 
 def _payload_offset(head: bytes, *, under_payload_key: bool) -> int | None:
-    """Where the base64 begins in a value with these first bytes; None: it is not a payload."""
+    """Return where the base64 begins in a value with these first bytes; None if no payload."""
     found = _HEAD.match(head) if head.startswith(_HEAD_STARTS) else None
     url = (_unescaped(found[1]) or "").lower() if found else ""
     if found is None or not url.startswith("data:"):

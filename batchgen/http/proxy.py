@@ -1,4 +1,4 @@
-"""Which proxy a URL goes through, as HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say."""
+"""Choose the proxy of a URL by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -6,13 +6,14 @@ from ipaddress import ip_address
 
 from yarl import URL
 
-_MOST_HOSTS = 256  # that are remembered: downloads come from a few
+_MAX_HOSTS = 256  # in the cache: downloads come from a few
 
 
 def proxy_for(url: URL, proxies: Mapping[str, str]) -> str | None:
-    """The proxy's URL; None where the connection is direct, as it always is to loopback.
+    """Return the proxy's URL; None if the connection is direct, as it always is to loopback.
 
-    proxies: by scheme, `all` for the rest; `no` lists hosts and domains, `*` for every one.
+    proxies: proxy URLs by scheme, `all` for the others; `no` lists hosts and domains without a
+    proxy, `*` for all.
     """
     host = (url.raw_host or "").lower().rstrip(".")
     if _is_loopback(host) or _is_exempt(host, url.port, proxies.get("no", "")):
@@ -21,7 +22,7 @@ def proxy_for(url: URL, proxies: Mapping[str, str]) -> str | None:
 
 
 def _is_exempt(host: str, port: int | None, exempt: str) -> bool:
-    """Whether a list of hosts and domains (`example.com`, `.example.com`, `h:8000`) has it."""
+    """Whether a NO_PROXY list (`example.com`, `.example.com`, `h:8000`) contains the host."""
     names = (name.strip().lower().removeprefix("*.").lstrip(".") for name in exempt.split(","))
     return any(
         name in ("*", whole) or whole.endswith(f".{name}")
@@ -31,7 +32,7 @@ def _is_exempt(host: str, port: int | None, exempt: str) -> bool:
     )
 
 
-@lru_cache(_MOST_HOSTS)
+@lru_cache(_MAX_HOSTS)
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback

@@ -1,7 +1,7 @@
-"""Request bodies as the bytes that go over the wire, files still in their places as files.
+"""Encode request bodies as JSON or multipart forms, and stream the files in them.
 
-A body is a sequence of pieces: bytes as they are, and files that whoever sends it reads while
-sending. Its length is known beforehand. Multipart is RFC 7578; `data:` URLs are RFC 2397.
+A body is a sequence of parts: bytes, and files that are read while the body is sent. Its length is
+known beforehand. Multipart is RFC 7578; `data:` URLs are RFC 2397.
 """
 
 import asyncio
@@ -24,55 +24,54 @@ from batchgen.types import (
 )
 
 _encode = msgspec.json.Encoder().encode
-_HOLDERS = (LocalFile, Base64, tuple)
+_FILE_HOLDERS = (LocalFile, Base64, tuple)
 
 
 class InlineFile(msgspec.Struct, frozen=True):
-    """A file that stands in a body; base64: as that, or else as it is."""
+    """A file in a body, encoded as base64 or unchanged."""
 
     file: LocalFile
     base64: bool
 
     @property
     def size_bytes(self) -> int:
-        """What it comes to in the body."""
+        """Its bytes in the body, encoded."""
         size = self.file.size_bytes
         return 4 * -(-size // 3) if self.base64 else size
 
 
-Piece: TypeAlias = bytes | InlineFile
+BodyPart: TypeAlias = bytes | InlineFile
 
 
-class Body(msgspec.Struct, frozen=True):
-    """A request's body: its type, and its pieces in their order."""
+class RequestBody(msgspec.Struct, frozen=True):
+    """The body of a request: its content type, and its parts in order."""
 
     content_type: str
-    pieces: tuple[Piece, ...]
+    parts: tuple[BodyPart, ...]
 
     @property
     def size_bytes(self) -> int:
-        return sum(
-            len(piece) if isinstance(piece, bytes) else piece.size_bytes for piece in self.pieces
-        )
+        """Bytes of the whole body."""
+        return sum(len(part) if isinstance(part, bytes) else part.size_bytes for part in self.parts)
 
 
-def body_of(request: HttpRequest) -> Body:
-    """The body of a request; the same request always gives the same one."""
+def encode_body(request: HttpRequest) -> RequestBody:
+    """Return the body of a request; equal requests have equal bodies."""
     if request.multipart:
         return _multipart(request.body)
     if not _may_hold_files(request.body):
-        return Body("application/json", (_encode(request.body),))
-    return Body("application/json", tuple(_joined(_json(request.body))))
+        return RequestBody("application/json", (_encode(request.body),))
+    return RequestBody("application/json", tuple(_joined(_json(request.body))))
 
 
 def _may_hold_files(fields: Mapping[str, Input]) -> bool:
     for value in fields.values():
-        if isinstance(value, _HOLDERS) or (isinstance(value, dict) and _may_hold_files(value)):
+        if isinstance(value, _FILE_HOLDERS) or (isinstance(value, dict) and _may_hold_files(value)):
             return True
     return False
 
 
-def _json(body: Mapping[str, Input]) -> Iterator[Piece]:
+def _json(body: Mapping[str, Input]) -> Iterator[BodyPart]:
     yield b"{"
     for index, (name, value) in enumerate(body.items()):
         yield (b"," if index else b"") + _encode(name) + b":"
@@ -80,7 +79,7 @@ def _json(body: Mapping[str, Input]) -> Iterator[Piece]:
     yield b"}"
 
 
-def _json_value(value: Input) -> Iterator[Piece]:
+def _json_value(value: Input) -> Iterator[BodyPart]:
     if isinstance(value, LocalFile):
         yield f'"data:{value.media_type};base64,'.encode()
         yield InlineFile(value, base64=True)
@@ -93,44 +92,44 @@ def _json_value(value: Input) -> Iterator[Piece]:
         yield from _json(value)
     elif isinstance(value, tuple):
         yield b"["
-        for index, one in enumerate(value):
+        for index, item in enumerate(value):
             yield b"," if index else b""
-            yield from _json_value(one)
+            yield from _json_value(item)
         yield b"]"
     else:
         yield _encode(value)
 
 
-def _joined(pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """The same pieces with neighbouring bytes made one."""
+def _joined(parts: Iterator[BodyPart]) -> Iterator[BodyPart]:
+    """Join neighbouring parts of bytes."""
     text = b""
-    for piece in pieces:
-        if isinstance(piece, bytes):
-            text += piece
+    for part in parts:
+        if isinstance(part, bytes):
+            text += part
         else:
             yield text
-            yield piece
+            yield part
             text = b""
     yield text
 
 
-def _multipart(body: Mapping[str, Input]) -> Body:
-    fields = [(name, one) for name, value in body.items() for one in _repeated(value)]
+def _multipart(body: Mapping[str, Input]) -> RequestBody:
+    fields = [(name, item) for name, value in body.items() for item in _items(value)]
     boundary = f"batchgen-{sha256(repr(fields).encode()).hexdigest()[:32]}"
-    pieces: list[Piece] = []
+    parts: list[BodyPart] = []
     for name, value in fields:
-        several = "[]" if isinstance(body[name], tuple) and len(_repeated(body[name])) > 1 else ""
-        pieces += [f"--{boundary}\r\n".encode(), *_part(name + several, value), b"\r\n"]
-    pieces.append(f"--{boundary}--\r\n".encode())
+        suffix = "[]" if len(_items(body[name])) > 1 else ""
+        parts += [f"--{boundary}\r\n".encode(), *_form_field(name + suffix, value), b"\r\n"]
+    parts.append(f"--{boundary}--\r\n".encode())
     content_type = f"multipart/form-data; boundary={boundary}"
-    return Body(content_type, tuple(_joined(iter(pieces))))
+    return RequestBody(content_type, tuple(_joined(iter(parts))))
 
 
-def _repeated(value: Input) -> Sequence[Input]:
+def _items(value: Input) -> Sequence[Input]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _part(name: str, value: Input) -> Iterator[Piece]:
+def _form_field(name: str, value: Input) -> Iterator[BodyPart]:
     disposition = f'Content-Disposition: form-data; name="{_quoted(name)}"'
     if isinstance(value, LocalFile):
         filename = _quoted(value.path.name)
@@ -144,73 +143,73 @@ def _part(name: str, value: Input) -> Iterator[Piece]:
 
 
 def _quoted(text: str) -> str:
-    """As browsers write names into a form (WHATWG HTML, "Multipart form data")."""
+    """Escape a name as browsers do (WHATWG HTML, "Multipart form data")."""
     return text.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
 
 
-_PIECE_BYTES = 3 * 128 * 1024  # a multiple of 3: base64 of pieces is the base64 of the whole
+_CHUNK_BYTES = 3 * 128 * 1024  # a multiple of 3: chunks can be encoded as base64 one by one
 
 
 class ChangedFileError(Exception):
-    """A file that cannot be sent as it was looked at."""
+    """A file that has changed since it was checked, or that cannot be read."""
 
 
-class Upload:
-    """One sending of a body; every attempt takes a new one.
+class BodyStream:
+    """Sends a body once; every attempt needs a new one.
 
-    fault: why a file could not be sent; whoever sends finds some error of the connection instead.
+    fault: why a file could not be sent; the client reports only some connection error then.
     """
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: RequestBody) -> None:
         self._body = body
         self.fault: NetworkFault | None = None
 
     def data(self) -> bytes | AsyncIterator[bytes]:
-        """What the client sends: bytes where no file is among them."""
-        first, *others = self._body.pieces
-        return first if isinstance(first, bytes) and not others else self._pieces()
+        """Return the data for the client: bytes if the body has no files."""
+        first, *others = self._body.parts
+        return first if isinstance(first, bytes) and not others else self._chunks()
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
+    async def _chunks(self) -> AsyncIterator[bytes]:
         try:
-            for piece in self._body.pieces:
-                if isinstance(piece, bytes):
-                    yield piece
+            for part in self._body.parts:
+                if isinstance(part, bytes):
+                    yield part
                 else:
-                    async for part in _parts(piece):
-                        yield part
+                    async for chunk in _file_chunks(part):
+                        yield chunk
         except ChangedFileError as error:
             self.fault = NetworkFault(FaultKind.INPUT_FILE, str(error), sent=False)
             raise
 
 
-async def _parts(piece: InlineFile) -> AsyncIterator[bytes]:
-    """The bytes of a file as they are sent; the last of them only when all of them are right."""
-    name = one_line(piece.file.name, 120)
+async def _file_chunks(part: InlineFile) -> AsyncIterator[bytes]:
+    """Yield a file's chunks as they are sent; the last one only if the checksum is right."""
     digest = sha256()
-    held = b""
+    held_back = b""
     try:
-        with await asyncio.to_thread(_open, piece) as file:
-            while part := await asyncio.to_thread(file.read, _PIECE_BYTES):
-                digest.update(part)
-                yield held
-                held = binascii.b2a_base64(part, newline=False) if piece.base64 else part
+        with await asyncio.to_thread(_open, part) as file:
+            while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+                digest.update(chunk)
+                yield held_back
+                held_back = binascii.b2a_base64(chunk, newline=False) if part.base64 else chunk
     except OSError as error:
+        name = one_line(part.file.name, 120)
         reason = error.strerror or str(error)
-        told = f"the file {name} cannot be read any more: {reason}; {piece.file.remedy}"
-        raise ChangedFileError(told) from error
-    if digest.hexdigest() != piece.file.sha256:
-        raise ChangedFileError(_changed(piece.file))
-    yield held
+        message = f"cannot read the file {name} any more ({reason}); {part.file.remedy}"
+        raise ChangedFileError(message) from error
+    if digest.hexdigest() != part.file.sha256:
+        raise ChangedFileError(_changed(part.file))
+    yield held_back
 
 
-def _open(piece: InlineFile) -> BinaryIO:
-    file = piece.file.path.open("rb")
-    if os.fstat(file.fileno()).st_size != piece.file.size_bytes:
+def _open(part: InlineFile) -> BinaryIO:
+    file = part.file.path.open("rb")
+    if os.fstat(file.fileno()).st_size != part.file.size_bytes:
         file.close()
-        raise ChangedFileError(_changed(piece.file))
+        raise ChangedFileError(_changed(part.file))
     return file
 
 
 def _changed(file: LocalFile) -> str:
     name = one_line(file.name, 120)
-    return f"the file {name} is not the one that was checked any more; {file.remedy}"
+    return f"the file {name} has changed since it was checked; {file.remedy}"

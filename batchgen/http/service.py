@@ -10,14 +10,14 @@ from batchgen.types import HttpRequest, Reply, Timeouts
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Where requests go, with what, and how long they are waited for.
+    """Where requests go, their headers, and their timeouts.
 
-    api_key: sent as a bearer token to this host only; never shown.
-    key_headers: headers that carry the idempotency key.
-    timeout_s: seconds for a whole exchange; timeouts: for its parts.
-    headers: of every request to this host; never shown.
-    secrets: what is cut out of this host's replies.
-    proxies: as `proxy_for` takes them, for this host and for downloads.
+    api_key: sent as a bearer token to this host only; never printed.
+    key_headers: names of the headers that carry the idempotency key.
+    timeout_s: seconds for a whole request; timeouts: for its parts.
+    headers: of every request to this host; never printed.
+    secrets: texts that are removed from this host's replies.
+    proxies: the argument of `proxy_for`, for this host and for downloads.
     ca_file: certificates (PEM) that are trusted besides the system's.
     """
 
@@ -32,7 +32,7 @@ class Service:
     ca_file: Path | None = None
 
     def url(self, path: str) -> str:
-        """The address of a path such as /v1/images/generations; the base may end in /v1 or not."""
+        """Return the URL of a path such as /v1/images/generations; the base may end in /v1."""
         base = self.base_url.rstrip("/")
         for version in ("/v1", "/v2"):
             base = base.removesuffix(version)
@@ -40,8 +40,8 @@ class Service:
 
 
 class Transport(Protocol):
-    """Sends requests to the provider and fetches what its replies point to."""
+    """Sends requests to the provider and fetches the files that its replies name."""
 
     def send(self, request: HttpRequest, idempotency_key: str) -> Coroutine[None, None, Reply]: ...
 
-    async def fetch(self, url: str) -> Reply: ...
+    def fetch(self, url: str) -> Coroutine[None, None, Reply]: ...

@@ -1,4 +1,4 @@
-"""A job's settings, checked: from the values of a job file and the flags of the command. Pure."""
+"""Check a job file and the flags of the command, and turn them into a `Job`. Pure."""
 
 from batchgen.job.access import Access, access_of
 from batchgen.job.limits import Bounds, Limits, ModelLimits

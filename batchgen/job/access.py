@@ -1,4 +1,4 @@
-"""What the environment gives a run: the provider's key, header values, proxies; never shown."""
+"""Read keys, header values and proxies from environment variables; they are never printed."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,17 +9,17 @@ from batchgen.errors import UsageError
 from batchgen.job.providers import Provider, is_sendable
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_LEAST_SECRET = 6  # characters; cutting out shorter ones would tear words apart
+_MIN_SECRET_LENGTH = 6  # characters; a shorter one may be a part of ordinary words
 _PROXIES = ("http", "https", "all", "no")
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Secrets of a run; `repr` shows none of them.
+    """Secrets of a run; `repr` prints none of them.
 
-    headers: the provider's own headers with their values filled in.
-    proxies: `http`, `https`, `all` and `no`, as the variables HTTP_PROXY and so on have them.
-    secrets: what is cut out of replies before anything of them is shown or kept.
+    headers: the headers of the job's provider, with variables replaced by their values.
+    proxies: by `http`, `https`, `all` and `no`, from HTTP_PROXY and so on.
+    secrets: texts that are removed from replies before these are printed or stored.
     """
 
     key: str | None = field(default=None, repr=False)
@@ -29,7 +29,7 @@ class Access:
 
 
 def access_of(provider: Provider, environment: Mapping[str, str]) -> Access:
-    """What the environment holds for a provider; UsageError names the variable that is missing."""
+    """Return a provider's secrets; raise UsageError if a variable is missing or invalid."""
     key = _key(provider, environment)
     headers = {
         name: _header(provider, name, value, environment)
@@ -41,7 +41,7 @@ def access_of(provider: Provider, environment: Mapping[str, str]) -> Access:
         key,
         headers,
         dict(_proxies(environment)),
-        tuple(secret for secret in secrets if len(secret) >= _LEAST_SECRET),
+        tuple(secret for secret in secrets if len(secret) >= _MIN_SECRET_LENGTH),
     )
 
 
@@ -51,35 +51,35 @@ def _key(provider: Provider, environment: Mapping[str, str]) -> str | None:
         first, *others = provider.key_variables
         either = f" (or {' or '.join(others)})" if others else ""
         raise UsageError(
-            f"no key for {provider.name}: set {first}{either} in the environment, or try it"
-            " without one: --provider simulator"
+            f"no key for {provider.name}: set {first}{either} in the environment, or try the"
+            " simulator, which needs no key: --provider simulator"
         )
     if key is not None and not is_sendable(key):
-        raise UsageError(f"the key for {provider.name} has characters that no key has")
+        raise UsageError(f"the key for {provider.name} has characters that a key cannot have")
     return key
 
 
 def _header(provider: Provider, name: str, value: str, environment: Mapping[str, str]) -> str:
-    where = f"`providers.{provider.name}.headers.{name}`"
+    place = f"`providers.{provider.name}.headers.{name}`"
     for variable in VARIABLE.findall(value):
         if not environment.get(variable, "").strip():
-            raise UsageError(f"{where} needs ${{{variable}}}: set {variable} in the environment")
-    filled = VARIABLE.sub(lambda found: environment[found[1]].strip(), value)
+            raise UsageError(f"{place} needs ${{{variable}}}: set {variable} in the environment")
+    filled = VARIABLE.sub(lambda match: environment[match[1]].strip(), value)
     if not is_sendable(filled):
-        raise UsageError(f"{where}: its value has characters that no header has")
+        raise UsageError(f"{place}: the value has characters that a header cannot have")
     return filled
 
 
 def _proxies(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """As curl reads them: the small letters win, HTTP_PROXY is no CGI script's `Proxy:` header."""
+    """Read them as curl does: lower case wins; in CGI scripts HTTP_PROXY is a request header."""
     for name in _PROXIES:
         variable = f"{name}_proxy"
-        loud = "" if name == "http" and "REQUEST_METHOD" in environment else variable.upper()
-        value = environment.get(variable, environment.get(loud, "")).strip()
+        upper_case = "" if name == "http" and "REQUEST_METHOD" in environment else variable.upper()
+        value = environment.get(variable, environment.get(upper_case, "")).strip()
         if not value:
             continue
         if name != "no":
             value = value if "://" in value else f"http://{value}"
             if urlsplit(value).scheme not in ("http", "https"):
-                raise UsageError(f"{variable.upper()} is no http or https proxy; others cannot be")
+                raise UsageError(f"{variable.upper()} is not an http or https proxy")
         yield name, value

@@ -1,4 +1,4 @@
-"""How fast, how long and for how much: the limits of a job."""
+"""The limits of a job: rate, time and cost."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 
 from batchgen.job import keys
-from batchgen.job.keys import Reading
+from batchgen.job.keys import SectionReader
 from batchgen.types import Json, Polling, Timeouts
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """What the job allows of one model; None is no bound."""
+    """The limits in force for one model; None is no limit."""
 
     concurrency: int
     rpm: float | None = None
@@ -19,38 +19,38 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 class ModelLimits(msgspec.Struct, frozen=True):
-    """What a job says of one model; None leaves it to the limits of all."""
+    """A job's own limits for one model; None if the job's general limit applies."""
 
     concurrency: int | None = None
     rpm: float | None = None
     images_per_minute: float | None = None
 
 
-class Asking(msgspec.Struct, frozen=True):
-    """When the provider is asked for what it works on, in seconds; None leaves it to the family.
+class PollingOverrides(msgspec.Struct, frozen=True):
+    """When remote jobs are polled, in seconds; None if the family's default applies.
 
-    first: after it was submitted. interval: between two questions. deadline: in all.
+    first: after submission. interval: between two polls. deadline: in total.
     """
 
     first_s: float | None = None
     interval_s: float | None = None
     deadline_s: float | None = None
 
-    def over(self, usual: Polling) -> Polling:
-        """The family's own, where the job says nothing else."""
+    def applied_to(self, defaults: Polling) -> Polling:
+        """Return the family's defaults with the job's values instead, if given."""
         return Polling(
-            usual.first_s if self.first_s is None else self.first_s,
-            usual.interval_s if self.interval_s is None else self.interval_s,
-            usual.deadline_s if self.deadline_s is None else self.deadline_s,
+            defaults.first_s if self.first_s is None else self.first_s,
+            defaults.interval_s if self.interval_s is None else self.interval_s,
+            defaults.deadline_s if self.deadline_s is None else self.deadline_s,
         )
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How fast (requests), how long (seconds) and for how much (USD); None is no bound.
+    """Limits on requests, time (seconds) and cost (USD); None is no limit.
 
-    drain_timeout_s: how long a run that a signal stops waits for what is in flight.
-    pending: tasks that the provider works on at a time, of families that it answers later.
-    halt_refusals: the share of refusals among the last 100 tasks that halts the run.
+    drain_timeout_s: how long a run that is stopped by a signal waits for requests in flight.
+    pending: remote jobs in progress at the provider at most, of families that are polled.
+    halt_refusals: the fraction of refusals among the last 100 tasks that halts the run.
     """
 
     concurrency: int = 16
@@ -66,11 +66,11 @@ class Limits(msgspec.Struct, frozen=True):
     halt_refusals: float | None = None
     timeouts: Timeouts = msgspec.field(default_factory=Timeouts)
     pending: int = 2000
-    polling: Asking = Asking()
+    polling: PollingOverrides = PollingOverrides()
     models: Mapping[str, ModelLimits] = msgspec.field(default_factory=dict)
 
     def of_model(self, model: str) -> Bounds:
-        """What holds for this model; its own concurrency lies within that of the run."""
+        """Return the limits of a model; its concurrency is at most that of the run."""
         own = self.models.get(model, ModelLimits())
         return Bounds(
             min(self.concurrency, own.concurrency or self.concurrency),
@@ -79,55 +79,57 @@ class Limits(msgspec.Struct, frozen=True):
         )
 
 
-def read_limits(value: Json, flags: object, reading: Reading) -> Limits:
-    """The limits that a job file gives; a flag of the same name as a field beats it.
+def read_limits(value: Json, flags: object, reader: SectionReader) -> Limits:
+    """Return the limits of a job file; a flag with the name of a field replaces it.
 
-    What is wrong is noted in `reading`.
+    Problems are added to `reader`.
     """
-    found: dict[str, Any] = reading.section(value, keys.LIMITS, ("limits",))
+    section: dict[str, Any] = reader.section(value, keys.LIMITS, ("limits",))
     given: dict[str, Any] = {
-        "concurrency": found.get("concurrency"),
-        "rpm": found.get("rpm"),
-        "timeout_s": found.get("timeout"),
-        "max_cost_usd": found.get("max_cost"),
-        "max_requests": found.get("max_requests"),
-        "deadline_s": found.get("deadline"),
-        "drain_timeout_s": found.get("drain_timeout"),
-        "halt_after": found.get("halt_after"),
-        "max_tasks": found.get("max_tasks"),
-        "images_per_minute": found.get("images_per_minute"),
-        "halt_refusals": found.get("halt_refusals"),
-        "pending": found.get("pending"),
+        "concurrency": section.get("concurrency"),
+        "rpm": section.get("rpm"),
+        "timeout_s": section.get("timeout"),
+        "max_cost_usd": section.get("max_cost"),
+        "max_requests": section.get("max_requests"),
+        "deadline_s": section.get("deadline"),
+        "drain_timeout_s": section.get("drain_timeout"),
+        "halt_after": section.get("halt_after"),
+        "max_tasks": section.get("max_tasks"),
+        "images_per_minute": section.get("images_per_minute"),
+        "halt_refusals": section.get("halt_refusals"),
+        "pending": section.get("pending"),
     }
     for name in given:
-        flagged = getattr(flags, name, None)
-        if flagged is not None:
-            given[name] = flagged
+        from_flag = getattr(flags, name, None)
+        if from_flag is not None:
+            given[name] = from_flag
     return Limits(
-        timeouts=_timeouts(found.get("timeouts"), reading),
-        polling=_asking(found.get("polling"), reading),
-        models=_models(found.get("models") or {}, reading),
-        **_given(given),
+        timeouts=_timeouts(section.get("timeouts"), reader),
+        polling=_polling(section.get("polling"), reader),
+        models=_models(section.get("models") or {}, reader),
+        **_without_none(given),
     )
 
 
-def _timeouts(value: Json, reading: Reading) -> Timeouts:
-    found = reading.section(value, keys.TIMEOUTS, ("limits", "timeouts"))
-    return Timeouts(**_given({f"{name}_s": seconds for name, seconds in found.items()}))
+def _timeouts(value: Json, reader: SectionReader) -> Timeouts:
+    section = reader.section(value, keys.TIMEOUTS, ("limits", "timeouts"))
+    return Timeouts(**_without_none({f"{name}_s": seconds for name, seconds in section.items()}))
 
 
-def _asking(value: Json, reading: Reading) -> Asking:
-    found = reading.section(value, keys.POLLING, ("limits", "polling"))
-    return Asking(**_given({f"{name}_s": seconds for name, seconds in found.items()}))
+def _polling(value: Json, reader: SectionReader) -> PollingOverrides:
+    section = reader.section(value, keys.POLLING, ("limits", "polling"))
+    return PollingOverrides(
+        **_without_none({f"{name}_s": seconds for name, seconds in section.items()})
+    )
 
 
-def _models(value: Mapping[str, Json], reading: Reading) -> dict[str, ModelLimits]:
+def _models(value: Mapping[str, Json], reader: SectionReader) -> dict[str, ModelLimits]:
     sections = {
-        model: reading.section(limits, keys.MODEL_LIMITS, ("limits", "models", model))
+        model: reader.section(limits, keys.MODEL_LIMITS, ("limits", "models", model))
         for model, limits in value.items()
     }
-    return {model: ModelLimits(**_given(found)) for model, found in sections.items()}
+    return {model: ModelLimits(**_without_none(section)) for model, section in sections.items()}
 
 
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What a job says of money: its own prices, and a budget that it shares with other jobs."""
+"""A job's own prices, and the budget that it shares with other jobs."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 
 from batchgen.job import keys
-from batchgen.job.keys import Reading
+from batchgen.job.keys import SectionReader
 from batchgen.types import Json, Tokens
 
-_MOST = 1e6
+_MAX_USD = 1e6
 
 
 class Period(StrEnum):
-    """For how long a budget is; days and months are those of UTC."""
+    """The period of a budget; days and months are in UTC."""
 
     DAY = "day"
     MONTH = "month"
@@ -23,47 +23,47 @@ class Period(StrEnum):
 
 
 class SharedBudgetSettings(msgspec.Struct, frozen=True):
-    """What all jobs that name the same file may spend together in a period (USD)."""
+    """The US dollars that all jobs with the same budget file may spend in a period."""
 
     usd: float
     per: Period
     path: Path
 
 
-def read_budget(value: Json, reading: Reading) -> SharedBudgetSettings | None:
-    """The budget of a job file; what is wrong is noted in `reading`."""
+def read_budget(value: Json, reader: SectionReader) -> SharedBudgetSettings | None:
+    """Return the budget of a job file, if any; problems are added to `reader`."""
     if value is None:
         return None
-    found: dict[str, Any] = reading.section(value, keys.BUDGET, ("budget",))
-    missing = [key for key in ("usd", "ledger") if key not in found]
+    section: dict[str, Any] = reader.section(value, keys.BUDGET, ("budget",))
+    missing = [key for key in ("usd", "ledger") if key not in section]
     if missing:
-        reading.complain(
+        reader.add_problem(
             ("budget",),
             f"`budget` needs `{missing[0]}`, as in {{usd: 50, per: day, ledger: spend.sqlite3}}",
         )
         return None
-    path = Path(found["ledger"]).expanduser()
-    return SharedBudgetSettings(found["usd"], Period(found.get("per", Period.TOTAL)), path)
+    path = Path(section["ledger"]).expanduser()
+    return SharedBudgetSettings(section["usd"], Period(section.get("per", Period.TOTAL)), path)
 
 
 class TokenPrices(msgspec.Struct, frozen=True):
-    """US dollars for a million tokens that a model reads, and that it writes."""
+    """US dollars per million input tokens and per million output tokens."""
 
     input: float
     output: float
 
     def usd(self, tokens: Tokens | None) -> float | None:
-        """What counted tokens cost; None where nobody counted them."""
+        """Return the cost of tokens in US dollars; None if the tokens are unknown."""
         if tokens is None:
             return None
-        read = tokens.text_input + tokens.image_input
-        return (read * self.input + tokens.output * self.output) / 1_000_000
+        inputs = tokens.text_input + tokens.image_input
+        return (inputs * self.input + tokens.output * self.output) / 1_000_000
 
 
 def read_prices(
-    value: Mapping[str, Json] | None, reading: Reading
+    value: Mapping[str, Json] | None, reader: SectionReader
 ) -> tuple[dict[str, float], dict[str, TokenPrices]]:
-    """By model: US dollars for an image or the like, or for a million tokens of either kind."""
+    """Return by model: US dollars per result, and US dollars per million tokens."""
     prices: dict[str, float] = {}
     of_tokens: dict[str, TokenPrices] = {}
     for model, price in (value or {}).items():
@@ -73,10 +73,10 @@ def read_prices(
         elif (usd := _usd(price)) is not None:
             prices[model] = usd
         else:
-            reading.complain(
+            reader.add_problem(
                 ("prices", model),
-                f"`prices.{model}`: {price!r:.60} is not US dollars for an image such as 0.04,"
-                " nor for a million tokens such as {input: 2.50, output: 10.00}",
+                f"`prices.{model}`: {price!r:.60} is neither US dollars per result such as 0.04,"
+                " nor per million tokens such as {input: 2.50, output: 10.00}",
             )
     return prices, of_tokens
 
@@ -84,30 +84,30 @@ def read_prices(
 def _of_tokens(value: Json) -> TokenPrices | None:
     if not isinstance(value, dict) or not {"input"} <= value.keys() <= {"input", "output"}:
         return None
-    read, written = _usd(value["input"]), _usd(value.get("output", 0))
-    return None if read is None or written is None else TokenPrices(read, written)
+    inputs, outputs = _usd(value["input"]), _usd(value.get("output", 0))
+    return None if inputs is None or outputs is None else TokenPrices(inputs, outputs)
 
 
 def _usd(value: Json) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    return float(value) if 0 <= value < _MOST else None
+    return float(value) if 0 <= value < _MAX_USD else None
 
 
 class Variant(msgspec.Struct, frozen=True):
-    """US dollars for an image where the parameters in `when` have these values."""
+    """US dollars per image if the parameters in `when` have these values."""
 
     when: tuple[tuple[str, str], ...]
     usd: float
 
 
 class Quote(msgspec.Struct, frozen=True):
-    """What an image of a model costs; the first variant that fits counts."""
+    """The price of a model's images; the first matching variant counts."""
 
     variants: tuple[Variant, ...]
 
     def usd(self, params: Mapping[str, Json]) -> float | None:
-        """US dollars for an image with these parameters; None where no variant fits."""
+        """Return US dollars per image with these parameters; None if no variant matches."""
         for variant in self.variants:
             if all(condition_text(params.get(name)) == value for name, value in variant.when):
                 return variant.usd
@@ -115,5 +115,5 @@ class Quote(msgspec.Struct, frozen=True):
 
 
 def condition_text(value: Json) -> str:
-    """Return a parameter's value as conditions of prices compare it: as text, in lower case."""
+    """Return a parameter's value for comparison with price conditions: text in lower case."""
     return str(value).casefold()

@@ -1,4 +1,4 @@
-"""Providers: those that are known, and those that a job file adds."""
+"""Providers: the built-in ones, those of a job file, and which of them a job uses."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,22 +11,22 @@ import msgspec
 from msgspec.structs import replace
 
 from batchgen.job import keys
-from batchgen.job.keys import Place, Reading
+from batchgen.job.keys import KeyPath, SectionReader
 from batchgen.text import did_you_mean, one_line
 from batchgen.types import FAMILIES, Json
 
 
 class Provider(msgspec.Struct, frozen=True):
-    """A base URL with its key variables and habits.
+    """A base URL with its key variables and its differences from other providers.
 
-    catalog: whose model table applies (`aimlapi` or `openai`).
-    key_variables: environment variables that may hold the key.
-    needs_key: whether nothing is sent without one.
+    catalog: whose catalogue of models applies (`aimlapi` or `openai`).
+    key_variables: environment variables that may hold the key; the first one set counts.
+    needs_key: whether a run without a key is an error.
     client_id_header: a second header that carries the idempotency key, for the usage log.
-    headers: of every request; `${NAME}` in a value is a variable of the environment.
-    paths: where an API family answers, where that is not its usual path.
+    headers: of every request; `${NAME}` in a value is an environment variable.
+    paths: by API family, if its path is not the usual one.
     ca_file: certificates that are trusted besides the system's.
-    insecure: plain http is allowed to public hosts.
+    insecure: whether plain http to public hosts is allowed.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Provider(msgspec.Struct, frozen=True):
     insecure: bool = False
 
     def key(self, environment: Mapping[str, str]) -> str | None:
-        """The key from the first variable that holds one."""
+        """Return the key from the first variable that holds one; None if there is none."""
         for variable in self.key_variables:
             if value := environment.get(variable, "").strip():
                 return value
@@ -71,152 +71,156 @@ _SECRET = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
 _OWN_HEADERS = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding"}
 )
-_NAME_IT = "it is the name of an environment variable such as LAB_API_KEY, never the key itself"
+_VARIABLE_ADVICE = (
+    "give the name of an environment variable such as LAB_API_KEY, not the key itself"
+)
 
 
-class Wish(msgspec.Struct, frozen=True):
-    """What flags say of the provider; None is not given."""
+class ProviderFlags(msgspec.Struct, frozen=True):
+    """The flags of the command that choose the provider; None if not given."""
 
     name: str | None
     base_url: str | None
     api_key_env: str | None
 
 
-def read_provider(found: Mapping[str, Any], wish: Wish, reading: Reading) -> Provider:
-    """The provider that flags or the job file name, out of the known ones and the file's own.
+def read_provider(
+    section: Mapping[str, Any], wish: ProviderFlags, reader: SectionReader
+) -> Provider:
+    """Return the provider that flags or the job file choose, built in or of the job file.
 
-    found: the job file's checked keys. What is wrong is noted in `reading`.
+    section: the job file's checked keys. Problems are added to `reader`.
     """
-    own: Mapping[str, Json] = found.get("providers") or {}
+    own: Mapping[str, Json] = section.get("providers") or {}
     known = dict(PROVIDERS)
     for name, value in own.items():
-        if provider := _own_provider(name, value, reading):
+        if provider := _own_provider(name, value, reader):
             known[name] = provider
-    name = wish.name or found.get("provider") or "aimlapi"
+    name = wish.name or section.get("provider") or "aimlapi"
     if name in known:
-        return _redirected(known[name], wish, reading)
-    if name not in own:  # else what is wrong with it is told already
+        return _redirected(known[name], wish, reader)
+    if name not in own:  # else its problems are reported already
         hint = did_you_mean(name, known)
-        right = f"did you mean `{hint}`?" if hint else f"the providers are {', '.join(known)}"
-        message = f"unknown provider `{one_line(name, 60)}`; {right}"
+        advice = f"did you mean `{hint}`?" if hint else f"the providers are {', '.join(known)}"
+        message = f"unknown provider `{one_line(name, 60)}`; {advice}"
         if wish.name:
-            reading.refuse_flag("--provider", message)
+            reader.add_flag_problem("--provider", message)
         else:
-            reading.complain(("provider",), message)
+            reader.add_problem(("provider",), message)
     return PROVIDERS["aimlapi"]
 
 
-def _redirected(provider: Provider, wish: Wish, reading: Reading) -> Provider:
+def _redirected(provider: Provider, wish: ProviderFlags, reader: SectionReader) -> Provider:
     if wish.base_url:
         if problem := bad_base_url(wish.base_url, insecure=provider.insecure):
-            reading.refuse_flag("--base-url", problem)
+            reader.add_flag_problem("--base-url", problem)
         if provider.name == SIMULATOR:
             provider = replace(PROVIDERS["aimlapi"], name="custom")
         provider = replace(provider, base_url=wish.base_url)
     if wish.api_key_env:
         if not _VARIABLE.fullmatch(wish.api_key_env):
-            reading.refuse_flag("--api-key-env", _NAME_IT)
+            reader.add_flag_problem("--api-key-env", _VARIABLE_ADVICE)
         provider = replace(provider, key_variables=(wish.api_key_env,), needs_key=True)
     return provider
 
 
-def _own_provider(name: str, value: Json, reading: Reading) -> Provider | None:
-    place: Place = ("providers", name)
-    found: dict[str, Any] = reading.section(value, keys.PROVIDER, place)
-    variable = found.get("api_key_env") or f"{re.sub('[^A-Za-z0-9]', '_', name).upper()}_API_KEY"
-    wrong = [*_faults(name, found), *_header_faults(found), *_path_faults(found)]
+def _own_provider(name: str, value: Json, reader: SectionReader) -> Provider | None:
+    path: KeyPath = ("providers", name)
+    section: dict[str, Any] = reader.section(value, keys.PROVIDER, path)
+    variable = section.get("api_key_env") or f"{re.sub('[^A-Za-z0-9]', '_', name).upper()}_API_KEY"
+    wrong = [*_faults(name, section), *_header_faults(section), *_path_faults(section)]
     for key, message in wrong:
-        reading.complain((*place, *key), message)
-    if wrong or "base_url" not in found:
+        reader.add_problem((*path, *key), message)
+    if wrong or "base_url" not in section:
         return None
     return Provider(
         name,
-        found["base_url"],
+        section["base_url"],
         (variable,),
-        needs_key="api_key_env" in found,
-        catalog=found.get("catalog", "aimlapi"),
-        idempotency_header=found.get("idempotency_header", "Idempotency-Key") or None,
-        client_id_header=found.get("client_id_header") or None,
-        headers=found.get("headers") or {},
-        paths=found.get("paths") or {},
-        ca_file=reading.path(found["ca_file"]) if "ca_file" in found else None,
-        insecure=found.get("insecure", False),
+        needs_key="api_key_env" in section,
+        catalog=section.get("catalog", "aimlapi"),
+        idempotency_header=section.get("idempotency_header", "Idempotency-Key") or None,
+        client_id_header=section.get("client_id_header") or None,
+        headers=section.get("headers") or {},
+        paths=section.get("paths") or {},
+        ca_file=reader.path(section["ca_file"]) if "ca_file" in section else None,
+        insecure=section.get("insecure", False),
     )
 
 
-def _faults(name: str, found: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+def _faults(name: str, section: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     if name in PROVIDERS:
-        yield (), f"provider `{name}` is built in; give yours another name, or use --base-url"
-    if "base_url" not in found:
+        yield (), f"provider `{name}` is built in; rename yours, or use --base-url"
+    if "base_url" not in section:
         yield (), f"provider `{name}` needs a `base_url`"
-    elif problem := bad_base_url(found["base_url"], insecure=found.get("insecure", False)):
+    elif problem := bad_base_url(section["base_url"], insecure=section.get("insecure", False)):
         yield ("base_url",), f"`base_url`: {problem}"
-    variable = found.get("api_key_env")
+    variable = section.get("api_key_env")
     if variable is not None and not _VARIABLE.fullmatch(variable):
-        yield ("api_key_env",), f"`api_key_env`: {_NAME_IT}"
+        yield ("api_key_env",), f"`api_key_env`: {_VARIABLE_ADVICE}"
 
 
 def is_sendable(value: str) -> bool:
-    """Whether a text can be a header's value."""
+    """Whether a text can be the value of a header."""
     return value.isascii() and value.isprintable()
 
 
-def _header_faults(found: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
-    for name, value in (found.get("headers") or {}).items():
-        place: Place = ("headers", name)
-        shown = f"`headers.{one_line(str(name), 60)}`"
+def _header_faults(section: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    for name, value in (section.get("headers") or {}).items():
+        path: KeyPath = ("headers", name)
+        label = f"`headers.{one_line(str(name), 60)}`"
         if not isinstance(name, str) or not _HEADER.fullmatch(name):
-            yield place, f"{shown} is no header's name"
+            yield path, f"{label} is not a valid header name"
         elif name.lower() in _OWN_HEADERS:
-            yield place, f"{shown} is set by the connection itself; leave it out"
+            yield path, f"{label} is set by the HTTP client; remove it"
         elif not isinstance(value, str):
-            yield place, f"{shown}: its value is not a text; put it in quotes"
+            yield path, f"{label}: the value is not a text; put it in quotes"
         elif not is_sendable(value):
-            yield place, f"{shown}: its value has characters that no header has"
+            yield path, f"{label}: the value has characters that a header cannot have"
         elif _SECRET.search(name) and "${" not in value:
-            yield place, f"{shown} holds a secret: name its variable, as in {name}: ${{LAB_KEY}}"
+            yield path, f"{label} holds a secret: use a variable, as in {name}: ${{LAB_KEY}}"
 
 
-def _path_faults(found: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
-    for name, path in (found.get("paths") or {}).items():
-        place: Place = ("paths", name)
+def _path_faults(section: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    for name, value in (section.get("paths") or {}).items():
+        path: KeyPath = ("paths", name)
         if name not in FAMILIES:
             known = ", ".join(FAMILIES)
-            yield place, f"`paths.{one_line(str(name), 60)}` is no endpoint; they are {known}"
-        elif not isinstance(path, str) or not _PATH.fullmatch(path):
-            yield place, f"`paths.{name}` is not a path below the host, such as /v1/img"
+            yield path, f"`paths.{one_line(str(name), 60)}` is not an endpoint; they are {known}"
+        elif not isinstance(value, str) or not _PATH.fullmatch(value):
+            yield path, f"`paths.{name}` is not a path below the host, such as /v1/img"
 
 
 _PRIVATE_ENDINGS = (".localhost", ".local", ".internal")
-_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")  # some resolvers take these for addresses
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")  # some resolvers read these as addresses
 
 
 def bad_base_url(url: str, *, insecure: bool = False) -> str | None:
-    """What is wrong with a base URL; one that may hold a secret is not shown.
+    """Return what is wrong with a base URL, or None; a URL that may hold a secret is not repeated.
 
-    insecure: plain http is allowed to any host.
+    insecure: whether plain http is allowed to any host.
     """
     if "@" in url or "?" in url or "#" in url:
-        return "a URL must hold no key, password or query: name the key's variable in `api_key_env`"
+        return "a URL must not contain a key, password or query; name the key's variable instead"
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # brackets and ports that are none
-        sound = False
-    if not sound or any(character.isspace() for character in url):
+        is_valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # invalid brackets or port
+        is_valid = False
+    if not is_valid or any(character.isspace() for character in url):
         return f"`{one_line(url, 80)}` is not an http(s) URL such as https://host/v1"
     if parts.scheme == "http" and not insecure and not is_private_host(parts.hostname or ""):
         return (
-            f"`{one_line(url, 80)}` would send the key unprotected; https:// is right, or"
-            " `insecure: true` for a provider of the job's own"
+            f"`{one_line(url, 80)}` would send the key unencrypted; use https://, or"
+            " `insecure: true` for a provider of the job file"
         )
     return None
 
 
 def is_private_host(host: str) -> bool:
-    """Whether a host is loopback or private as its name says; nothing is resolved.
+    """Whether a host is loopback or private by its name; nothing is resolved.
 
-    A name is private as localhost, under .local or .internal, or when it is a single label.
+    A name is private if it is localhost, ends in .local or .internal, or is a single label.
     """
     host = host.lower().rstrip(".")
     try:

@@ -1,52 +1,52 @@
-"""Retry rules of a job file, as lines of the decision table."""
+"""Read the retry rules of a job file into rules of the decision table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batchgen.job import keys
-from batchgen.job.canonical import shown
-from batchgen.job.keys import Place, Reading
+from batchgen.job.canonical import describe_value
+from batchgen.job.keys import KeyPath, SectionReader
 from batchgen.types import Json, Phase, Rule, Verb
 
-_PROVIDER = frozenset({Phase.SUBMIT, Phase.POLL})  # a download is meant only where it is named
+_PROVIDER = frozenset({Phase.SUBMIT, Phase.POLL})  # a rule applies to downloads only if it says so
 
 
-def read_rules(values: Sequence[Json], reading: Reading) -> tuple[Rule, ...]:
-    """The rules in their order; what is wrong is left out and noted in `reading`."""
+def read_rules(values: Sequence[Json], reader: SectionReader) -> tuple[Rule, ...]:
+    """Return the rules in order; invalid ones are left out and added to `reader` as problems."""
     rules = []
     for index, value in enumerate(values):
-        place: Place = ("retry", "rules", index)
-        found: dict[str, Any] = reading.section(value, keys.RULE, place)
-        if "then" not in found:
-            reading.complain(place, "a rule needs `then`: retry, fail, refuse or halt")
+        path: KeyPath = ("retry", "rules", index)
+        section: dict[str, Any] = reader.section(value, keys.RULE, path)
+        if "then" not in section:
+            reader.add_problem(path, "a rule needs `then`: retry, fail, refuse or halt")
             continue
         try:
-            statuses = _statuses(found.get("status"))
+            statuses = _statuses(section.get("status"))
         except ValueError as error:
-            reading.complain((*place, "status"), f"`status`: {error}")
+            reader.add_problem((*path, "status"), f"`status`: {error}")
             continue
-        rules.append(_rule(found, statuses))
+        rules.append(_rule(section, statuses))
     return tuple(rules)
 
 
-def _rule(found: Mapping[str, Any], statuses: frozenset[int] | None) -> Rule:
-    verb = Verb(found["then"])
+def _rule(section: Mapping[str, Any], statuses: frozenset[int] | None) -> Rule:
+    verb = Verb(section["then"])
     kinds = {Verb.RETRY: "server", Verb.REFUSE: "content_policy", Verb.HALT: "halted"}
     return Rule(
         verb=verb,
         kind=kinds.get(verb, "rule"),
         statuses=statuses,
-        code=found.get("code"),
-        text=(found["text"],) if "text" in found else (),
-        model=found.get("model"),
-        phases=frozenset({Phase(found["phase"])}) if "phase" in found else _PROVIDER,
-        after_s=found.get("after"),
-        attempts=found.get("attempts"),
+        code=section.get("code"),
+        text=(section["text"],) if "text" in section else (),
+        model=section.get("model"),
+        phases=frozenset({Phase(section["phase"])}) if "phase" in section else _PROVIDER,
+        after_s=section.get("after"),
+        attempts=section.get("attempts"),
     )
 
 
 def _statuses(value: Json) -> frozenset[int] | None:
-    """The statuses that `503`, `5xx` or a list of such stands for."""
+    """Return the statuses of `503`, `5xx` or a list of such; raise ValueError for others."""
     if value is None:
         return None
     if value == []:
@@ -60,6 +60,6 @@ def _statuses(value: Json) -> frozenset[int] | None:
             found.add(int(word))
         else:
             raise ValueError(
-                f"{shown(item)} is neither a status such as 503 nor a class such as 5xx"
+                f"{describe_value(item)} is neither a status such as 503 nor a class such as 5xx"
             )
     return frozenset(found)

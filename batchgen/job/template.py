@@ -1,4 +1,4 @@
-"""Strict `{name}` templates: no attribute, no index, no format; `{{` and `}}` are braces."""
+"""Strict `{name}` templates without attributes, indexes and formats; `{{` and `}}` are braces."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,18 +11,18 @@ _TOKEN = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_-]*)\}|[{}]")
 
 
 class TemplateError(ValueError):
-    """A template that cannot be read or names what is not there; the message says what is right."""
+    """An invalid template or an undefined variable; the message says what would be valid."""
 
 
 def names(text: str) -> frozenset[str]:
-    """The variables that a template names; raises TemplateError for a stray brace."""
+    """Return the variables in a template. Raises TemplateError for a stray brace."""
     return _parse(text)[1] if "{" in text or "}" in text else frozenset()
 
 
 def render(text: str, scope: Callable[[], Mapping[str, str]]) -> str:
-    """The text with its variables filled in; raises TemplateError for one that is not there.
+    """Return the text with its variables replaced. Raises TemplateError for an undefined one.
 
-    scope: gives the variables; asked only where the text has a brace, as few of a million have.
+    scope: returns the variables; called only if the text has a brace, which few of a million have.
     """
     if "{" not in text and "}" not in text:
         return text
@@ -59,16 +59,16 @@ def _parse(text: str) -> tuple[tuple[tuple[str, str], ...], frozenset[str]]:
 def _stray(text: str, position: int) -> str:
     near = one_line(text[position : position + 24], 24)
     return (
-        f"`{near}` is no template variable (letters, digits, _ and - in braces); write {{{{ and"
-        " }} for braces that are meant as they are"
+        f"`{near}` is not a template variable (letters, digits, _ and - in braces); write {{{{ and"
+        " }} for literal braces"
     )
 
 
 def _undefined(name: str, variables: Mapping[str, str]) -> str:
     hint = did_you_mean(name, variables)
-    there = ", ".join(sorted(variables)[:12]) or "none"
     if hint:
-        right = f"did you mean `{{{hint}}}`?"
+        advice = f"did you mean `{{{hint}}}`?"
     else:
-        right = f"the variables here are: {there}; write {{{{{name}}}}} for braces as they are"
-    return f"template variable `{{{name}}}` is not defined; {right}"
+        known = ", ".join(sorted(variables)[:12]) or "none"
+        advice = f"the variables here are: {known}; write {{{{{name}}}}} for literal braces"
+    return f"template variable `{{{name}}}` is not defined; {advice}"

@@ -1,4 +1,4 @@
-"""What a job and the command line come to, as frozen values."""
+"""A checked job, and the flags of the command that change it, as frozen values."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from batchgen.job import keys
-from batchgen.job.keys import Reading
+from batchgen.job.keys import SectionReader
 from batchgen.job.limits import Limits
 from batchgen.job.money import Quote, SharedBudgetSettings, TokenPrices
 from batchgen.job.providers import Provider
@@ -16,7 +16,7 @@ from batchgen.types import Json, RetrySettings
 
 
 class Conversion(msgspec.Struct, frozen=True):
-    """A smaller copy of each picture; max_side: of the longer side, in pixels."""
+    """Settings of the smaller copy of each image; max_side: of the longer side, in pixels."""
 
     format: str
     quality: int = 85
@@ -24,9 +24,9 @@ class Conversion(msgspec.Struct, frozen=True):
 
 
 class Extras(msgspec.Struct, frozen=True):
-    """What goes along with each artifact.
+    """What is written in addition to each artifact.
 
-    embed_metadata: its story is in its own metadata. sidecar: a JSON file stands beside it.
+    embed_metadata: metadata in the image itself. sidecar: a JSON file beside it.
     """
 
     embed_metadata: bool = False
@@ -34,26 +34,26 @@ class Extras(msgspec.Struct, frozen=True):
     convert: Conversion | None = None
 
 
-def read_extras(output: Mapping[str, Any], reading: Reading) -> Extras:
-    """What the `output` section asks for; what is wrong is noted in `reading`."""
+def read_extras(output: Mapping[str, Any], reader: SectionReader) -> Extras:
+    """Return the extras of the `output` section; problems are added to `reader`."""
     return Extras(
         embed_metadata=bool(output.get("embed_metadata")),
         sidecar=bool(output.get("sidecar")),
-        convert=_conversion(output, reading),
+        convert=_conversion(output, reader),
     )
 
 
-def _conversion(output: Mapping[str, Any], reading: Reading) -> Conversion | None:
+def _conversion(output: Mapping[str, Any], reader: SectionReader) -> Conversion | None:
     if output.get("convert") is None:
         return None
-    place = ("output", "convert")
-    found: dict[str, Any] = reading.section(output["convert"], keys.CONVERT, place)
-    if "format" not in found:
+    path = ("output", "convert")
+    section: dict[str, Any] = reader.section(output["convert"], keys.CONVERT, path)
+    if "format" not in section:
         if "format" in output["convert"]:
-            return None  # what is wrong with it is told already
-        reading.complain(place, "`output.convert` needs a `format`: webp, jpeg, png or avif")
+            return None  # the problem is reported already
+        reader.add_problem(path, "`output.convert` needs a `format`: webp, jpeg, png or avif")
         return None
-    return Conversion(**found)
+    return Conversion(**section)
 
 
 DEFAULT_FILENAME = "{id}-{n}.{ext}"
@@ -61,12 +61,12 @@ OWN_KEYS = frozenset({"id", "prompt", "model", "filename", "vars", "repeat"})  #
 
 
 def default_output(name: str) -> Path:
-    """Where the results of a job go that names no output directory."""
+    """Return the output directory of a job that names none."""
     return Path("out") / name
 
 
 class Axis(msgspec.Struct, frozen=True):
-    """An axis of the matrix, with the line it stands on."""
+    """An axis of the matrix, with its line in the job file."""
 
     name: str
     values: tuple[Json, ...]
@@ -74,13 +74,13 @@ class Axis(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Everything that a run needs to know besides the rows.
+    """Everything that a run needs besides the rows.
 
-    overrides: parameters (and `model`) set by flags, as text; they beat every row.
-    check: whether models' limits are checked before anything is sent.
-    prices: US dollars for an image, by model, where nobody else is to be asked.
-    token_prices: those of models that are charged by tokens, which are counted afterwards.
-    quotes: what the provider says, by model, where it was asked.
+    overrides: parameters (and `model`) set by flags, as text; they replace those of every row.
+    check: whether parameters are checked against the models' limits before anything is sent.
+    prices: US dollars per result, by model; they replace those of the catalogue.
+    token_prices: of models that are charged by tokens, which are counted afterwards.
+    quotes: the provider's own prices, by model, if they were requested.
     require_price: whether a task without a known price is an error.
     """
 
@@ -102,14 +102,14 @@ class Job(msgspec.Struct, frozen=True):
     extras: Extras = msgspec.field(default_factory=Extras)
 
     def has_default_output(self) -> bool:
-        """Whether the output directory is the one that the job's name gives."""
+        """Whether the output directory follows from the job's name."""
         return self.output_dir == default_output(self.name)
 
 
 class Flags(msgspec.Struct, frozen=True):
-    """What the command line sets of a job; None is not given.
+    """Settings of a job from the command line; None if not given.
 
-    today: what `{date}` in the output directory stands for.
+    today: the date that replaces `{date}` in the output directory.
     """
 
     output: Path | None = None

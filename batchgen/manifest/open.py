@@ -7,7 +7,7 @@ import msgspec
 
 from batchgen.errors import ManifestError
 from batchgen.job import Flags, Job, read_job
-from batchgen.job.canonical import shown
+from batchgen.job.canonical import describe_value
 from batchgen.manifest.expand import Expander, Given
 from batchgen.manifest.formats.source import Format, Source, format_of, read_rows
 from batchgen.manifest.input_files import InputFiles
@@ -62,7 +62,7 @@ class Manifest(msgspec.Struct, frozen=True):
             case dict():
                 return (Row(label, line, item),), None
             case _:
-                told = f"a row is a text or a mapping, not {shown(item)}"
+                told = f"a row is a text or a mapping, not {describe_value(item)}"
                 return (Problem(label, line, told),), None
 
     def _from_rows(

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 from batchgen.text import one_line, show_bytes
 from batchgen.types import (
-    Awaited,
     Base64,
     Input,
     Json,
     LocalFile,
     Reference,
+    UploadId,
 )
 
 
@@ -29,7 +29,7 @@ def _told(value: Input, *, multipart: bool) -> Json:
             return _told_file(lead, value)
         case Base64(file):
             return _told_file("base64", file)
-        case Awaited() | Reference():
+        case UploadId() | Reference():
             return _told_place(value)
         case tuple():
             return [_told(one, multipart=multipart) for one in value]
@@ -43,7 +43,7 @@ def _told_file(lead: str, file: LocalFile) -> str:
     return f"<{lead} … {show_bytes(file.size_bytes)} of {one_line(file.name, 120)}>"
 
 
-def _told_place(value: Awaited | Reference) -> str:
-    if isinstance(value, Awaited):
+def _told_place(value: UploadId | Reference) -> str:
+    if isinstance(value, UploadId):
         return f"<{value.name} of the upload>"
     return f"<file {value.n} of {one_line(value.source, 120)}>"

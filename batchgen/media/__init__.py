@@ -1,1 +1,1 @@
-"""File types by their bytes, dimensions, embedded metadata."""
+"""Media files: types by their bytes, dimensions, embedded metadata."""

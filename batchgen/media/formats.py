@@ -1,4 +1,4 @@
-"""Tells a file's type and a picture's size from its first bytes and headers alone."""
+"""Detect a file's type by its first bytes, and an image's dimensions by its headers."""
 
 import re
 import struct
@@ -12,22 +12,22 @@ Family: TypeAlias = Literal["image", "video", "audio", "model", "document", "tex
 Size: TypeAlias = tuple[int, int]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
-_SVG_BYTES = 64 * 1024  # where the root element has begun and ended
-_META_BYTES = 1024 * 1024  # colour profiles stand in it; the pictures do not
-_MARKERS = 4096  # of a JPEG before its frame: a large profile takes some dozens
-_ENTRIES = 4096  # of a TIFF directory; a few dozens are usual
+_SVG_BYTES = 64 * 1024  # enough for the start tag of the root element
+_META_BYTES = 1024 * 1024  # it holds colour profiles, but not the images
+_MARKERS = 4096  # of a JPEG before its frame header: a large profile takes a few dozen
+_ENTRIES = 4096  # of a TIFF directory; a few dozen are usual
 _BOXES = 64
-# Markers of a JPEG: a frame header; those without a segment; the end, and where the data begin.
+# Markers of a JPEG: frame headers; those without a segment; the end, and the start of the data.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset({0x01, *range(0xD0, 0xD8)})
 _LAST = frozenset({0xD9, 0xDA})
 _PREFIX = 0xFF
-_FARTHEST = 2**40  # no header stands beyond; seeking there can be an error of the file system
-_LARGEST = 2**31 - 1
+_MAX_OFFSET = 2**40  # no header is beyond it; the file system may refuse to seek there
+_MAX_SIDE = 2**31 - 1
 
 
 class MediaType(msgspec.Struct, frozen=True):
-    """A type that is told by its bytes; extension: without the dot."""
+    """A file type; extension: without the dot."""
 
     mime: str
     extension: str
@@ -68,9 +68,9 @@ MULAW = MediaType("audio/basic", "ulaw", "audio")
 ALAW = MediaType("audio/alaw", "alaw", "audio")
 BINARY = MediaType("application/octet-stream", "bin", "data")
 
-_MADE = {one.mime: one for one in (TEXT, MARKDOWN, JSON, SUBRIP, NPY, PARQUET)}
-# Sound without a header: nothing but the provider's word tells it.
-_RAW = {
+_GENERATED = {media.mime: media for media in (TEXT, MARKDOWN, JSON, SUBRIP, NPY, PARQUET)}
+# Audio without a header: only the Content-Type shows its type.
+_HEADERLESS = {
     "audio/pcm": PCM, "audio/l16": PCM, "audio/x-l16": PCM, "audio/raw": PCM,
     "audio/basic": MULAW, "audio/mulaw": MULAW, "audio/x-mulaw": MULAW, "audio/pcmu": MULAW,
     "audio/alaw": ALAW, "audio/x-alaw": ALAW, "audio/pcma": ALAW,
@@ -84,7 +84,7 @@ _SIGNATURES: tuple[tuple[re.Pattern[bytes], MediaType], ...] = tuple(
         (rb"RIFF....WEBP", WEBP),
         (rb"GIF8[79]a", GIF),
         (rb"II(?:\*\0|\+\0\x08\0)|MM(?:\0\*|\0\+\0\x08)", TIFF),
-        # Two letters alone could begin a text: the size of the second header tells.
+        # A text may begin with these two letters, so the size of the second header is checked too.
         (rb"BM.{12}[" + re.escape(bytes(_DIB_SIZES)) + rb"]\0\0\0", BMP),
         (rb"\x1a\x45\xdf\xa3.{0,120}?webm", WEBM),
         (rb"\x1a\x45\xdf\xa3.{0,120}?matroska", MATROSKA),
@@ -117,12 +117,12 @@ _SVG_LENGTH = re.compile(r"\s*\+?([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]{1,2})?)(px|pt
 _PIXELS = {"px": 1.0, "in": 96.0, "pt": 96 / 72, "pc": 16.0, "cm": 96 / 2.54, "mm": 9.6 / 2.54}
 _LENGTH_CHARACTERS = 40
 _RIFF_HEADER = 8
-_RIFF_UNTOLD = b"\xff" * 4  # as programs write that do not go back to the header
+_RIFF_UNKNOWN = b"\xff" * 4  # written by programs that cannot go back to the header
 TAIL_BYTES = 64 * 1024
 
 
 def sniff(head: bytes) -> MediaType | None:
-    """The type that a file's first bytes (4096 are plenty) tell; None for text, HTML, JSON."""
+    """Return the type by a file's first bytes (4096 are enough); None for text, HTML, JSON."""
     for pattern, media in _SIGNATURES:
         if pattern.match(head):
             return media
@@ -131,45 +131,45 @@ def sniff(head: bytes) -> MediaType | None:
     return SVG if _SVG_ROOT.match(_markup(head)) else None
 
 
-def breaks_off(head: bytes, tail: bytes, size_bytes: int) -> bool:
-    """Whether a file ends before its own end, as far as its type tells: PNG and WebP.
+def is_truncated(head: bytes, tail: bytes, size_bytes: int) -> bool:
+    """Whether a PNG or WebP ends before its end by its own header; False for other types.
 
-    tail: the last bytes, TAIL_BYTES at most: some programs put a little behind the end.
+    tail: the last bytes, at most TAIL_BYTES: some programs append a little after the end.
     """
     media = sniff(head)
     if media == PNG:
         return b"IEND" not in tail
-    if media != WEBP or head[4:8] == _RIFF_UNTOLD:
+    if media != WEBP or head[4:8] == _RIFF_UNKNOWN:
         return False
-    # Some writers count a byte of padding that they leave out.
+    # Some writers count a byte of padding that they do not write.
     return size_bytes + 1 < _RIFF_HEADER + int.from_bytes(head[4:8], "little")
 
 
-def tell(head: bytes, said: str) -> MediaType | None:
-    """The type of a file that was received: by its bytes, else sound that only its name tells.
+def received_type(head: bytes, content_type: str) -> MediaType | None:
+    """Return the type of a received file: by its bytes, else by the type of headerless audio.
 
-    said: the Content-Type that it came with, or nothing.
+    content_type: the reply's header, or empty.
     """
-    return sniff(head) or _RAW.get(said.partition(";")[0].strip().lower())
+    return sniff(head) or _HEADERLESS.get(content_type.partition(";")[0].strip().lower())
 
 
-def made(head: bytes, media_type: str) -> MediaType:
-    """The type of bytes that were made here, or taken out of a reply without being named."""
-    return _MADE.get(media_type) or sniff(head) or BINARY
+def generated_type(head: bytes, media_type: str) -> MediaType:
+    """Return the type of a payload that was taken out of a reply or generated from it."""
+    return _GENERATED.get(media_type) or sniff(head) or BINARY
 
 
 def family_of(mime: str) -> Family:
-    """The kind of file that a type such as `image/png` is."""
-    known = next((one for one in (*_MADE.values(), OBJ, GLB) if one.mime == mime), None)
+    """Return the family of a MIME type such as `image/png`."""
+    known = next((media for media in (*_GENERATED.values(), OBJ, GLB) if media.mime == mime), None)
     top = mime.partition("/")[0]
-    return known.family if known else next((one for one in FAMILIES if one == top), "data")
+    return known.family if known else next((name for name in FAMILIES if name == top), "data")
 
 
 def dimensions(file: BinaryIO, media: MediaType) -> Size | None:
-    """Width and height in pixels as the header says, before any rotation that metadata ask for.
+    """Return width and height in pixels by the header, before any rotation by metadata.
 
-    None for a type without them and for malformed bytes. Reads a bounded part of the file,
-    which has to be seekable. An SVG without absolute lengths has those of its viewBox.
+    None for a type without dimensions and for malformed bytes. Reads a bounded part of the file,
+    which must be seekable. For an SVG without absolute lengths the viewBox counts.
     """
     reader = _READERS.get(media)
     if reader is None:
@@ -179,11 +179,11 @@ def dimensions(file: BinaryIO, media: MediaType) -> Size | None:
         width, height = reader(file) or (0, 0)
     except (struct.error, ValueError, LookupError, OverflowError):
         return None
-    return (width, height) if 0 < width <= _LARGEST and 0 < height <= _LARGEST else None
+    return (width, height) if 0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE else None
 
 
-def pixels_of(path: Path) -> int:
-    """How many pixels a picture's header says it has; 0 if it says nothing. Raises OSError."""
+def pixel_count(path: Path) -> int:
+    """Return an image's number of pixels by its header; 0 if unknown. Raises OSError."""
     with path.open("rb") as file:
         media = sniff(file.read(4096))
         width, height = (media and dimensions(file, media)) or (0, 0)
@@ -197,15 +197,15 @@ def _by_brand(head: bytes) -> MediaType:
 
 
 def _markup(head: bytes) -> str:
-    """The text of what may be XML; a byte order mark settles its encoding."""
+    """Decode bytes that may be XML; the encoding follows from the byte order mark."""
     encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     return head.decode(encoding, "replace")
 
 
 def _at(file: BinaryIO, offset: int, layout: str) -> tuple[Any, ...]:
-    """Values at an offset from the file's beginning; struct.error when it ends before."""
-    if offset > _FARTHEST:
-        raise ValueError(f"no header stands at {offset}")
+    """Unpack values at an offset; raise struct.error if the file ends before."""
+    if offset > _MAX_OFFSET:
+        raise ValueError(f"no header at {offset}")
     file.seek(offset)
     return struct.unpack(layout, file.read(struct.calcsize(layout)))
 
@@ -246,7 +246,7 @@ def _jpeg(file: BinaryIO) -> Size | None:
 
 
 def _webp(file: BinaryIO) -> Size | None:
-    """Three kinds of first chunk (RFC 9649): lossy, lossless, extended."""
+    """Read the first chunk, which has three kinds (RFC 9649): lossy, lossless, extended."""
     (kind,) = _at(file, 12, "4s")
     if kind == b"VP8X":
         low_width, high_width, low_height, high_height = _at(file, 24, "<HBHB")
@@ -260,7 +260,7 @@ def _webp(file: BinaryIO) -> Size | None:
 
 
 def _tiff(file: BinaryIO) -> Size:
-    """Tags 256 and 257 of the first directory (TIFF 6.0), in BigTIFF too."""
+    """Read tags 256 and 257 of the first directory (TIFF 6.0), in BigTIFF too."""
     order = "<" if file.read(2) == b"II" else ">"
     is_big = _at(file, 2, order + "H") == (43,)
     (directory,) = _at(file, 8, order + "Q") if is_big else _at(file, 4, order + "I")
@@ -276,7 +276,7 @@ def _tiff(file: BinaryIO) -> Size:
 
 
 def _heif(file: BinaryIO) -> Size:
-    """The largest `ispe` property (ISO/IEC 23008-12): tiles and thumbnails have smaller ones."""
+    """Read the largest `ispe` property (ISO/IEC 23008-12): tiles and thumbnails are smaller."""
     content = _meta(file)[4:]  # version and flags
     for kind in (b"iprp", b"ipco"):
         content = next((inner for name, inner in _boxes(content) if name == kind), b"")
@@ -288,7 +288,7 @@ def _heif(file: BinaryIO) -> Size:
 
 
 def _meta(file: BinaryIO) -> bytes:
-    """The content of the file's `meta` box."""
+    """Return the content of the file's `meta` box."""
     at = 0
     for _ in range(_BOXES):
         size, kind = _at(file, at, ">I4s")

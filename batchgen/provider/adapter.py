@@ -75,7 +75,7 @@ class Adapter:
     def polling(self, task: Task) -> Polling | None:
         """Return the polling intervals of a task; None if its reply contains the result."""
         remote = REMOTE.get(task.endpoint)
-        return None if remote is None else self._polling.over(remote.POLLING)
+        return None if remote is None else self._polling.applied_to(remote.POLLING)
 
     def poll(self, task: Task, remote_id: str) -> HttpRequest:
         """Return the request for the state of a remote job.

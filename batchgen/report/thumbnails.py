@@ -11,7 +11,7 @@ from typing import TypeAlias
 from PIL import Image, ImageOps
 
 from batchgen.errors import StorageError
-from batchgen.media.formats import pixels_of
+from batchgen.media.formats import pixel_count
 from batchgen.types import Artifact, Record
 
 # A thumbnail's name below FOLDER; "" if the artifact itself is small; None if there is none.
@@ -68,7 +68,7 @@ def preview(artifact: Artifact, directory: Path) -> Preview:
 def thumbnail(path: Path, side: int = SIDE) -> Image.Image | None:
     """Return the image scaled to a square of `side` pixels; None if it cannot be read."""
     try:
-        if not 0 < pixels_of(path) <= _MAX_PIXELS:
+        if not 0 < pixel_count(path) <= _MAX_PIXELS:
             return None
         with Image.open(path) as image:
             image.draft("RGB", (side, side))

@@ -24,11 +24,11 @@ from pathlib import Path
 
 import msgspec
 
-from batchgen.errors import StorageError, unwritable
-from batchgen.media.formats import MediaType, Size, dimensions, made, tell
+from batchgen.errors import StorageError, write_error
+from batchgen.media.formats import MediaType, Size, dimensions, generated_type, received_type
 from batchgen.storage.group_commit import GroupCommit
 from batchgen.storage.spool import HEAD_BYTES, Spool
-from batchgen.types import Artifact, Made, Spooled
+from batchgen.types import Artifact, GeneratedPayload, Spooled
 
 # Hard links are not supported here.
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
@@ -76,7 +76,7 @@ class LocalStore:
                     leftover.unlink()
                     swept += 1
         except OSError as error:
-            raise unwritable(self._temporary, error) from error
+            raise write_error(self._temporary, error) from error
         return swept
 
     def sweep(self) -> None:
@@ -100,7 +100,7 @@ class LocalStore:
             with suppress(OSError):
                 os.unlink(spooled.path)
 
-    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
+    async def publish(self, payload: Spooled | GeneratedPayload, filename: str, n: int) -> Artifact:
         """Store a payload as artifact number `n` of its task and return the artifact.
 
         filename: the path below the root, in which `{n}` and `{ext}` are still to be filled.
@@ -111,14 +111,16 @@ class LocalStore:
         """
         return await self._publisher.submit(self._publication(payload, filename, n))
 
-    def _publication(self, payload: Spooled | Made, filename: str, n: int) -> "_Publication":
-        spooled = self._spool(payload) if isinstance(payload, Made) else payload
+    def _publication(
+        self, payload: Spooled | GeneratedPayload, filename: str, n: int
+    ) -> "_Publication":
+        spooled = self._spool(payload) if isinstance(payload, GeneratedPayload) else payload
         media = _media_of(payload)
         if media is None:
             raise ValueError(f"a payload of no known type was accepted: {spooled.head[:24]!r}")
         return _Publication(spooled, media, fill_filename(filename, n, media.extension))
 
-    def _spool(self, payload: Made) -> Spooled:
+    def _spool(self, payload: GeneratedPayload) -> Spooled:
         sink = self.open_sink()
         sink.write(payload.data)
         return sink.close()
@@ -217,7 +219,7 @@ class _Publication(msgspec.Struct):
         try:
             step(self)
         except OSError as error:
-            self.error = unwritable(self.spooled.path, error)
+            self.error = write_error(self.spooled.path, error)
         except BaseException as error:  # noqa: BLE001  # the rest of the group goes on
             self.error = error
 
@@ -267,10 +269,10 @@ def _make_durable(publication: _Publication) -> None:
         os.close(publication.handle)
 
 
-def _media_of(payload: Spooled | Made) -> MediaType | None:
-    if isinstance(payload, Made):
-        return made(payload.data[:HEAD_BYTES], payload.media_type)
-    return tell(payload.head, payload.media_type)
+def _media_of(payload: Spooled | GeneratedPayload) -> MediaType | None:
+    if isinstance(payload, GeneratedPayload):
+        return generated_type(payload.data[:HEAD_BYTES], payload.media_type)
+    return received_type(payload.head, payload.media_type)
 
 
 def candidate_paths(path: str) -> Iterator[str]:
@@ -323,4 +325,4 @@ def write_atomically(
     except OSError as error:
         with suppress(OSError):  # on a full disk every block counts
             temporary.unlink()
-        raise unwritable(path, error) from error
+        raise write_error(path, error) from error

@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
-from batchgen.media.embed import MOST_BYTES, edits, splice
+from batchgen.media.embed import MAX_METADATA_BYTES, apply_edits, metadata_edits
 from batchgen.media.formats import sniff
 from batchgen.types import Finished, Json, Outcome, PayloadSink, Spooled, Task
 
@@ -41,12 +41,12 @@ class MetadataWriter:
         media = sniff(spooled.head)
         metadata = metadata_of(task, finished)
         with _open(spooled) as file:
-            changes = media and edits(file, media, _encode(metadata), task.prompt)
+            changes = media and metadata_edits(file, media, _encode(metadata), task.prompt)
             if not changes:
                 return spooled
             sink = self._files.open_sink()
             try:
-                splice(file, changes, sink.write)
+                apply_edits(file, changes, sink.write)
             except BaseException:
                 sink.discard()
                 raise
@@ -76,9 +76,9 @@ def metadata_of(task: Task, result: Finished | Outcome) -> dict[str, Json]:
 def _encode(metadata: dict[str, Json]) -> str:
     """Return the metadata as JSON; if it is too long for a file, the prompt is cut."""
     encoded = msgspec.json.encode(metadata)
-    if len(encoded) > MOST_BYTES:
+    if len(encoded) > MAX_METADATA_BYTES:
         short = {**metadata, "params": {}, "revised_prompt": None, "cut": True}
-        room = (MOST_BYTES - len(msgspec.json.encode({**short, "prompt": ""}))) // 6
+        room = (MAX_METADATA_BYTES - len(msgspec.json.encode({**short, "prompt": ""}))) // 6
         encoded = msgspec.json.encode({**short, "prompt": str(metadata["prompt"])[: max(0, room)]})
     return encoded.decode()
 

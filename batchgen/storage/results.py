@@ -15,10 +15,10 @@ from typing import Any, BinaryIO
 import msgspec
 from msgspec import structs
 
-from batchgen.errors import StorageError, unwritable
+from batchgen.errors import StorageError, write_error
 from batchgen.storage.artifacts import write_atomically
 from batchgen.storage.ledger import RESULTS, Ledger
-from batchgen.text import stamp
+from batchgen.text import utc_isoformat
 from batchgen.types import Artifact, Json, Outcome, Record, Status, Task
 
 SCHEMA = 1
@@ -59,7 +59,7 @@ class ResultsFile:
         try:
             self._file = _open_at_last_line(self._path)
         except OSError as error:
-            raise unwritable(self._path, error) from error
+            raise write_error(self._path, error) from error
 
     def append(self, task: Task, outcome: Outcome) -> None:
         """Add the line of a task that has just ended; it may be buffered. Raises StorageError."""
@@ -79,7 +79,7 @@ class ResultsFile:
         except OSError as error:
             with suppress(OSError):  # else the next run cuts off the incomplete line
                 self._file.truncate(self._file.seek(-written, os.SEEK_END))
-            raise unwritable(self._path, error) from error
+            raise write_error(self._path, error) from error
         self._buffer.clear()
         self._flushed_at = self._monotonic()
 
@@ -220,7 +220,7 @@ def _artifact(artifact: Artifact) -> _ArtifactJson:
 
 
 def _stamp(moment: datetime | None) -> str | None:
-    return None if moment is None else _to_milliseconds(stamp(moment))
+    return None if moment is None else _to_milliseconds(utc_isoformat(moment))
 
 
 def _open_at_last_line(path: Path) -> BinaryIO:

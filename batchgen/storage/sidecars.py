@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from batchgen.errors import unwritable
+from batchgen.errors import write_error
 from batchgen.job import Conversion, Extras
-from batchgen.media.formats import pixels_of
+from batchgen.media.formats import pixel_count
 from batchgen.storage.artifacts import make_folder, write_atomically
 from batchgen.storage.metadata import metadata_of
 from batchgen.types import Artifact, Outcome, Record, Task
@@ -98,7 +98,7 @@ class Sidecars(msgspec.Struct):
         try:
             make_folder(target.parent)
         except OSError as error:
-            raise unwritable(target, error) from error
+            raise write_error(target, error) from error
         write_atomically(target, data, temporary)
 
 
@@ -136,7 +136,7 @@ def convert_image(path: Path, convert: Conversion) -> bytes | None:
     from PIL import Image, ImageOps  # noqa: PLC0415  # slow to import
 
     try:
-        if not 0 < pixels_of(path) <= _MAX_PIXELS:
+        if not 0 < pixel_count(path) <= _MAX_PIXELS:
             return None
         with Image.open(path) as original:
             if convert.max_side is not None:

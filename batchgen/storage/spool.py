@@ -8,7 +8,7 @@ import os
 from contextlib import suppress
 from typing import BinaryIO
 
-from batchgen.errors import unwritable
+from batchgen.errors import write_error
 from batchgen.types import Spooled
 
 HEAD_BYTES = 4096
@@ -66,7 +66,7 @@ class Spool:
         try:
             self._file = open(self._path, "xb", buffering=0)  # noqa: SIM115  # `close` does
         except OSError as error:
-            raise unwritable(self._path, error) from error
+            raise write_error(self._path, error) from error
         self._append(self._file, data)
 
     def _append(self, file: BinaryIO, data: bytes) -> None:
@@ -76,4 +76,4 @@ class Spool:
             while view:
                 view = view[file.write(view) :]
         except OSError as error:
-            raise unwritable(self._path, error) from error
+            raise write_error(self._path, error) from error

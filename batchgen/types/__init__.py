@@ -1,9 +1,9 @@
-"""The glossary as frozen values, without I/O and clocks.
+"""The terms of the glossary as frozen values, without I/O and clocks.
 
 Unions are closed by `match` and `assert_never`.
 
-Records are msgspec Structs, here and elsewhere: a frozen dataclass takes ten times as long to make,
-and forty times as long to define. Records with hidden or computed fields are dataclasses.
+Records are msgspec Structs, here and elsewhere: a frozen dataclass takes ten times as long to
+create, and forty times as long to define. Records with hidden or computed fields are dataclasses.
 """
 
 from batchgen.types.decisions import (
@@ -21,13 +21,13 @@ from batchgen.types.decisions import (
 )
 from batchgen.types.http import (
     FaultKind,
+    GeneratedPayload,
     HttpRequest,
     HttpResponse,
-    Made,
     NetworkFault,
     Payload,
     PayloadSink,
-    Remote,
+    RemotePayload,
     Reply,
     SinkFactory,
     Spooled,
@@ -35,7 +35,6 @@ from batchgen.types.http import (
 )
 from batchgen.types.manifest import (
     FAMILIES,
-    Awaited,
     Base64,
     Input,
     Json,
@@ -45,6 +44,7 @@ from batchgen.types.manifest import (
     Row,
     Severity,
     Task,
+    UploadId,
 )
 from batchgen.types.outcomes import Artifact, Outcome, Prior, Record, Status, TaskError, WorkItem
 
@@ -52,17 +52,16 @@ __all__ = [
     "FAMILIES",
     "STOPPING",
     "Artifact",
-    "Awaited",
     "Base64",
     "Decision",
     "FaultKind",
     "Finished",
+    "GeneratedPayload",
     "HttpRequest",
     "HttpResponse",
     "Input",
     "Json",
     "LocalFile",
-    "Made",
     "NetworkFault",
     "Outcome",
     "Payload",
@@ -74,7 +73,7 @@ __all__ = [
     "Problem",
     "Record",
     "Reference",
-    "Remote",
+    "RemotePayload",
     "Reply",
     "RetrySettings",
     "Row",
@@ -88,6 +87,7 @@ __all__ = [
     "Timeouts",
     "Tokens",
     "Unusable",
+    "UploadId",
     "Verb",
     "WorkItem",
 ]

@@ -1,4 +1,4 @@
-"""What a reply means: results, decisions, and the rules that make them."""
+"""The meaning of a reply: results, decisions, and the rules for them."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from batchgen.types.http import FaultKind, Payload
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """What a provider that charges by tokens counted: of the texts, of the pictures, drawn."""
+    """Tokens counted by a provider that charges for them: text input, image input, output."""
 
     text_input: int
     image_input: int
@@ -16,9 +16,9 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """A usable reply: where the payloads are, and what the provider told about them.
+    """A usable reply: its payloads, and what the provider says about them.
 
-    uploads: the ids that an upload brought, by their names; such a reply has no payloads.
+    uploads: names and ids of uploaded files; a reply to an upload has no payloads.
     """
 
     payloads: tuple[Payload, ...]
@@ -30,15 +30,15 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """The provider works on it: it is asked again under `remote_id`."""
+    """A remote job that is in progress; it is polled by its `remote_id`."""
 
     remote_id: str
 
 
 class Polling(msgspec.Struct, frozen=True):
-    """When the provider is asked how a remote job stands, in seconds.
+    """When a remote job is polled, in seconds.
 
-    first_s: after it was submitted. interval_s: between two questions. deadline_s: in all.
+    first_s: after submission. interval_s: between two polls. deadline_s: in total.
     """
 
     first_s: float
@@ -58,14 +58,14 @@ class Unusable(msgspec.Struct, frozen=True):
 
 
 class Phase(StrEnum):
-    """Which kind of exchange an attempt belongs to."""
+    """The kind of request that an attempt sends."""
 
     SUBMIT = "submit"
     POLL = "poll"
     DOWNLOAD = "download"
 
 
-STOPPING = "stopping"  # the kind of a Decision that was made because the run is ending
+STOPPING = "stopping"  # the kind of a Decision made because the run is stopping
 
 
 class Verb(StrEnum):
@@ -81,12 +81,12 @@ class Verb(StrEnum):
 class Decision(msgspec.Struct, frozen=True):
     """What an attempt means, and why.
 
-    kind: the word of the decision table (`rate_limited`, `auth`, ...); empty when accepted.
+    kind: the error kind in the decision table (`rate_limited`, `auth`, ...); empty if accepted.
     code, message: the provider's own, for the results manifest.
-    after_s: seconds that the provider asked to wait; None leaves it to the back-off.
-    hold: the wait is meant for every worker of the model.
-    attempts: a bound of attempts of this rule's own, below the job's.
-    sent: the request may have been carried out although no usable reply came.
+    after_s: seconds that the provider asks to wait; None if the backoff applies.
+    hold: whether the wait applies to every worker of the model.
+    attempts: the rule's own maximum of attempts, below the job's.
+    sent: whether the request may have been executed although there is no usable reply.
     """
 
     verb: Verb
@@ -103,16 +103,16 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """A line of the decision table: all that is given must match; the first match wins.
+    """A rule of the decision table: all given conditions must match; the first match wins.
 
     statuses: HTTP statuses; faults: kinds of network fault. A rule with neither matches every
         reply that is not accepted.
-    code: the provider's code, compared without regard to case, `*` and `?` as in file names.
-    text: words to be found in the provider's code or message, any of them, without regard to case.
-    model: the model's id, `*` and `?` as in file names.
-    hold: the wait is meant for every worker of the model.
-    after_s: seconds to wait where the provider asks for none; None leaves it to the back-off.
-    attempts: a bound of attempts below the job's.
+    code: the provider's code, case-insensitive, with `*` and `?` as in file names.
+    text: texts of which one must be in the provider's code or message, case-insensitive.
+    model: the model's id, with `*` and `?` as in file names.
+    hold: whether the wait applies to every worker of the model.
+    after_s: seconds to wait if the provider asks for none; None if the backoff applies.
+    attempts: a maximum of attempts, below the job's.
     """
 
     verb: Verb
@@ -129,9 +129,9 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class RetrySettings(msgspec.Struct, frozen=True):
-    """How often and how patiently an exchange is tried; `rules` go before the built-in table.
+    """How often a request is attempted, and the backoff; `rules` precede the built-in table.
 
-    max_wait_s: the longest `Retry-After` that is believed.
+    max_wait_s: the longest `Retry-After` that is obeyed.
     """
 
     attempts: int = 6

@@ -1,4 +1,4 @@
-"""Values of the HTTP edge: requests, replies, payloads, faults, timeouts."""
+"""HTTP values: requests, replies, payloads, faults, timeouts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,34 +11,33 @@ from batchgen.types.manifest import Input
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
-    """What an endpoint wants sent: a path below the provider's host, and the body's fields.
+    """A request of an endpoint: a path below the provider's host, and the fields of the body.
 
-    body: files stand in it as they are, or deeper inside in tuples and mappings.
-    multipart: the body is a form, with files as they are; else it is JSON, with files as `data:`
-        URLs.
-    waiting: the path under which the server answers only when there is news, or half a minute
-        later; empty where it has none.
-    brings: ids that the reply has to bring, for the requests of the task that come after it.
-    is_long: the reply may be tens of megabytes of JSON: vectors, transcripts, digits.
+    body: may contain files, also inside of tuples and mappings.
+    multipart: the body is a form with unencoded files; else it is JSON with files as `data:` URLs.
+    long_poll_path: the path at which the server answers only when the state has changed, or after
+        half a minute; empty if there is none.
+    required_ids: names of the ids that the reply must have, for the task's later requests.
+    expects_long_reply: the reply may be tens of megabytes of JSON: vectors, transcripts, hex.
     """
 
     method: str
     path: str
     body: Mapping[str, Input]
     multipart: bool = False
-    waiting: str = ""
-    brings: tuple[str, ...] = ()
-    is_long: bool = False
+    long_poll_path: str = ""
+    required_ids: tuple[str, ...] = ()
+    expects_long_reply: bool = False
 
 
 class Spooled(msgspec.Struct, frozen=True):
-    """A payload that has arrived whole: in memory if it is small, else in a temporary file.
+    """A complete payload: in memory if it is small, else in a temporary file.
 
-    path: of the temporary file of the output directory, made when it is published if not before.
+    path: of the temporary file in the output directory, created at the latest when published.
     sha256: empty for bytes in memory, which are hashed when they are published.
-    head: the first bytes (at most 4096), enough to tell the type.
-    data: all bytes, where they are in memory.
-    media_type: what the provider calls it, which counts where the bytes tell nothing.
+    head: the first bytes (at most 4096), enough to detect the type.
+    data: all bytes if they are in memory.
+    media_type: the provider's Content-Type, used if the bytes do not show the type.
     """
 
     path: str
@@ -49,28 +48,28 @@ class Spooled(msgspec.Struct, frozen=True):
     media_type: str = ""
 
 
-class Remote(msgspec.Struct, frozen=True):
-    """A payload to be fetched; the URL's query string is never re-encoded."""
+class RemotePayload(msgspec.Struct, frozen=True):
+    """A payload to be downloaded; the URL's query string is never re-encoded."""
 
     url: str
 
 
-class Made(msgspec.Struct, frozen=True):
-    """A payload made from the reply itself: a text, a vector. media_type: empty if bytes tell."""
+class GeneratedPayload(msgspec.Struct, frozen=True):
+    """A payload generated from a reply (text, vectors); media_type: empty if the bytes show it."""
 
     data: bytes
     media_type: str = ""
 
 
-Payload: TypeAlias = Spooled | Remote | Made
+Payload: TypeAlias = Spooled | RemotePayload | GeneratedPayload
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
     """A reply whose large payloads were taken out while it arrived.
 
-    headers: names in lower case.
-    body: the bytes that are left. Where a base64 string stood (or a `data:` URL), the JSON holds
-        the string `batchgen-payload:N`, N being the index into `payloads`.
+    headers: with names in lower case.
+    body: the remaining bytes. The JSON has the string `batchgen-payload:N` in the place of a base64
+        string or `data:` URL; N is the index into `payloads`.
     """
 
     status: int
@@ -80,17 +79,17 @@ class HttpResponse(msgspec.Struct, frozen=True):
 
 
 class FaultKind(StrEnum):
-    """Why no usable reply came."""
+    """Why there is no usable reply."""
 
     TIMEOUT = "timeout"
     CONNECTION = "connection"
     BAD_RESPONSE = "bad_response"
-    UNSAFE_URL = "unsafe_url"  # a reply pointed to where nothing may be fetched from
-    INPUT_FILE = "input_file"  # a file to be sent is gone, or is not the one that was looked at
+    UNSAFE_URL = "unsafe_url"  # a reply names a URL that must not be fetched
+    INPUT_FILE = "input_file"  # a file to be sent is missing or has changed since it was checked
 
 
 class NetworkFault(msgspec.Struct, frozen=True):
-    """No complete reply. `sent` tells that the request may have reached the provider."""
+    """No complete reply; `sent`: whether the request may have reached the provider."""
 
     kind: FaultKind
     message: str
@@ -104,8 +103,8 @@ Reply: TypeAlias = HttpResponse | NetworkFault
 class Timeouts:
     """Timeouts of the parts of a request, in seconds.
 
-    connect: until there is a connection. first_byte: from the request to the beginning of its
-    reply; None is the timeout of the whole. stall: between two pieces of a reply.
+    connect: until the connection is ready. first_byte: from the request to the first byte of its
+    reply; None if only the total timeout applies. stall: between two chunks of a reply.
     """
 
     connect_s: float = 30.0
@@ -114,9 +113,9 @@ class Timeouts:
 
 
 class PayloadSink(Protocol):
-    """Where the bytes of one payload go while they arrive.
+    """Stores the bytes of one payload while they arrive.
 
-    discard removes what was written, closed or not, and is harmless when repeated.
+    `discard` deletes them, closed or not, and may be repeated.
     """
 
     def write(self, data: bytes) -> None: ...

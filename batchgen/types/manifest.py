@@ -18,14 +18,14 @@ FAMILIES = (
 
 
 class Severity(StrEnum):
-    """How much a problem weighs: an error forbids the run, a warning is only told."""
+    """How serious a problem is: errors stop the run; warnings are only shown."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Something wrong in a job or manifest; `line` counts from 1, 0 when none applies."""
+    """A problem in a job or manifest; `line` counts from 1, 0 if it has no line."""
 
     file: str
     line: int
@@ -33,16 +33,16 @@ class Problem(msgspec.Struct, frozen=True):
     severity: Severity = Severity.ERROR
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else self.file
+        place = f"{self.file}:{self.line}" if self.line else self.file
         label = "warning: " if self.severity is Severity.WARNING else ""
-        return f"{where}: {label}{self.message}"
+        return f"{place}: {label}{self.message}"
 
 
 class Row(msgspec.Struct, frozen=True):
     """One raw mapping of a manifest with its file and line (of the row's first character).
 
-    `textual` rows come from CSV, TSV and TXT: every value is a string and takes the type that
-    the model's parameter of that name has.
+    textual: whether the row is from CSV, TSV or TXT. Every value is a string then, and is converted
+    to the type of the model's parameter of that name.
     """
 
     file: str
@@ -52,11 +52,11 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class LocalFile(msgspec.Struct, frozen=True):
-    """A file of this machine that a request sends along.
+    """A file of this machine that is part of a request.
 
-    path: with links resolved. name: as the row has it. media_type: as its bytes tell.
-    sha256: of the bytes that were looked at, which are the only ones that may be sent.
-    remedy: what to do where its bytes are others now.
+    path: with links resolved. name: as in the row. media_type: by the file's bytes.
+    sha256: of the bytes that were checked; no others may be sent.
+    remedy: what to do if the file has changed.
     """
 
     path: Path
@@ -64,27 +64,27 @@ class LocalFile(msgspec.Struct, frozen=True):
     size_bytes: int
     sha256: str
     media_type: str
-    remedy: str = "run again to have it looked at anew"
+    remedy: str = "run the command again"
 
 
 class Base64(msgspec.Struct, frozen=True):
-    """A file that a JSON body has as bare base64, without the `data:` that tells its type."""
+    """A file that is bare base64 in a JSON body, without the `data:` prefix."""
 
     file: LocalFile
 
 
-class Awaited(msgspec.Struct, frozen=True):
-    """A text that an earlier request of the same task brings: the id of an upload."""
+class UploadId(msgspec.Struct, frozen=True):
+    """A placeholder for the id of an upload, which an earlier request of the task returns."""
 
     name: str
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """A place in a request where an artifact of another task goes: `{from: ID, n: N}`.
+    """A placeholder in a request for an artifact of another task: `{from: ID, n: N}`.
 
-    source: the other task's id. n: which of its artifacts, from 1.
-    families, media: kinds and types of file that may stand there; empty where any may.
-    max_bytes: of the file; None where nothing is known.
+    source: the other task's id. n: the number of its artifact, from 1.
+    families, media: accepted families and types of file; empty if all are.
+    max_bytes: of the file; None if unknown.
     """
 
     source: str
@@ -95,7 +95,7 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 Input: TypeAlias = (
-    "Json | LocalFile | Base64 | Awaited | Reference | Mapping[str, Input] | tuple[Input, ...]"
+    "Json | LocalFile | Base64 | UploadId | Reference | Mapping[str, Input] | tuple[Input, ...]"
 )
 
 
@@ -103,11 +103,11 @@ class Task(msgspec.Struct, frozen=True):
     """A checked row (one of its copies) with a stable key.
 
     key: 32 hex digits, from the id or else from the request and its occurrence number.
-    digest: 32 hex digits over the resolved request; a change under one key is an edited row.
-    filename: path below the output directory with `{n}` and `{ext}` still open.
-    params: the request's fields besides `model` and `prompt`; a file is told by its path.
-    inputs: those of the parameters that name files, with the files in their places; and with
-        references in the places of files that other tasks have yet to make.
+    digest: 32 hex digits of a hash of the resolved request; if it changes, the row was edited.
+    filename: path below the output directory, in which `{n}` and `{ext}` are not yet replaced.
+    params: the request's fields besides `model` and `prompt`; files are given by their paths.
+    inputs: the parameters that name files, with the files as values, or with references to files
+        that other tasks will generate.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""What became of a task: artifacts, statuses, outcomes, and work that is left."""
+"""The results of tasks: artifacts, statuses, outcomes; and the work that is left."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -21,24 +21,24 @@ class Artifact(msgspec.Struct, frozen=True):
 
 
 class Status(StrEnum):
-    """Where a task stands.
+    """The status of a task.
 
-    The first three are on the way and live in the ledger only; the others are outcomes.
+    The first three are intermediate and occur in the ledger only; the others are outcomes.
     """
 
-    SENT = "sent"  # an intent is committed; the request may be under way
+    SENT = "sent"  # an intent is committed; the request may be in flight
     SUBMITTED = "submitted"  # the remote id is committed; the provider works on it
-    RECEIVED = "received"  # the result's URLs are committed; the download may be under way
-    PENDING = "pending"  # nothing of it is under way
+    RECEIVED = "received"  # the result's URLs are committed; the download may be in progress
+    PENDING = "pending"  # not started, or to be started again
     SUCCEEDED = "succeeded"
-    FAILED = "failed"  # will not succeed as it is, or attempts used up
-    REFUSED = "refused"  # the provider's content rules
-    UNKNOWN = "unknown"  # sent, and no way to learn what came of it
-    SKIPPED = "skipped"  # nothing was sent: a task whose artifact it needs did not succeed
+    FAILED = "failed"  # permanent error, or retries exhausted
+    REFUSED = "refused"  # by the provider's content policy
+    UNKNOWN = "unknown"  # sent, without a usable result
+    SKIPPED = "skipped"  # not sent: a task that it depends on did not succeed
 
 
 class TaskError(msgspec.Struct, frozen=True):
-    """Why a task did not succeed: our kind, the provider's code, a message for a person."""
+    """Why a task did not succeed: batchgen's error kind, the provider's code, a message."""
 
     kind: str
     code: str | None
@@ -46,11 +46,11 @@ class TaskError(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """The state of a task when its worker lets go of it.
+    """The final state of a task in a run.
 
-    attempts: requests sent for this generation of the task, over all runs.
-    cost_usd: None where the provider told nothing and no price is known.
-    uploads: the ids that an upload brought; only of a part of a task.
+    attempts: requests sent for this generation of the task, in all runs.
+    cost_usd: None if the provider does not report it and no price is known.
+    uploads: names and ids of uploaded files; only for a part of a task.
     """
 
     status: Status
@@ -69,13 +69,13 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Prior(msgspec.Struct, frozen=True):
-    """What the ledger knew of a task before this run took it up.
+    """The state of a task in the ledger before this run.
 
     generation: counts deliberate generations of the task, from 1.
     attempts: requests sent so far for this generation.
-    received: the reply whose URLs are committed and not yet stored.
-    error_kind: why it failed, where it did.
-    parts: what the requests of a task that takes several have brought so far, in their order.
+    received: the reply whose URLs are committed, but not yet downloaded.
+    error_kind: why it failed, if it did.
+    parts: outcomes of the requests completed so far, in order, if the task takes several.
     """
 
     status: Status
@@ -89,10 +89,10 @@ class Prior(msgspec.Struct, frozen=True):
 
 
 class WorkItem(msgspec.Struct, frozen=True):
-    """A task that a run has to do something about; `prior` is None for a task never begun.
+    """A task with work to do in this run; `prior` is None for a task that was never started.
 
     generation: the generation to be made; the idempotency key follows from it.
-    ended: what it comes to where nothing can be sent for it; pending leaves it to a later run.
+    ended: the outcome if nothing can be sent for the task; pending leaves it to a later run.
     """
 
     task: Task
@@ -102,7 +102,7 @@ class WorkItem(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A task with its outcome, as the ledger holds it and the results manifest shows it."""
+    """A task with its outcome, as in the ledger and in the results manifest."""
 
     task: Task
     outcome: Outcome

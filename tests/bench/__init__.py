@@ -1,1 +1,1 @@
-"""What batchgen costs, side by side with loops that keep no promise: `python -m tests.bench`."""
+"""Measure batchgen against simple loops without its guarantees: `python -m tests.bench`."""

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [NAME ...]`: runs the named measurements, or all, and prints tables."""
+"""`python -m tests.bench [NAME ...]`: run the named measurements, or all, and print tables."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ from tests.bench.races import large, memory, small
 from tests.bench.rows import ledger, rows
 from tests.bench.scaling import scaling, waiting
 from tests.bench.scene import Scene, Settings, fsync_ms
-from tests.bench.served import described
+from tests.bench.served import server_name
 from tests.bench.start import start
 from tests.bench.usage import RunError
 from tests.bench.videos import videos
@@ -35,16 +35,16 @@ MEASUREMENTS: Mapping[str, Callable[[Scene], Iterator[str]]] = {
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Measure and print; 1 where a measured program did not do its work."""
+    """Measure and print; return 1 if a measured program failed."""
     parser = _parser()
-    told = parser.parse_args(words)
-    if unknown := set(told.names) - set(MEASUREMENTS):
+    options = parser.parse_args(words)
+    if unknown := set(options.names) - set(MEASUREMENTS):
         parser.error(f"{', '.join(sorted(unknown))} is not one of {', '.join(MEASUREMENTS)}")
-    settings = Settings(told.rounds, told.items, told.large_items, told.rows)
-    with tempfile.TemporaryDirectory(prefix="batchgen-bench-", dir=told.dir) as folder:
+    settings = Settings(options.rounds, options.items, options.large_items, options.rows)
+    with tempfile.TemporaryDirectory(prefix="batchgen-bench-", dir=options.dir) as folder:
         scene = Scene(settings, Path(folder))
         _print(_conditions(scene))
-        for name in told.names or MEASUREMENTS:
+        for name in options.names or MEASUREMENTS:
             _print(f"## {name}")
             try:
                 for paragraph in MEASUREMENTS[name](scene):
@@ -58,9 +58,9 @@ def main(words: Sequence[str] | None = None) -> int:
 def _conditions(scene: Scene) -> str:
     return (
         f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()};"
-        f" server on the same machine: {described()}; batchgen with fsync, which takes"
+        f" server on the same machine: {server_name()}; batchgen with fsync, which takes"
         f" {fsync_ms(scene.folder):.2f} ms for 12 KB on this disk. Whole processes from start to"
-        " end, medians of alternating runs."
+        " end; medians of alternating runs."
     )
 
 
@@ -74,10 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MEASUREMENTS))
     parser.add_argument("--rounds", type=int, default=default.rounds)
-    parser.add_argument("--items", type=int, default=default.items, help="small images")
+    parser.add_argument("--items", type=int, default=default.items, help="number of small images")
     parser.add_argument("--large-items", type=int, default=default.large_items)
-    parser.add_argument("--rows", type=int, default=default.rows, help="of the long manifest")
-    parser.add_argument("--dir", type=Path, help="a folder on the disk to be measured")
+    parser.add_argument("--rows", type=int, default=default.rows, help="rows of the long manifest")
+    parser.add_argument("--dir", type=Path, help="a folder on the disk to measure")
     return parser
 
 

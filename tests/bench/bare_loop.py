@@ -1,7 +1,7 @@
-"""`python -m tests.bench.bare_loop MANIFEST BASE_URL IN_FLIGHT FORMAT FOLDER`: no promises.
+"""`python -m tests.bench.bare_loop MANIFEST BASE_URL IN_FLIGHT FORMAT FOLDER`: no guarantees.
 
-What one writes in an afternoon: aiohttp, workers, json, base64, files. No ledger, no fsync, no
-retries, no checks; a crash costs everything.
+A script of an afternoon: aiohttp, workers, json, base64, files. It has no ledger, no fsync, no
+retries and no checks; after a crash everything is paid for again.
 """
 
 import asyncio
@@ -15,20 +15,24 @@ import aiohttp
 
 
 async def _worker(
-    session: aiohttp.ClientSession, queue: "asyncio.Queue[tuple[str, str]]", url: str, **told: str
+    session: aiohttp.ClientSession,
+    queue: "asyncio.Queue[tuple[str, str]]",
+    url: str,
+    *,
+    answer: str,
+    folder: str,
 ) -> None:
-    folder = Path(told["folder"])
     while not queue.empty():
         name, prompt = queue.get_nowait()
-        body = {"model": "dall-e-2", "prompt": prompt, "response_format": told["answer"]}
+        body = {"model": "dall-e-2", "prompt": prompt, "response_format": answer}
         async with session.post(url, json=body) as response:
             item = json.loads(await response.read())["data"][0]
-        if told["answer"] == "b64_json":
+        if answer == "b64_json":
             data = base64.b64decode(item["b64_json"])
         else:
             async with session.get(item["url"]) as file:
                 data = await file.read()
-        (folder / f"{name}.png").write_bytes(data)
+        (Path(folder) / f"{name}.png").write_bytes(data)
 
 
 def _queue(manifest: str) -> "asyncio.Queue[tuple[str, str]]":

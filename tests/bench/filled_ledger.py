@@ -1,7 +1,7 @@
-"""`python -m tests.bench.filled_ledger MANIFEST FOLDER AT_ONCE`: a job whose tasks are all done.
+"""`python -m tests.bench.filled_ledger MANIFEST FOLDER GROUP`: fill a ledger as a run would.
 
-It commits what a run of all of them would have committed, without the images. AT_ONCE: tasks whose
-commits are awaited together.
+It commits the intents and outcomes of all tasks of the manifest, without the images. GROUP: the
+number of tasks whose commits are awaited together.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ from batchgen.storage.ledger import Ledger
 from batchgen.types import Artifact, Outcome, Status, Task
 
 
-async def _fill(manifest: Manifest, ledger: Ledger, at_once: int) -> None:
+async def _fill(manifest: Manifest, ledger: Ledger, group: int) -> None:
     tasks = (task for task in manifest.tasks(check=False) if isinstance(task, Task))
     now = datetime.now(UTC)
-    while chunk := list(islice(tasks, at_once)):
+    while chunk := list(islice(tasks, group)):
         await asyncio.gather(*(ledger.record_sent(task, 1, attempts=1, now=now) for task in chunk))
         await asyncio.gather(
             *(ledger.record_outcome(task, 1, outcome) for task, outcome in _done(chunk))
@@ -37,14 +37,14 @@ def _done(tasks: list[Task]) -> Iterator[tuple[Task, Outcome]]:
         )  # fmt: skip
 
 
-def _main(path: str, output: Path, at_once: int) -> None:
+def _main(path: str, output: Path, group: int) -> None:
     manifest = open_manifest(source_of(path, None, None), Flags(model="dall-e-2"))
     ledger_path = output / ".batchgen" / "ledger.sqlite3"
     ledger_path.parent.mkdir()
     with Ledger(ledger_path) as ledger:
         ledger.set_meta("provider_kind", "real")
         ledger.begin_run(pid=1, total=0, now=datetime.now(UTC))
-        asyncio.run(_fill(manifest, ledger, at_once))
+        asyncio.run(_fill(manifest, ledger, group))
         ledger.end_run(reason="complete", now=datetime.now(UTC))
 
 

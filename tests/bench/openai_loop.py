@@ -1,6 +1,6 @@
 """`python -m tests.bench.openai_loop MANIFEST BASE_URL IN_FLIGHT FORMAT FOLDER`: the same by SDK.
 
-The official `openai` client in a worker loop; URLs are fetched with httpx, which it brings along.
+The official `openai` client in a worker loop; URLs are fetched with httpx, which it depends on.
 """
 
 import asyncio

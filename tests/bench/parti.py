@@ -1,4 +1,4 @@
-"""The whole of PartiPrompts against the simulator: real prompts, every picture looked at."""
+"""All PartiPrompts with the simulator: real prompts, and every image is decoded."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,11 +18,11 @@ _COLUMNS = ("Category", "Challenge", "Note")
 
 
 def parti(scene: Scene) -> Iterator[str]:
-    """PartiPrompts.tsv as a person would run it."""
+    """Run PartiPrompts.tsv as a user would."""
     try:
         manifest = shared_path("data", "PartiPrompts.tsv")
     except pytest.skip.Exception as absent:
-        yield f"left out: {absent}"
+        yield f"skipped: {absent}"
         return
     with scene.output("parti") as output:
         words = command(
@@ -32,10 +32,10 @@ def parti(scene: Scene) -> Iterator[str]:
         used = run(words, environment=environment(), log=scene.log)
         tasks = _check(manifest, output)
     yield f"{tasks} real prompts, simulator in the same process, {_SIZE[0]}x{_SIZE[1]}"
-    yield _shown(tasks, used)
+    yield _table(tasks, used)
 
 
-def _shown(tasks: int, used: Usage) -> str:
+def _table(tasks: int, used: Usage) -> str:
     return markdown(
         ("all images decoded, all results in order", "images/s", "peak RSS"),
         [("yes", f"{tasks / used.wall_s:,.0f}", megabytes(used.peak_bytes))],
@@ -43,34 +43,34 @@ def _shown(tasks: int, used: Usage) -> str:
 
 
 def _check(manifest: Path, output: Path) -> int:
-    """Hold results and images against the manifest; return how many. Raises RunError."""
+    """Compare results and images with the manifest; return their number. Raises RunError."""
     lines = (output / "results.jsonl").read_text().splitlines()
-    wanted = list(_rows(manifest))
-    if len(lines) != len(wanted):
-        raise RunError(f"{len(lines)} results of {len(wanted)} prompts")
-    for line, row in zip(lines, wanted, strict=True):
+    rows_expected = list(_rows(manifest))
+    if len(lines) != len(rows_expected):
+        raise RunError(f"{len(lines)} results for {len(rows_expected)} prompts")
+    for line, row in zip(lines, rows_expected, strict=True):
         result = json.loads(line)
         if result["prompt"] != row["Prompt"] or any(
             result["vars"].get(name) != row[name] for name in _COLUMNS if row[name]
         ):
             raise RunError(f"line {result['line']} is not in order: {row['Prompt']!r}")
-        _look_at(output, result)
+        _decode_images(output, result)
     return len(lines)
 
 
 def _rows(manifest: Path) -> Iterator[dict[str, str]]:
-    """The file as it stands: cut at tabs, quotes are characters."""
+    """Yield the file's rows, split at tabs, with quotes as ordinary characters."""
     header, *lines = manifest.read_text("utf-8").splitlines()
     names = header.split("\t")
     for line in lines:
         yield dict(zip(names, line.split("\t"), strict=True))
 
 
-def _look_at(output: Path, result: Mapping[str, Any]) -> None:
+def _decode_images(output: Path, result: Mapping[str, Any]) -> None:
     if not result["artifacts"]:
         raise RunError(f"{result['id']} is {result['status']} and has no image")
     for artifact in result["artifacts"]:
-        with Image.open(output / artifact["path"]) as picture:
-            picture.load()
-            if picture.size != _SIZE:
-                raise RunError(f"{artifact['path']} is of size {picture.size}, not {_SIZE}")
+        with Image.open(output / artifact["path"]) as image:
+            image.load()
+            if image.size != _SIZE:
+                raise RunError(f"{artifact['path']} is of size {image.size}, not {_SIZE}")

@@ -1,7 +1,7 @@
-"""`python -m tests.bench.plain_server FD ROOT LATENCY_S`: serves files from memory.
+"""`python -m tests.bench.plain_server FD ROOT LATENCY_S`: serve files from memory.
 
-It has no framework and understands as much HTTP as the clients of the bench speak: requests with
-a Content-Length or none, one after the other on a connection. LATENCY_S: before each reply.
+It uses no framework and supports only the HTTP that the measured programs use: requests with or
+without Content-Length, one after the other on a connection. LATENCY_S: seconds before each reply.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 
 
 class Connection(asyncio.Protocol):
-    """Answers each complete request with canned bytes."""
+    """Answers each complete request with fixed bytes."""
 
     def __init__(self, replies: dict[bytes, bytes], latency_s: float) -> None:
         self._replies = replies

@@ -1,4 +1,4 @@
-"""The same images by batchgen, by a bare loop and by the official SDK, taking turns."""
+"""Generate the same images with batchgen, a bare loop and the official SDK, alternating."""
 
 import statistics
 import sys
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.bench.pictures import b64_reply, noise_png, url_reply
+from tests.bench.images import b64_reply, noise_png, url_reply
 from tests.bench.scene import Scene, command, environment, write_manifest
 from tests.bench.served import listen, served
 from tests.bench.table import markdown, megabytes
@@ -17,12 +17,12 @@ SMALL_SIDE = 64  # pixels: 12 KB
 LARGE_SIDE = 935  # 2.6 MB, 3.5 MB in base64
 HUGE_SIDE = 2236  # 15 MB, 20 MB in base64
 ENDPOINT = "v1/images/generations"
-_HEADER = ("program", "images/s", "of the bare loop", "CPU ms an image", "peak RSS", "runs")
+_HEADER = ("program", "images/s", "of the bare loop", "CPU ms per image", "peak RSS", "runs")
 
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """side: of the picture in pixels. answer: `b64_json` or `url`. latency_s: before a reply."""
+    """side: of the image in pixels. answer: `b64_json` or `url`. latency_s: before a reply."""
 
     side: int
     items: int
@@ -34,7 +34,7 @@ class Race:
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """What a program is told."""
+    """The arguments of a measured program."""
 
     manifest: Path
     base_url: str
@@ -55,7 +55,7 @@ def large(scene: Scene) -> Iterator[str]:
 
 
 def memory(scene: Scene) -> Iterator[str]:
-    """Many large bodies at once: what counts is the peak."""
+    """Many large bodies in flight; the peak of memory counts."""
     two = ("batchgen", "bare loop")
     yield "512 bodies of 3.5 MB, 256 in flight"
     yield _table(Race(LARGE_SIDE, 512, 256, programs=two), scene)
@@ -64,20 +64,20 @@ def memory(scene: Scene) -> Iterator[str]:
 
 
 def raced(race: Race, scene: Scene) -> dict[str, list[Usage]]:
-    """What each program took in each round; they take turns. Raises RunError."""
+    """Return the usage of each program in each round, alternating. Raises RunError."""
     manifest = scene.folder / "prompts.csv"
     write_manifest(manifest, race.items)
-    picture = noise_png(race.side)
+    image = noise_png(race.side)
     with scene.output("server") as folder, listen() as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/picture.png"
-        reply = b64_reply(picture) if race.answer == "b64_json" else url_reply(url)
-        files = {ENDPOINT: reply, "picture.png": picture}
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/image.png"
+        reply = b64_reply(image) if race.answer == "b64_json" else url_reply(url)
+        files = {ENDPOINT: reply, "image.png": image}
         with served(folder, listener, files, latency_s=race.latency_s) as base_url:
-            return _take_turns(race, scene, manifest, base_url, len(picture))
+            return _take_turns(race, scene, manifest, base_url, len(image))
 
 
 def _table(race: Race, scene: Scene) -> str:
-    return _shown(race, raced(race, scene))
+    return _format(race, raced(race, scene))
 
 
 def _take_turns(
@@ -88,8 +88,8 @@ def _take_turns(
         for name in race.programs:
             with scene.output("images", kept=race.side <= SMALL_SIDE) as output:
                 start = _Start(manifest, base_url, race, output)
-                words = _PROGRAMS[name](start)
-                runs[name].append(run(words, environment=environment(), log=scene.log))
+                command_line = _PROGRAMS[name](start)
+                runs[name].append(run(command_line, environment=environment(), log=scene.log))
                 _inspect(name, output, race.items, size_bytes)
     return runs
 
@@ -97,7 +97,7 @@ def _take_turns(
 def _inspect(name: str, output: Path, items: int, size_bytes: int) -> None:
     whole = sum(path.stat().st_size == size_bytes for path in output.glob("*.png"))
     if whole != items:
-        raise RunError(f"{name} left {whole} whole images of {items}")
+        raise RunError(f"{name} wrote {whole} complete images of {items}")
 
 
 def _batchgen(start: _Start) -> list[str]:
@@ -109,8 +109,14 @@ def _batchgen(start: _Start) -> list[str]:
 
 
 def _loop(module: str, start: _Start) -> list[str]:
-    told = (start.manifest, start.base_url, start.race.in_flight, start.race.answer, start.output)
-    return [sys.executable, "-m", f"tests.bench.{module}", *map(str, told)]
+    arguments = (
+        start.manifest,
+        start.base_url,
+        start.race.in_flight,
+        start.race.answer,
+        start.output,
+    )
+    return [sys.executable, "-m", f"tests.bench.{module}", *map(str, arguments)]
 
 
 _PROGRAMS: Mapping[str, Callable[[_Start], list[str]]] = {
@@ -120,7 +126,7 @@ _PROGRAMS: Mapping[str, Callable[[_Start], list[str]]] = {
 }
 
 
-def _shown(race: Race, runs: Mapping[str, list[Usage]]) -> str:
+def _format(race: Race, runs: Mapping[str, list[Usage]]) -> str:
     return markdown(
         _HEADER, (_row(name, race, used, runs["bare loop"]) for name, used in runs.items())
     )
@@ -128,7 +134,7 @@ def _shown(race: Race, runs: Mapping[str, list[Usage]]) -> str:
 
 def _row(name: str, race: Race, used: list[Usage], bare: list[Usage]) -> tuple[str, ...]:
     median = statistics.median
-    # A ratio a round: what else the machine does slows both of a round.
+    # One ratio per round: other load on the machine slows both runs of a round.
     ratio = median(theirs.wall_s / ours.wall_s for ours, theirs in zip(used, bare, strict=True))
     return (
         name,

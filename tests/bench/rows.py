@@ -1,4 +1,4 @@
-"""Long manifests: checking them, and running again when all is done."""
+"""Long manifests: check them, and run them again after all tasks are done."""
 
 import statistics
 import sys
@@ -10,18 +10,18 @@ from tests.bench.table import MEGABYTE, markdown, megabytes
 from tests.bench.usage import Usage, run
 
 _FEW = 10_000
-_TOGETHER = 2000  # tasks whose commits are awaited at once, to fill a ledger soon
+_LARGE_GROUP = 2000  # tasks whose commits are awaited together, to fill a ledger quickly
 _IN_FLIGHT = 64
-_NOBODY = "http://127.0.0.1:9"  # a request would fail the run
+_CLOSED_PORT = "http://127.0.0.1:9"  # a request would fail the run
 
 
 def rows(scene: Scene) -> Iterator[str]:
-    """`plan`, and a second `run`, over many rows and over few."""
+    """Measure `plan`, and a second `run`, with many rows and with few."""
     many = scene.settings.rows
-    yield f"CSV of {many:,} rows against {_FEW:,}"
+    yield f"CSV of {many:,} rows compared with {_FEW:,}"
     few_runs, many_runs = (_measured(count, scene) for count in (_FEW, many))
     yield markdown(
-        ("command", f"{_FEW:,} rows", f"{many:,} rows", "peak RSS", "peak RSS more"),
+        ("command", f"{_FEW:,} rows", f"{many:,} rows", "peak RSS", "difference of peak RSS"),
         [
             _row(name, *both)
             for name, *both in zip(("plan", "run, all done"), few_runs, many_runs, strict=True)
@@ -30,17 +30,17 @@ def rows(scene: Scene) -> Iterator[str]:
 
 
 def ledger(scene: Scene) -> Iterator[str]:
-    """What the ledger itself costs: intent and outcome of each task, in groups as in a run."""
+    """Measure the ledger alone: intent and outcome of each task, in groups as in a run."""
     few, many = (_committed(count, scene) for count in (_FEW // 10, _FEW))
     cpu_ms = 1000 * (many.cpu_s - few.cpu_s) / (_FEW - _FEW // 10)
-    yield f"intent, outcome and artifact of a task: {cpu_ms:.2f} CPU ms"
+    yield f"intent, outcome and artifact of one task: {cpu_ms:.2f} CPU ms"
 
 
 def _committed(count: int, scene: Scene) -> Usage:
     manifest = scene.folder / "rows.csv"
     write_manifest(manifest, count)
     with scene.output("ledger") as output:
-        return _fill(manifest, output, scene, at_once=_IN_FLIGHT)
+        return _fill(manifest, output, scene, group=_IN_FLIGHT)
 
 
 def _measured(count: int, scene: Scene) -> tuple[list[Usage], list[Usage]]:
@@ -48,14 +48,14 @@ def _measured(count: int, scene: Scene) -> tuple[list[Usage], list[Usage]]:
     write_manifest(manifest, count)
     planned = _repeated(command("plan", manifest, *_FLAGS), scene)
     with scene.output("rows") as output:
-        _fill(manifest, output, scene, at_once=_TOGETHER)
+        _fill(manifest, output, scene, group=_LARGE_GROUP)
         words = command("run", manifest, *_FLAGS, "--no-progress", "-o", output)
-        run(words, environment=environment(), log=scene.log)  # it writes the results manifest
+        run(words, environment=environment(), log=scene.log)  # this run writes the results manifest
         again = _repeated(words, scene)
     return planned, again
 
 
-_FLAGS = ("--model", "dall-e-2", "--base-url", _NOBODY)
+_FLAGS = ("--model", "dall-e-2", "--base-url", _CLOSED_PORT)
 
 
 def _repeated(words: Sequence[str], scene: Scene) -> list[Usage]:
@@ -63,9 +63,9 @@ def _repeated(words: Sequence[str], scene: Scene) -> list[Usage]:
     return [run(words, environment=environment(), log=scene.log) for _ in rounds]
 
 
-def _fill(manifest: Path, output: Path, scene: Scene, *, at_once: int) -> Usage:
-    told = map(str, (manifest, output, at_once))
-    words = (sys.executable, "-m", "tests.bench.filled_ledger", *told)
+def _fill(manifest: Path, output: Path, scene: Scene, *, group: int) -> Usage:
+    arguments = map(str, (manifest, output, group))
+    words = (sys.executable, "-m", "tests.bench.filled_ledger", *arguments)
     return run(words, environment=environment(), log=scene.log)
 
 

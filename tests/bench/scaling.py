@@ -1,4 +1,4 @@
-"""How the cost grows: with rows, with requests in flight, with the size of images, with waiting."""
+"""How the cost grows with rows, requests in flight, image size and latency."""
 
 import json
 import statistics
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from tests.bench.pictures import b64_reply, noise_png
+from tests.bench.images import b64_reply, noise_png
 from tests.bench.races import ENDPOINT, SMALL_SIDE, Race, raced
 from tests.bench.scene import Scene, command, environment, write_manifest
 from tests.bench.served import listen, served
@@ -23,7 +23,7 @@ _MANY, _LATENCY_S, _WAVES = 5000, 10.0, 3
 
 
 def scaling(scene: Scene) -> Iterator[str]:
-    """Tables of batchgen alone: rows, in flight, size of images."""
+    """Measure batchgen alone: rows, requests in flight, image size."""
     yield "`plan` over a CSV"
     plans = [(f"{rows:,} rows", _planned(rows, scene)) for rows in _ROWS]
     yield markdown(
@@ -45,7 +45,7 @@ def scaling(scene: Scene) -> Iterator[str]:
 
 
 def waiting(scene: Scene) -> Iterator[str]:
-    """Thousands in flight at a server that takes its time."""
+    """Measure thousands of requests in flight with a slow server."""
     yield f"{_MANY:,} in flight, {_LATENCY_S:g} s before each reply (a plain server), 12 KB"
     manifest = scene.folder / "prompts.csv"
     write_manifest(manifest, (_WAVES + 1) * _MANY)
@@ -62,7 +62,7 @@ def waiting(scene: Scene) -> Iterator[str]:
     ended = bisect_left(moments, moments[0] + _WAVES * _LATENCY_S)
     rate = ended / (_WAVES * _LATENCY_S)
     yield markdown(
-        ("images/s from the first on", "of what the latency allows", "whole run", "peak RSS"),
+        ("images/s after the first", "of the maximum by latency", "whole run", "peak RSS"),
         [
             (
                 f"{rate:,.0f}",
@@ -88,10 +88,10 @@ def _planned(rows: int, scene: Scene) -> list[Usage]:
     return [run(words, environment=environment(), log=scene.log) for _ in rounds]
 
 
-def _rates(what: str, races: Sequence[tuple[str, Race]], scene: Scene) -> str:
+def _rates(label: str, races: Sequence[tuple[str, Race]], scene: Scene) -> str:
     measured = [(name, race.items, raced(race, scene)["batchgen"]) for name, race in races]
     return markdown(
-        (what, "images/s", "CPU ms an image", "peak RSS"),
+        (label, "images/s", "CPU ms per image", "peak RSS"),
         [
             (
                 name,
@@ -105,12 +105,12 @@ def _rates(what: str, races: Sequence[tuple[str, Race]], scene: Scene) -> str:
 
 
 def _wall_s(used: Sequence[Usage]) -> float:
-    return statistics.median(one.wall_s for one in used)
+    return statistics.median(usage.wall_s for usage in used)
 
 
 def _cpu_s(used: Sequence[Usage]) -> float:
-    return statistics.median(one.cpu_s for one in used)
+    return statistics.median(usage.cpu_s for usage in used)
 
 
 def _peak(used: Sequence[Usage]) -> float:
-    return statistics.median(one.peak_bytes for one in used)
+    return statistics.median(usage.peak_bytes for usage in used)

@@ -1,4 +1,4 @@
-"""Where the measurements take place: settings, folders, manifests, commands."""
+"""Settings, folders, manifests and commands of the measurements."""
 
 import csv
 import os
@@ -19,9 +19,10 @@ _PROBES = 50
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How much is measured.
+    """The extent of the measurements.
 
-    items: images of a small race. large_items: of 3.5 MB. rows: of the long manifest.
+    items: number of small images. large_items: number of images of 3.5 MB. rows: of the long
+    manifest.
     """
 
     rounds: int = 3
@@ -32,17 +33,17 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """folder: on the disk that is measured; each measurement leaves it as it was."""
+    """folder: on the disk that is measured; each measurement cleans up in it."""
 
     settings: Settings
     folder: Path
 
     @contextmanager
     def output(self, name: str, *, kept: bool = False) -> Iterator[Path]:
-        """An empty folder for as long as the block lasts; `kept` leaves it until the bench ends.
+        """Yield an empty folder and delete it at the end of the block, unless it is `kept`.
 
-        Many small files are kept: ext4 looks long for an inode where many were freed a moment ago,
-        and whoever runs next would pay for it.
+        Many small files are kept until the benchmark ends: ext4 needs long to find an inode if many
+        were freed a moment ago, which would slow the next measurement.
         """
         path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
         yield path
@@ -51,23 +52,23 @@ class Scene:
 
     @property
     def log(self) -> Path:
-        """What the last measured process said."""
+        """The output of the last measured process."""
         return self.folder / "last.log"
 
 
 def command(*words: str | Path) -> list[str]:
-    """The words that start batchgen from this source tree."""
+    """Return the command line that starts batchgen from this source tree."""
     return [sys.executable, "-m", "batchgen", *map(str, words)]
 
 
 def environment() -> dict[str, str]:
-    """The environment of every measured process; modules are compiled once, as for any user."""
+    """Return the environment of a measured process; modules are compiled once, as for a user."""
     kept = {name: value for name, value in os.environ.items() if name != _NO_BYTECODE}
     return {**kept, _KEY: "bench"}
 
 
 def write_manifest(path: Path, rows: int) -> None:
-    """A CSV of so many rows with ids of their own."""
+    """Write a CSV with this number of rows and unique ids."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("id", "prompt", "sku"))
@@ -78,7 +79,7 @@ def write_manifest(path: Path, rows: int) -> None:
 
 
 def fsync_ms(folder: Path) -> float:
-    """Milliseconds that the disk takes to make 12 KB durable: median of some files."""
+    """Return the milliseconds of an fsync of 12 KB: the median of some files."""
     path = folder / "probe"
     took = []
     for _ in range(_PROBES):

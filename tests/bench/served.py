@@ -1,6 +1,6 @@
-"""A server of fixed replies that is not the bottleneck: nginx, or a plain one of our own.
+"""A server of fixed replies that is not the bottleneck: nginx, or a plain asyncio server.
 
-Both are handed a socket that listens already, so nobody waits for them and no port is raced for.
+Both inherit a listening socket, so clients need not wait for their start or compete for a port.
 """
 
 import grp
@@ -18,7 +18,7 @@ _BACKLOG = 4096
 _GRACE_S = 10.0
 _PATHS = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
 
-# A static file answers POST with 405: the error page of that is the file itself.
+# nginx answers POST to a static file with 405; the error page of 405 is the file itself.
 _CONFIGURATION = """\
 daemon off;
 user {user} {group};
@@ -53,9 +53,9 @@ http {{
 def served(
     folder: Path, listener: socket.socket, files: Mapping[str, bytes], *, latency_s: float = 0.0
 ) -> Iterator[str]:
-    """Serve each file at its path, to GET and POST alike; the base URL, while the block lasts.
+    """Serve each file at its path, for GET and POST; yield the base URL during the block.
 
-    latency_s: before each reply; nginx knows no such thing, the plain server does.
+    latency_s: seconds before each reply; nginx cannot wait, so the plain server is used then.
     """
     for path, data in files.items():
         target = folder / "root" / path
@@ -67,7 +67,7 @@ def served(
         server = _plain(folder, listener, latency_s)
     else:
         server = _nginx(nginx, folder, listener)
-    listener.close()  # a server that dies refuses connections instead of leaving them waiting
+    listener.close()  # if the server dies, connections are refused instead of waiting
     try:
         yield base_url
     finally:
@@ -79,16 +79,16 @@ def served(
             server.wait()
 
 
-def described() -> str:
-    """Which server it is, with a remark where it is not nginx."""
+def server_name() -> str:
+    """Return the name of the server, with a remark if it is not nginx."""
     nginx = _find_nginx()
     if nginx is None:
         return (
             "a plain asyncio server, which may itself be the bottleneck"
-            " (`apt-get install nginx` for figures that can be compared)"
+            " (`apt-get install nginx` for comparable figures)"
         )
-    told = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True)
-    return told.stderr.strip().rpartition(" ")[2]
+    version = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True)
+    return version.stderr.strip().rpartition(" ")[2]
 
 
 def _find_nginx() -> str | None:
@@ -102,24 +102,26 @@ def listen() -> socket.socket:
 
 def _nginx(program: str, folder: Path, listener: socket.socket) -> subprocess.Popen[bytes]:
     configuration = folder / "nginx.conf"
-    user = pwd.getpwuid(os.getuid()).pw_name  # else a root's worker is nobody, who may not read
+    user = pwd.getpwuid(
+        os.getuid()
+    ).pw_name  # else the worker of root is an unprivileged user without access
     group = grp.getgrgid(os.getgid()).gr_name
     configuration.write_text(
         _CONFIGURATION.format(folder=folder, port=_port(listener), user=user, group=group)
     )
-    # By this variable nginx hands its sockets on when its program is exchanged while it runs:
+    # With this variable nginx passes its sockets on during an upgrade of its executable:
     # https://nginx.org/en/docs/control.html, "Upgrading Executable on the Fly"
     return subprocess.Popen(
         [program, "-p", str(folder), "-c", str(configuration), "-e", str(folder / "error.log")],
         env={**os.environ, "NGINX": f"{listener.fileno()};"},
         pass_fds=(listener.fileno(),),
-        stderr=subprocess.DEVNULL,  # it is in error.log
+        stderr=subprocess.DEVNULL,  # nginx writes to error.log
     )
 
 
 def _plain(folder: Path, listener: socket.socket, latency_s: float) -> subprocess.Popen[bytes]:
-    told = (listener.fileno(), folder / "root", latency_s)
-    words = ("-m", "tests.bench.plain_server", *map(str, told))
+    arguments = (listener.fileno(), folder / "root", latency_s)
+    words = ("-m", "tests.bench.plain_server", *map(str, arguments))
     return subprocess.Popen([sys.executable, *words], pass_fds=(listener.fileno(),))
 
 

@@ -1,4 +1,4 @@
-"""How long `batchgen --help` takes, against the import of aiohttp and yaml alone."""
+"""The time of `batchgen --help`, compared with importing only aiohttp and yaml."""
 
 import statistics
 import subprocess
@@ -11,7 +11,7 @@ from tests.bench.table import markdown
 from tests.bench.usage import RunError
 
 _ROUNDS = 10
-_LIMIT = 0.5  # help must not wait for the libraries that only a run needs
+_LIMIT = 0.5  # the help must not import libraries that only a run needs
 _HELP = "batchgen --help"
 _IMPORTS = "import aiohttp, yaml"
 

@@ -1,4 +1,4 @@
-"""Markdown, for the README and for people."""
+"""Markdown tables."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ MEGABYTE = 1024**2
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; the first column is text, the others are figures."""
+    """Return a table; the first column is text, the others are figures."""
     lines = [header, ["---", *("---:" for _ in header[1:])], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

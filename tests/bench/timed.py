@@ -1,10 +1,10 @@
-"""`python -S timed.py REPORT LIMIT_S WORDS...`: runs a command and writes down what it took.
+"""`python -S timed.py REPORT LIMIT_S COMMAND...`: run a command and report its usage.
 
-A small process of its own, because Linux counts the memory of whoever starts a program into that
-program's peak (exec keeps the high-water mark); the bench itself is larger than what it measures.
-REPORT gets four words: exit code, wall seconds, CPU seconds, peak of resident memory in the
-system's unit: of all processes of the command together where Linux tells, looked at twenty times a
-second, else of the largest one. Only what costs next to nothing is imported.
+This is a small separate process because on Linux a program's peak memory includes that of the
+process that started it (exec keeps the high-water mark), and the benchmark is larger than the
+programs that it measures. REPORT gets four words: exit code, wall seconds, CPU seconds, and peak of
+resident memory in the system's unit: on Linux of all processes of the command together, sampled
+twenty times per second, else of the largest process. Only small modules are imported.
 """
 
 import os
@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 
-_LOOK_EVERY_S = 0.05
+_SAMPLE_EVERY_S = 0.05
 
 
 def _main(report: str, limit_s: int, words: list[str]) -> None:
@@ -26,33 +26,33 @@ def _main(report: str, limit_s: int, words: list[str]) -> None:
         peak = max(peak, sum(map(_resident, _family(process))))
         ended, status, used = os.wait4(process, os.WNOHANG)
         if not ended:
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_SAMPLE_EVERY_S)
     wall_s = time.perf_counter() - started
     code = os.waitstatus_to_exitcode(status)
-    with open(report, "w") as file:  # pathlib is larger than all of this
+    with open(report, "w") as file:  # importing pathlib would need more memory than this script
         file.write(f"{code} {wall_s} {used.ru_utime + used.ru_stime} {max(peak, used.ru_maxrss)}")
 
 
 def _family(process: int) -> list[int]:
-    """A process and all that it has started."""
+    """Return a process and all of its descendants."""
     found = [process]
-    for one in found:
-        told = _read(f"/proc/{one}/task/{one}/children")
-        found += map(int, told.split())
+    for member in found:
+        children = _read(f"/proc/{member}/task/{member}/children")
+        found += map(int, children.split())
     return found
 
 
 def _resident(process: int) -> int:
-    """Kilobytes, as Linux tells `VmRSS`."""
-    told = _read(f"/proc/{process}/status").partition("VmRSS:")[2]
-    return int(told.split()[0]) if told else 0
+    """Return the resident memory in kilobytes (`VmRSS` of Linux)."""
+    after_name = _read(f"/proc/{process}/status").partition("VmRSS:")[2]
+    return int(after_name.split()[0]) if after_name else 0
 
 
 def _read(path: str) -> str:
     try:
         with open(path) as file:
             return file.read()
-    except OSError:  # it has ended, or this is not Linux
+    except OSError:  # the process has ended, or this is not Linux
         return ""
 
 

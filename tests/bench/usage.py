@@ -1,4 +1,4 @@
-"""What a process took, from its start to its end."""
+"""The time and memory of a process, from start to end."""
 
 import subprocess
 import sys
@@ -8,17 +8,17 @@ from pathlib import Path
 
 _TIMED = Path(__file__).with_name("timed.py")
 _RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
-_SHOWN_BYTES = 2000
+_OUTPUT_BYTES = 2000
 _LONGEST_S = 900
 
 
 class RunError(Exception):
-    """A measured process that did not do what it was to do."""
+    """A measured process failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """wall_s: as a person waits. cpu_s: user and system, of all its threads and children.
+    """wall_s: elapsed time. cpu_s: user and system time of all threads and children.
 
     peak_bytes: of resident memory.
     """
@@ -29,7 +29,7 @@ class Usage:
 
 
 def run(words: Sequence[str], *, environment: Mapping[str, str], log: Path) -> Usage:
-    """Run a command to its end, with its output in `log`. Raises RunError where it fails."""
+    """Run a command to its end, with its output in `log`. Raises RunError if it fails."""
     report = log.with_suffix(".usage")
     timed = [sys.executable, "-S", str(_TIMED), str(report), str(_LONGEST_S), *words]
     with log.open("wb") as output:
@@ -39,11 +39,11 @@ def run(words: Sequence[str], *, environment: Mapping[str, str], log: Path) -> U
         try:
             process.wait()
         except BaseException:
-            process.terminate()  # it takes the command down with it
+            process.terminate()  # this kills the command too
             process.wait()
             raise
     code, wall_s, cpu_s, peak = report.read_text().split()
     if int(code):
-        said = log.read_bytes()[-_SHOWN_BYTES:].decode("utf-8", "replace")
-        raise RunError(f"exit {code} of {' '.join(words)}\n{said}")
+        output_end = log.read_bytes()[-_OUTPUT_BYTES:].decode("utf-8", "replace")
+        raise RunError(f"exit {code} of {' '.join(words)}\n{output_end}")
     return Usage(float(wall_s), float(cpu_s), int(peak) * _RSS_UNIT_BYTES)

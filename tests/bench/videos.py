@@ -1,4 +1,4 @@
-"""Videos by the thousand, waited for at once; and a kill -9 in the middle of them."""
+"""Thousands of video jobs in progress together, and a kill -9 in the middle of them."""
 
 import json
 import signal
@@ -17,68 +17,77 @@ from tests.bench.scene import Scene, command, environment, write_manifest
 from tests.bench.served import listen
 from tests.bench.table import markdown, megabytes
 from tests.bench.usage import RunError, Usage, run
-from tests.bench.video_server import Seen
+from tests.bench.video_server import Statistics
 
 _MANY = 2000
-_LEAST_S, _MOST_S = 30.0, 120.0  # that a job takes
+_MIN_S, _MAX_S = 30.0, 120.0  # duration of a job
 _LONGEST_S = 300.0
 _LOOK_S = 0.5
 _MODEL = "google/veo-3.0-fast"
 
 
 def videos(scene: Scene) -> Iterator[str]:
-    """2,000 jobs at a time; then as many again, with a kill -9 when half of them are there."""
+    """Run 2,000 jobs together; then 2,000 more, with a kill -9 when half of them are fetched."""
     job = _job(scene.folder)
-    yield f"{_MANY:,} videos at once, {_LEAST_S:g} to {_MOST_S:g} s each, asked for as is usual"
-    with scene.output("videos") as output, _serving() as url:
+    yield f"{_MANY:,} videos in progress together, {_MIN_S:g} to {_MAX_S:g} s each, default polling"
+    with scene.output("videos") as output, _video_server() as url:
         words = _words(job, url, output)
         used = run(words, environment=environment(), log=scene.log)
-        seen = _seen(url)
-    _demand(seen.jobs == seen.submissions == seen.files == _MANY, f"not one job each: {seen}")
+        served = _server_statistics(url)
+    _require(
+        served.jobs == served.submissions == served.files == _MANY, f"not one job each: {served}"
+    )
     yield markdown(
-        ("whole run", "CPU seconds", "peak RSS", "under way at once", "questions"),
+        ("whole run", "CPU seconds", "peak RSS", "maximum in progress", "polls"),
         [
             (
                 f"{used.wall_s:.0f} s",
                 f"{used.cpu_s:.1f}",
                 megabytes(used.peak_bytes),
-                f"{seen.most:,}",
-                f"{len(seen.first_s) + len(seen.gaps_s):,}",
+                f"{served.max_open:,}",
+                f"{len(served.first_s) + len(served.gaps_s):,}",
             )
         ],
     )
-    yield _table_of_waits(seen)
-    yield "killed (SIGKILL) when half of the videos had been fetched, and run again"
-    with scene.output("videos") as output, _serving() as url:
+    yield _table_of_waits(served)
+    yield "killed (SIGKILL) when half of the videos were fetched, then run again"
+    with scene.output("videos") as output, _video_server() as url:
         words = _words(job, url, output)
-        killed = _killed(words, scene, lambda: _seen(url).files >= _MANY / 2)
+        killed = _killed(words, scene, lambda: _server_statistics(url).files >= _MANY / 2)
         used = run(words, environment=environment(), log=scene.log)
-        yield _table_of_kill(killed, used, _seen(url), output)
+        yield _table_of_kill(killed, used, _server_statistics(url), output)
 
 
-def _table_of_waits(seen: Seen) -> str:
+def _table_of_waits(served: Statistics) -> str:
     rows = (
-        ("from the submission to the first question", "10 s", seen.first_s),
-        ("from a question to the next", "15 s", seen.gaps_s),
+        ("from submission to the first poll", "10 s", served.first_s),
+        ("from a poll to the next", "15 s", served.gaps_s),
     )
     return markdown(
-        ("wait, as the server saw it", "is to be", "least", "median", "99 %", "most"),
-        [(name, usual, *map(_told_s, _spread(waits))) for name, usual, waits in rows],
+        ("wait, measured by the server", "expected", "minimum", "median", "99 %", "maximum"),
+        [(name, usual, *map(_format_s, _spread(waits))) for name, usual, waits in rows],
     )
 
 
-def _table_of_kill(killed_after_s: float, used: Usage, seen: Seen, output: Path) -> str:
+def _table_of_kill(killed_after_s: float, used: Usage, served: Statistics, output: Path) -> str:
     done = sum(1 for _ in (output / "results.jsonl").open())
-    again = seen.submissions - seen.jobs
-    _demand(seen.jobs == done == _MANY, f"{done} done, {seen.jobs} jobs")
+    again = served.submissions - served.jobs
+    _require(served.jobs == done == _MANY, f"{done} done, {served.jobs} jobs")
     return markdown(
-        ("killed after", "jobs begun", "submitted twice", "fetched twice", "done", "peak RSS then"),
+        (
+            "killed after",
+            "jobs started",
+            "submitted twice",
+            "fetched twice",
+            "done",
+            "peak RSS of the second run",
+        ),
         [
             (
                 f"{killed_after_s:.0f} s",
-                f"{seen.jobs:,}",
+                f"{served.jobs:,}",
                 f"{again:,}",
-                f"{seen.files - seen.jobs:,}",
+                f"{served.files - served.jobs:,}",
                 f"{done:,}",
                 megabytes(used.peak_bytes),
             )
@@ -92,20 +101,20 @@ def _spread(waits: Sequence[float]) -> tuple[float, ...]:
     return ordered[0], statistics.median(ordered), late, ordered[-1]
 
 
-def _told_s(seconds: float) -> str:
+def _format_s(seconds: float) -> str:
     return f"{seconds:.2f} s"
 
 
 def _job(folder: Path) -> Path:
     write_manifest(folder / "videos.csv", _MANY)
     job = folder / "videos.yaml"
-    told = {
+    content = {
         "provider": "aimlapi",
         "defaults": {"model": _MODEL},
         "limits": {"concurrency": 64, "pending": _MANY},
         "prompts": [{"from": "videos.csv"}],
     }
-    job.write_text(json.dumps(told))
+    job.write_text(json.dumps(content))
     return job
 
 
@@ -114,7 +123,7 @@ def _words(job: Path, url: str, output: Path) -> list[str]:
 
 
 def _killed(words: Sequence[str], scene: Scene, is_time: Callable[[], bool]) -> float:
-    """Start a command and kill it when it is time; return after how many seconds that was."""
+    """Start a command and kill it when `is_time()`; return the seconds until then."""
     started = time.monotonic()
     with (
         scene.log.open("wb") as log,
@@ -123,25 +132,25 @@ def _killed(words: Sequence[str], scene: Scene, is_time: Callable[[], bool]) -> 
         ) as process,
     ):
         while not is_time():
-            _demand(process.poll() is None, f"it ended by itself with {process.returncode}")
-            _demand(time.monotonic() - started < _LONGEST_S, "not all were asked for")
+            _require(process.poll() is None, f"it ended with exit code {process.returncode}")
+            _require(time.monotonic() - started < _LONGEST_S, "too few videos were fetched in time")
             time.sleep(_LOOK_S)
         process.send_signal(signal.SIGKILL)
     return time.monotonic() - started
 
 
-def _demand(good: object, otherwise: str) -> None:
+def _require(good: object, otherwise: str) -> None:
     if not good:
         raise RunError(otherwise[:500])
 
 
 @contextmanager
-def _serving() -> Iterator[str]:
+def _video_server() -> Iterator[str]:
     with listen() as listener:
         port = listener.getsockname()[1]
-        told = (listener.fileno(), _LEAST_S, _MOST_S)
+        arguments = (listener.fileno(), _MIN_S, _MAX_S)
         server = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.video_server", *map(str, told)],
+            [sys.executable, "-m", "tests.bench.video_server", *map(str, arguments)],
             pass_fds=(listener.fileno(),),
         )
     try:
@@ -151,6 +160,6 @@ def _serving() -> Iterator[str]:
         server.wait()
 
 
-def _seen(url: str) -> Seen:
-    with urllib.request.urlopen(f"{url}/seen") as reply:  # noqa: S310  # loopback
-        return msgspec.json.decode(reply.read(), type=Seen)
+def _server_statistics(url: str) -> Statistics:
+    with urllib.request.urlopen(f"{url}/statistics") as reply:  # noqa: S310  # loopback
+        return msgspec.json.decode(reply.read(), type=Statistics)

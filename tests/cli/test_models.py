@@ -115,7 +115,7 @@ def test_a_provider_that_does_not_answer_is_reported(tmp_path: Path) -> None:
     assert ended.code == 2
     assert "http://127.0.0.1:9/v1/models returned no list of models" in ended.err
     public = batchgen("models", "--live", "--base-url", "http://example.com", cwd=tmp_path)
-    assert "https:// is right" in public.err
+    assert "use https://" in public.err
 
 
 def test_live_marks_models_that_only_one_side_has(tmp_path: Path) -> None:

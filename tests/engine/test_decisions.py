@@ -21,7 +21,7 @@ from batchgen.types import (
     NetworkFault,
     Pending,
     Phase,
-    Remote,
+    RemotePayload,
     Reply,
     RetrySettings,
     Rule,
@@ -30,7 +30,7 @@ from batchgen.types import (
 )
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-USABLE = Finished((Remote("https://cdn.example.test/a.png"),))
+USABLE = Finished((RemotePayload("https://cdn.example.test/a.png"),))
 
 
 def decide(

@@ -20,15 +20,15 @@ from batchgen.types import (
     Decision,
     FaultKind,
     Finished,
+    GeneratedPayload,
     HttpRequest,
     HttpResponse,
     Input,
     LocalFile,
-    Made,
     NetworkFault,
     Outcome,
     Prior,
-    Remote,
+    RemotePayload,
     Reply,
     RetrySettings,
     Spooled,
@@ -96,10 +96,10 @@ class World:
         self.urls.append(url)
         return self.files.pop(0)
 
-    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
+    async def publish(self, payload: Spooled | GeneratedPayload, filename: str, n: int) -> Artifact:
         self.log.append(f"publish {n}")
         self.paths.append(filename)
-        if isinstance(payload, Made):
+        if isinstance(payload, GeneratedPayload):
             return Artifact(f"{n}.wav", len(payload.data), "", "audio/wav", None, None)
         return Artifact(f"{n}.png", payload.size_bytes, payload.sha256, "image/png", 64, 32)
 
@@ -235,7 +235,7 @@ async def test_a_url_that_no_longer_exists_fails_as_expired_and_stored_files_are
 
 
 async def test_urls_that_an_earlier_run_received_are_fetched_and_nothing_is_sent() -> None:
-    finished = Finished((Remote("https://cdn/a.png"),), "A red fox", 7, 0.02)
+    finished = Finished((RemotePayload("https://cdn/a.png"),), "A red fox", 7, 0.02)
     world = World([], [file_of(IMAGE)])
 
     outcome = await world.perform(resumed(Status.RECEIVED, attempts=2, received=finished))
@@ -248,7 +248,7 @@ async def test_urls_that_an_earlier_run_received_are_fetched_and_nothing_is_sent
 
 async def test_urls_of_an_earlier_run_that_have_expired_are_not_fetched() -> None:
     past = round((NOW - timedelta(seconds=1)).timestamp())
-    finished = Finished((Remote(f"https://cdn/a.png?Expires={past}"),), cost_usd=0.02)
+    finished = Finished((RemotePayload(f"https://cdn/a.png?Expires={past}"),), cost_usd=0.02)
     world = World()
 
     outcome = await world.perform(resumed(Status.RECEIVED, received=finished))
@@ -269,7 +269,7 @@ async def test_urls_of_this_run_are_fetched_even_if_they_seem_to_have_expired() 
 
 
 async def test_an_edited_row_does_not_use_urls_of_its_earlier_generation() -> None:
-    finished = Finished((Remote("https://cdn/a.png"),))
+    finished = Finished((RemotePayload("https://cdn/a.png"),))
     before = Prior(Status.RECEIVED, "e" * 32, 1, 4, received=finished)
     world = World([reply(200, B64, IMAGE)])
 

@@ -15,7 +15,7 @@ from batchgen.types import (
     HttpResponse,
     Pending,
     Polling,
-    Remote,
+    RemotePayload,
     Reply,
     Verb,
 )
@@ -23,7 +23,7 @@ from tests.given import FakeClock, run_pending
 
 POLLING = Polling(first_s=10, interval_s=15, deadline_s=100)
 UNFINISHED = Decision(Verb.ACCEPT, result=Pending("7"))
-DONE = Decision(Verb.ACCEPT, result=Finished((Remote("https://cdn/a.mp4"),)))
+DONE = Decision(Verb.ACCEPT, result=Finished((RemotePayload("https://cdn/a.mp4"),)))
 BUSY = Decision(Verb.RETRY, "server", message="busy")
 MISSING = Decision(Verb.RETRY, "expired", attempts=3)
 

@@ -26,9 +26,9 @@ from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import ResultsFile
 from batchgen.types import (
     Artifact,
+    GeneratedPayload,
     HttpRequest,
     HttpResponse,
-    Made,
     Outcome,
     Prior,
     Problem,
@@ -70,7 +70,7 @@ class Provider:
     async def fetch(self, url: str) -> Reply:
         raise NotImplementedError(url)
 
-    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
+    async def publish(self, payload: Spooled | GeneratedPayload, filename: str, n: int) -> Artifact:
         assert isinstance(payload, Spooled)
         return Artifact(filename, payload.size_bytes, payload.sha256, f"image/{n}", 64, 32)
 

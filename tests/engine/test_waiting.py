@@ -14,9 +14,9 @@ from batchgen.engine.stop import StopReason
 from batchgen.storage.ledger import Ledger
 from batchgen.types import (
     Artifact,
+    GeneratedPayload,
     HttpRequest,
     HttpResponse,
-    Made,
     Outcome,
     Reply,
     Spooled,
@@ -53,7 +53,7 @@ class Studio:
         assert url.startswith("https://cdn/")
         return HttpResponse(200, {}, b"", (FILE,))
 
-    async def publish(self, payload: Spooled | Made, filename: str, n: int) -> Artifact:
+    async def publish(self, payload: Spooled | GeneratedPayload, filename: str, n: int) -> Artifact:
         assert isinstance(payload, Spooled)
         return Artifact(filename, payload.size_bytes, payload.sha256, "video/mp4", None, n)
 

@@ -1,80 +1,80 @@
-"""Heavy pieces on threads: where the work is done, and that nobody leaves it half-way."""
+"""Large chunks are processed on threads, and a cancelled caller waits for them."""
 
 import asyncio
 import threading
 
 import pytest
 
-from batchgen.http.chunks import Helpers
+from batchgen.http.chunks import ChunkThreads
 from tests.given import run_pending
 
 LARGE = bytes(100_000)
 
 
-async def test_large_pieces_are_worked_on_elsewhere_and_small_ones_here() -> None:
-    helpers = Helpers()
-    seen: list[tuple[int, bool]] = []
+async def test_large_chunks_are_processed_on_a_thread_and_small_ones_in_the_event_loop() -> None:
+    threads = ChunkThreads()
+    processed: list[tuple[int, bool]] = []
 
-    def note(piece: bytes) -> None:
-        seen.append((len(piece), threading.current_thread() is threading.main_thread()))
+    def note(chunk: bytes) -> None:
+        processed.append((len(chunk), threading.current_thread() is threading.main_thread()))
 
-    await helpers.work(note, b"small")
-    await helpers.work(note, LARGE)
-    helpers.close()
+    await threads.run(note, b"small")
+    await threads.run(note, LARGE)
+    threads.close()
 
-    assert seen == [(5, True), (100_000, False)]
+    assert processed == [(5, True), (100_000, False)]
 
 
-async def test_with_every_helper_busy_a_piece_is_worked_on_here() -> None:
-    helpers = Helpers()
+async def test_if_all_threads_are_busy_a_chunk_is_processed_in_the_event_loop() -> None:
+    threads = ChunkThreads()
     go_on = threading.Event()
     here: list[bool] = []
 
     def wait(_: bytes) -> None:
         go_on.wait()
 
-    busy = [asyncio.create_task(helpers.work(wait, LARGE)) for _ in range(2)]
+    busy = [asyncio.create_task(threads.run(wait, LARGE)) for _ in range(2)]
     await run_pending()
 
-    await helpers.work(
+    await threads.run(
         lambda _: here.append(threading.current_thread() is threading.main_thread()), LARGE
     )
     go_on.set()
     await asyncio.gather(*busy)
-    helpers.close()
+    threads.close()
 
     assert here == [True]
 
 
-async def test_an_error_of_the_work_comes_out() -> None:
-    helpers = Helpers()
+async def test_an_error_in_a_thread_is_raised() -> None:
+    threads = ChunkThreads()
 
     def failing(_: bytes) -> None:
         raise ValueError("broken")
 
-    for piece in (b"", LARGE):
+    for chunk in (b"", LARGE):
         with pytest.raises(ValueError, match="broken"):
-            await helpers.work(failing, piece)
-    helpers.close()
+            await threads.run(failing, chunk)
+    threads.close()
 
 
-async def test_whoever_is_cancelled_leaves_only_when_the_work_has_ended() -> None:
-    helpers = Helpers()
+async def test_a_cancelled_caller_waits_until_the_thread_has_finished() -> None:
+    threads = ChunkThreads()
     go_on, ended = threading.Event(), threading.Event()
 
     def slow(_: bytes) -> None:
         go_on.wait()
         ended.set()
 
-    task = asyncio.create_task(helpers.work(slow, LARGE))
+    task = asyncio.create_task(threads.run(slow, LARGE))
     await run_pending()
-    for _ in range(2):  # a second interrupt hurries nothing either
+    for _ in range(2):  # a second interrupt does not end the wait either
         task.cancel()
         await run_pending()
     assert not task.done()
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    helpers.close()
+    threads.close()
 
     assert ended.is_set()

@@ -1,3 +1,5 @@
+"""Replies split into payloads and JSON, however they are written and cut into chunks."""
+
 import base64
 import gc
 import hashlib
@@ -16,8 +18,8 @@ from hypothesis import strategies as st
 from batchgen.http.payload_decoder import PAYLOAD_KEYS, PLACEHOLDER, PayloadDecoder, PayloadError
 from batchgen.types import Spooled
 
-PICTURE = bytes(range(256)) * 3
-TEXT = base64.b64encode(PICTURE).decode()
+IMAGE = bytes(range(256)) * 3
+TEXT = base64.b64encode(IMAGE).decode()
 
 
 @dataclass
@@ -40,7 +42,7 @@ class MemorySink:
 
 
 class Decoding:
-    """A decoder whose sinks can be looked at."""
+    """A decoder with access to its sinks."""
 
     def __init__(self, **limits: int) -> None:
         self.sinks: list[MemorySink] = []
@@ -64,7 +66,7 @@ class Decoding:
 
 
 def reply(value: str, key: str = "b64_json") -> bytes:
-    """A reply with one string as it is written in JSON, escapes and all."""
+    """A reply with one string, given as JSON source with its escapes."""
     return f'{{"created": 1, "data": [{{"{key}": "{value}", "url": null}}]}}'.encode()
 
 
@@ -75,15 +77,15 @@ WRITTEN: dict[str, str] = {
     "escaped slashes": TEXT.replace("/", "\\/"),
     "every character escaped": "".join(f"\\u{ord(c):04x}" for c in TEXT),
     "escaped plus, slash and equals": re.sub(
-        "[+/=]", lambda m: f"\\u{ord(m[0]):04X}", base64.b64encode(PICTURE[1:]).decode()
+        "[+/=]", lambda m: f"\\u{ord(m[0]):04X}", base64.b64encode(IMAGE[1:]).decode()
     ),
-    "MIME line breaks": json.dumps(base64.encodebytes(PICTURE).decode())[1:-1],
+    "MIME line breaks": json.dumps(base64.encodebytes(IMAGE).decode())[1:-1],
     "blanks everywhere": " \\t".join(TEXT),
-    "raw line breaks": base64.encodebytes(PICTURE).decode(),
-    "url-safe": base64.urlsafe_b64encode(PICTURE).decode(),
-    "no padding": base64.b64encode(PICTURE[2:]).decode().rstrip("="),
-    "half the padding": base64.b64encode(PICTURE[2:]).decode().removesuffix("="),
-    "url-safe without padding": base64.urlsafe_b64encode(PICTURE[1:]).decode().rstrip("="),
+    "raw line breaks": base64.encodebytes(IMAGE).decode(),
+    "url-safe": base64.urlsafe_b64encode(IMAGE).decode(),
+    "no padding": base64.b64encode(IMAGE[2:]).decode().rstrip("="),
+    "half the padding": base64.b64encode(IMAGE[2:]).decode().removesuffix("="),
+    "url-safe without padding": base64.urlsafe_b64encode(IMAGE[1:]).decode().rstrip("="),
     "a data URL": f"data:image/png;base64,{TEXT}",
     "a data URL with escapes": f"dat\\u0061:image\\/png;base64\\u002C{TEXT}",
     "a data URL with parameters": f"DATA:image/png;name=a.png;Base64,{TEXT}",
@@ -94,24 +96,26 @@ CUT_FRONT["url-safe without padding"] = 1
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64, 10_000])
 @pytest.mark.parametrize("how", WRITTEN)
-def test_a_payload_comes_out_right_however_it_is_written_and_cut(how: str, size: int) -> None:
+def test_a_payload_is_decoded_however_it_is_written_and_cut_into_chunks(
+    how: str, size: int
+) -> None:
     rest, payloads = Decoding().run(reply(WRITTEN[how]), size)
-    assert payloads == [PICTURE[CUT_FRONT.get(how, 0) :]]
+    assert payloads == [IMAGE[CUT_FRONT.get(how, 0) :]]
     assert json.loads(rest) == LEFT
 
 
 @pytest.mark.parametrize("key", sorted(PAYLOAD_KEYS))
-def test_every_payload_key_is_diverted_at_any_depth(key: str) -> None:
+def test_every_payload_key_is_found_at_any_depth(key: str) -> None:
     body = json.dumps({"output": {"choices": [[{"x": {key: TEXT}}]]}}).encode()
     rest, payloads = Decoding().run(body)
-    assert payloads == [PICTURE]
+    assert payloads == [IMAGE]
     assert json.loads(rest) == {"output": {"choices": [[{"x": {key: PLACEHOLDER + "0"}}]]}}
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])
-def test_a_key_written_with_escapes_is_known(size: int) -> None:
+def test_a_key_written_with_escapes_is_recognized(size: int) -> None:
     key = "".join(f"\\u{ord(c):04x}" for c in "image_base64")
-    assert Decoding().run(reply(TEXT, key), size)[1] == [PICTURE]
+    assert Decoding().run(reply(TEXT, key), size)[1] == [IMAGE]
 
 
 def test_several_payloads_keep_their_order() -> None:
@@ -122,14 +126,14 @@ def test_several_payloads_keep_their_order() -> None:
     assert numbers == [f"batchgen-payload:{n}" for n in range(8)]
 
 
-def test_all_that_is_not_a_payload_passes_byte_for_byte() -> None:
+def test_everything_else_is_left_byte_for_byte() -> None:
     before, after = (
         b' \r\n{ "k\\u00e9\\/" :\t[1.50e+3 , "\xc3\xa9\\"", {"b64_json"  :\n"',
         b'" }]\n}\n',
     )
     rest, payloads = Decoding().run(before + TEXT.encode() + after, 9)
     assert rest == before + b"batchgen-payload:0" + after
-    assert payloads == [PICTURE]
+    assert payloads == [IMAGE]
 
 
 @pytest.mark.parametrize(
@@ -158,18 +162,18 @@ def test_all_that_is_not_a_payload_passes_byte_for_byte() -> None:
     ],
 )
 @pytest.mark.parametrize("size", [1, 3, 10_000])
-def test_what_only_looks_like_a_payload_stays(body: bytes, size: int) -> None:
+def test_a_lookalike_of_a_payload_is_left_in_the_json(body: bytes, size: int) -> None:
     assert Decoding().run(body, size) == (body, [])
 
 
 @pytest.mark.parametrize("size", [1, 5, 10_000])
-def test_a_data_url_is_diverted_wherever_it_is_a_value(size: int) -> None:
+def test_a_data_url_is_taken_out_wherever_it_is_a_value(size: int) -> None:
     url = f"data:image/png;base64,{TEXT}"
     body = json.dumps({"images": [{"url": url}, url], "url": url}).encode()
     rest, payloads = Decoding().run(body, size)
-    assert payloads == [PICTURE] * 3
+    assert payloads == [IMAGE] * 3
     assert json.loads(rest)["images"][1] == "batchgen-payload:1"
-    assert Decoding().run(json.dumps(url).encode(), size) == (b'"batchgen-payload:0"', [PICTURE])
+    assert Decoding().run(json.dumps(url).encode(), size) == (b'"batchgen-payload:0"', [IMAGE])
 
 
 @pytest.mark.parametrize(
@@ -182,7 +186,7 @@ def test_a_data_url_is_diverted_wherever_it_is_a_value(size: int) -> None:
     ],
 )
 @pytest.mark.parametrize("size", [1, 10_000])
-def test_a_reply_that_is_not_json_passes_through(body: bytes, size: int) -> None:
+def test_a_reply_that_is_not_json_is_returned_unchanged(body: bytes, size: int) -> None:
     assert Decoding().run(body, size) == (body, [])
 
 
@@ -190,7 +194,7 @@ def test_a_reply_that_is_not_json_passes_through(body: bytes, size: int) -> None
 def test_json_after_a_byte_order_mark_is_still_json(size: int) -> None:
     rest, payloads = Decoding().run(b"\xef\xbb\xbf" + reply(TEXT), size)
     assert rest.startswith(b"\xef\xbb\xbf{")
-    assert payloads == [PICTURE]
+    assert payloads == [IMAGE]
 
 
 @pytest.mark.parametrize("size", [1, 3, 10_000])
@@ -217,7 +221,7 @@ def test_json_after_a_byte_order_mark_is_still_json(size: int) -> None:
         ("https://example.test/a.png", "invalid base64 at byte 5 of b64_json"),
     ],
 )
-def test_junk_is_an_error_that_says_where(value: str, message: str, size: int) -> None:
+def test_invalid_base64_is_an_error_with_its_position(value: str, message: str, size: int) -> None:
     decoding = Decoding()
     kind = message.partition(" at byte")[0]  # small chunks place misused padding elsewhere
     with pytest.raises(PayloadError, match=re.escape(message if size > 3 else kind)):
@@ -233,16 +237,16 @@ def test_a_payload_that_is_cut_off_is_an_error_at_every_byte(size: int) -> None:
             Decoding().run(body[:cut], size)
 
 
-def test_a_payload_beyond_its_limit_is_an_error_and_at_its_limit_is_not() -> None:
-    assert Decoding(max_payload_bytes=len(PICTURE)).run(reply(TEXT), 50)[1] == [PICTURE]
-    decoding = Decoding(max_payload_bytes=len(PICTURE) - 1)
+def test_a_payload_over_its_limit_is_an_error_and_one_at_its_limit_is_not() -> None:
+    assert Decoding(max_payload_bytes=len(IMAGE)).run(reply(TEXT), 50)[1] == [IMAGE]
+    decoding = Decoding(max_payload_bytes=len(IMAGE) - 1)
     with pytest.raises(PayloadError, match=r"in b64_json is over 0.000767 MB"):
         decoding.run(reply(TEXT), 50)
-    assert len(decoding.sinks[0].data) < len(PICTURE)
+    assert len(decoding.sinks[0].data) < len(IMAGE)
 
 
 @pytest.mark.parametrize("body", [b"<html>" + b"x" * 95, b'{"text": "%s"}' % (b"x" * 90)])
-def test_a_rest_beyond_its_limit_is_an_error(body: bytes) -> None:
+def test_a_rest_over_its_limit_is_an_error(body: bytes) -> None:
     assert Decoding(max_rest_bytes=len(body)).run(body, 10) == (body, [])
     with pytest.raises(PayloadError, match=r"without its payloads is over 0\.0001 MB"):
         Decoding(max_rest_bytes=100).run(body, 10)
@@ -300,8 +304,8 @@ def test_memory_does_not_grow_with_the_payload() -> None:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """Stands in a document where base64 is to be written, as a `data:` URL or bare."""
+class Base64Image:
+    """A value to be written as base64, as a `data:` URL or bare."""
 
     data: bytes
     prefix: str = ""
@@ -319,8 +323,8 @@ LOOKALIKES = st.sampled_from(
 )
 WORDS = st.text(max_size=12) | LOOKALIKES
 BYTES = st.binary(min_size=1, max_size=400)
-BARE = st.builds(Picture, BYTES)
-URLS = st.builds(Picture, BYTES, st.sampled_from(["data:image/png;base64,", "DATA:;base64,"]))
+BARE = st.builds(Base64Image, BYTES)
+URLS = st.builds(Base64Image, BYTES, st.sampled_from(["data:image/png;base64,", "DATA:;base64,"]))
 UNDER_KEY = st.dictionaries(st.sampled_from(sorted(PAYLOAD_KEYS)), BARE | URLS, min_size=1)
 ORDINARY_KEYS = WORDS.filter(lambda key: key not in PAYLOAD_KEYS)
 DOCUMENTS = st.recursive(
@@ -337,16 +341,16 @@ WRITERS = st.fixed_dictionaries(
 )
 
 
-def left_of(document: Any, pictures: list[bytes]) -> Any:
-    """What is to be left of the document; adds its pictures to the list, in their order."""
+def left_of(document: Any, images: list[bytes]) -> Any:
+    """Return what must be left of the document; append its images to the list, in order."""
     match document:
-        case Picture():
-            pictures.append(document.data)
-            return f"{PLACEHOLDER}{len(pictures) - 1}"
+        case Base64Image():
+            images.append(document.data)
+            return f"{PLACEHOLDER}{len(images) - 1}"
         case list():
-            return [left_of(one, pictures) for one in document]
+            return [left_of(one, images) for one in document]
         case dict():
-            return {key: left_of(one, pictures) for key, one in document.items()}
+            return {key: left_of(one, images) for key, one in document.items()}
     return document
 
 
@@ -365,15 +369,15 @@ def cuts(draw: st.DrawFn, body: bytes) -> list[bytes]:
 
 @settings(deadline=None)
 @given(st.data(), DOCUMENTS, WRITERS, st.sampled_from(["/", "\\/"]))
-def test_rest_and_payloads_are_what_a_whole_parse_gives(
+def test_rest_and_payloads_equal_those_of_parsing_the_whole_reply(
     data: st.DataObject, document: Any, writer: dict[str, Any], slash: str
 ) -> None:
-    text = json.dumps(document, default=lambda picture: picture.text, **writer)
+    text = json.dumps(document, default=lambda image: image.text, **writer)
     body = text.replace("/", slash).encode()
-    pictures: list[bytes] = []
-    left = left_of(document, pictures)
+    images: list[bytes] = []
+    left = left_of(document, images)
     rest, payloads = Decoding(max_payloads=1000).run_chunks(data.draw(cuts(body)))
-    assert payloads == pictures
+    assert payloads == images
     assert json.loads(rest) == left
 
 
@@ -399,12 +403,12 @@ def test_rest_and_payloads_are_what_a_whole_parse_gives(
     )
 )
 @example([b'{"b64":"', b"\\u", b'"'])
-def test_arbitrary_bytes_raise_nothing_but_a_payload_error(chunks: list[bytes]) -> None:
-    """And whether they do is no matter of the chunk borders."""
+def test_arbitrary_bytes_raise_only_payload_errors(chunks: list[bytes]) -> None:
+    """The outcome does not depend on how the bytes are cut into chunks."""
 
-    def outcome(pieces: list[bytes]) -> tuple[bytes, list[bytes]] | None:
+    def outcome(chunks: list[bytes]) -> tuple[bytes, list[bytes]] | None:
         try:
-            return Decoding().run_chunks(pieces)
+            return Decoding().run_chunks(chunks)
         except PayloadError:
             return None
 
@@ -412,9 +416,9 @@ def test_arbitrary_bytes_raise_nothing_but_a_payload_error(chunks: list[bytes]) 
     assert outcome(chunks) == outcome([whole]) == outcome([bytes([byte]) for byte in whole])
 
 
-def test_a_decoder_goes_with_its_last_user_and_its_payloads_with_it() -> None:
+def test_a_decoder_and_its_payloads_are_freed_without_the_garbage_collector() -> None:
     reply = json.dumps({"data": [{"b64_json": TEXT}, {"b64_json": TEXT}]}).encode()
-    gc.disable()  # who waits for the collector holds the payloads of thousands of requests
+    gc.disable()  # waiting for it would keep the payloads of thousands of requests
     try:
         for end in (len(reply), len(reply) - 5, 40):
             decoder = PayloadDecoder(MemorySink, max_payload_bytes=10**6)

@@ -1,4 +1,4 @@
-"""Which proxy a URL goes through."""
+"""The proxy of a URL by the environment variables."""
 
 import pytest
 from yarl import URL
@@ -22,11 +22,11 @@ PROXIES = {"http": "http://plain:1", "all": "http://rest:2", "no": "example.com,
         ("http://localhost", None),
     ],
 )
-def test_a_url_has_its_proxy(url: str, proxy: str | None) -> None:
+def test_each_url_uses_the_proxy_of_its_scheme_unless_exempt(url: str, proxy: str | None) -> None:
     assert proxy_for(URL(url), PROXIES) == proxy
 
 
-def test_a_star_exempts_every_host() -> None:
+def test_a_star_in_no_proxy_exempts_every_host() -> None:
     assert proxy_for(URL("http://a.test"), {**PROXIES, "no": "*"}) is None
 
 

@@ -1,4 +1,4 @@
-"""Bodies as they go over the wire: what a server makes of them again, and how people see them."""
+"""Request bodies as a server parses them, and as previews show them."""
 
 import asyncio
 import base64
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.http.request_body import ChangedFileError, Upload, body_of
+from batchgen.http.request_body import BodyStream, ChangedFileError, encode_body
 from batchgen.manifest.preview import shown
 from batchgen.types import FaultKind, HttpRequest, Input, LocalFile
 from tests.given import a_png
@@ -31,18 +31,18 @@ def a_file(path: Path, data: bytes) -> LocalFile:
 async def collected(data: bytes | AsyncIterator[bytes]) -> bytes:
     if isinstance(data, bytes):
         return data
-    return b"".join([piece async for piece in data])
+    return b"".join([chunk async for chunk in data])
 
 
 async def keep(data: bytes | AsyncIterator[bytes], arrived: list[bytes]) -> None:
     assert not isinstance(data, bytes)
-    async for piece in data:
-        arrived.append(piece)  # noqa: PERF401  # what came before an error counts too
+    async for chunk in data:
+        arrived.append(chunk)  # noqa: PERF401  # data before an error counts too
 
 
 def sent(fields: dict[str, Input], *, multipart: bool = False) -> tuple[str, bytes]:
-    body = body_of(HttpRequest("POST", "/", fields, multipart))
-    data = asyncio.run(collected(Upload(body).data()))
+    body = encode_body(HttpRequest("POST", "/", fields, multipart))
+    data = asyncio.run(collected(BodyStream(body).data()))
     assert len(data) == body.size_bytes
     return body.content_type, data
 
@@ -83,7 +83,7 @@ def test_a_file_in_json_is_a_data_url(tmp_path: Path, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_form_carries_files_as_they_are(tmp_path: Path, size: int) -> None:
+def test_a_form_carries_files_unencoded(tmp_path: Path, size: int) -> None:
     content = bytes(index % 251 for index in range(size))
     file = a_file(tmp_path / 'a "cat".png', content)
     content_type, data = sent(
@@ -99,7 +99,7 @@ def test_a_form_carries_files_as_they_are(tmp_path: Path, size: int) -> None:
     assert parts[2].get_content_type() == "image/png"
 
 
-def test_people_see_what_a_file_is_and_not_its_bytes(tmp_path: Path) -> None:
+def test_a_preview_describes_a_file_instead_of_its_bytes(tmp_path: Path) -> None:
     file = LocalFile(tmp_path / "cat.png", "pics/cat.png", 1_234_567, "0" * 64, "image/png")
     assert shown({"prompt": "A cat", "image": file, "all": (file, "https://a.test/b")}) == {
         "prompt": "A cat",
@@ -112,7 +112,7 @@ def test_people_see_what_a_file_is_and_not_its_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["gone", "longer", "other"])
-async def test_a_file_that_is_not_what_was_looked_at_never_arrives_whole(
+async def test_a_file_that_changed_since_the_check_never_arrives_whole(
     tmp_path: Path, change: str
 ) -> None:
     content = a_png(pixel=b"\1") * 9000
@@ -124,8 +124,8 @@ async def test_a_file_that_is_not_what_was_looked_at_never_arrives_whole(
             file.path.write_bytes(content + b"\0")
         case _:
             file.path.write_bytes(a_png(pixel=b"\2") * 9000)
-    body = body_of(HttpRequest("POST", "/", {"image": file}))
-    upload = Upload(body)
+    body = encode_body(HttpRequest("POST", "/", {"image": file}))
+    upload = BodyStream(body)
     arrived: list[bytes] = []
 
     with pytest.raises(ChangedFileError, match=r"cat\.png"):

@@ -1,3 +1,5 @@
+"""Which URLs may be fetched, by their text and by the addresses that names resolve to."""
+
 import socket
 from collections.abc import AsyncIterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -10,7 +12,13 @@ from aiohttp.test_utils import TestServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchgen.http.ssrf import Guard, GuardedResolver, GuardError, exact_url, is_public
+from batchgen.http.ssrf import (
+    ForbiddenAddressError,
+    GuardedResolver,
+    UrlGuard,
+    exact_url,
+    is_public,
+)
 
 PUBLIC_PROVIDER = "https://api.aimlapi.com/v1"
 
@@ -70,7 +78,7 @@ PERMITTED = [
 
 
 class FixedResolver(AbstractResolver):
-    """Resolves from a table."""
+    """Resolves host names from a table."""
 
     def __init__(self, table: dict[str, list[str]]) -> None:
         self.table = table
@@ -89,24 +97,24 @@ class FixedResolver(AbstractResolver):
 
 
 def resolver(*addresses: str, base_url: str = PUBLIC_PROVIDER) -> GuardedResolver:
-    return GuardedResolver(Guard(base_url), FixedResolver({"files.example.test": [*addresses]}))
+    return GuardedResolver(UrlGuard(base_url), FixedResolver({"files.example.test": [*addresses]}))
 
 
 @pytest.mark.parametrize("address", FORBIDDEN)
-async def test_a_name_that_leads_to_a_private_address_is_refused(address: str) -> None:
-    with pytest.raises(GuardError, match="not a public address") as raised:
+async def test_a_name_that_resolves_to_a_private_address_is_refused(address: str) -> None:
+    with pytest.raises(ForbiddenAddressError, match="not a public address") as raised:
         await resolver(address).resolve("files.example.test", 443)
     assert isinstance(raised.value, OSError)
     assert address in str(raised.value)
 
 
 @pytest.mark.parametrize("address", PERMITTED)
-async def test_a_name_that_leads_to_a_public_address_is_resolved(address: str) -> None:
+async def test_a_name_that_resolves_to_a_public_address_is_permitted(address: str) -> None:
     found = await resolver(address).resolve("files.example.test", 443)
     assert [one["host"] for one in found] == [address]
 
 
-async def test_of_mixed_addresses_the_public_ones_are_left() -> None:
+async def test_only_the_public_ones_of_mixed_addresses_are_returned() -> None:
     found = await resolver("127.0.0.1", "8.8.8.8", "::1").resolve("files.example.test", 443)
     assert [one["host"] for one in found] == ["8.8.8.8"]
 
@@ -115,15 +123,15 @@ async def test_of_mixed_addresses_the_public_ones_are_left() -> None:
 def test_a_literal_private_address_is_refused(address: str) -> None:
     host = f"[{address.replace('%', '%25')}]" if ":" in address else address
     for url in (f"http://{host}/a.png", f"https://{host}:8443/a.png?x=1"):
-        reason = Guard(PUBLIC_PROVIDER).check_url(url)
+        reason = UrlGuard(PUBLIC_PROVIDER).refusal(url)
         assert reason
         assert "not a public address" in reason
 
 
 @pytest.mark.parametrize("address", PERMITTED)
-def test_a_literal_public_address_is_fetched(address: str) -> None:
+def test_a_literal_public_address_is_permitted(address: str) -> None:
     host = f"[{address}]" if ":" in address else address
-    assert Guard(PUBLIC_PROVIDER).check_url(f"http://{host}/a.png") is None
+    assert UrlGuard(PUBLIC_PROVIDER).refusal(f"http://{host}/a.png") is None
 
 
 @pytest.mark.parametrize(
@@ -135,7 +143,7 @@ def test_a_literal_public_address_is_fetched(address: str) -> None:
         ("//example.test/a", "its scheme is 'missing'"),
         ("a.png", "its scheme is 'missing'"),
         ("", "its scheme is 'missing'"),
-        ("http:///a.png", "no host"),
+        ("http:///a.png", "it has no host"),
         ("https://user@example.test/a", "user name or password"),
         ("https://:secret@example.test/a", "user name or password"),
         ("http://8.8.8.8@127.0.0.1/", "user name or password"),
@@ -158,8 +166,8 @@ def test_a_literal_public_address_is_fetched(address: str) -> None:
         ("http://[::FFFF:127.0.0.1]/", "not a public address"),
     ],
 )
-def test_a_url_that_is_refused_says_why(url: str, reason: str) -> None:
-    assert reason in (Guard(PUBLIC_PROVIDER).check_url(url) or "it was not refused")
+def test_a_refused_url_has_a_reason(url: str, reason: str) -> None:
+    assert reason in (UrlGuard(PUBLIC_PROVIDER).refusal(url) or "it was not refused")
 
 
 @pytest.mark.parametrize(
@@ -172,8 +180,8 @@ def test_a_url_that_is_refused_says_why(url: str, reason: str) -> None:
         "https://7f000001.example.test/",
     ],
 )
-def test_an_ordinary_url_is_fetched(url: str) -> None:
-    assert Guard(PUBLIC_PROVIDER).check_url(url) is None
+def test_an_ordinary_url_is_permitted(url: str) -> None:
+    assert UrlGuard(PUBLIC_PROVIDER).refusal(url) is None
 
 
 @pytest.mark.parametrize(
@@ -186,37 +194,39 @@ def test_an_ordinary_url_is_fetched(url: str) -> None:
         "http://api.localhost/v1",
     ],
 )
-async def test_a_provider_at_a_private_address_may_lead_to_others(base_url: str) -> None:
-    guard = Guard(base_url)
-    assert guard.check_url("http://127.0.0.1:9000/a.png") is None
-    assert guard.check_url("http://10.0.0.5/a.png") is None
-    assert guard.check_url("ftp://10.0.0.5/a.png")
-    assert guard.check_url("http://127.1/a.png")
+async def test_a_provider_at_a_private_address_may_name_other_private_addresses(
+    base_url: str,
+) -> None:
+    guard = UrlGuard(base_url)
+    assert guard.refusal("http://127.0.0.1:9000/a.png") is None
+    assert guard.refusal("http://10.0.0.5/a.png") is None
+    assert guard.refusal("ftp://10.0.0.5/a.png")
+    assert guard.refusal("http://127.1/a.png")
     found = await resolver("10.0.0.5", base_url=base_url).resolve("files.example.test", 80)
     assert len(found) == 1
 
 
-async def test_a_provider_whose_name_leads_to_a_private_address_is_learned() -> None:
-    guard = Guard("http://GPU-box:8000/v1")
+async def test_a_provider_whose_name_resolves_to_a_private_address_is_recognized() -> None:
+    guard = UrlGuard("http://GPU-box:8000/v1")
     table = {"gpu-box": ["10.0.0.5"], "files.example.test": ["10.0.0.6"]}
     guarded = GuardedResolver(guard, FixedResolver(table))
-    assert guard.check_url("http://10.0.0.6/a.png")
-    with pytest.raises(GuardError):
+    assert guard.refusal("http://10.0.0.6/a.png")
+    with pytest.raises(ForbiddenAddressError):
         await guarded.resolve("gpu-box", 9000)
     await guarded.resolve("gpu-box", 8000)
-    assert guard.check_url("http://10.0.0.6/a.png") is None
+    assert guard.refusal("http://10.0.0.6/a.png") is None
     assert len(await guarded.resolve("files.example.test", 80)) == 1
 
 
 async def test_the_resolver_closes_what_it_wraps() -> None:
     inner = FixedResolver({})
-    await GuardedResolver(Guard(PUBLIC_PROVIDER), inner).close()
+    await GuardedResolver(UrlGuard(PUBLIC_PROVIDER), inner).close()
     assert inner.is_closed
 
 
 @settings(deadline=None)
 @given(st.ip_addresses(v=4))
-def test_an_ipv4_address_is_judged_alike_in_every_ipv6_form(address: IPv4Address) -> None:
+def test_an_ipv4_address_is_judged_the_same_in_every_ipv6_form(address: IPv4Address) -> None:
     number = int(address)
     for form in (
         (0xFFFF << 32) + number,
@@ -229,11 +239,11 @@ def test_an_ipv4_address_is_judged_alike_in_every_ipv6_form(address: IPv4Address
 @settings(deadline=None)
 @given(st.text() | st.ip_addresses().map(str).map("http://{}/".format))
 def test_arbitrary_text_never_raises(text: str) -> None:
-    Guard(PUBLIC_PROVIDER).check_url(text)
-    Guard(PUBLIC_PROVIDER).check_url(f"http://{text}")
+    UrlGuard(PUBLIC_PROVIDER).refusal(text)
+    UrlGuard(PUBLIC_PROVIDER).refusal(f"http://{text}")
 
 
-def test_addresses_of_no_use_are_never_public() -> None:
+def test_forbidden_addresses_are_never_public() -> None:
     assert not any(is_public(ip_address(address)) for address in FORBIDDEN)
 
 
@@ -249,16 +259,18 @@ def test_addresses_of_no_use_are_never_public() -> None:
         ("  https://x.test/a ", "https://x.test/a"),
     ],
 )
-def test_a_url_is_sent_as_it_came_but_for_what_cannot_be_sent(url: str, sent: str | None) -> None:
+def test_a_url_is_sent_unchanged_except_for_unsendable_characters(
+    url: str, sent: str | None
+) -> None:
     assert str(exact_url(url)) == (sent or url)
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[tuple[TestServer, list[str]]]:
-    seen: list[str] = []
+    received: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
-        seen.append(request.raw_path)
+        received.append(request.raw_path)
         if request.path == "/go":
             raise web.HTTPFound(f"http://127.0.0.1:{request.url.port}/secret")
         return web.Response(body=b"file")
@@ -267,14 +279,14 @@ async def server() -> AsyncIterator[tuple[TestServer, list[str]]]:
     app.router.add_get("/{path:.*}", answer)
     running = TestServer(app)
     async with running:
-        yield running, seen
+        yield running, received
 
 
 async def fetch(server: TestServer, base_url: str, path: str) -> tuple[int, str]:
     """Status and `Location` of files.example.test, which is the loopback server."""
     table = {"files.example.test": ["127.0.0.1"]}
     connector = aiohttp.TCPConnector(
-        resolver=GuardedResolver(Guard(base_url), FixedResolver(table))
+        resolver=GuardedResolver(UrlGuard(base_url), FixedResolver(table))
     )
     async with aiohttp.ClientSession(connector=connector) as session:
         url = exact_url(f"http://files.example.test:{server.port}{path}")
@@ -283,26 +295,30 @@ async def fetch(server: TestServer, base_url: str, path: str) -> tuple[int, str]
 
 
 async def test_no_request_reaches_a_private_address(server: tuple[TestServer, list[str]]) -> None:
-    running, seen = server
+    running, received = server
     with pytest.raises(aiohttp.ClientConnectorError) as raised:
         await fetch(running, PUBLIC_PROVIDER, "/a.png")
-    assert isinstance(raised.value.os_error, GuardError)
-    assert seen == []
+    assert isinstance(raised.value.os_error, ForbiddenAddressError)
+    assert received == []
 
 
-async def test_a_redirect_to_loopback_is_seen(server: tuple[TestServer, list[str]]) -> None:
-    running, seen = server
-    status, location = await fetch(running, "http://127.0.0.1/v1", "/go")
-    assert status == 302
-    assert "127.0.0.1 is not a public address" in (Guard(PUBLIC_PROVIDER).check_url(location) or "")
-    assert Guard("http://127.0.0.1/v1").check_url(location) is None
-    assert seen == ["/go"]
-
-
-async def test_a_signed_query_arrives_as_it_was_signed(
+async def test_a_redirect_to_loopback_is_refused_for_a_public_provider(
     server: tuple[TestServer, list[str]],
 ) -> None:
-    running, seen = server
+    running, received = server
+    status, location = await fetch(running, "http://127.0.0.1/v1", "/go")
+    assert status == 302
+    assert "127.0.0.1 is not a public address" in (
+        UrlGuard(PUBLIC_PROVIDER).refusal(location) or ""
+    )
+    assert UrlGuard("http://127.0.0.1/v1").refusal(location) is None
+    assert received == ["/go"]
+
+
+async def test_a_signed_query_arrives_unchanged(
+    server: tuple[TestServer, list[str]],
+) -> None:
+    running, received = server
     path = "/a%2Fb.png?sig=a%2bB%3d&x=+&se=2026-08-21T10%3A30%3A00Z&q={}|~"
     assert await fetch(running, "http://127.0.0.1/v1", path) == (200, "")
-    assert seen == [path]
+    assert received == [path]

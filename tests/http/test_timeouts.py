@@ -1,4 +1,4 @@
-"""Slow servers, each given up by the timeout that is meant for it."""
+"""Each kind of slow server is given up after its own timeout."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,7 +22,7 @@ Act = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def serving(act: Act) -> AsyncIterator[str]:
-    """A server that treats every connection as the test says, until the block ends."""
+    """Run a server that calls `act` with every connection, until the block ends."""
     connections: set[asyncio.Task[None]] = set()
 
     async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -113,7 +113,7 @@ async def test_a_slow_server_is_given_up_and_the_request_counts_as_sent(
     assert list((tmp_path / ".batchgen" / "tmp").iterdir()) == []
 
 
-async def test_a_request_that_got_no_connection_in_time_was_not_sent(
+async def test_a_request_that_gets_no_slot_in_time_does_not_count_as_sent(
     store: LocalStore,
 ) -> None:
     async with serving(never_answers) as base_url:
@@ -131,7 +131,7 @@ async def test_a_request_that_got_no_connection_in_time_was_not_sent(
     ]
 
 
-async def test_waiting_for_a_place_is_not_connecting(store: LocalStore) -> None:
+async def test_waiting_for_a_slot_does_not_count_as_connecting(store: LocalStore) -> None:
     async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.readuntil(b"{"):
             await asyncio.sleep(3 * SHORT_S)
@@ -148,7 +148,7 @@ async def test_waiting_for_a_place_is_not_connecting(store: LocalStore) -> None:
     assert not any(isinstance(reply, NetworkFault) for reply in replies)
 
 
-async def test_a_connection_that_is_not_made_in_time_was_not_sent_to(store: LocalStore) -> None:
+async def test_a_connect_timeout_does_not_count_as_sent(store: LocalStore) -> None:
     def never_shakes_hands() -> asyncio.Protocol:
         return asyncio.Protocol()
 
@@ -160,7 +160,7 @@ async def test_a_connection_that_is_not_made_in_time_was_not_sent_to(store: Loca
     assert reply == NetworkFault(FaultKind.TIMEOUT, "no connection in time", sent=False)
 
 
-async def test_a_reply_may_take_longer_than_the_stall_to_begin(store: LocalStore) -> None:
+async def test_the_first_byte_may_take_longer_than_the_stall_timeout(store: LocalStore) -> None:
     async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         await asyncio.sleep(3 * SHORT_S)

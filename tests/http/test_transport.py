@@ -1,4 +1,4 @@
-"""The network's edge against real servers on loopback."""
+"""The transport with real servers on loopback."""
 
 import asyncio
 import base64
@@ -23,8 +23,8 @@ from batchgen.types import FaultKind, HttpRequest, HttpResponse, LocalFile, Netw
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REQUEST = HttpRequest("POST", "/v1/images/generations", {"model": "m", "prompt": "ü"})
-PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 5000
-ENDED = PICTURE[:1000] + b"\0\0\0\0IEND\xaeB`\x82"
+IMAGE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 5000
+WHOLE_PNG = IMAGE[:1000] + b"\0\0\0\0IEND\xaeB`\x82"
 CANARY = "sk-canary-5309"
 
 
@@ -59,12 +59,12 @@ def leftovers(tmp_path: Path) -> list[Path]:
 
 
 async def test_a_request_carries_key_body_and_both_key_headers(store: LocalStore) -> None:
-    seen: dict[str, str] = {}
+    received: dict[str, str] = {}
 
     async def answer(request: web.Request) -> web.Response:
-        seen.update(request.headers)
-        seen["path"] = request.path
-        seen["body"] = await request.text()
+        received.update(request.headers)
+        received["path"] = request.path
+        received["body"] = await request.text()
         return web.json_response({"data": []}, status=201)
 
     async with serving(answer) as base, transport(base + "/v1/", store) as client:
@@ -72,36 +72,36 @@ async def test_a_request_carries_key_body_and_both_key_headers(store: LocalStore
 
     assert isinstance(reply, HttpResponse)
     assert (reply.status, reply.body) == (201, b'{"data": []}')
-    assert seen["path"] == "/v1/images/generations"
-    assert json.loads(seen["body"]) == REQUEST.body
-    assert seen["Authorization"] == f"Bearer {CANARY}"
-    assert seen["Idempotency-Key"] == seen["X-Client-Request-Id"] == "bg-1"
-    assert seen["Content-Type"] == "application/json"
+    assert received["path"] == "/v1/images/generations"
+    assert json.loads(received["body"]) == REQUEST.body
+    assert received["Authorization"] == f"Bearer {CANARY}"
+    assert received["Idempotency-Key"] == received["X-Client-Request-Id"] == "bg-1"
+    assert received["Content-Type"] == "application/json"
 
 
-async def test_a_sound_for_a_reply_is_its_only_payload(store: LocalStore) -> None:
-    sound = b"RIFF\0\0\0\0WAVE" + bytes(100_000)
+async def test_an_audio_reply_is_its_own_only_payload(store: LocalStore) -> None:
+    audio = b"RIFF\0\0\0\0WAVE" + bytes(100_000)
 
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=sound, content_type="audio/wav")
+        return web.Response(body=audio, content_type="audio/wav")
 
     async with serving(answer) as base, transport(base, store) as client:
         reply = await client.send(REQUEST, "bg-1")
 
     assert isinstance(reply, HttpResponse)
     (payload,) = reply.payloads
-    assert (reply.body, payload.size_bytes, payload.media_type) == (b"", len(sound), "audio/wav")
-    assert Path(payload.path).read_bytes() == sound
+    assert (reply.body, payload.size_bytes, payload.media_type) == (b"", len(audio), "audio/wav")
+    assert Path(payload.path).read_bytes() == audio
 
 
 @pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/", "/v2"])
-def test_a_base_url_may_have_its_version_or_not(ending: str) -> None:
+def test_a_base_url_may_end_in_its_version(ending: str) -> None:
     service = Service("https://host/openai" + ending, None)
     assert service.url("/v1/images/generations") == "https://host/openai/v1/images/generations"
 
 
 async def test_base64_goes_to_a_file_and_the_rest_to_the_parser(store: LocalStore) -> None:
-    body = {"data": [{"b64_json": base64.b64encode(PICTURE).decode()}]}
+    body = {"data": [{"b64_json": base64.b64encode(IMAGE).decode()}]}
 
     async def answer(_: web.Request) -> web.Response:
         return web.json_response(body)
@@ -111,14 +111,14 @@ async def test_base64_goes_to_a_file_and_the_rest_to_the_parser(store: LocalStor
 
     assert isinstance(reply, HttpResponse)
     assert json.loads(reply.body) == {"data": [{"b64_json": "batchgen-payload:0"}]}
-    assert Path(reply.payloads[0].path).read_bytes() == PICTURE
+    assert Path(reply.payloads[0].path).read_bytes() == IMAGE
 
 
-async def test_a_reply_that_breaks_off_leaves_no_file(store: LocalStore, tmp_path: Path) -> None:
+async def test_a_reply_that_is_cut_off_leaves_no_file(store: LocalStore, tmp_path: Path) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "9000000"})
         await response.prepare(request)
-        await response.write(b'{"data":[{"b64_json":"' + base64.b64encode(PICTURE))
+        await response.write(b'{"data":[{"b64_json":"' + base64.b64encode(IMAGE))
         assert request.transport is not None
         request.transport.close()
         return response
@@ -145,7 +145,7 @@ async def test_bad_base64_is_a_bad_response_and_leaves_no_file(
     assert leftovers(tmp_path) == []
 
 
-async def test_a_server_that_never_answers_is_cut_and_counts_as_sent(store: LocalStore) -> None:
+async def test_a_request_without_an_answer_times_out_and_counts_as_sent(store: LocalStore) -> None:
     async def answer(_: web.Request) -> web.Response:
         await asyncio.Event().wait()
         raise AssertionError("never reached")
@@ -156,7 +156,7 @@ async def test_a_server_that_never_answers_is_cut_and_counts_as_sent(store: Loca
     assert reply == NetworkFault(FaultKind.TIMEOUT, "no complete reply in time", sent=True)
 
 
-async def test_a_port_where_nobody_listens_was_not_sent_to(store: LocalStore) -> None:
+async def test_a_refused_connection_does_not_count_as_sent(store: LocalStore) -> None:
     async with transport("http://127.0.0.1:9", store) as client:
         reply = await client.send(REQUEST, "k")
 
@@ -164,7 +164,7 @@ async def test_a_port_where_nobody_listens_was_not_sent_to(store: LocalStore) ->
     assert (reply.kind, reply.sent) == (FaultKind.CONNECTION, False)
 
 
-async def test_the_provider_cannot_redirect_the_key_away(store: LocalStore) -> None:
+async def test_a_redirect_of_the_provider_is_not_followed_with_the_key(store: LocalStore) -> None:
     asked = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -179,15 +179,15 @@ async def test_the_provider_cannot_redirect_the_key_away(store: LocalStore) -> N
     assert asked == ["/v1/images/generations"]
 
 
-async def test_a_file_is_fetched_without_the_key_and_with_its_query_as_it_came(
+async def test_a_file_is_fetched_without_the_key_and_with_its_query_unchanged(
     store: LocalStore,
 ) -> None:
-    seen: dict[str, str] = {}
+    received: dict[str, str] = {}
 
     async def answer(request: web.Request) -> web.Response:
-        seen["path"] = request.raw_path
-        seen["authorization"] = request.headers.get("Authorization", "")
-        return web.Response(body=PICTURE)
+        received["path"] = request.raw_path
+        received["authorization"] = request.headers.get("Authorization", "")
+        return web.Response(body=IMAGE)
 
     async with serving(answer) as base, transport(base, store) as client:
         reply = await client.fetch(base + "/a%2Fb.png?sig=a%2Bb%3D&se=2026-01-01T00%3A00")
@@ -195,19 +195,19 @@ async def test_a_file_is_fetched_without_the_key_and_with_its_query_as_it_came(
     assert isinstance(reply, HttpResponse)
     payload = reply.payloads[0]
     assert isinstance(payload, Spooled)
-    assert Path(payload.path).read_bytes() == PICTURE
-    assert seen == {
+    assert Path(payload.path).read_bytes() == IMAGE
+    assert received == {
         "path": "/a%2Fb.png?sig=a%2Bb%3D&se=2026-01-01T00%3A00",
         "authorization": "",
     }
 
 
-async def test_redirects_of_a_file_are_followed_but_not_forever(store: LocalStore) -> None:
+async def test_redirects_of_a_file_are_followed_up_to_a_limit(store: LocalStore) -> None:
     async def answer(request: web.Request) -> web.Response:
         left = int(request.query["left"])
         if left:
             raise web.HTTPFound(f"/file?left={left - 1}")
-        return web.Response(body=PICTURE)
+        return web.Response(body=IMAGE)
 
     async with serving(answer) as base, transport(base, store) as client:
         near = await client.fetch(base + "/file?left=3")
@@ -219,10 +219,10 @@ async def test_redirects_of_a_file_are_followed_but_not_forever(store: LocalStor
     assert far.kind is FaultKind.UNSAFE_URL
 
 
-async def test_a_part_of_a_file_is_no_file(store: LocalStore) -> None:
+async def test_a_part_of_a_file_is_a_bad_response(store: LocalStore) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(
-            status=206, body=PICTURE[:40], headers={"Content-Range": f"bytes 0-39/{len(PICTURE)}"}
+            status=206, body=IMAGE[:40], headers={"Content-Range": f"bytes 0-39/{len(IMAGE)}"}
         )
 
     async with serving(answer) as base, transport(base, store) as client:
@@ -232,22 +232,22 @@ async def test_a_part_of_a_file_is_no_file(store: LocalStore) -> None:
     assert (reply.kind, reply.sent) == (FaultKind.BAD_RESPONSE, True)
 
 
-async def test_a_part_that_is_all_of_a_file_is_one(store: LocalStore) -> None:
+async def test_a_206_reply_with_the_whole_file_is_accepted(store: LocalStore) -> None:
     async def answer(_: web.Request) -> web.Response:
-        last = len(PICTURE) - 1
-        headers = {"Content-Range": f"bytes 0-{last}/{len(PICTURE)}"}
-        return web.Response(status=206, body=PICTURE, headers=headers)
+        last = len(IMAGE) - 1
+        headers = {"Content-Range": f"bytes 0-{last}/{len(IMAGE)}"}
+        return web.Response(status=206, body=IMAGE, headers=headers)
 
     async with serving(answer) as base, transport(base, store) as client:
         reply = await client.fetch(base + "/file")
 
     assert isinstance(reply, HttpResponse)
-    assert reply.payloads[0].size_bytes == len(PICTURE)
+    assert reply.payloads[0].size_bytes == len(IMAGE)
 
 
-@pytest.mark.parametrize(("sent", "breaks_off"), [(ENDED, False), (ENDED[:-20], True)])
-async def test_where_no_length_is_told_the_picture_itself_tells_whether_it_is_whole(
-    sent: bytes, *, breaks_off: bool, store: LocalStore
+@pytest.mark.parametrize(("sent", "is_truncated"), [(WHOLE_PNG, False), (WHOLE_PNG[:-20], True)])
+async def test_an_image_without_a_length_header_is_checked_for_truncation(
+    sent: bytes, *, is_truncated: bool, store: LocalStore
 ) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -260,17 +260,17 @@ async def test_where_no_length_is_told_the_picture_itself_tells_whether_it_is_wh
         async with transport(base, store) as client:
             reply = await client.fetch(base + "/a.png")
 
-    if breaks_off:
-        assert reply == NetworkFault(FaultKind.BAD_RESPONSE, "the file breaks off", sent=True)
+    if is_truncated:
+        assert reply == NetworkFault(FaultKind.BAD_RESPONSE, "the file is truncated", sent=True)
     else:
         assert isinstance(reply, HttpResponse)
-        assert reply.payloads[0].data == ENDED
+        assert reply.payloads[0].data == WHOLE_PNG
 
 
 @pytest.mark.parametrize(
     "place", ["http://[bad", "http://a..b/x", f"http://{'a' * 64}/x", "http://:0:0/", "//[", "x://"]
 )
-async def test_a_redirect_to_what_is_no_url_is_a_fault_of_its_task(
+async def test_a_redirect_to_an_invalid_url_is_a_fault_of_its_task(
     store: LocalStore, place: str
 ) -> None:
     async def answer(_: web.Request) -> web.Response:
@@ -284,7 +284,9 @@ async def test_a_redirect_to_what_is_no_url_is_a_fault_of_its_task(
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "http://localhost:1/x", "file:///etc/x"])
-async def test_a_public_provider_cannot_point_to_this_machine(store: LocalStore, url: str) -> None:
+async def test_a_public_provider_cannot_name_urls_of_this_machine(
+    store: LocalStore, url: str
+) -> None:
     async with transport("https://api.example.com/v1", store) as client:
         reply = await client.fetch(url)
 
@@ -299,12 +301,12 @@ async def test_the_key_is_in_no_message(store: LocalStore) -> None:
     assert CANARY not in repr(reply) + repr(Service("http://h", CANARY))
 
 
-async def test_the_providers_headers_go_to_it_and_to_nobody_else(store: LocalStore) -> None:
-    seen = []
+async def test_the_providers_headers_go_to_the_provider_only(store: LocalStore) -> None:
+    received = []
 
     async def answer(request: web.Request) -> web.Response:
-        seen.append(request.headers.get("X-Team"))
-        return web.Response(body=PICTURE) if request.method == "GET" else web.json_response({})
+        received.append(request.headers.get("X-Team"))
+        return web.Response(body=IMAGE) if request.method == "GET" else web.json_response({})
 
     async with serving(answer) as base:
         service = Service(base, CANARY, headers={"X-Team": "t-1", "authorization": "Token t-2"})
@@ -312,17 +314,17 @@ async def test_the_providers_headers_go_to_it_and_to_nobody_else(store: LocalSto
             await client.send(REQUEST, "bg-1")
             await client.fetch(base + "/a.png")
 
-    assert seen == ["t-1", None]
+    assert received == ["t-1", None]
     assert "t-1" not in repr(service)
 
 
-async def test_a_header_of_the_job_takes_the_place_of_the_usual_one_and_of_no_key(
+async def test_a_header_of_the_job_replaces_a_usual_one_but_no_idempotency_key(
     store: LocalStore,
 ) -> None:
-    seen: dict[str, list[str]] = {}
+    received: dict[str, list[str]] = {}
 
     async def answer(request: web.Request) -> web.Response:
-        seen.update({name: request.headers.getall(name) for name in request.headers})
+        received.update({name: request.headers.getall(name) for name in request.headers})
         return web.json_response({})
 
     headers = {"user-agent": "fox/1", "accept": "*/*", "idempotency-key": "always the same"}
@@ -331,10 +333,10 @@ async def test_a_header_of_the_job_takes_the_place_of_the_usual_one_and_of_no_ke
         async with AiohttpTransport(service, connections=1, open_sink=store.open_sink) as client:
             await client.send(REQUEST, "bg-1")
 
-    told = {name.lower(): values for name, values in seen.items()}
-    assert told["user-agent"] == ["fox/1"]
-    assert told["accept"] == ["*/*"]
-    assert told["idempotency-key"] == ["bg-1"]
+    headers_sent = {name.lower(): values for name, values in received.items()}
+    assert headers_sent["user-agent"] == ["fox/1"]
+    assert headers_sent["accept"] == ["*/*"]
+    assert headers_sent["idempotency-key"] == ["bg-1"]
 
 
 async def test_a_header_that_cannot_be_sent_is_a_fault_and_nothing_is_sent(
@@ -382,7 +384,7 @@ async def test_the_fault_of_a_broken_download_names_no_signature(store: LocalSto
         async with transport(base, store) as client:
             reply = await client.fetch(base + "/a.png?signature=canary")
 
-    assert reply == NetworkFault(FaultKind.BAD_RESPONSE, "the reply is broken HTTP", sent=True)
+    assert reply == NetworkFault(FaultKind.BAD_RESPONSE, "the reply is not valid HTTP", sent=True)
 
 
 @pytest.mark.parametrize("multipart", [False, True])
@@ -390,19 +392,21 @@ async def test_a_file_streams_out_with_a_known_length_and_again_for_a_second_att
     store: LocalStore, tmp_path: Path, *, multipart: bool
 ) -> None:
     path = tmp_path / "cat.png"
-    path.write_bytes(PICTURE)
-    file = LocalFile(path, "cat.png", len(PICTURE), sha256(PICTURE).hexdigest(), "image/png")
-    seen: list[tuple[bytes, bool]] = []
+    path.write_bytes(IMAGE)
+    file = LocalFile(path, "cat.png", len(IMAGE), sha256(IMAGE).hexdigest(), "image/png")
+    received: list[tuple[bytes, bool]] = []
 
     async def answer(request: web.Request) -> web.Response:
-        whole = request.content_length
+        length = request.content_length
         if multipart:
             field = (await request.post())["image"]
             assert isinstance(field, web.FileField)
-            seen.append((field.file.read(), whole is not None))
+            received.append((field.file.read(), length is not None))
         else:
             url = (await request.json())["image"]
-            seen.append((base64.b64decode(url.removeprefix("data:image/png;base64,")), bool(whole)))
+            received.append(
+                (base64.b64decode(url.removeprefix("data:image/png;base64,")), bool(length))
+            )
         return web.json_response({"data": []})
 
     request = HttpRequest("POST", "/v1/images/edits", {"image": file}, multipart)
@@ -410,15 +414,15 @@ async def test_a_file_streams_out_with_a_known_length_and_again_for_a_second_att
         await client.send(request, "k")
         await client.send(request, "k")
 
-    assert seen == [(PICTURE, True), (PICTURE, True)]
+    assert received == [(IMAGE, True), (IMAGE, True)]
 
 
-async def test_a_file_that_changed_fails_its_task_and_not_the_connection(
+async def test_a_changed_file_is_a_fault_of_its_task_and_not_of_the_connection(
     store: LocalStore, tmp_path: Path
 ) -> None:
     path = tmp_path / "cat.png"
-    path.write_bytes(PICTURE)
-    file = LocalFile(path, "cat.png", len(PICTURE), "0" * 64, "image/png")
+    path.write_bytes(IMAGE)
+    file = LocalFile(path, "cat.png", len(IMAGE), "0" * 64, "image/png")
     answered = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -431,14 +435,13 @@ async def test_a_file_that_changed_fails_its_task_and_not_the_connection(
 
     assert reply == NetworkFault(
         FaultKind.INPUT_FILE,
-        "the file cat.png is not the one that was checked any more; run again to have it looked at"
-        " anew",
+        "the file cat.png has changed since it was checked; run the command again",
         sent=False,
     )
     assert answered == []
 
 
-async def test_what_a_reply_repeats_of_a_secret_is_cut_out(store: LocalStore) -> None:
+async def test_a_secret_in_a_replys_body_is_removed(store: LocalStore) -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.json_response({"message": request.headers["X-Team"]}, status=400)
 
@@ -451,7 +454,7 @@ async def test_what_a_reply_repeats_of_a_secret_is_cut_out(store: LocalStore) ->
     assert reply.body == b'{"message": "***"}'
 
 
-async def test_a_secret_is_cut_out_of_a_replys_headers_too(store: LocalStore) -> None:
+async def test_a_secret_in_a_replys_headers_is_removed(store: LocalStore) -> None:
     async def answer(request: web.Request) -> web.Response:
         key = request.headers["Authorization"].removeprefix("Bearer ")
         return web.Response(status=302, headers={"Location": f"/{key}", "X-Request-Id": key})
@@ -470,11 +473,11 @@ async def test_a_proxy_carries_requests_and_downloads(
 ) -> None:
     (tmp_path / "netrc").write_text("default login me password canary-netrc\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    seen = []
+    received = []
 
     async def carry(request: web.Request) -> web.Response:
-        seen.append((request.headers["Host"], request.headers.get("Authorization")))
-        return web.Response(body=PICTURE) if request.method == "GET" else web.json_response({})
+        received.append((request.headers["Host"], request.headers.get("Authorization")))
+        return web.Response(body=IMAGE) if request.method == "GET" else web.json_response({})
 
     async with serving(carry) as proxy:
         service = Service("http://198.51.100.7/v1", CANARY, proxies={"http": proxy})
@@ -485,10 +488,10 @@ async def test_a_proxy_carries_requests_and_downloads(
     assert isinstance(sent, HttpResponse)
     assert isinstance(fetched, HttpResponse)
     assert len(fetched.payloads) == 1
-    assert seen == [("198.51.100.7", f"Bearer {CANARY}"), ("93.184.215.14", None)]
+    assert received == [("198.51.100.7", f"Bearer {CANARY}"), ("93.184.215.14", None)]
 
 
-async def test_a_proxy_is_no_way_to_a_private_host(store: LocalStore) -> None:
+async def test_a_private_host_is_refused_through_a_proxy_too(store: LocalStore) -> None:
     service = Service("https://api.example.test", CANARY, proxies={"http": "http://127.0.0.1:9"})
     async with AiohttpTransport(service, connections=1, open_sink=store.open_sink) as client:
         reply = await client.fetch("http://10.0.0.7/a.png")
@@ -499,7 +502,7 @@ async def test_a_proxy_is_no_way_to_a_private_host(store: LocalStore) -> None:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate for 127.0.0.1 that nobody signed, with its key beside it."""
+    """A self-signed certificate for 127.0.0.1, with its key beside it."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("needs openssl for a certificate: apt-get install openssl")
@@ -513,7 +516,7 @@ def certificate(tmp_path: Path) -> Path:
     return tmp_path / "cert.pem"
 
 
-async def test_a_certificate_of_its_own_is_trusted_where_the_job_names_it(
+async def test_a_self_signed_certificate_is_trusted_if_the_job_names_it(
     store: LocalStore, certificate: Path
 ) -> None:
     async def answer(_: web.Request) -> web.Response:
@@ -535,15 +538,15 @@ async def test_a_certificate_of_its_own_is_trusted_where_the_job_names_it(
     assert not replies[1].sent
 
 
-def test_a_file_without_certificates_is_told(store: LocalStore, tmp_path: Path) -> None:
+def test_a_ca_file_without_certificates_is_an_error(store: LocalStore, tmp_path: Path) -> None:
     (tmp_path / "none.pem").write_text("nothing")
-    for name, why in (("none.pem", "no PEM file"), ("gone.pem", "there is no such file")):
+    for name, reason in (("none.pem", "has no PEM certificates"), ("gone.pem", "does not exist")):
         service = Service("https://h", None, ca_file=tmp_path / name)
-        with pytest.raises(UsageError, match=why):
+        with pytest.raises(UsageError, match=reason):
             AiohttpTransport(service, connections=1, open_sink=store.open_sink)
 
 
-async def test_a_long_reply_is_read_whole_where_one_is_expected(store: LocalStore) -> None:
+async def test_a_long_reply_is_accepted_only_if_one_is_expected(store: LocalStore) -> None:
     body = b'{"data": {"audio": "' + b"0f" * 3_000_000 + b'"}}'
 
     async def answer(_: web.Request) -> web.Response:
@@ -551,14 +554,14 @@ async def test_a_long_reply_is_read_whole_where_one_is_expected(store: LocalStor
 
     async with serving(answer) as base, transport(base, store) as client:
         usual = await client.send(REQUEST, "")
-        long = await client.send(replace(REQUEST, is_long=True), "")
+        long = await client.send(replace(REQUEST, expects_long_reply=True), "")
 
     assert isinstance(usual, NetworkFault)
     assert isinstance(long, HttpResponse)
     assert long.body == body
 
 
-async def test_questions_that_wait_take_no_connection_from_others(store: LocalStore) -> None:
+async def test_long_polls_take_no_connection_from_other_requests(store: LocalStore) -> None:
     answered, waiting = asyncio.Event(), asyncio.Semaphore(0)
     plain: list[str] = []
 
@@ -571,28 +574,32 @@ async def test_questions_that_wait_take_no_connection_from_others(store: LocalSt
         return web.json_response({"id": request.query.get("generation_id", "")})
 
     async with serving(answer) as base, transport(base, store, timeout_s=60) as client:
-        question = HttpRequest("GET", "/v2/x?generation_id=7", {}, waiting="/v2/x?state=completed")
+        long_poll = HttpRequest(
+            "GET", "/v2/x?generation_id=7", {}, long_poll_path="/v2/x?state=completed"
+        )
         async with asyncio.timeout(30), asyncio.TaskGroup() as group:
             for _ in range(64):
-                group.create_task(client.send(question, ""))
+                group.create_task(client.send(long_poll, ""))
             for _ in range(64):
                 await waiting.acquire()
             assert isinstance(await client.send(REQUEST, ""), HttpResponse)
-            reply = await client.send(question, "")
+            reply = await client.send(long_poll, "")
             answered.set()
 
     assert isinstance(reply, HttpResponse)
-    assert plain == ["/v1/images/generations", "/v2/x?generation_id=7"], "beyond 64 none waits"
+    assert plain == ["/v1/images/generations", "/v2/x?generation_id=7"], (
+        "the 65th is an ordinary poll"
+    )
 
 
-async def test_no_question_waits_longer_than_the_job_has_patience(store: LocalStore) -> None:
-    seen: list[str] = []
+async def test_there_is_no_long_poll_if_the_timeout_is_shorter(store: LocalStore) -> None:
+    received: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
-        seen.append(request.path_qs)
+        received.append(request.path_qs)
         return web.json_response({})
 
-    question = HttpRequest("GET", "/v2/x", {}, waiting="/v2/x?state=completed")
+    long_poll = HttpRequest("GET", "/v2/x", {}, long_poll_path="/v2/x?state=completed")
     async with serving(answer) as base, transport(base, store, timeout_s=20) as client:
-        await client.send(question, "")
-    assert seen == ["/v2/x"]
+        await client.send(long_poll, "")
+    assert received == ["/v2/x"]

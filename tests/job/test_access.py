@@ -1,4 +1,4 @@
-"""What the environment gives a run, and that none of it is shown."""
+"""Keys, header values and proxies from the environment, and that none of them is printed."""
 
 import pytest
 
@@ -22,12 +22,12 @@ def test_headers_take_their_values_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("environment", [{}, {"TOKEN": " "}])
-def test_a_variable_that_is_missing_is_named(environment: dict[str, str]) -> None:
+def test_a_missing_variable_is_named(environment: dict[str, str]) -> None:
     with pytest.raises(UsageError, match=r"providers\.lab\.headers\.Authorization.*set TOKEN in"):
         access_of(LAB, environment)
 
 
-def test_a_value_that_no_header_can_have_is_refused_and_not_shown() -> None:
+def test_an_invalid_header_value_is_refused_and_not_printed() -> None:
     with pytest.raises(UsageError) as raised:
         access_of(LAB, {"TOKEN": "canary\r\nX-Evil: 1"})
     assert "canary" not in str(raised.value)
@@ -55,7 +55,7 @@ def test_proxies_are_read_as_curl_reads_them(
     assert access_of(PROVIDERS["simulator"], environment) == Access(proxies=proxies)
 
 
-def test_a_proxy_of_another_kind_is_refused_and_its_password_not_shown() -> None:
-    with pytest.raises(UsageError, match="ALL_PROXY is no http") as raised:
+def test_a_proxy_of_another_kind_is_refused_and_its_password_not_printed() -> None:
+    with pytest.raises(UsageError, match="ALL_PROXY is not an http") as raised:
         access_of(PROVIDERS["simulator"], {"ALL_PROXY": "socks5://me:canary@p"})
     assert "canary" not in str(raised.value)

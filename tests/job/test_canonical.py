@@ -1,4 +1,4 @@
-"""Canonical JSON, values as text, and what nothing could hold."""
+"""Canonical JSON, values as text, and values that cannot be stored."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.job.canonical import UnsoundError, as_text, canonical
+from batchgen.job.canonical import UnstorableError, as_text, canonical
 from batchgen.types import Json
 
 plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -18,7 +18,7 @@ sound = st.recursive(
 
 
 @given(sound)
-def test_canonical_json_is_the_value(value: Json) -> None:
+def test_canonical_json_decodes_to_the_value(value: Json) -> None:
     assert json.loads(canonical(value)) == value
 
 
@@ -35,7 +35,7 @@ def nested(levels: int) -> Json:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         ({"a": ["x", "\0"]}, "`a.1` has a NUL character at position 1"),
         ({"a": "\udc80"}, r"`a` has \\udc80, half of a surrogate pair"),
@@ -49,13 +49,13 @@ def nested(levels: int) -> Json:
         ({"a": nested(100_000)}, "`a` is nested more than 64 levels deep"),
     ],
 )
-def test_what_nothing_could_hold_is_told_with_its_place(value: Json, told: str) -> None:
-    with pytest.raises(UnsoundError, match=told):
+def test_a_value_that_cannot_be_stored_is_reported_with_its_path(value: Json, message: str) -> None:
+    with pytest.raises(UnstorableError, match=message):
         canonical(value)
 
 
 @pytest.mark.parametrize("value", ["\\u0000", "null", None, [None], 10**4000, nested(60), "[" * 99])
-def test_what_only_looks_like_it_is_taken(value: Json) -> None:
+def test_a_value_that_only_looks_like_it_is_accepted(value: Json) -> None:
     assert json.loads(canonical(value)) == value
 
 
@@ -72,5 +72,5 @@ def test_what_only_looks_like_it_is_taken(value: Json) -> None:
         ({"b": 1}, '{"b":1}'),
     ],
 )
-def test_values_as_templates_show_them(value: Json, text: str) -> None:
+def test_values_as_templates_insert_them(value: Json, text: str) -> None:
     assert as_text(value) == text

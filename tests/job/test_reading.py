@@ -1,4 +1,4 @@
-"""Job settings: what is read, what flags change, and how everything wrong is told."""
+"""Job settings: what is read, what flags change, and how problems are reported."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from batchgen.types import Json, Phase, Rule, Verb
 
 
 def read(text: str, path: Path, flags: Flags | None = None) -> tuple[Job, list[str]]:
-    """Read a job file of this text, lines and all."""
+    """Read a job file with this text; return the job and the problems as text."""
     file = path / "job.yaml"
     file.write_text(text)
     form = format_of(file.name)
@@ -30,7 +30,7 @@ def sound(text: str, path: Path, flags: Flags | None = None) -> Job:
     return job
 
 
-def told(text: str, path: Path, flags: Flags | None = None) -> str:
+def problem_of(text: str, path: Path, flags: Flags | None = None) -> str:
     _, (problem,) = read(text, path, flags)
     return problem
 
@@ -103,7 +103,7 @@ def test_flags_beat_the_job_file(tmp_path: Path) -> None:
         ("limits: {rpm: 1" + "0" * 400 + "}", "is not a number above 0"),
         ("limits: {max_cost: $5}", "'$5' is not an amount of US dollars such as 20.00"),
         ("limits: {deadline: 30}", None),
-        ("limits: {deadline: '30'}", "has no unit; 30s, 30m or 30h say which"),
+        ("limits: {deadline: '30'}", "has no unit; write 30s, 30m or 30h"),
         ("limits: {deadline: soon}", "'soon' is not a duration"),
         ("limits: {timeout: 0}", "`limits.timeout`: 0 is not a duration above 0"),
         ("limits: {deadline: 0h}", "`limits.deadline`: '0h' is not a duration above 0"),
@@ -122,7 +122,7 @@ def test_flags_beat_the_job_file(tmp_path: Path) -> None:
         ("name: 7", "`name`: 7 is not a text; put it in quotes"),
         ("name: ''", "`name`: '' is not a text"),
         ("defaults: [a]", "`defaults`: ['a'] is not a mapping"),
-        ("output: {filename: 'a{b'}", "`output.filename`: `{b` is no template variable"),
+        ("output: {filename: 'a{b'}", "`output.filename`: `{b` is not a template variable"),
         ("retry: {backoff: {jitter: half}}", "'half' is not one of full, none"),
         ("retry: {rules: {}}", "`retry.rules`: {} is not a list"),
         ("matrix: [a]", "`matrix`: ['a'] is not a mapping"),
@@ -130,16 +130,16 @@ def test_flags_beat_the_job_file(tmp_path: Path) -> None:
         ("matrix: {a: []}", "axis `a` is not a list of values such as [a, b]"),
         ("matrix: {a: [x, y, x]}", "axis `a` has 'x' twice"),
         ("matrix: {prompt: [x]}", "`prompt` cannot be an axis"),
-        ("matrix: {model: [dall-e-2, 0]}", "axis `model` has 0, which is no model's id"),
+        ("matrix: {model: [dall-e-2, 0]}", "axis `model` has 0, which is not a model id"),
         ("matrix: {model: [null, dall-e-3]}", None),
-        ("matrix: {model: [{}]}", "axis `model` has {}, which is no model's id"),
+        ("matrix: {model: [{}]}", "axis `model` has {}, which is not a model id"),
         (f"name: {'n' * 300}", "is over 255 bytes long"),
         (f"output: {{dir: a/{'é' * 128}/b}}", "is over 255 bytes long"),
         ('name: "a\\0b"', "`name` has a NUL character"),
         ("defaults: {seed: 0x" + "f" * 5000 + "}", "`defaults.seed` is a number of thousands"),
     ],
 )
-def test_what_is_wrong_is_told_with_file_and_line(
+def test_a_problem_is_reported_with_file_and_line(
     text: str, message: str | None, tmp_path: Path
 ) -> None:
     _, problems = read(f"\n{text}", tmp_path)
@@ -151,12 +151,12 @@ def test_what_is_wrong_is_told_with_file_and_line(
     assert message in problem
 
 
-def test_everything_wrong_is_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     _, problems = read("nam: x\nlimits: {rpm: no}\nretry: {attempts: 0}", tmp_path)
     assert [one.split(":")[1] for one in problems] == ["1", "2", "3"]
 
 
-def test_values_that_differ_in_kind_are_different_points_of_an_axis(tmp_path: Path) -> None:
+def test_values_of_different_types_are_different_values_of_an_axis(tmp_path: Path) -> None:
     assert sound("matrix: {a: [1, true, '1', 1.5, null]}", tmp_path).matrix[0].values == (
         1,
         True,
@@ -179,7 +179,7 @@ _values: st.SearchStrategy[Json] = st.recursive(
 
 
 @given(st.dictionaries(_keys, _values, max_size=4))
-def test_settings_of_any_shape_are_read_or_told(settings: dict[str, Json]) -> None:
+def test_settings_of_any_shape_are_read_or_reported(settings: dict[str, Json]) -> None:
     job, problems = read_job(settings, {}, "job.yaml", Flags())
     assert isinstance(job, Job)
     assert all(str(problem).startswith("job.yaml") for problem in problems)
@@ -209,12 +209,12 @@ def test_a_rule_names_a_status_a_class_or_a_list(
     assert set(rule.statuses or ()) == statuses
 
 
-def test_a_rule_without_a_status_is_for_any(tmp_path: Path) -> None:
+def test_a_rule_without_a_status_applies_to_any(tmp_path: Path) -> None:
     (rule,) = rules("{code: model_busy, then: retry, after: 10s, attempts: 2}", tmp_path)
     assert (rule.statuses, rule.code, rule.after_s, rule.attempts) == (None, "model_busy", 10.0, 2)
 
 
-def test_a_rule_may_be_for_a_model_words_and_a_phase(tmp_path: Path) -> None:
+def test_a_rule_may_name_a_model_a_text_and_a_phase(tmp_path: Path) -> None:
     (rule,) = rules("{model: flux/*, text: busy, phase: download, then: fail}", tmp_path)
     assert (rule.model, rule.text, rule.phases) == (
         "flux/*",
@@ -224,7 +224,7 @@ def test_a_rule_may_be_for_a_model_words_and_a_phase(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", ["retry", "fail", "refuse", "halt"])
-def test_a_rule_says_what_then(verb: str, tmp_path: Path) -> None:
+def test_a_rule_names_its_decision(verb: str, tmp_path: Path) -> None:
     (rule,) = rules(f"{{status: 418, then: {verb}}}", tmp_path)
     assert rule.verb is Verb(verb)
     assert rule.kind
@@ -246,9 +246,7 @@ def test_a_rule_says_what_then(verb: str, tmp_path: Path) -> None:
         ("503", "is 503, not a mapping of keys"),
     ],
 )
-def test_a_rule_that_cannot_be_meant_is_told_at_its_line(
-    rule: str, message: str, tmp_path: Path
-) -> None:
+def test_an_invalid_rule_is_reported_at_its_line(rule: str, message: str, tmp_path: Path) -> None:
     _, problems = read(f"retry:\n  rules:\n    - {rule}", tmp_path)
     assert problems[0].startswith("job.yaml:3: ")
     assert message in problems[0]
@@ -263,13 +261,13 @@ providers:
 """
 
 
-def test_a_job_may_bring_its_own_provider(tmp_path: Path) -> None:
+def test_a_job_may_define_its_own_provider(tmp_path: Path) -> None:
     provider = sound(LAB, tmp_path).provider
     assert (provider.base_url, provider.key_variables) == ("http://127.0.0.1:8000/v1", ("LAB_KEY",))
     assert (provider.needs_key, provider.idempotency_header) == (True, "X-Once")
 
 
-def test_a_provider_of_its_own_needs_no_key_unless_it_names_one(tmp_path: Path) -> None:
+def test_a_provider_of_the_job_needs_no_key_unless_it_names_one(tmp_path: Path) -> None:
     text = LAB.replace("api_key_env: LAB_KEY, idempotency_header: X-Once", "")
     provider = sound(text, tmp_path).provider
     assert (provider.needs_key, provider.key_variables) == (False, ("LAB_API_KEY",))
@@ -302,7 +300,7 @@ def test_the_first_variable_that_holds_a_key_is_read() -> None:
         ("providers: {lab: 'http://h'}", "not a mapping of keys"),
     ],
 )
-def test_a_provider_that_cannot_be_meant_is_told(text: str, message: str, tmp_path: Path) -> None:
+def test_an_invalid_provider_is_reported(text: str, message: str, tmp_path: Path) -> None:
     _, problems = read(text, tmp_path)
     assert message in problems[0]
 
@@ -322,14 +320,14 @@ def test_a_secret_in_a_job_is_refused_and_not_repeated(provider: str, tmp_path: 
     assert "SECRET" not in problems[0] + repr(job)
 
 
-def test_flags_choose_the_provider_and_where_it_answers(tmp_path: Path) -> None:
+def test_flags_choose_the_provider_and_its_base_url(tmp_path: Path) -> None:
     flags = Flags(provider="lab", base_url="http://h:1/v1", api_key_env="OTHER")
     provider = sound(LAB.replace("provider: lab\n", ""), tmp_path, flags).provider
     assert (provider.name, provider.base_url) == ("lab", "http://h:1/v1")
     assert (provider.key_variables, provider.needs_key) == (("OTHER",), True)
 
 
-def test_a_base_url_takes_the_simulators_place(tmp_path: Path) -> None:
+def test_a_base_url_replaces_the_simulator(tmp_path: Path) -> None:
     flags = Flags(provider="simulator", base_url="http://127.0.0.1:9")
     assert sound("prompts: [x]", tmp_path, flags).provider.name == "custom"
 
@@ -359,19 +357,27 @@ def test_a_provider_may_name_headers_paths_and_certificates(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ("headers: {X-Api-Key: sk-1}", "holds a secret: name its variable, as in X-Api-Key:"),
-        ("headers: {Host: x}", "`headers.Host` is set by the connection itself"),
-        ("headers: {'a b': x}", "`headers.a b` is no header's name"),
-        ('headers: {X-N: "a\\nb"}', "`headers.X-N`: its value has characters that no header has"),
-        ("headers: {X-N: café}", "`headers.X-N`: its value has characters that no header has"),
-        ("headers: {X-N: 7}", "its value is not a text; put it in quotes"),
-        ("paths: {imgs: /v1/img}", "`paths.imgs` is no endpoint; they are images"),
+        ("headers: {X-Api-Key: sk-1}", "holds a secret: use a variable, as in X-Api-Key:"),
+        ("headers: {Host: x}", "`headers.Host` is set by the HTTP client"),
+        ("headers: {'a b': x}", "`headers.a b` is not a valid header name"),
+        (
+            'headers: {X-N: "a\\nb"}',
+            "`headers.X-N`: the value has characters that a header cannot have",
+        ),
+        (
+            "headers: {X-N: café}",
+            "`headers.X-N`: the value has characters that a header cannot have",
+        ),
+        ("headers: {X-N: 7}", "the value is not a text; put it in quotes"),
+        ("paths: {imgs: /v1/img}", "`paths.imgs` is not an endpoint; they are images"),
         ("paths: {images: 'http://h/x'}", "is not a path below the host, such as /v1/img"),
-        ("idempotency_header: 'a b'", "'a b' is no header's name; Idempotency-Key is"),
+        ("idempotency_header: 'a b'", "'a b' is not a header's name such as Idempotency-Key"),
         ("insecure: maybe", "'maybe' is neither true nor false"),
     ],
 )
-def test_what_a_provider_cannot_have_is_told(keys: str, message: str, tmp_path: Path) -> None:
+def test_an_invalid_setting_of_a_provider_is_reported(
+    keys: str, message: str, tmp_path: Path
+) -> None:
     _, problems = read(f"providers: {{lab: {{base_url: 'https://h', {keys}}}}}", tmp_path)
     assert len(problems) == 1
     assert message in problems[0]
@@ -383,7 +389,7 @@ def test_what_a_provider_cannot_have_is_told(keys: str, message: str, tmp_path: 
     ["localhost", "127.0.0.1", "[::1]", "10.1.2.3", "192.168.0.9", "gpu.local", "a.b.internal",
      "gpu7", "api.localhost", "[fe80::1]"],
 )  # fmt: skip
-def test_plain_http_reaches_private_hosts(host: str, tmp_path: Path) -> None:
+def test_plain_http_to_a_private_host_is_accepted(host: str, tmp_path: Path) -> None:
     flags = Flags(base_url=f"http://{host}:8000/v1")
     assert sound("prompts: [x]", tmp_path, flags).provider.base_url == flags.base_url
 
@@ -392,12 +398,12 @@ def test_plain_http_reaches_private_hosts(host: str, tmp_path: Path) -> None:
     "host", ["api.example.com", "8.8.8.8", "134744072", "0x08080808", "local.example", "[2600::1]"]
 )
 def test_plain_http_to_a_public_host_is_refused(host: str, tmp_path: Path) -> None:
-    message = told("prompts: [x]", tmp_path, Flags(base_url=f"http://{host}/v1"))
+    message = problem_of("prompts: [x]", tmp_path, Flags(base_url=f"http://{host}/v1"))
     assert "--base-url: " in message
-    assert "https:// is right" in message
+    assert "use https://" in message
 
 
-def test_a_provider_of_the_job_may_be_insecure_on_purpose(tmp_path: Path) -> None:
+def test_a_provider_of_the_job_may_allow_insecure_http(tmp_path: Path) -> None:
     lab = "{base_url: 'http://api.example.com', insecure: true}"
     provider = sound(f"provider: lab\nproviders: {{lab: {lab}}}", tmp_path).provider
     assert provider.base_url == "http://api.example.com"
@@ -408,19 +414,19 @@ def test_a_provider_of_the_job_may_be_insecure_on_purpose(tmp_path: Path) -> Non
     [
         (Flags(provider="x"), "--provider: unknown provider `x`"),
         (Flags(base_url="host"), "--base-url: `host` is not an http(s) URL"),
-        (Flags(base_url="http://a:b@h"), "--base-url: a URL must hold no key"),
-        (Flags(api_key_env="sk-1"), "--api-key-env: it is the name of an environment variable"),
-        (Flags(parameters={"prompt": "x"}), "--set prompt: this is a row's own"),
+        (Flags(base_url="http://a:b@h"), "--base-url: a URL must not contain a key"),
+        (Flags(api_key_env="sk-1"), "--api-key-env: give the name of an environment variable"),
+        (Flags(parameters={"prompt": "x"}), "--set prompt: this key belongs to a row"),
         (Flags(parameters={"user": "\udcff"}), "--set user: `user` has \\udcff"),
     ],
 )
-def test_a_flag_that_cannot_be_meant_is_told_as_such(
+def test_an_invalid_flag_is_reported_by_its_name(
     flags: Flags, message: str, tmp_path: Path
 ) -> None:
-    assert told("prompts: [x]", tmp_path, flags).startswith(message)
+    assert problem_of("prompts: [x]", tmp_path, flags).startswith(message)
 
 
-def test_prices_are_of_a_piece_or_of_a_million_tokens(tmp_path: Path) -> None:
+def test_prices_are_per_result_or_per_million_tokens(tmp_path: Path) -> None:
     job = sound(
         "prices: {flux/dev: 0.03, chat: {input: 2.5, output: 10}, vectors: {input: 1}}\n"
         "prompts: []\n",
@@ -431,6 +437,6 @@ def test_prices_are_of_a_piece_or_of_a_million_tokens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("price", ["{output: 1}", "{input: a}", "{input: 1, of: 2}", "-1", "true"])
-def test_what_is_no_price_is_told(tmp_path: Path, price: str) -> None:
-    problem = told(f"prices: {{m: {price}}}\nprompts: []\n", tmp_path)
-    assert "nor for a million tokens such as {input: 2.50, output: 10.00}" in problem
+def test_an_invalid_price_is_reported(tmp_path: Path, price: str) -> None:
+    problem = problem_of(f"prices: {{m: {price}}}\nprompts: []\n", tmp_path)
+    assert "nor per million tokens such as {input: 2.50, output: 10.00}" in problem

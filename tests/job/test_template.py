@@ -1,4 +1,4 @@
-"""Templates: names in braces and nothing else."""
+"""Templates: only names in braces."""
 
 import pytest
 from hypothesis import given
@@ -24,28 +24,28 @@ def rendered(text: str) -> str:
         ("{colour}", "{a}"),
     ],
 )
-def test_names_are_filled_in_once_and_double_braces_are_braces(text: str, result: str) -> None:
+def test_variables_are_replaced_once_and_double_braces_are_braces(text: str, result: str) -> None:
     assert rendered(text) == result
 
 
 @pytest.mark.parametrize(
     "text", ["{a.b}", "{a[0]}", "{a!r}", "{a:>9}", "{}", "{0}", "{ a }", "a } b", "{", "{a", "{é}"]
 )
-def test_attributes_indexes_formats_and_stray_braces_are_told(text: str) -> None:
-    with pytest.raises(TemplateError, match="is no template variable"):
+def test_attributes_indexes_formats_and_stray_braces_are_errors(text: str) -> None:
+    with pytest.raises(TemplateError, match="is not a template variable"):
         rendered(text)
     with pytest.raises(TemplateError):
         names(text)
 
 
-def test_a_name_that_is_not_there_is_told_with_what_was_meant() -> None:
+def test_an_undefined_variable_is_an_error_with_a_suggestion() -> None:
     with pytest.raises(TemplateError, match=r"`\{color\}` is not defined; did you mean `\{colour"):
         rendered("{color}")
     with pytest.raises(TemplateError, match="the variables here are: a, b-c, colour"):
         rendered("{zzz}")
 
 
-def test_the_names_of_a_template_are_those_that_it_needs() -> None:
+def test_the_names_of_a_template_are_its_variables() -> None:
     assert names("{a} {{b}} {b-c} {a}") == {"a", "b-c"}
     assert names("plain") == frozenset()
 
@@ -65,7 +65,7 @@ def test_values_come_through_unchanged(variables: dict[str, str]) -> None:
     assert render(template, lambda: variables) == "|".join(variables.values())
 
 
-def test_the_variables_are_asked_for_only_where_there_is_a_brace() -> None:
+def test_the_scope_is_called_only_if_there_is_a_brace() -> None:
     def never() -> dict[str, str]:
         raise AssertionError("asked")
 

@@ -142,7 +142,7 @@ def test_a_cell_may_be_the_mapping(tmp_path: Path) -> None:
             {"from": "{hero}"},
             (
                 "template variable `{hero}` is not defined; the variables here are: duration,"
-                " image_url, model; write {{hero}} for braces as they are"
+                " image_url, model; write {{hero}} for literal braces"
             ),
         ),
     ],

@@ -1,3 +1,5 @@
+"""File types by their bytes, and image dimensions by their headers."""
+
 import io
 import struct
 from typing import Any
@@ -32,16 +34,16 @@ from batchgen.media.formats import (
     WEBM,
     WEBP,
     MediaType,
-    breaks_off,
     dimensions,
+    is_truncated,
+    received_type,
     sniff,
-    tell,
 )
 
 HEAD_BYTES = 4096
-HEAD_LEAST = 12  # bytes that tell every type
+MIN_HEAD_BYTES = 12  # enough to detect every type
 SIZES = [(1, 1), (3, 2), (17, 300), (640, 256)]
-WAYS: list[tuple[str, str, MediaType, dict[str, Any]]] = [
+ENCODINGS: list[tuple[str, str, MediaType, dict[str, Any]]] = [
     ("png", "RGBA", PNG, {}),
     ("jpeg", "RGB", JPEG, {}),
     ("jpeg", "L", JPEG, {"progressive": True}),
@@ -59,25 +61,25 @@ WAYS: list[tuple[str, str, MediaType, dict[str, Any]]] = [
 ]
 
 
-def picture(kind: str, mode: str, size: tuple[int, int], **options: Any) -> bytes:
+def image_bytes(kind: str, mode: str, size: tuple[int, int], **options: Any) -> bytes:
     file = io.BytesIO()
     Image.new(mode, size).save(file, kind, **options)
     return file.getvalue()
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("kind", "mode", "media", "options"), WAYS)
-def test_type_and_size_of_a_picture_agree_with_pillow(
+@pytest.mark.parametrize(("kind", "mode", "media", "options"), ENCODINGS)
+def test_type_and_dimensions_of_an_image_agree_with_pillow(
     kind: str, mode: str, media: MediaType, options: dict[str, Any], size: tuple[int, int]
 ) -> None:
-    data = picture(kind, mode, size, **options)
+    data = image_bytes(kind, mode, size, **options)
     assert sniff(data[:HEAD_BYTES]) == media
     with Image.open(io.BytesIO(data)) as opened:
         assert dimensions(io.BytesIO(data), media) == opened.size == size
         assert opened.get_format_mimetype() in {media.mime, None}
 
 
-def test_an_animated_picture_has_the_size_of_its_canvas() -> None:
+def test_an_animated_image_has_the_dimensions_of_its_canvas() -> None:
     frames = [Image.new("RGB", (40, 30), color) for color in ("red", "green", "blue")]
     for kind, media in [("webp", WEBP), ("gif", GIF), ("png", PNG), ("avif", AVIF)]:
         file = io.BytesIO()
@@ -87,7 +89,7 @@ def test_an_animated_picture_has_the_size_of_its_canvas() -> None:
 
 
 def test_a_bmp_whose_rows_go_down_has_a_positive_height() -> None:
-    data = bytearray(picture("bmp", "RGB", (8, 5)))
+    data = bytearray(image_bytes("bmp", "RGB", (8, 5)))
     data[22:26] = struct.pack("<i", -5)
     assert dimensions(io.BytesIO(data), BMP) == (8, 5)
 
@@ -120,7 +122,7 @@ SVG_ROOT = '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="10"/>'
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_an_svg_is_known_whatever_stands_before_its_root(before: str, encoding: str) -> None:
+def test_an_svg_is_detected_whatever_comes_before_its_root(before: str, encoding: str) -> None:
     data = (before + SVG_ROOT).encode(encoding)
     assert sniff(data) == SVG
     assert dimensions(io.BytesIO(data), SVG) == (20, 10)
@@ -148,7 +150,9 @@ def test_an_svg_is_known_whatever_stands_before_its_root(before: str, encoding: 
         ('viewBox="0 0"', None),
     ],
 )
-def test_an_svg_has_the_size_of_its_root(attributes: str, size: tuple[int, int] | None) -> None:
+def test_an_svg_has_the_dimensions_of_its_root_element(
+    attributes: str, size: tuple[int, int] | None
+) -> None:
     data = f"<svg {attributes}><rect width='1' height='1'/></svg>".encode()
     assert sniff(data) == SVG
     assert dimensions(io.BytesIO(data), SVG) == size
@@ -170,7 +174,7 @@ def test_an_svg_has_the_size_of_its_root(attributes: str, size: tuple[int, int] 
         b"PK\x03\x04",
     ],
 )
-def test_what_is_no_medium_has_no_type(head: bytes) -> None:
+def test_bytes_of_no_media_file_have_no_type(head: bytes) -> None:
     assert sniff(head) is None
 
 
@@ -193,14 +197,14 @@ def test_what_is_no_medium_has_no_type(head: bytes) -> None:
         (b"glTF\x02\0\0\0\x10\0\0\0", GLB),
     ],
 )
-def test_other_families_are_told_by_their_signature(head: bytes, media: MediaType) -> None:
+def test_other_families_are_detected_by_their_signature(head: bytes, media: MediaType) -> None:
     assert sniff(head) == media
     assert dimensions(io.BytesIO(head), media) is None
 
 
 SAMPLES = [
-    (media, picture(kind, mode, (9, 7), **options))
-    for kind, mode, media, options in WAYS
+    (media, image_bytes(kind, mode, (9, 7), **options))
+    for kind, mode, media, options in ENCODINGS
     if not options.get("icc_profile")
 ] + [(SVG, SVG_ROOT.encode())]
 JUNK = st.binary(max_size=40)
@@ -215,7 +219,7 @@ def test_arbitrary_bytes_never_raise(junk: bytes, media: MediaType) -> None:
 
 @settings(deadline=None)
 @given(st.sampled_from(SAMPLES), st.integers(0, 400), JUNK, st.booleans())
-def test_damaged_pictures_never_raise(
+def test_damaged_images_never_raise(
     sample: tuple[MediaType, bytes],
     at: int,
     junk: bytes,
@@ -229,7 +233,7 @@ def test_damaged_pictures_never_raise(
 
 
 class Counting(io.BytesIO):
-    """A file that counts what is read of it."""
+    """A file that counts the bytes read."""
 
     bytes_read = 0
 
@@ -265,23 +269,23 @@ def test_a_hostile_file_is_not_read_to_its_end(media: MediaType, data: bytes) ->
         b"# " + b"x" * 190 + b"\nv 1 2 3",
     ],
 )
-def test_a_mesh_in_words_is_told_by_its_first_point(head: bytes) -> None:
+def test_an_obj_mesh_is_detected_by_its_first_vertex(head: bytes) -> None:
     assert sniff(head) is OBJ
 
 
 @pytest.mark.parametrize("head", [b"v 1 2", b"vertex 1 2 3", b"# a heading\n\nText v 1 2 3"])
-def test_a_text_is_no_mesh(head: bytes) -> None:
+def test_a_text_is_not_detected_as_a_mesh(head: bytes) -> None:
     assert sniff(head) is None
 
 
-def test_only_sound_without_a_header_is_believed_by_its_name() -> None:
-    assert tell(b"\0\1\0\1", "audio/L16; rate=24000") is PCM
-    assert tell(b"<html>", "text/html") is None
-    assert tell(b"{}", "application/json") is None
-    assert tell(b"OggS\0", "audio/pcm") is not PCM
+def test_only_headerless_audio_gets_its_type_from_the_content_type() -> None:
+    assert received_type(b"\0\1\0\1", "audio/L16; rate=24000") is PCM
+    assert received_type(b"<html>", "text/html") is None
+    assert received_type(b"{}", "application/json") is None
+    assert received_type(b"OggS\0", "audio/pcm") is not PCM
 
 
-def test_a_webm_whose_header_has_long_sizes_is_told() -> None:
+def test_a_webm_whose_header_has_long_sizes_is_detected() -> None:
     long = b"\x01" + bytes(6)
     names = (b"\x42\x86", b"\x42\xf7", b"\x42\xf2", b"\x42\xf3")
     numbers = b"".join(name + long + b"\1\1" for name in names)
@@ -292,17 +296,17 @@ def test_a_webm_whose_header_has_long_sizes_is_told() -> None:
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP", "JPEG", "GIF"])
 @given(data=st.data())
-def test_a_png_or_webp_that_is_cut_breaks_off_and_no_whole_file_does(
+def test_a_cut_png_or_webp_is_truncated_and_a_whole_file_is_not(
     form: str, data: st.DataObject
 ) -> None:
     size = data.draw(st.sampled_from(SIZES))
     buffer = io.BytesIO()
     Image.linear_gradient("L").resize(size).convert("RGB").save(buffer, form)
     whole = buffer.getvalue()
-    cut = whole[: data.draw(st.integers(HEAD_LEAST, len(whole) - 10))]
+    cut = whole[: data.draw(st.integers(MIN_HEAD_BYTES, len(whole) - 10))]
 
     def ends_early(content: bytes) -> bool:
-        return breaks_off(content[:HEAD_BYTES], content[-TAIL_BYTES:], len(content))
+        return is_truncated(content[:HEAD_BYTES], content[-TAIL_BYTES:], len(content))
 
     assert not ends_early(whole)
     assert ends_early(cut) == (form in ("PNG", "WEBP"))

@@ -109,5 +109,5 @@ def test_lumas_endpoint_of_2025_05_supports_long_polls() -> None:
     task = a_task(endpoint="video", model="luma/ray-2")
     poll = Adapter(replace(JOB, provider=provider)).poll(task, "7")
     assert poll.path == f"{OLD}/luma-ai/generation?generation_id=7"
-    assert poll.waiting == f"{poll.path}&state=completed"
-    assert Adapter(JOB).poll(task, "7").waiting == ""
+    assert poll.long_poll_path == f"{poll.path}&state=completed"
+    assert Adapter(JOB).poll(task, "7").long_poll_path == ""

@@ -10,7 +10,7 @@ from batchgen.provider.endpoints import embeddings
 from batchgen.simulator.artifacts.audio import Sound, play
 from batchgen.simulator.artifacts.meshes import Mesh, build
 from batchgen.simulator.artifacts.video import Clip, film
-from batchgen.types import Artifact, Finished, HttpResponse, Made, Record
+from batchgen.types import Artifact, Finished, GeneratedPayload, HttpResponse, Record
 from tests.given import a_task, an_artifact, succeeded
 from tests.report.browser import Page, a_page
 from tests.report.outputs import HOSTILE, filled
@@ -41,7 +41,7 @@ def _vector() -> bytes:
     reply = HttpResponse(200, {}, b'{"data": [{"index": 0, "embedding": [0.5, -1, 2]}]}')
     parsed = embeddings.parse_response(reply)
     assert isinstance(parsed, Finished)
-    assert isinstance(parsed.payloads[0], Made)
+    assert isinstance(parsed.payloads[0], GeneratedPayload)
     return parsed.payloads[0].data
 
 

@@ -1,1 +1,1 @@
-"""Screenshots of the documentation, from a real run: `make screenshots`."""
+"""Screenshots for the documentation, of a real run: `make screenshots`."""

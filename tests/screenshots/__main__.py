@@ -1,4 +1,4 @@
-"""Runs a job against the simulator and takes pictures of the terminal and of the report."""
+"""Run a job with the simulator, and take screenshots of the terminal and the report."""
 
 import asyncio
 import contextlib
@@ -35,36 +35,36 @@ b {{ color: #8fc7a4; font-weight: 600; }}
 
 
 def run_in_terminal(*words: str, cwd: Path) -> tuple[str, str]:
-    """What a terminal shows of a command some seconds after its start, and at its end."""
+    """Return the terminal output of a command some seconds after its start, and at its end."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, _COLUMNS, 0, 0))
     process = subprocess.Popen(
         [COMMAND, *words], cwd=cwd, env=environment(LAB_KEY="lab"), stdout=slave, stderr=slave
     )
     os.close(slave)
-    told, half_way, begun = b"", b"", time.monotonic()
+    output, half_way, started = b"", b"", time.monotonic()
     with contextlib.suppress(OSError):  # the terminal's other end is closed
         while part := os.read(master, 65536):
-            told += part
-            if time.monotonic() - begun < _HALF_WAY_S:
-                half_way = told
+            output += part
+            if time.monotonic() - started < _HALF_WAY_S:
+                half_way = output
     process.wait(100)
     os.close(master)
-    assert process.returncode in (0, 1), told.decode()
-    return _shown(half_way.decode()), _shown(told.decode())
+    assert process.returncode in (0, 1), output.decode()
+    return _visible(half_way.decode()), _visible(output.decode())
 
 
-def _shown(output: str) -> str:
-    """The lines as they stand, what was overwritten left out."""
+def _visible(output: str) -> str:
+    """Return the visible lines, without overwritten parts."""
     plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", output)
     lines = ([part for part in line.split("\r") if part.strip()] for line in plain.split("\n"))
     return "\n".join(parts[-1].rstrip() for parts in lines if parts)
 
 
 def write(name: str, data: bytes) -> None:
-    """Keep a screenshot, with few colours: it is small then, and reads as well."""
-    with Image.open(io.BytesIO(data)) as picture:
-        small = picture.convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    """Write a screenshot with few colours, which makes the file small."""
+    with Image.open(io.BytesIO(data)) as image:
+        small = image.convert("RGB").quantize(64, dither=Image.Dither.NONE)
         small.save(IMAGES / name, "PNG", optimize=True)
     sys.stdout.write(f"{(IMAGES / name).relative_to(ROOT)}\n")
 
@@ -80,7 +80,7 @@ async def take_terminal(page: Page, name: str, text: str, folder: Path) -> None:
 
 
 async def take_report(page: Page, report: Path) -> None:
-    settled = "Promise.all([...document.images].map((one) => one.decode().catch(() => 0)))"
+    all_decoded = "Promise.all([...document.images].map((image) => image.decode().catch(() => 0)))"
     for name, view, width, height, dark in (
         ("gallery.png", "gallery", 1200, 620, False),
         ("grid.png", "grid", 1200, 620, True),
@@ -90,7 +90,7 @@ async def take_report(page: Page, report: Path) -> None:
         await page.resize(width, height, dark=dark)
         await page.open("about:blank")
         await page.open(f"{report.as_uri()}#/{view}")
-        await page.evaluate(settled)
+        await page.evaluate(all_decoded)
         write(name, await page.screenshot())
 
 
@@ -102,7 +102,7 @@ async def take_all(address: str, folder: Path, texts: dict[str, str], report: Pa
 
 
 def main() -> None:
-    """Write docs/images anew."""
+    """Write all images in docs/images."""
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="screenshots-") as name:
         folder = Path(name)

@@ -23,7 +23,7 @@ from batchgen.types import (
     HttpResponse,
     Payload,
     Phase,
-    Remote,
+    RemotePayload,
     Reply,
     RetrySettings,
     Spooled,
@@ -118,7 +118,7 @@ async def test_a_file_that_goes_wrong_is_taken_for_what_it_is(fault: str, tmp_pa
     async with struck(fault, tmp_path) as (simulator, transport):
         submitted = decided(await transport.send(images_request("url"), "key"))
         (payload,) = cast("Finished", submitted.result).payloads
-        reply = await transport.fetch(cast("Remote", payload).url)
+        reply = await transport.fetch(cast("RemotePayload", payload).url)
         decision = decided(reply, phase=Phase.DOWNLOAD)
         assert simulator.stats()["leaked_keys"] == 0
 

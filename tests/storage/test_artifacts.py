@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from batchgen.errors import StorageError
 from batchgen.storage.artifacts import LocalStore
 from batchgen.storage.spool import MEMORY_BYTES, Spool
-from batchgen.types import Made, Spooled
+from batchgen.types import GeneratedPayload, Spooled
 from tests.given import a_png, spooled
 
 PNG = a_png()
@@ -308,14 +308,14 @@ async def test_a_payload_that_fails_does_not_affect_others_of_its_group(
 @pytest.mark.parametrize(
     ("payload", "path", "media_type"),
     [
-        (Made(b"BM is a city. GIF89a", "text/plain"), "1.txt", "text/plain"),
-        (Made(b"OggS\0 of silence"), "1.ogg", "audio/ogg"),
-        (Made(b"\1\2\3"), "1.bin", "application/octet-stream"),
-        (Made(b"x" * (MEMORY_BYTES + 1), "text/markdown"), "1.md", "text/markdown"),
+        (GeneratedPayload(b"BM is a city. GIF89a", "text/plain"), "1.txt", "text/plain"),
+        (GeneratedPayload(b"OggS\0 of silence"), "1.ogg", "audio/ogg"),
+        (GeneratedPayload(b"\1\2\3"), "1.bin", "application/octet-stream"),
+        (GeneratedPayload(b"x" * (MEMORY_BYTES + 1), "text/markdown"), "1.md", "text/markdown"),
     ],
 )
 async def test_a_payload_made_from_a_reply_has_the_declared_type(
-    store: LocalStore, tmp_path: Path, payload: Made, path: str, media_type: str
+    store: LocalStore, tmp_path: Path, payload: GeneratedPayload, path: str, media_type: str
 ) -> None:
     artifact = await store.publish(payload, "{n}.{ext}", 1)
     assert (artifact.path, artifact.media_type) == (path, media_type)

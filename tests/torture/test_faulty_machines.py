@@ -170,11 +170,11 @@ async def test_a_file_in_place_of_a_folder_is_reported_and_left_unchanged(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("results.jsonl", "move what is in its place away"),
-        ("summary.json", "move what is in its place away"),
+        ("results.jsonl", "move away what is in its place"),
+        ("summary.json", "move away what is in its place"),
         (_LEDGER, "check the disk and the permissions"),
-        (".batchgen/lock", "move what is in its place away"),
-        (".batchgen/identity", "move what is in its place away"),
+        (".batchgen/lock", "move away what is in its place"),
+        (".batchgen/identity", "move away what is in its place"),
     ],
 )
 async def test_a_folder_in_place_of_a_file_is_reported(

@@ -5,7 +5,7 @@ from math import inf
 
 import msgspec
 
-from batchgen.job.canonical import UnsoundError, canonical
+from batchgen.job.canonical import UnstorableError, canonical
 from batchgen.manifest.expand import embedding_batches
 from batchgen.manifest.expand.drafts import Draft
 from batchgen.manifest.expand.fields import RowError
@@ -53,7 +53,7 @@ class Checks:
     def params(self, draft: Draft, params: dict[str, Json]) -> Checked:
         """The draft's rendered parameters as its model names and types them.
 
-        Raises UnsoundError for what nothing could hold.
+        Raises UnstorableError for what nothing could hold.
         """
         given = canonical(params) if params else b"{}"
         checked = self._remembered.get((draft.model_id, given))
@@ -64,7 +64,7 @@ class Checks:
         return checked
 
     def exact(self, draft: Draft) -> Checked:
-        """The draft's parameters as they stand. Raises UnsoundError."""
+        """The draft's parameters as they stand. Raises UnstorableError."""
         params, model = draft.params, draft.model
         instead = model.prompt_key if model and model.prompt_key in params else None
         return Checked(params, canonical(params), self._findings(model, params), 0, instead)
@@ -94,7 +94,7 @@ class Checks:
         """What is wrong with the parameters of a draft whose prompt is wrong already."""
         try:
             findings = self.params(draft, draft.rendered()).findings
-        except (RowError, UnsoundError) as error:
+        except (RowError, UnstorableError) as error:
             return [str(error)]
         return [one.message for one in findings if one.severity is Severity.ERROR]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from batchgen.job import PROVIDERS, Job, template
-from batchgen.job.canonical import UnsoundError, as_text
+from batchgen.job.canonical import UnstorableError, as_text
 from batchgen.manifest.expand.checks import Checked, Checks
 from batchgen.manifest.expand.drafts import Draft, Drafts
 from batchgen.manifest.expand.embedding_batches import Member, batch_id, united
@@ -30,7 +30,7 @@ Given: TypeAlias = tuple[Iterable[Row | Problem], Mapping[str, Json] | None]
 
 _NO_INPUTS: Mapping[str, Input] = {}
 _MOST_SEEDS = 2**31 - 2
-_TOLD = (RowError, template.TemplateError, NamingError, UnsoundError)
+_TOLD = (RowError, template.TemplateError, NamingError, UnstorableError)
 
 
 class Expander:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import msgspec
 
 from batchgen.job import OWN_KEYS
-from batchgen.job.canonical import canonical, shown
+from batchgen.job.canonical import canonical, describe_value
 from batchgen.types import Json, Row
 
 MAX_COPIES = 10_000
@@ -43,7 +43,7 @@ class Fields(msgspec.Struct, frozen=True):
 
 
 def merge(row: Row, entry: Mapping[str, Json] | None, defaults: Mapping[str, Json]) -> Fields:
-    """Merge the layers; raises RowError, or UnsoundError for what nothing could hold."""
+    """Merge the layers; raises RowError, or UnstorableError for what nothing could hold."""
     item = _without_nulls(entry) if entry else {}
     own = _without_nulls(row.fields)
     if item:
@@ -80,10 +80,10 @@ def _check_shapes(given: Mapping[str, Json]) -> None:
     for name in ("prompt", "model", "filename"):
         value = given.get(name)
         if value is not None and not isinstance(value, str):
-            raise RowError(f"`{name}` is {shown(value)}, not a text; put it in quotes")
+            raise RowError(f"`{name}` is {describe_value(value)}, not a text; put it in quotes")
     task_id = given.get("id")
     if task_id is not None and (isinstance(task_id, bool | list | dict) or task_id == ""):
-        raise RowError(f"`id` is {shown(task_id)}, not a text")
+        raise RowError(f"`id` is {describe_value(task_id)}, not a text")
 
 
 def _variables(layer: Mapping[str, Json]) -> dict[str, Json]:
@@ -91,7 +91,7 @@ def _variables(layer: Mapping[str, Json]) -> dict[str, Json]:
     if variables is None:
         return {}
     if not isinstance(variables, dict):
-        raise RowError(f"`vars` is {shown(variables)}, not a mapping of names to values")
+        raise RowError(f"`vars` is {describe_value(variables)}, not a mapping of names to values")
     return variables
 
 
@@ -106,5 +106,7 @@ def _copies(value: Json) -> int:
     ):
         value = int(value)
     if type(value) is not int or not 1 <= value <= MAX_COPIES:
-        raise RowError(f"`repeat` is {shown(value)}; it is a whole number from 1 to {MAX_COPIES:,}")
+        raise RowError(
+            f"`repeat` is {describe_value(value)}; it is a whole number from 1 to {MAX_COPIES:,}"
+        )
     return value

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from batchgen.job.canonical import canonical, shown
+from batchgen.job.canonical import canonical, describe_value
 from batchgen.manifest.expand.fields import RowError
 from batchgen.provider.endpoints import family_of_path
 from batchgen.types import Json, Row
@@ -32,15 +32,17 @@ def is_batch_line(row: Row) -> bool:
 
 
 def read_batch_line(row: Row) -> BatchLine:
-    """Read a line; raises RowError, or UnsoundError for what nothing could hold."""
+    """Read a line; raises RowError, or UnstorableError for what nothing could hold."""
     canonical(dict(row.fields))
     if unknown := sorted(row.fields.keys() - _KEYS):
-        raise RowError(f"an OpenAI Batch line has no {shown(unknown[0])}: put it into its `body`")
+        raise RowError(
+            f"an OpenAI Batch line has no {describe_value(unknown[0])}: put it into its `body`"
+        )
     task_id, method = row.fields.get("custom_id"), row.fields.get("method")
     if not isinstance(task_id, str) or not task_id:
         raise RowError("an OpenAI Batch line needs a `custom_id`, a text")
     if method not in (None, "POST"):
-        raise RowError(f"`method` is {shown(method)}; only POST requests can be run")
+        raise RowError(f"`method` is {describe_value(method)}; only POST requests can be run")
     endpoint = _endpoint(row.fields.get("url"))
     return _with_body(task_id, endpoint, row.fields["body"])
 
@@ -55,21 +57,21 @@ def _endpoint(url: Json) -> str:
     endpoint = family_of_path(url) if isinstance(url, str) else None
     if endpoint is None:
         raise RowError(
-            f"`url` {shown(url)} is no endpoint that batchgen knows; /v1/images/generations,"
-            " /v1/images/edits, /v1/chat/completions and /v1/embeddings are"
+            f"`url` {describe_value(url)} is no endpoint that batchgen knows;"
+            " /v1/images/generations, /v1/images/edits, /v1/chat/completions and /v1/embeddings are"
         )
     return endpoint
 
 
 def _with_body(task_id: str, endpoint: str, body: Json) -> BatchLine:
     if not isinstance(body, dict):
-        raise RowError(f"`body` is {shown(body)}, not an object")
+        raise RowError(f"`body` is {describe_value(body)}, not an object")
     texts: dict[str, str | None] = {}
     prompt = _prompt_name(endpoint, body)
     for name in ("model", prompt):
         value = body.get(name)
         if value is not None and not isinstance(value, str):
-            raise RowError(f"`body.{name}` is {shown(value)}, not a text")
+            raise RowError(f"`body.{name}` is {describe_value(value)}, not a text")
         texts[name] = value
     params = _without(body, texts)
     return BatchLine(task_id, endpoint, texts["model"], texts[prompt] or "", params)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from batchgen.job import template
-from batchgen.job.canonical import MAX_DEPTH, as_text, shown
+from batchgen.job.canonical import MAX_DEPTH, as_text, describe_value
 from batchgen.manifest.expand.fields import RowError
 from batchgen.media.formats import Family
 from batchgen.provider import catalog
@@ -26,10 +26,10 @@ def read_reference(name: str, value: Mapping[str, Json]) -> Reference:
     """Read `{from: ID, n: N}`; raises RowError for what is neither id nor number."""
     source, n = value["from"], value.get("n", 1)
     if isinstance(source, bool | list | dict | None) or source == "":
-        raise RowError(f"`{name}`: `from` is {shown(source)}; it is the id of another row")
+        raise RowError(f"`{name}`: `from` is {describe_value(source)}; it is the id of another row")
     if type(n) is not int or not 1 <= n <= MOST_ARTIFACTS:
         raise RowError(
-            f"`{name}`: `n` is {shown(n)}; it is the number of one of the files that"
+            f"`{name}`: `n` is {describe_value(n)}; it is the number of one of the files that"
             f" {as_text(source)} comes to, from 1"
         )
     return Reference(as_text(source), n)

@@ -22,7 +22,16 @@ from batchgen.provider.endpoints.replies import (
     read_tokens,
     remote_failure,
 )
-from batchgen.types import Finished, HttpRequest, HttpResponse, Input, Json, Made, Task, Unusable
+from batchgen.types import (
+    Finished,
+    GeneratedPayload,
+    HttpRequest,
+    HttpResponse,
+    Input,
+    Json,
+    Task,
+    Unusable,
+)
 
 name: str = "chat"
 PATH: str = "/v1/chat/completions"
@@ -125,11 +134,11 @@ def _text(content: Json) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def _answer_file(text: str) -> Made:
+def _answer_file(text: str) -> GeneratedPayload:
     data = text.encode("utf-8", "replace")
     if text.lstrip()[:1] in ("{", "[") and _is_json(data):
-        return Made(data, "application/json")
-    return Made(data, "text/markdown" if _MARKDOWN.search(text) else "text/plain")
+        return GeneratedPayload(data, "application/json")
+    return GeneratedPayload(data, "text/markdown" if _MARKDOWN.search(text) else "text/plain")
 
 
 def _is_json(data: bytes) -> bool:

@@ -19,7 +19,15 @@ from batchgen.provider.endpoints.replies import (
     remote_failure,
 )
 from batchgen.provider.endpoints.vectors import Vector, VectorRow, npy, parquet
-from batchgen.types import Finished, HttpRequest, HttpResponse, Json, Made, Task, Unusable
+from batchgen.types import (
+    Finished,
+    GeneratedPayload,
+    HttpRequest,
+    HttpResponse,
+    Json,
+    Task,
+    Unusable,
+)
 
 name: str = "embeddings"
 PATH: str = "/v1/embeddings"
@@ -29,7 +37,7 @@ _NOT_SENT = frozenset({"batch_size", "vector_format"})
 def build_request(task: Task, prompt_name: str = "input") -> HttpRequest:
     """Return the request of a task; parameters that are None count as absent."""
     body = body_fields(task, prompt_name=prompt_name, without=_NOT_SENT)
-    return HttpRequest("POST", PATH, body, is_long=True)
+    return HttpRequest("POST", PATH, body, expects_long_reply=True)
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
@@ -63,14 +71,14 @@ def _parse(response: HttpResponse, task: Task | None) -> Finished | Unusable:
     return _result(body, response, _file(vectors, rows, task))
 
 
-def _result(body: JsonObject, response: HttpResponse, file: Made) -> Finished:
+def _result(body: JsonObject, response: HttpResponse, file: GeneratedPayload) -> Finished:
     return Finished((file,), cost_usd=cost_usd(body, response.headers), tokens=read_tokens(body))
 
 
-def _file(vectors: list[Vector], rows: list[VectorRow], task: Task | None) -> Made:
+def _file(vectors: list[Vector], rows: list[VectorRow], task: Task | None) -> GeneratedPayload:
     if task and task.params.get("vector_format") == "parquet":
-        return Made(parquet(vectors, rows), "application/vnd.apache.parquet")
-    return Made(npy(vectors), "application/x-npy")
+        return GeneratedPayload(parquet(vectors, rows), "application/vnd.apache.parquet")
+    return GeneratedPayload(npy(vectors), "application/x-npy")
 
 
 def _rows(task: Task) -> list[VectorRow]:

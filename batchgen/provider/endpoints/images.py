@@ -27,7 +27,7 @@ from batchgen.types import (
     HttpResponse,
     Json,
     Payload,
-    Remote,
+    RemotePayload,
     Spooled,
     Task,
     Tokens,
@@ -72,7 +72,7 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
         for index, item in enumerate(items)
     ]
     # A file cannot be stored twice, and a repeated URL is one image.
-    payloads = tuple(dict.fromkeys(i for i in images if isinstance(i, Spooled | Remote)))
+    payloads = tuple(dict.fromkeys(i for i in images if isinstance(i, Spooled | RemotePayload)))
     if not payloads:
         return _without_images(response, body, images)
     return Finished(

@@ -9,7 +9,7 @@ import json
 from batchgen.provider.endpoints import chat
 from batchgen.provider.endpoints.errors import sanitize
 from batchgen.provider.endpoints.replies import cost_usd, read_object, read_tokens
-from batchgen.types import Finished, HttpRequest, HttpResponse, Made, Task, Unusable
+from batchgen.types import Finished, GeneratedPayload, HttpRequest, HttpResponse, Task, Unusable
 
 name: str = "moderation"
 PATH: str = chat.PATH
@@ -34,6 +34,6 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
             "bad_response", f"the verdict is neither safe nor unsafe: {sanitize(texts[0], 80)}"
         )
     result = {"verdict": verdict.casefold(), "categories": codes}
-    file = Made(json.dumps(result).encode() + b"\n", "application/json")
+    file = GeneratedPayload(json.dumps(result).encode() + b"\n", "application/json")
     cost, tokens = cost_usd(body, response.headers), read_tokens(body)
     return Finished((file,), cost_usd=cost, tokens=tokens)

@@ -23,18 +23,18 @@ from batchgen.provider.endpoints.replies import (
     read_object,
 )
 from batchgen.types import (
-    Awaited,
     Finished,
+    GeneratedPayload,
     HttpRequest,
     HttpResponse,
     Input,
     Json,
     LocalFile,
-    Made,
     Pending,
     Polling,
     Task,
     Unusable,
+    UploadId,
 )
 
 name: str = "music"
@@ -56,14 +56,14 @@ build_poll = remote.poll_by_query
 def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
     """Return the request of a task; parameters that are None count as absent.
 
-    The ids of recordings that are uploaded first are `Awaited`.
+    The ids of recordings that are uploaded first are `UploadId`.
     """
     request = build_post(task, PATH, prompt_name)
     body = {name: value for name, value in request.body.items() if name != "refer_song"}
     for name in _recordings(task):
         ids = _PURPOSES[name][1].items()
-        body |= {field: Awaited(id_) for field, id_ in ids if not isinstance(body.get(field), str)}
-    return replace(request, body=body, is_long=True)
+        body |= {field: UploadId(id_) for field, id_ in ids if not isinstance(body.get(field), str)}
+    return replace(request, body=body, expects_long_reply=True)
 
 
 def build_uploads(task: Task) -> tuple[HttpRequest, ...]:
@@ -78,9 +78,9 @@ def parse_upload(request: HttpRequest, response: HttpResponse) -> Finished | Unu
         return body
     if failure := _reported_failure(body):
         return failure
-    ids = {name: text for name in request.brings if (text := _upload_id(body.get(name)))}
-    if ids.keys() != set(request.brings):
-        expected = " and ".join(request.brings)
+    ids = {name: text for name in request.required_ids if (text := _upload_id(body.get(name)))}
+    if ids.keys() != set(request.required_ids):
+        expected = " and ".join(request.required_ids)
         return Unusable("bad_response", f"no {expected} in the reply: {excerpt(response)}")
     cost = cost_usd(body, response.headers) or 0.0
     return Finished((), cost_usd=cost, uploads=tuple(ids.items()))
@@ -92,7 +92,7 @@ def parse_response(response: HttpResponse) -> Finished | Pending | Unusable:
     if isinstance(body, Unusable):
         return body
     file = _hex_file(body)
-    if isinstance(file, Made):
+    if isinstance(file, GeneratedPayload):
         return Finished((file,), cost_usd=cost_usd(body, response.headers))
     return file or remote.parse_submission(response)
 
@@ -103,7 +103,7 @@ def parse_poll(response: HttpResponse) -> Finished | Pending | Unusable:
     return remote.parse_result(response, "audio", audio)
 
 
-def _hex_file(body: JsonObject) -> Made | Unusable | None:
+def _hex_file(body: JsonObject) -> GeneratedPayload | Unusable | None:
     """Return the file that music-01 sends; None for other replies."""
     if failure := _reported_failure(body):
         return failure
@@ -112,7 +112,7 @@ def _hex_file(body: JsonObject) -> Made | Unusable | None:
     if not isinstance(digits, str) or not digits:
         return None
     try:
-        return Made(bytes.fromhex(digits))
+        return GeneratedPayload(bytes.fromhex(digits))
     except ValueError:
         return Unusable("bad_response", "`data.audio` is not in hexadecimal digits")
 
@@ -132,7 +132,7 @@ def _recordings(task: Task) -> list[str]:
 def _upload(name: str, file: Input) -> HttpRequest:
     purpose, ids = _PURPOSES[name]
     body: dict[str, Input] = {"purpose": purpose, "file": file}
-    return HttpRequest("POST", _UPLOAD, body, multipart=True, brings=tuple(ids.values()))
+    return HttpRequest("POST", _UPLOAD, body, multipart=True, required_ids=tuple(ids.values()))
 
 
 def _upload_id(value: Json) -> str:

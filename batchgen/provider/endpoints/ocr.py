@@ -18,11 +18,11 @@ from batchgen.provider.endpoints.replies import (
 from batchgen.types import (
     Base64,
     Finished,
+    GeneratedPayload,
     HttpRequest,
     HttpResponse,
     Json,
     LocalFile,
-    Made,
     Payload,
     Task,
     Unusable,
@@ -45,7 +45,7 @@ def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
     elif isinstance(document, str | LocalFile):
         kind = "image_url" if _is_image(document) else "document_url"
         body["document"] = {"type": kind, kind: document}
-    return HttpRequest("POST", PATH, body, is_long=True)
+    return HttpRequest("POST", PATH, body, expects_long_reply=True)
 
 
 def _is_image(document: str | LocalFile) -> bool:
@@ -65,7 +65,9 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
     pages = _objects(body.get("pages"))
     texts = [text for page in pages if isinstance(text := page.get("markdown"), str)]
     if texts:
-        markdown = Made(_PAGE_BREAK.join(texts).encode("utf-8", "replace"), "text/markdown")
+        markdown = GeneratedPayload(
+            _PAGE_BREAK.join(texts).encode("utf-8", "replace"), "text/markdown"
+        )
         images = [image for page in pages for image in _images(page.get("images"), response)]
         payloads: tuple[Payload, ...] = (markdown, *dict.fromkeys(images))
         return Finished(payloads, cost_usd=cost_usd(body, response.headers))

@@ -19,7 +19,7 @@ from batchgen.types import (
     Input,
     Json,
     Payload,
-    Remote,
+    RemotePayload,
     Task,
     Tokens,
     Unusable,
@@ -54,7 +54,7 @@ def resolve_payload(source: str, response: HttpResponse) -> Payload | None:
     if reference:
         index = int(reference[1])
         return response.payloads[index] if index < len(response.payloads) else None
-    return Remote(source) if _WEB.fullmatch(source) and source.isprintable() else None
+    return RemotePayload(source) if _WEB.fullmatch(source) and source.isprintable() else None
 
 
 def find_files(

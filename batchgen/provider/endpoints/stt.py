@@ -14,11 +14,11 @@ from batchgen.provider.endpoints.replies import JsonObject, build_post
 from batchgen.provider.endpoints.subtitles import srt
 from batchgen.types import (
     Finished,
+    GeneratedPayload,
     HttpRequest,
     HttpResponse,
     Json,
     LocalFile,
-    Made,
     Payload,
     Pending,
     Polling,
@@ -43,7 +43,10 @@ def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
 def build_poll(path: str, remote_id: str) -> HttpRequest:
     """Return the request for the state of a job, with its id in the path."""
     return HttpRequest(
-        "GET", f"{path.removesuffix('/create')}/{quote(remote_id, safe='')}", {}, is_long=True
+        "GET",
+        f"{path.removesuffix('/create')}/{quote(remote_id, safe='')}",
+        {},
+        expects_long_reply=True,
     )
 
 
@@ -59,12 +62,12 @@ def _files(body: JsonObject) -> tuple[Payload, ...]:
     text = _text(result)
     if not isinstance(result, dict) or text is None:
         return ()
-    files = [Made(text.encode("utf-8", "replace") + b"\n", "text/plain")]
+    files = [GeneratedPayload(text.encode("utf-8", "replace") + b"\n", "text/plain")]
     details = json.dumps(result, ensure_ascii=True, indent=1).encode() + b"\n"
-    files.append(Made(details, "application/json"))
+    files.append(GeneratedPayload(details, "application/json"))
     subtitles = srt(_best_alternative(result) or result)
     if subtitles:
-        files.append(Made(subtitles.encode("utf-8", "replace"), "application/x-subrip"))
+        files.append(GeneratedPayload(subtitles.encode("utf-8", "replace"), "application/x-subrip"))
     return tuple(files)
 
 

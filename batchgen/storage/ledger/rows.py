@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from batchgen.storage.ledger import sql
 from batchgen.storage.ledger.writer import Statement
-from batchgen.text import stamp
+from batchgen.text import utc_isoformat
 from batchgen.types import (
     Artifact,
     Decision,
@@ -19,7 +19,7 @@ from batchgen.types import (
     Outcome,
     Prior,
     Record,
-    Remote,
+    RemotePayload,
     Status,
     Task,
     TaskError,
@@ -51,7 +51,7 @@ def sent(  # noqa: PLR0913  # these are the columns; keyword-only but two
     values = (
         task.key, task.id, task.ordinal, task.file, task.line, run, generation, task.digest,
         Status.SENT, task.endpoint, task.model, task.prompt, text(task.params), text(task.vars),
-        attempts, stamp(now), idempotency_key,
+        attempts, utc_isoformat(now), idempotency_key,
     )  # fmt: skip
     return (*_keep_earlier(task, generation), (sql.SENT, values))
 
@@ -80,7 +80,7 @@ def submitted(task: Task, remote_id: str, decision: Decision) -> Statement:
 
 def received(task: Task, finished: Finished, outcome: Outcome) -> Statement:
     """Return the statement for the URLs of a result and the rest of their reply."""
-    urls = [payload.url for payload in finished.payloads if isinstance(payload, Remote)]
+    urls = [payload.url for payload in finished.payloads if isinstance(payload, RemotePayload)]
     values = (
         text(urls), outcome.http_status, outcome.request_id, finished.revised_prompt,
         _seed_text(finished.seed), finished.cost_usd, task.key,
@@ -150,11 +150,11 @@ def _seed_text(seed: int | None) -> str | None:
 
 
 def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else stamp(moment)
+    return None if moment is None else utc_isoformat(moment)
 
 
-def _moment(stamp: str | None) -> datetime | None:
-    return None if stamp is None else datetime.fromisoformat(stamp)
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def prior(row: sqlite3.Row, parts: tuple[Outcome, ...] = ()) -> Prior:
@@ -162,7 +162,7 @@ def prior(row: sqlite3.Row, parts: tuple[Outcome, ...] = ()) -> Prior:
     received = None
     if row["urls"] is not None:
         received = Finished(
-            tuple(Remote(url) for url in _decode(row["urls"])),
+            tuple(RemotePayload(url) for url in _decode(row["urls"])),
             row["revised_prompt"],
             None if row["seed"] is None else int(row["seed"]),
             row["cost_usd"],

@@ -8,7 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from batchgen.provider.endpoints import embeddings
-from batchgen.types import Finished, HttpResponse, Json, Made, Task, Unusable
+from batchgen.types import Finished, GeneratedPayload, HttpResponse, Json, Task, Unusable
 from tests.given import a_task
 from tests.provider.endpoints.test_families import floats
 
@@ -28,15 +28,15 @@ def reply(*vectors: tuple[Json, Json]) -> HttpResponse:
     return HttpResponse(200, {}, json.dumps({"data": data}).encode())
 
 
-def rows(file: Made) -> Any:
+def rows(file: GeneratedPayload) -> Any:
     read_table: Any = parquet.read_table  # pyarrow has no types of its own
     return read_table(io.BytesIO(file.data)).to_pylist()
 
 
-def made(found: Finished | Unusable) -> Made:
+def made(found: Finished | Unusable) -> GeneratedPayload:
     assert isinstance(found, Finished)
     (only,) = found.payloads
-    assert isinstance(only, Made)
+    assert isinstance(only, GeneratedPayload)
     return only
 
 

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.http.request_body import body_of
+from batchgen.http.request_body import encode_body
 from batchgen.media.formats import NPY, sniff
 from batchgen.provider.endpoints import ENDPOINTS, REMOTE
 from batchgen.types import (
     Finished,
+    GeneratedPayload,
     HttpResponse,
     Json,
-    Made,
     Payload,
     Pending,
-    Remote,
+    RemotePayload,
     Spooled,
     Unusable,
 )
@@ -61,15 +61,15 @@ def test_recorded_reply_is_read_as_expected(case: Path) -> None:
 def _as_expected(payload: Payload, response: HttpResponse) -> Mapping[str, object]:
     """Return a payload in the format of expected.json."""
     match payload:
-        case Remote(url):
+        case RemotePayload(url):
             return {"url": url}
         case Spooled():
             return {"spooled": response.payloads.index(payload)}
-        case Made(data, ""):
+        case GeneratedPayload(data, ""):
             return {"made_hex": data.hex(), "media_type": ""}
-        case Made(data, NPY.mime):
+        case GeneratedPayload(data, NPY.mime):
             return {"floats": floats(data), "media_type": NPY.mime}
-        case Made(data, media_type):
+        case GeneratedPayload(data, media_type):
             return {"made": data.decode(), "media_type": media_type}
 
 
@@ -122,7 +122,7 @@ def test_a_prompt_and_images_become_the_users_message() -> None:
     image = {"type": "image_url", "image_url": {"url": "https://x/a.png"}}
     content = [{"type": "text", "text": "A fox, number 0"}, image]
     assert request.path == "/v1/chat/completions"
-    (sent,) = body_of(request).pieces
+    (sent,) = encode_body(request).parts
     assert isinstance(sent, bytes)
     assert json.loads(sent) == {
         "model": "gpt-4o",

@@ -18,7 +18,7 @@ from batchgen.types import (
     HttpResponse,
     Json,
     Payload,
-    Remote,
+    RemotePayload,
     Spooled,
     Task,
     Tokens,
@@ -83,7 +83,7 @@ def test_recorded_reply_is_read_as_expected(case: str) -> None:
         case Finished() as finished:
             wanted = expected["finished"]
             payloads: tuple[Payload, ...] = tuple(
-                Remote(item["url"]) if "url" in item else response.payloads[item["spooled"]]
+                RemotePayload(item["url"]) if "url" in item else response.payloads[item["spooled"]]
                 for item in wanted["payloads"]
             )
             assert finished.payloads == payloads
@@ -137,7 +137,7 @@ def test_a_payload_with_two_references_is_stored_once() -> None:
 
 def test_a_payload_without_an_item_is_left_out() -> None:
     body = {"data": [{"url": URL}], "preview": "batchgen-payload:0"}
-    assert parse_response(reply(body, spooled(PNG))) == Finished((Remote(URL),))
+    assert parse_response(reply(body, spooled(PNG))) == Finished((RemotePayload(URL),))
 
 
 def test_base64_is_preferred_to_the_url_of_the_same_item() -> None:
@@ -149,7 +149,7 @@ def test_base64_is_preferred_to_the_url_of_the_same_item() -> None:
 @pytest.mark.parametrize("usage", [{"credits_used": "NaN"}, {"usd_spent": -1}, {"usd_spent": True}])
 def test_an_impossible_cost_is_unknown(usage: object) -> None:
     found = parse_response(reply({"data": [{"url": URL}], "meta": {"usage": usage}}))
-    assert found == Finished((Remote(URL),))
+    assert found == Finished((RemotePayload(URL),))
 
 
 def test_half_a_surrogate_pair_is_replaced() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from batchgen.http.request_body import body_of
+from batchgen.http.request_body import encode_body
 from batchgen.job import PROVIDERS, Job
 from batchgen.provider.adapter import Adapter
 from batchgen.provider.endpoints import chat, music, ocr
@@ -24,8 +24,8 @@ def cat(tmp_path: Path) -> LocalFile:
 
 def sent(request: HttpRequest) -> Any:
     """Return the JSON of a request, with each file's name in place of its base64."""
-    pieces = body_of(request).pieces
-    return json.loads(b"".join(p if isinstance(p, bytes) else p.file.name.encode() for p in pieces))
+    parts = encode_body(request).parts
+    return json.loads(b"".join(p if isinstance(p, bytes) else p.file.name.encode() for p in parts))
 
 
 def test_images_follow_the_prompt_in_the_users_message(cat: LocalFile) -> None:
@@ -83,7 +83,7 @@ def a_song(**inputs: LocalFile) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("name", "purpose", "brings"),
+    ("name", "purpose", "required_ids"),
     [
         ("refer_voice", "voice", ("voice_id",)),
         ("refer_instrumental", "instrumental", ("instrumental_id",)),
@@ -91,15 +91,15 @@ def a_song(**inputs: LocalFile) -> Any:
     ],
 )
 def test_a_recording_is_uploaded_before_the_song(
-    cat: LocalFile, name: str, purpose: str, brings: tuple[str, ...]
+    cat: LocalFile, name: str, purpose: str, required_ids: tuple[str, ...]
 ) -> None:
     upload, song = ADAPTER.requests(a_song(**{name: cat}))
     assert (upload.path, upload.multipart) == ("/v2/generate/audio/minimax/upload", True)
-    assert (upload.body, upload.brings) == ({"purpose": purpose, "file": cat}, brings)
+    assert (upload.body, upload.required_ids) == ({"purpose": purpose, "file": cat}, required_ids)
     assert song.path == "/v2/generate/audio/minimax/generate"
     assert song.body.keys() == {"model", "lyrics"} | {
         {"voice_id": "refer_voice", "instrumental_id": "refer_instrumental"}[id_name]
-        for id_name in brings
+        for id_name in required_ids
     }
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchgen.errors import StorageError
 from batchgen.storage.ledger import Ledger, Reconciliation
-from batchgen.types import Finished, Outcome, Prior, Remote, Status, Task, TaskError
+from batchgen.types import Finished, Outcome, Prior, RemotePayload, Status, Task, TaskError
 from tests.given import NOW, a_ledger, a_task, an_artifact, succeeded
 
 FAILED = Outcome(
@@ -43,7 +43,9 @@ async def test_each_step_is_committed_when_its_method_returns(
 
     await ledger.record_sent(a_task(), 1, attempts=1, now=NOW)
     assert status() == [("sent",)]
-    await ledger.record_received(a_task(), Finished((Remote("https://a/b?c=d"),)), succeeded())
+    await ledger.record_received(
+        a_task(), Finished((RemotePayload("https://a/b?c=d"),)), succeeded()
+    )
     assert status() == [("received",)]
     await ledger.record_outcome(a_task(), 1, succeeded(an_artifact()))
     assert status() == [("succeeded",)]
@@ -95,7 +97,9 @@ async def test_tasks_that_left_the_manifest_are_last_and_only_on_demand(ledger: 
 async def test_priors_hold_the_results_of_earlier_runs(ledger: Ledger) -> None:
     await carry(ledger, a_task(0), FAILED)
     await ledger.record_sent(a_task(1), 1, attempts=1, now=NOW)
-    finished = Finished((Remote("https://a/b?c=d"), Remote("https://a/e")), "A fox", 2**70, 0.5)
+    finished = Finished(
+        (RemotePayload("https://a/b?c=d"), RemotePayload("https://a/e")), "A fox", 2**70, 0.5
+    )
     await ledger.record_received(a_task(1), finished, succeeded())
 
     priors = ledger.priors([a_task(0).key, a_task(1).key, a_task(2).key])
@@ -109,7 +113,7 @@ async def test_priors_hold_the_results_of_earlier_runs(ledger: Ledger) -> None:
 
 async def test_urls_are_deleted_when_their_task_has_ended(ledger: Ledger) -> None:
     await ledger.record_sent(a_task(), 1, attempts=1, now=NOW)
-    await ledger.record_received(a_task(), Finished((Remote("https://a/b"),)), succeeded())
+    await ledger.record_received(a_task(), Finished((RemotePayload("https://a/b"),)), succeeded())
     await ledger.record_outcome(a_task(), 1, succeeded(status=Status.RECEIVED))
     assert ledger.priors([a_task().key])[a_task().key].received is not None
 
@@ -119,7 +123,7 @@ async def test_urls_are_deleted_when_their_task_has_ended(ledger: Ledger) -> Non
 
 async def test_a_download_in_a_later_run_keeps_the_request_id_of_the_reply(ledger: Ledger) -> None:
     await ledger.record_sent(a_task(), 1, attempts=1, now=NOW)
-    await ledger.record_received(a_task(), Finished((Remote("https://a/b"),)), succeeded())
+    await ledger.record_received(a_task(), Finished((RemotePayload("https://a/b"),)), succeeded())
 
     await ledger.record_outcome(
         a_task(), 1, succeeded(an_artifact(), request_id=None, http_status=None)
@@ -175,7 +179,9 @@ async def test_tasks_in_flight_at_a_crash_are_unknown_in_the_next_run(
         for ordinal in range(3):
             await crashed.record_sent(a_task(ordinal), 1, attempts=1, now=NOW)
         await crashed.record_outcome(a_task(0), 1, succeeded())
-        await crashed.record_received(a_task(1), Finished((Remote("https://a/b"),)), succeeded())
+        await crashed.record_received(
+            a_task(1), Finished((RemotePayload("https://a/b"),)), succeeded()
+        )
 
     with Ledger(crashed.path) as ledger:
         unknown = ledger.begin_run(pid=2, total=3, now=NOW)

@@ -4,7 +4,7 @@ import pytest
 
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.inventory import Inventory
-from batchgen.types import Finished, Remote, Status
+from batchgen.types import Finished, RemotePayload, Status
 from tests.given import NOW, a_task, an_artifact, succeeded
 
 FIRST = succeeded(an_artifact("fox-0-1.png"), an_artifact("fox-0-2.png"), cost_usd=0.02)
@@ -14,7 +14,7 @@ TASK = a_task()
 
 async def record_first_part(ledger: Ledger, *, generation: int = 1) -> None:
     await ledger.record_sent(TASK, generation, attempts=1, now=NOW)
-    await ledger.record_received(TASK, Finished((Remote("https://a/b"),)), FIRST)
+    await ledger.record_received(TASK, Finished((RemotePayload("https://a/b"),)), FIRST)
     await ledger.record_part(TASK, generation, [FIRST])
 
 

@@ -1,4 +1,4 @@
-"""Real pictures of noise, which do not compress, and the replies that carry them."""
+"""Images of noise, which do not compress, and replies with them."""
 
 import base64
 import json
@@ -11,21 +11,21 @@ _RGB = 2
 
 
 def noise_png(side: int) -> bytes:
-    """A square PNG of about 3 bytes a pixel; the same one each time."""
-    noise = random.Random(side)  # noqa: S311  # a picture, not a secret
+    """Return a square PNG of about 3 bytes per pixel, always the same for a side in pixels."""
+    noise = random.Random(side)  # noqa: S311  # an image, not a secret
     lines = b"".join(b"\0" + noise.randbytes(3 * side) for _ in range(side))
     header = struct.pack(">IIBBBBB", side, side, 8, _RGB, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines, 1)), (b"IEND", b""))
     return _SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks)
 
 
-def b64_reply(picture: bytes) -> bytes:
-    """A reply of the images API with the picture in it."""
-    return _reply({"b64_json": base64.b64encode(picture).decode()})
+def b64_reply(image: bytes) -> bytes:
+    """Return a reply of the images API with the image in base64."""
+    return _reply({"b64_json": base64.b64encode(image).decode()})
 
 
 def url_reply(url: str) -> bytes:
-    """A reply of the images API that says where the picture is."""
+    """Return a reply of the images API with the URL of the image."""
     return _reply({"url": url})
 
 

@@ -1,4 +1,4 @@
-"""Requests over real connections to servers on loopback, well-behaved and not."""
+"""Requests over real connections to loopback servers, well-behaved and not."""
 
 import asyncio
 import gzip
@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 import yarl
 
-from batchgen.http.client import Client, UnaskedError, UnsendableError
+from batchgen.http.client import Client, UnsendableError, UnsolicitedDataError
 from batchgen.http.deadlines import Deadline, Deadlines
 from batchgen.types import Timeouts
 from tests.given import run_pending
@@ -20,7 +20,7 @@ HEADERS = {"User-Agent": "batchgen/9", "Authorization": "Bearer k", "X-Team": "c
 
 
 class Server:
-    """Answers every request with the same bytes; counts connections and keeps what arrived."""
+    """Answers every request with the same bytes; counts connections and keeps the requests."""
 
     def __init__(self, reply: bytes = OK, *, closes: bool = False) -> None:
         self.reply = reply
@@ -75,10 +75,10 @@ class Sender(NamedTuple):
         headers: Mapping[str, str] | None = None,
         data: bytes | AsyncIterator[bytes] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request as the transport does; the reply."""
+        """Send a request as the transport does; yield the reply."""
         async with (
             Deadline(self.deadlines),
-            self.client.places,
+            self.client.slots,
             await self.client.open(
                 method, yarl.URL(url), headers=headers or {}, data=data, proxy=None
             ) as reply,
@@ -103,7 +103,7 @@ async def a_sender(headers: Mapping[str, str] = HEADERS) -> AsyncIterator[Sender
         await client.close()
 
 
-async def test_a_request_has_its_own_headers_and_those_of_every_request() -> None:
+async def test_a_request_has_its_own_headers_and_those_of_the_client() -> None:
     async with listening(Server()) as server, a_sender() as sender:
         assert await sender.post(server.url, b"body", {"X-Own": "1"}) == (200, b"{}")
 
@@ -157,7 +157,7 @@ async def test_a_server_that_closes_after_each_reply_gets_a_new_connection() -> 
     ],
     ids=["103", "100 and 102", "chunked", "gzip", "no content"],
 )
-async def test_replies_of_every_kind_are_read(reply: bytes, found: tuple[int, bytes]) -> None:
+async def test_every_kind_of_reply_is_read(reply: bytes, found: tuple[int, bytes]) -> None:
     async with listening(Server(reply)) as server, a_sender() as sender:
         assert await sender.post(server.url) == found
 
@@ -191,7 +191,7 @@ async def test_a_header_may_have_64_kb(*, size_bytes: int, is_read: bool) -> Non
                 await sender.post(server.url)
 
 
-async def test_bytes_that_a_server_sends_unasked_are_no_reply_to_the_next_request() -> None:
+async def test_bytes_on_an_idle_connection_are_not_the_reply_to_the_next_request() -> None:
     late = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
     async with listening(Server(OK)) as server, a_sender() as sender:
         assert await sender.post(server.url) == (200, b"{}")
@@ -209,7 +209,7 @@ async def test_a_server_that_always_sends_first_is_an_error() -> None:
 
     async with await asyncio.start_server(greet, "127.0.0.1", 0) as listener, a_sender() as sender:
         url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-        with pytest.raises((UnaskedError, aiohttp.ClientResponseError)):
+        with pytest.raises((UnsolicitedDataError, aiohttp.ClientResponseError)):
             await sender.post(url)
 
 
@@ -265,8 +265,8 @@ async def test_a_user_in_a_url_is_sent_as_basic_authorization() -> None:
     assert sent["host"] == server.url.removeprefix("http://")
 
 
-async def test_a_body_in_pieces_is_sent_with_its_length() -> None:
-    async def pieces() -> AsyncIterator[bytes]:
+async def test_a_streamed_body_is_sent_with_its_length() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
         yield b"one "
         yield b"two"
 
@@ -274,7 +274,7 @@ async def test_a_body_in_pieces_is_sent_with_its_length() -> None:
     async with (
         listening(Server()) as server,
         a_sender() as sender,
-        sender.request("POST", server.url, headers=headers, data=pieces()) as reply,
+        sender.request("POST", server.url, headers=headers, data=chunks()) as reply,
     ):
         assert reply.status == 200
     assert server.bodies == [b"one two"]

@@ -18,19 +18,19 @@ def now() -> float:
 
 
 def stop(seconds: float) -> None:
-    """Let the clock go on while the event loop does nothing, as when the process is stopped."""
+    """Advance the clock while the event loop does nothing, as if the process were stopped."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     loop.advance(seconds)
 
 
-async def cancelled_after(deadlines: Deadlines, *pieces_after_s: float) -> float:
-    """When a request is cancelled whose server is silent after sending pieces at intervals."""
+async def cancelled_after(deadlines: Deadlines, *chunks_after_s: float) -> float:
+    """Return after how long a request times out whose server sends chunks at these intervals."""
     begun = now()
     with pytest.raises(TimeoutError):  # noqa: PT012  # one block
         async with Deadline(deadlines) as deadline:
             deadline.begin_sending()
-            for pause_s in pieces_after_s:
+            for pause_s in chunks_after_s:
                 await asyncio.sleep(pause_s)
                 deadline.renew()
             await asyncio.get_running_loop().create_future()
@@ -38,22 +38,22 @@ async def cancelled_after(deadlines: Deadlines, *pieces_after_s: float) -> float
 
 
 @pytest.mark.parametrize(
-    ("pieces_after_s", "due_s"),
+    ("chunks_after_s", "due_s"),
     [((), 40.0), ((39.0,), 69.0), ((10.0, 20.0), 60.0), ((39.0, 29.0, 29.0), 100.0)],
-    ids=["nothing", "one piece", "two pieces", "pieces until the total is over"],
+    ids=["nothing", "one chunk", "two chunks", "chunks until the total is over"],
 )
-def test_a_reply_is_waited_for_as_long_as_the_timeouts_say(
-    pieces_after_s: tuple[float, ...], due_s: float
+def test_a_request_times_out_when_the_first_of_its_timeouts_expires(
+    chunks_after_s: tuple[float, ...], due_s: float
 ) -> None:
     async def wait() -> None:
-        cancelled_s = await cancelled_after(Deadlines(TIMES, TOTAL_S), *pieces_after_s)
+        cancelled_s = await cancelled_after(Deadlines(TIMES, TOTAL_S), *chunks_after_s)
         assert due_s <= cancelled_s <= due_s + LATE_S
 
     run_virtually(wait())
 
 
 @pytest.mark.parametrize(("is_connecting", "due_s"), [(True, 20.0), (False, 100.0)])
-def test_only_connecting_has_the_timeout_of_a_connection(
+def test_the_connect_timeout_applies_only_while_connecting(
     *, is_connecting: bool, due_s: float
 ) -> None:
     async def wait() -> None:
@@ -77,7 +77,7 @@ def test_a_short_timeout_is_exact_to_an_eighth() -> None:
     run_virtually(wait())
 
 
-def test_requests_that_began_at_different_times_are_cancelled_each_at_its_own() -> None:
+def test_requests_with_different_starts_time_out_independently() -> None:
     async def wait() -> None:
         deadlines = Deadlines(TIMES, TOTAL_S)
 
@@ -102,14 +102,14 @@ def test_a_reply_that_arrived_while_the_process_was_stopped_is_read(
             await asyncio.sleep(stopped_after_s)
             stop(1000.0)
             loop = asyncio.get_running_loop()
-            # Sockets are read in the turn in which overdue timers fire; tasks go on in the next.
+            # Sockets are read in the iteration in which overdue timers fire; tasks run in the next.
             loop.call_soon(loop.call_soon, arrived.set)
             await arrived.wait()
 
     run_virtually(wait())
 
 
-def test_the_time_of_a_stop_counts_for_no_timeout() -> None:
+def test_the_time_while_the_process_is_stopped_counts_for_no_timeout() -> None:
     async def wait() -> None:
         deadlines = Deadlines(TIMES, TOTAL_S)
         waiting = asyncio.ensure_future(cancelled_after(deadlines, 39.0))
@@ -117,7 +117,7 @@ def test_the_time_of_a_stop_counts_for_no_timeout() -> None:
             await asyncio.sleep(10)
             stop(1000.0)
         cancelled_s = await waiting
-        assert 3039.0 < cancelled_s < 3041.0  # 10 s until the piece, then 30 s
+        assert 3039.0 < cancelled_s < 3041.0  # 10 s until the chunk, then 30 s
 
     run_virtually(wait())
 
@@ -167,7 +167,7 @@ def test_a_cancelled_task_is_cancelled_and_not_timed_out(*, is_late: bool) -> No
     run_virtually(wait())
 
 
-def test_an_error_of_the_request_itself_passes() -> None:
+def test_an_error_of_the_request_itself_is_raised() -> None:
     async def wait() -> None:
         with pytest.raises(OSError, match="reset"):
             async with Deadline(Deadlines(TIMES, TOTAL_S)):

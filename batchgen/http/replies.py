@@ -1,0 +1,140 @@
+"""Read a reply while it arrives: large payloads go to disk, the JSON that is left to memory."""
+
+import re
+from collections.abc import Mapping
+
+import aiohttp
+from msgspec.structs import replace
+
+from batchgen.http.chunks import ChunkThreads, ReplyBody
+from batchgen.http.payload_decoder import PayloadDecoder, PayloadError
+from batchgen.media.formats import TAIL_BYTES, is_truncated
+from batchgen.types import FaultKind, HttpResponse, NetworkFault, Reply, SinkFactory, Spooled
+
+MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
+# Limits of the JSON that is left without its payloads, and of their number.
+_USUAL_LIMITS: Mapping[str, int] = {}
+_LONG_LIMITS: Mapping[str, int] = {"max_rest_bytes": 256 * 1024 * 1024, "max_payloads": 10_000}
+_MAX_ERROR_BYTES = 64 * 1024
+_LENGTH_HEADERS = frozenset({"content-length", "transfer-encoding"})  # either gives a body's end
+_WHOLE_RANGE = re.compile(r"bytes 0-([0-9]{1,15})/([0-9]{1,15})")
+
+
+class ReplyReader:
+    """Reads the replies of a transport.
+
+    open_sink: creates the temporary file that a payload is written to.
+    secrets: texts that are replaced by `***` in the provider's replies.
+    """
+
+    def __init__(
+        self, threads: ChunkThreads, open_sink: SinkFactory, secrets: tuple[str, ...]
+    ) -> None:
+        self._threads = threads
+        self._open_sink = open_sink
+        self._secrets = secrets
+
+    async def read(
+        self,
+        response: aiohttp.ClientResponse,
+        body: ReplyBody,
+        *,
+        expects_long_reply: bool = False,
+    ) -> Reply:
+        """Read a reply of the provider. Raises StorageError if a payload cannot be written."""
+        headers = self._without_secrets_in_headers(response.headers)
+        if not is_success(response):
+            return HttpResponse(
+                response.status, headers, self._without_secrets(await read_error_body(body))
+            )
+        if _is_audio(headers):
+            return await self.read_file(response.status, headers, body)
+        limits = _LONG_LIMITS if expects_long_reply else _USUAL_LIMITS
+        decoder = PayloadDecoder(self._open_sink, max_payload_bytes=MAX_PAYLOAD_BYTES, **limits)
+        finished = False
+        try:
+            while chunk := await body.read_chunk():
+                await self._threads.run(decoder.feed, chunk)
+            rest, payloads = decoder.finish()
+            finished = True
+        except PayloadError as error:
+            return NetworkFault(FaultKind.BAD_RESPONSE, str(error), sent=True)
+        finally:
+            if not finished:
+                decoder.abort()
+        return HttpResponse(response.status, headers, self._without_secrets(rest), payloads)
+
+    async def read_file(self, status: int, headers: Mapping[str, str], body: ReplyBody) -> Reply:
+        """Read a reply whose body is the payload. Raises StorageError if it cannot be written."""
+        payload = await self._spool(body, has_length=not _LENGTH_HEADERS.isdisjoint(headers))
+        if isinstance(payload, NetworkFault):
+            return payload
+        named = replace(payload, media_type=headers.get("content-type", ""))
+        return HttpResponse(status, headers, b"", (named,))
+
+    async def _spool(self, body: ReplyBody, *, has_length: bool) -> Spooled | NetworkFault:
+        """has_length: aiohttp reports a body that is cut short; else only the file shows it."""
+        sink = self._open_sink()
+        finished = False
+        size = 0
+        tail = b""
+        try:
+            while chunk := await body.read_chunk():
+                size += len(chunk)
+                if size > MAX_PAYLOAD_BYTES:
+                    message = f"the file is over {MAX_PAYLOAD_BYTES // 1024**2} MB"
+                    return NetworkFault(FaultKind.BAD_RESPONSE, message, sent=True)
+                if not has_length:
+                    tail = (tail + chunk)[-TAIL_BYTES:]
+                await self._threads.run(sink.write, chunk)
+            payload = sink.close()
+            if not has_length and is_truncated(payload.head, tail, size):
+                return NetworkFault(FaultKind.BAD_RESPONSE, "the file is truncated", sent=True)
+            finished = True
+        finally:
+            if not finished:
+                sink.discard()
+        return payload
+
+    def _without_secrets_in_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return a reply's headers; a header of a redirect may repeat the key."""
+        lowered = lower_names(headers)
+        values = "\n".join(lowered.values())
+        for secret in self._secrets:
+            if secret in values:
+                lowered = {name: value.replace(secret, "***") for name, value in lowered.items()}
+        return lowered
+
+    def _without_secrets(self, body: bytes) -> bytes:
+        for secret in self._secrets:
+            body = body.replace(secret.encode(), b"***")
+        return body
+
+
+def is_success(response: aiohttp.ClientResponse) -> bool:
+    """Whether the status is 2xx."""
+    return response.status // 100 == 2  # noqa: PLR2004  # a class of statuses
+
+
+def is_whole_file(headers: Mapping[str, str]) -> bool:
+    """Whether a 206 reply, which is a part by its status, has the whole file."""
+    found = _WHOLE_RANGE.fullmatch(headers.get("content-range", ""))
+    return found is not None and int(found[2]) == int(found[1]) + 1
+
+
+def lower_names(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers with their names in lower case."""
+    return {name.lower(): value for name, value in headers.items()}
+
+
+async def read_error_body(body: ReplyBody) -> bytes:
+    """Return the beginning of an error's body, at most 64 KiB."""
+    data = b""
+    while len(data) < _MAX_ERROR_BYTES and (chunk := await body.read_chunk()):
+        data += chunk
+    return data[:_MAX_ERROR_BYTES]
+
+
+def _is_audio(headers: Mapping[str, str]) -> bool:
+    """Whether a reply is itself an audio file: speech comes without JSON around it."""
+    return headers.get("content-type", "").lower().startswith("audio/")
