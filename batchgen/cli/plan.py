@@ -20,7 +20,7 @@ from batchgen.manifest.dependencies import References
 from batchgen.manifest.estimate import Estimate
 from batchgen.manifest.open import Manifest, open_manifest
 from batchgen.manifest.plan import Plan, check
-from batchgen.manifest.preview import shown as shown_body
+from batchgen.manifest.preview import preview_body
 from batchgen.provider.pricing import Prices
 from batchgen.storage.directory import ledger_path
 from batchgen.storage.ledger import Ledger
@@ -39,7 +39,7 @@ def plan_command(arguments: argparse.Namespace) -> int:
             plan = _check(manifest, selection, standing)
             other = None if standing is None else other_manifest(standing.ledger, manifest)
             if other is not None:  # the results of another manifest beside these: it touches all
-                plan.note(other, first=True)
+                plan.add_problem(other, first=True)
             if standing is not None and plan.references and not plan.errors:
                 sources = Dependencies(plan.references, standing.ledger, manifest.job.output_dir)
                 standing.count_dependent(
@@ -103,10 +103,10 @@ def plan_lines(
     typical_s: how long a request of this job has taken so far, where that is known.
     """
     job = manifest.job
-    tasks = show_count(plan.whole.tasks)
+    tasks = show_count(plan.total.tasks)
     yield f"{job.name}: {tasks} tasks for {job.provider.name} into {job.output_dir}"
     yield from _table(plan)
-    yield f"price     {_price(plan.whole)}"
+    yield f"price     {_price(plan.total)}"
     if plan.references:
         yield f"feeding   {_feeding(plan.references)}"
     left = {model: share.tasks for model, share in plan.models.items()}
@@ -120,7 +120,7 @@ def plan_lines(
         yield f"warnings  {show_count(plan.warnings)}, told above"
     yield "requests (the first ones):"
     for request in plan.requests:
-        body = shown_body(request.body, multipart=request.multipart)
+        body = preview_body(request.body, multipart=request.multipart)
         form = " (multipart/form-data)" if request.multipart else ""
         yield f"  {request.method} {request.path}{form} {msgspec.json.encode(body).decode()}"
     if job.retry.rules:
@@ -139,7 +139,7 @@ def _table(plan: Plan) -> Iterator[str]:
     ranked = sorted(plan.models.items(), key=lambda item: (-item[1].tasks, item[0]))
     rows = [_HEAD, *(_row(model, share) for model, share in ranked)]
     if len(ranked) > 1:
-        rows.append(_row("all", plan.whole))
+        rows.append(_row("all", plan.total))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     for first, *others in rows:
         cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
@@ -175,7 +175,7 @@ def _done_line(standing: Remaining) -> str:
 
 
 def _feeding(references: References) -> str:
-    takers, sources = show_count(references.takers), show_count(references.count)
+    takers, sources = show_count(references.dependent_count), show_count(references.source_count)
     return f"{takers} take files of others ({sources}), and are made after them"
 
 

@@ -147,7 +147,7 @@ class AssembledRun:
         terms, references = self._terms, self._plan.references
         skipped = terms.progress.tasks_skipped
         if not references:
-            all_done = self._plan.whole.tasks if self._positions.is_all_done() else 0
+            all_done = self._plan.total.tasks if self._positions.is_all_done() else 0
             return Worklist(terms.manifest, self._ledger, terms.selection, skipped, all_done)
         sources = Dependencies(references, self._ledger, self._job.output_dir)
         return DependentWorklist(terms.manifest, self._ledger, terms.selection, sources, skipped)
@@ -155,7 +155,7 @@ class AssembledRun:
     # work
 
     async def _work(self, worklist: _AnyWorklist, results: ResultsFile) -> None:
-        self._terms.progress.start(name=self._job.name, total=self._plan.whole.tasks)
+        self._terms.progress.start(name=self._job.name, total=self._plan.total.tasks)
         if _all_done(worklist) and not self._counts.found_unknown:
             worklist.pass_all()
             return
@@ -163,7 +163,7 @@ class AssembledRun:
         async with self._connected() as (transport, in_flight):
             await self._settle_unknown(transport)
             await self._preflight(transport)
-            workers = min(in_flight, max(1, self._plan.whole.tasks))
+            workers = min(in_flight, max(1, self._plan.total.tasks))
             with self._controls(workers) as controls:
                 await self._runner(transport, controls, results).run(
                     worklist, workers=workers, deadline_s=self._job.limits.deadline_s
@@ -201,7 +201,7 @@ class AssembledRun:
 
     async def _preflight(self, transport: Transport) -> None:
         if self._terms.preflight:
-            for warning in await preflight(transport, self._plan.whole.cost_usd):
+            for warning in await preflight(transport, self._plan.total.cost_usd):
                 self._say(warning)
 
     @contextmanager
@@ -272,7 +272,7 @@ class AssembledRun:
         """Halt if tasks that were checked never came: the manifest has changed since."""
         counts = self._counts
         seen = worklist.passed.total() + sum(counts.ended().values()) + counts.pending
-        missing = self._plan.whole.tasks - seen
+        missing = self._plan.total.tasks - seen
         if missing > 0:
             message = f"the manifest was changed in mid-run: {missing:,} tasks are gone"
             self._stop.set(StopReason.MANIFEST, message)

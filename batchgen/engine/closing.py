@@ -65,6 +65,6 @@ class Closing(msgspec.Struct, frozen=True):
             size_bytes=totals.size_bytes,
             failures=failures.groups(),
             advice=advice_of(stop, job.provider),
-            selected=JobCounts.of(self.plan.whole.tasks, chosen) if partial else None,
+            selected=JobCounts.of(self.plan.total.tasks, chosen) if partial else None,
             simulated=job.provider.name == SIMULATOR,
         )

@@ -9,7 +9,7 @@ import pytest
 
 from batchgen.cli.plan import plan_lines
 from batchgen.job import Flags
-from batchgen.manifest.dependencies import GIVES, References, references_of
+from batchgen.manifest.dependencies import FAMILY_OUTPUTS, References, references_of
 from batchgen.manifest.open import Manifest
 from batchgen.manifest.plan import check
 from batchgen.provider.endpoints import ENDPOINTS
@@ -45,7 +45,7 @@ def fed(path: Path, text: str) -> dict[str, list[tuple[str, Reference]]]:
 
 
 def test_every_family_is_known_for_the_files_that_it_gives() -> None:
-    assert GIVES.keys() == ENDPOINTS.keys()
+    assert FAMILY_OUTPUTS.keys() == ENDPOINTS.keys()
 
 
 def test_a_source_may_stand_before_or_after_whoever_takes_from_it(tmp_path: Path) -> None:
@@ -256,10 +256,10 @@ def test_references_are_held_in_some_dozens_of_bytes() -> None:
     references = References()
     for number in range(count):
         inputs = {"image_url": Reference(f"hero-{number}", 1, ("image",))}
-        references.note(a_task(number, id=f"clip-{number}", inputs=inputs))
-    references.learn(a_task(number, id=f"hero-{number}") for number in range(count))
+        references.add(a_task(number, id=f"clip-{number}", inputs=inputs))
+    references.find_sources(a_task(number, id=f"hero-{number}") for number in range(count))
 
-    assert references.count == count
+    assert references.source_count == count
     assert references.key(references.number("hero-7") or 0) == f"{7:032x}"
     held = sum(
         one.buffer_info()[1] * one.itemsize if hasattr(one, "buffer_info") else len(one)

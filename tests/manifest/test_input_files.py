@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.manifest.input_files import MOST_FILE_BYTES, InputFileError, InputFiles
+from batchgen.manifest.input_files import MAX_FILE_BYTES, InputFileError, InputFiles
 from batchgen.types import LocalFile
 from tests.given import a_png
 
@@ -59,7 +59,7 @@ def test_what_is_no_picture_is_told(shop: Path) -> None:
     (shop / "empty.png").write_bytes(b"")
     (shop / "song.png").write_bytes(b"ID3\x04" + bytes(100))
     (shop / "large.png").write_bytes(a_png())
-    os.truncate(shop / "large.png", MOST_FILE_BYTES + 1)
+    os.truncate(shop / "large.png", MAX_FILE_BYTES + 1)
     os.mkfifo(shop / "pipe.png")
     (shop / "loop.png").symlink_to(shop / "loop.png")
     files = InputFiles(shop)

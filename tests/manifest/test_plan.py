@@ -199,10 +199,10 @@ def test_a_manifest_of_unknown_format_is_refused_with_what_was_meant() -> None:
 def test_a_plan_counts_prices_and_shows_the_first_requests(tmp_path: Path) -> None:
     found = plan(tmp_path, "".join(f"fox {number}\n" for number in range(5)), "m.txt", DALLE2)
     told = found.to_json()
-    assert (found.whole.tasks, found.errors) == (5, 0)
+    assert (found.total.tasks, found.errors) == (5, 0)
     assert {model: share.tasks for model, share in found.models.items()} == {"dall-e-2": 5}
-    assert found.whole.cost_usd > 0
-    assert found.whole.unpriced == 0
+    assert found.total.cost_usd > 0
+    assert found.total.unpriced == 0
     assert isinstance(told["requests"], list)
     assert told["requests"][0] == {
         "method": "POST",
@@ -215,13 +215,13 @@ def test_a_plan_counts_prices_and_shows_the_first_requests(tmp_path: Path) -> No
 def test_an_unknown_price_is_told_as_unknown_and_not_as_nothing(tmp_path: Path) -> None:
     found = plan(tmp_path, "fox\n", "m.txt", Flags(model="own", provider="openai"))
     assert found.to_json()["cost_usd"] is None
-    assert found.whole.unpriced == 1
+    assert found.total.unpriced == 1
 
 
 def test_a_count_of_hundreds_of_digits_has_no_price(tmp_path: Path) -> None:
     text = f"- {{prompt: x, n: 1{'0' * 400}}}"
     found = plan(tmp_path, text, flags=Flags(model="dall-e-2", check=False))
-    assert (found.whole.tasks, found.whole.unpriced) == (1, 1)
+    assert (found.total.tasks, found.total.unpriced) == (1, 1)
 
 
 def test_of_equal_warnings_the_first_is_kept(tmp_path: Path) -> None:
@@ -329,6 +329,6 @@ def test_very_many_rows_in_yaml_bring_a_hint_to_use_csv(tmp_path: Path) -> None:
 
     plan = check(open_manifest(source_of(str(path), None, None), Flags()), select=iter)
 
-    assert plan.whole.tasks == 20_000
+    assert plan.total.tasks == 20_000
     assert [str(one.severity) for one in plan.problems] == ["warning"]
     assert "- from: rows.csv" in plan.problems[0].message

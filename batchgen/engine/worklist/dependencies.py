@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
-from batchgen.manifest.dependencies import References, placed, references_of
-from batchgen.manifest.expand.identity import fed_digest
-from batchgen.manifest.input_files import MOST_FILE_BYTES
+from batchgen.manifest.dependencies import References, references_of, replace_references
+from batchgen.manifest.expand.identity import digest_with_artifacts
+from batchgen.manifest.input_files import MAX_FILE_BYTES
 from batchgen.media.formats import family_of
 from batchgen.storage.ledger import Ledger
 from batchgen.text import one_line, show_bytes
@@ -67,7 +67,7 @@ class Dependencies:
         self._references = references
         self._ledger = ledger
         self._directory = directory
-        self._stands = bytearray([DependencyState.OPEN]) * references.count
+        self._stands = bytearray([DependencyState.OPEN]) * references.source_count
         self._known: dict[int, Record | None] = {}
 
     def number(self, task: Task) -> int | None:
@@ -124,12 +124,14 @@ class Dependencies:
             if source.outcome.status is not Status.SUCCEEDED:
                 return ResolvedTask(task, _skipped(name, source))
             contents.append(_content(source.outcome.artifacts, reference))
-        task = structs.replace(task, digest=fed_digest(task.digest, contents))
+        task = structs.replace(task, digest=digest_with_artifacts(task.digest, contents))
         for name, reference in references_of(task):
             if told := self._unfit(reference):
                 error = TaskError(_INPUT_FILE, None, f"`{name}`: {told}")
                 return ResolvedTask(task, Outcome(Status.FAILED, error=error))
-        inputs = {name: placed(value, self._file) for name, value in task.inputs.items()}
+        inputs = {
+            name: replace_references(value, self._file) for name, value in task.inputs.items()
+        }
         return ResolvedTask(structs.replace(task, inputs=inputs))
 
     def _source(self, reference: Reference) -> Record | None:
@@ -159,7 +161,7 @@ class Dependencies:
         if reference.media and found.media_type not in reference.media:
             wanted = ", ".join(reference.media)
             return f"{found.path} of {source!r} is {found.media_type}; the model takes {wanted}"
-        most = min(MOST_FILE_BYTES, reference.max_bytes or MOST_FILE_BYTES)
+        most = min(MAX_FILE_BYTES, reference.max_bytes or MAX_FILE_BYTES)
         if found.size_bytes > most:
             size = show_bytes(found.size_bytes)
             return f"{found.path} of {source!r} has {size}; {show_bytes(most)} are the most"

@@ -5,6 +5,6 @@ The order of tasks is the order of rows; of a row's combinations the last axis v
 copies vary faster still.
 """
 
-from batchgen.manifest.expand.expander import Expander, Given
+from batchgen.manifest.expand.expander import Expander, RowGroup
 
-__all__ = ["Expander", "Given"]
+__all__ = ["Expander", "RowGroup"]

@@ -9,14 +9,14 @@ import msgspec
 from batchgen.job import OWN_KEYS, SIMULATOR, Job, template
 from batchgen.job.canonical import as_text
 from batchgen.manifest.expand.fields import Fields, RowError
-from batchgen.manifest.expand.references import read_reference, with_references
+from batchgen.manifest.expand.references import map_references, read_reference
 from batchgen.provider import catalog
 from batchgen.types import Json
 
 COUNT_KEYS = frozenset({"n", "count", "num_images"})
 _SIMULATED_MODEL = "flux/schnell"  # what the simulator draws with where no model is named
-_MOST_REMEMBERED = 4096
-_LONGEST_REMEMBERED = 100  # characters of a cell
+_MAX_CACHED = 4096
+_MAX_CACHED_LENGTH = 100  # characters of a cell
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ class Draft(msgspec.Struct, frozen=True):
         if isinstance(value, list):
             return [self._rendered(name, one) for one in value]
         if isinstance(value, dict):
-            return with_references(value, lambda one: self._reference(name, one))
+            return map_references(value, lambda one: self._reference(name, one))
         if not isinstance(value, str):
             return value
         try:
@@ -127,7 +127,7 @@ class Drafts:
     def find(self, model_id: str) -> catalog.Model | None:
         """The model as the provider's catalogue has it."""
         if model_id not in self._models:
-            if len(self._models) >= _MOST_REMEMBERED:
+            if len(self._models) >= _MAX_CACHED:
                 self._models.clear()
             self._models[model_id] = catalog.find(model_id, self._job.provider.catalog)
         return self._models[model_id]
@@ -158,11 +158,11 @@ class Drafts:
     ) -> _Layout:
         """What is made of each given field; the rows of a list mostly agree in it."""
         names = tuple(given)
-        origins = (tuple(fields.own), tuple(fields.row.fields), tuple(axes), fields.listed)
+        origins = (tuple(fields.own), tuple(fields.row.fields), tuple(axes), fields.from_file)
         shape = (model_id, model and model.family, names, origins, fields.row.textual)
         layout = self._layouts.get(shape)
         if layout is None:
-            if len(self._layouts) >= _MOST_REMEMBERED:
+            if len(self._layouts) >= _MAX_CACHED:
                 self._layouts.clear()
             uses = {
                 name: self._decide(name, model_id, model, _origin(name, fields, axes))
@@ -178,14 +178,14 @@ class Drafts:
 
     def _typed(self, model: catalog.Model | None, model_id: str, name: str, text: str) -> Json:
         """As `typed`; what is seen often is worked out once."""
-        if len(text) > _LONGEST_REMEMBERED:
+        if len(text) > _MAX_CACHED_LENGTH:
             return typed(model, name, text)
         cell = (f"{model_id} {model and model.family}", name, text)
         if cell in self._cells:
             return self._cells[cell]
         value = typed(model, name, text)
         if not isinstance(value, dict | list):  # those could be changed by whoever takes them
-            if len(self._cells) >= _MOST_REMEMBERED:
+            if len(self._cells) >= _MAX_CACHED:
                 self._cells.clear()
             self._cells[cell] = value
         return value
@@ -234,6 +234,6 @@ def _origin(name: str, fields: Fields, axes: Mapping[str, Json]) -> _Origin:
         return _Origin.AXIS
     if name not in fields.own:
         return _Origin.DEFAULT
-    if fields.listed and name in fields.row.fields:
+    if fields.from_file and name in fields.row.fields:
         return _Origin.COLUMN if fields.row.textual else _Origin.LISTED
     return _Origin.WRITTEN

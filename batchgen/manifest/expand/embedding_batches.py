@@ -22,7 +22,7 @@ ROWS_KEY = "rows"
 _FORMAT_KEY = "vector_format"
 
 
-class Member(msgspec.Struct, frozen=True):
+class BatchMember(msgspec.Struct, frozen=True):
     """A row whose text goes into a batch.
 
     id: its own or one made from it. pattern: the template of its file name.
@@ -33,14 +33,14 @@ class Member(msgspec.Struct, frozen=True):
     id: str
     pattern: str
 
-    def goes_with(self, other: "Member") -> bool:
+    def can_join(self, other: "BatchMember") -> bool:
         """Whether one request may hold both, and one file their vectors."""
         mine, its = self.resolved, other.resolved
         of_a_kind = mine.model == its.model and mine.params == its.params
         return of_a_kind and (self.row.file, self.pattern) == (other.row.file, other.pattern)
 
 
-def size_of(params: Mapping[str, Json]) -> int:
+def batch_size_of(params: Mapping[str, Json]) -> int:
     """How many rows may go into the request of this one; 0 where no size is given."""
     size = params.get(SIZE_KEY)
     if not isinstance(size, int):
@@ -54,13 +54,13 @@ def check_format(params: Mapping[str, Json]) -> None:
         raise RowError(not_installed("`vector_format: parquet`", "pyarrow"))
 
 
-def batch_id(members: Sequence[Member]) -> str:
+def batch_id(members: Sequence[BatchMember]) -> str:
     """`fox+63`: the first row's id, and how many more there are."""
     others = len(members) - 1
     return f"{members[0].id}+{others}" if others else members[0].id
 
 
-def united(members: Sequence[Member]) -> Resolved:
+def batch_request(members: Sequence[BatchMember]) -> Resolved:
     """The request of a batch; variables that all of its rows share are its own too."""
     first = members[0].resolved
     texts: list[Json] = [member.resolved.prompt for member in members]
@@ -80,7 +80,7 @@ def _has(variables: Mapping[str, Json], name: str, value: Json) -> bool:
     return name in variables and variables[name] == value
 
 
-def _told(member: Member) -> Json:
+def _told(member: BatchMember) -> Json:
     """What readers of the results find their row by."""
     told: dict[str, Json] = {"id": member.id, "line": member.row.line}
     if member.resolved.variables:

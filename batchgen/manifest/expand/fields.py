@@ -33,8 +33,8 @@ class Fields(msgspec.Struct, frozen=True):
     own: AbstractSet[str]
     variables: Mapping[str, Json]
     copies: int
-    inner_prompt: str | None
-    listed: bool
+    row_prompt: str | None
+    from_file: bool
 
     def text(self, name: str) -> str | None:
         """A field of OWN_KEYS that is a text; None where it is not given."""
@@ -48,10 +48,10 @@ def merge(row: Row, entry: Mapping[str, Json] | None, defaults: Mapping[str, Jso
     own = _without_nulls(row.fields)
     if item:
         own = {**item, **own}
-    inner_prompt = None
+    row_prompt = None
     if "prompt" in item:
         prompt = row.fields.get("prompt")
-        inner_prompt = prompt if isinstance(prompt, str) else None
+        row_prompt = prompt if isinstance(prompt, str) else None
         own = {**own, "prompt": item["prompt"]}
     given = {**defaults, **own} if defaults else own
     if item or defaults or not row.textual:  # a cell that could be read is a sound text
@@ -64,7 +64,7 @@ def merge(row: Row, entry: Mapping[str, Json] | None, defaults: Mapping[str, Jso
         names = own.keys() | set_here.keys()
         variables = {**_variables(defaults), **set_here}
     copies = _copies(given.get("repeat"))
-    return Fields(row, given, names, variables, copies, inner_prompt, entry is not None)
+    return Fields(row, given, names, variables, copies, row_prompt, entry is not None)
 
 
 def _without_nulls(fields: Mapping[str, Json]) -> Mapping[str, Json]:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 _SLUG_CHARACTERS = 32
-_SHELVES = 1 << 15
+_BUCKETS = 1 << 15
 _ENTRY_BYTES = 7  # six of the hash, besides those that choose the shelf, and a count
-_MOST_IN_A_BYTE = 255
+_MAX_IN_BYTE = 255
 _WORDS = re.compile(r"\w+")
 _ID = sha256(b"id\0")
 
@@ -29,7 +29,7 @@ def request_digests(endpoint: str, model: str, params: bytes) -> Callable[[str],
     return digest
 
 
-def fed_digest(digest: str, contents: Iterable[str]) -> str:
+def digest_with_artifacts(digest: str, contents: Iterable[str]) -> str:
     """The digest of a request that sends artifacts of other tasks along, by their hashes."""
     return sha256("\0".join((digest, *contents)).encode()).hexdigest()[:32]
 
@@ -64,45 +64,45 @@ class Occurrences:
     """
 
     def __init__(self) -> None:
-        self._shelves: list[bytearray | None] = [None] * _SHELVES
-        self._beyond: dict[bytes | str, int] = {}  # what came too often for its byte
+        self._buckets: list[bytearray | None] = [None] * _BUCKETS
+        self._overflow: dict[bytes | str, int] = {}  # what came too often for its byte
         self.is_empty = True
 
     def add(self, thing: bytes | str) -> int:
         """How often this thing was added before."""
         value = hash(thing)
-        mark = value.to_bytes(8, "little", signed=True)[2:]
-        shelf = self._shelves[value % _SHELVES]
-        if shelf is None:
+        fingerprint = value.to_bytes(8, "little", signed=True)[2:]
+        bucket = self._buckets[value % _BUCKETS]
+        if bucket is None:
             self.is_empty = False
-            self._shelves[value % _SHELVES] = bytearray(mark + b"\0")
+            self._buckets[value % _BUCKETS] = bytearray(fingerprint + b"\0")
             return 0
-        at = shelf.find(mark)
+        at = bucket.find(fingerprint)
         if at > 0 and at % _ENTRY_BYTES:
-            at = _next(shelf, mark, at)
+            at = _next(bucket, fingerprint, at)
         if at < 0:
-            shelf += mark + b"\0"
+            bucket += fingerprint + b"\0"
             return 0
-        return self._again(thing, shelf, at + len(mark))
+        return self._again(thing, bucket, at + len(fingerprint))
 
     def has(self, thing: bytes | str) -> bool:
         """Whether this thing was added."""
         value = hash(thing)
-        mark = value.to_bytes(8, "little", signed=True)[2:]
-        shelf = self._shelves[value % _SHELVES]
-        return shelf is not None and _next(shelf, mark, -1) >= 0
+        fingerprint = value.to_bytes(8, "little", signed=True)[2:]
+        bucket = self._buckets[value % _BUCKETS]
+        return bucket is not None and _next(bucket, fingerprint, -1) >= 0
 
-    def _again(self, thing: bytes | str, shelf: bytearray, at: int) -> int:
-        if shelf[at] < _MOST_IN_A_BYTE:
-            shelf[at] += 1
-            return shelf[at]
-        self._beyond[thing] = self._beyond.get(thing, _MOST_IN_A_BYTE) + 1
-        return self._beyond[thing]
+    def _again(self, thing: bytes | str, bucket: bytearray, at: int) -> int:
+        if bucket[at] < _MAX_IN_BYTE:
+            bucket[at] += 1
+            return bucket[at]
+        self._overflow[thing] = self._overflow.get(thing, _MAX_IN_BYTE) + 1
+        return self._overflow[thing]
 
 
-def _next(shelf: bytearray, mark: bytes, at: int) -> int:
+def _next(bucket: bytearray, fingerprint: bytes, at: int) -> int:
     """Where a mark stands as an entry behind `at`, and not across two of them; -1 for nowhere."""
-    at = shelf.find(mark, at + 1)
+    at = bucket.find(fingerprint, at + 1)
     while at > 0 and at % _ENTRY_BYTES:
-        at = shelf.find(mark, at + 1)
+        at = bucket.find(fingerprint, at + 1)
     return at

@@ -6,15 +6,15 @@ from pathlib import Path
 from batchgen.job.canonical import canonical
 from batchgen.manifest.expand.drafts import Draft
 from batchgen.manifest.expand.fields import RowError
-from batchgen.manifest.expand.references import hashed, referring, refers
+from batchgen.manifest.expand.references import digest_form, has_reference, parse_references
 from batchgen.manifest.input_files import InputFileError, InputFiles, is_file_url
 from batchgen.media.formats import FAMILIES, Family
 from batchgen.provider import catalog
 from batchgen.text import one_line, show_bytes
 from batchgen.types import Input, Json, LocalFile
 
-_MOST_REMEMBERED = 4096
-_LONGEST_PATH = 4096  # longer texts are base64
+_MAX_CACHED = 4096
+_MAX_PATH_LENGTH = 4096  # longer texts are base64
 _MESSAGES = frozenset({"messages"})  # of a chat, which pictures may stand in
 _TAKEN: Mapping[str, Sequence[Family]] = {
     **dict.fromkeys(("images", "edits", "chat", "moderation"), ("image",)),
@@ -24,14 +24,14 @@ _TAKEN: Mapping[str, Sequence[Family]] = {
 _ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".heic", ".bmp", ".tif", ".tiff")
 
 
-class Inputs:
+class InputResolver:
     """Finds the files of requests among `files`."""
 
     def __init__(self, files: InputFiles) -> None:
         self._files = files
         self._names: dict[str, frozenset[str]] = {}
 
-    def are_named(self, draft: Draft, params: Mapping[str, Json]) -> bool:
+    def may_name_files(self, draft: Draft, params: Mapping[str, Json]) -> bool:
         """Whether any parameter may name files at all; most requests have none such."""
         return not self._inputs(draft.model_id, draft.model).isdisjoint(params)
 
@@ -48,20 +48,20 @@ class Inputs:
         found: dict[str, Input] = {}
         inputs = self._inputs(draft.model_id, draft.model)
         for name, value in params.items():
-            if refers(value):
+            if has_reference(value):
                 names = value if isinstance(value, list) else [value]
             elif name in inputs:
                 names = value if isinstance(value, list) else [_source(value)]
             else:
                 continue
-            if any(refers(one) or _is_local(name, one, draft.model) for one in names):
+            if any(has_reference(one) or _is_local(name, one, draft.model) for one in names):
                 sent = tuple(self._sent(name, one, draft, folder_of(name)) for one in names)
                 found[name] = sent if isinstance(value, list) else sent[0]
         return found
 
     def _sent(self, name: str, value: Json, draft: Draft, folder: Path) -> Input:
-        if refers(value):
-            return referring(name, value, draft.model)
+        if has_reference(value):
+            return parse_references(name, value, draft.model)
         if not isinstance(value, str) or not _is_local(name, value, draft.model):
             return value
         try:
@@ -76,16 +76,16 @@ class Inputs:
     def _inputs(self, model_id: str, model: catalog.Model | None) -> frozenset[str]:
         names = self._names.get(model_id)
         if names is None:
-            if len(self._names) >= _MOST_REMEMBERED:
+            if len(self._names) >= _MAX_CACHED:
                 self._names.clear()
             named = catalog.input_names() if model is None else catalog.inputs(model)
             names = self._names[model_id] = frozenset(named) | _MESSAGES
         return names
 
 
-def content(params: Mapping[str, Json], inputs: Mapping[str, Input]) -> bytes:
+def canonical_content(params: Mapping[str, Json], inputs: Mapping[str, Input]) -> bytes:
     """The canonical JSON of what is sent: files by their content's hash, not by their names."""
-    return canonical({**params, **{name: hashed(value) for name, value in inputs.items()}})
+    return canonical({**params, **{name: digest_form(value) for name, value in inputs.items()}})
 
 
 def _families(model: catalog.Model | None) -> Sequence[Family]:
@@ -121,7 +121,7 @@ def _is_local(name: str, value: Json, model: catalog.Model | None) -> bool:
     """
     if not isinstance(value, str) or is_file_url(value):
         return isinstance(value, str)
-    if not catalog.is_path(value) or len(value) > _LONGEST_PATH:
+    if not catalog.is_path(value) or len(value) > _MAX_PATH_LENGTH:
         return False
     if model is None:
         return value.lower().endswith(_ENDINGS)

@@ -9,7 +9,7 @@ import msgspec
 from batchgen.job import Axis, Job, template
 from batchgen.manifest.expand.drafts import accepts
 from batchgen.manifest.expand.fields import Fields, RowError
-from batchgen.manifest.expand.references import named_in_references
+from batchgen.manifest.expand.references import variables_in_references
 from batchgen.provider import catalog
 from batchgen.types import Json, Problem
 
@@ -22,7 +22,7 @@ class Combination(msgspec.Struct, frozen=True):
     copies: int = 1
 
 
-class TooManyError(RowError):
+class TooManyTasksError(RowError):
     """A row comes to more tasks than there is room for."""
 
     def __init__(self, size: int) -> None:
@@ -30,7 +30,7 @@ class TooManyError(RowError):
         super().__init__(f"the row comes to {size:,} tasks")
 
 
-ALONE = Combination()
+UNVARIED = Combination()
 
 
 class Matrix:
@@ -51,18 +51,18 @@ class Matrix:
     def combinations(self, fields: Fields, room: int) -> Iterator[Combination]:
         """The combinations of a row; raises TooManyError before the first if more than `room`."""
         if not self._axes and fields.copies == 1 and room > 0:
-            return iter((ALONE,))
+            return iter((UNVARIED,))
         named = template.names(fields.text("prompt") or "") | template.names(
             fields.text("id") or ""
         )
-        named |= named_in_references(fields.given)
+        named |= variables_in_references(fields.given)
         axes = [axis for axis in self._axes if self._varies(axis, fields, named)]
         size = prod(len(axis.values) for axis in axes) * fields.copies
         if size > room:
-            raise TooManyError(size)
+            raise TooManyTasksError(size)
         return self._points(axes, named, fields.copies)
 
-    def unused(self, label: str) -> Iterator[Problem]:
+    def unused_axes(self, label: str) -> Iterator[Problem]:
         """What can be told only at the end: axes that meant nothing to any row."""
         for axis in self._unused.values():
             yield Problem(

@@ -8,7 +8,7 @@ import msgspec
 
 from batchgen.job import DEFAULT_FILENAME, template
 from batchgen.job.canonical import as_text
-from batchgen.manifest.expand import naming
+from batchgen.manifest.expand import filenames
 from batchgen.manifest.expand.drafts import COUNT_KEYS
 from batchgen.manifest.expand.fields import RowError
 from batchgen.manifest.expand.identity import Occurrences, key_of_id, key_of_request, slug
@@ -34,7 +34,7 @@ class Resolved(msgspec.Struct, frozen=True):
     inputs: Mapping[str, Input] = {}
 
 
-class Names:
+class TaskNamer:
     """Names the tasks of a manifest, in their order.
 
     root: what the file names are below. identify: see Expander.
@@ -57,7 +57,7 @@ class Names:
         """
         if given is None:
             key, task_id, filename = self._unnamed(resolved, pattern, ordinal)
-        elif pattern == DEFAULT_FILENAME and naming.is_plain(given):
+        elif pattern == DEFAULT_FILENAME and filenames.is_plain(given):
             key, task_id, filename = self._as_usual(given), given, given + _AFTER_ID
         else:
             key, task_id = self._key_of(given), given
@@ -107,7 +107,7 @@ class Names:
         raise RowError(_taken(filename))
 
     def _key_of(self, task_id: str) -> str:
-        naming.check_id(task_id)
+        filenames.check_id(task_id)
         key = key_of_id(task_id)
         if self._identities.add(key) or self._usual.has(task_id):
             raise RowError(_duplicate(task_id))
@@ -130,7 +130,7 @@ class Names:
     ) -> str:
         filename = _rendered(resolved, pattern, task_id, key, ordinal)
         if len(filename.encode("utf-8", "surrogatepass")) > self._room:
-            raise naming.NamingError(
+            raise filenames.NamingError(
                 f"file name {one_line(filename, 80)!r} is too long for a path below the output"
                 " directory: write fewer folders in `filename`"
             )
@@ -164,9 +164,9 @@ def _rendered(resolved: Resolved, pattern: str, task_id: str, key: str, ordinal:
     def values() -> dict[str, str]:
         given = {**resolved.params, **resolved.variables}
         return {
-            **{name: naming.safe_value(as_text(value)) for name, value in given.items()},
-            "model": naming.safe_value(resolved.model),
-            "id": naming.safe_id(task_id),
+            **{name: filenames.safe_value(as_text(value)) for name, value in given.items()},
+            "model": filenames.safe_value(resolved.model),
+            "id": filenames.safe_id(task_id),
             "slug": slug(resolved.prompt) or "task",
             "hash": key[:_HASH],
             "ordinal": str(ordinal + 1),
@@ -175,4 +175,4 @@ def _rendered(resolved: Resolved, pattern: str, task_id: str, key: str, ordinal:
         }
 
     several = any(resolved.params.get(name) not in (None, 1) for name in COUNT_KEYS)
-    return naming.finish(template.render(pattern, values), several=several)
+    return filenames.finish_filename(template.render(pattern, values), several=several)

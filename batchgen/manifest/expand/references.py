@@ -9,7 +9,7 @@ from batchgen.media.formats import Family
 from batchgen.provider import catalog
 from batchgen.types import Input, Json, LocalFile, Reference
 
-MOST_ARTIFACTS = 10_000
+MAX_ARTIFACTS = 10_000
 _DRAWING = frozenset({"images", "edits"})
 # What a parameter takes by a word of its name; where none fits, any file is sent.
 _TAKES: tuple[tuple[str, tuple[Family, ...]], ...] = (
@@ -27,7 +27,7 @@ def read_reference(name: str, value: Mapping[str, Json]) -> Reference:
     source, n = value["from"], value.get("n", 1)
     if isinstance(source, bool | list | dict | None) or source == "":
         raise RowError(f"`{name}`: `from` is {shown(source)}; it is the id of another row")
-    if type(n) is not int or not 1 <= n <= MOST_ARTIFACTS:
+    if type(n) is not int or not 1 <= n <= MAX_ARTIFACTS:
         raise RowError(
             f"`{name}`: `n` is {shown(n)}; it is the number of one of the files that"
             f" {as_text(source)} comes to, from 1"
@@ -35,7 +35,7 @@ def read_reference(name: str, value: Mapping[str, Json]) -> Reference:
     return Reference(as_text(source), n)
 
 
-def with_references(
+def map_references(
     value: Json, make: Callable[[dict[str, Json]], Json], *, depth: int = MAX_DEPTH
 ) -> Json:
     """A value with every reference inside it made anew; all else stays as it is.
@@ -46,27 +46,25 @@ def with_references(
         case dict() if catalog.is_reference(value):
             return make(value)
         case dict() if depth:
-            return {
-                name: with_references(one, make, depth=depth - 1) for name, one in value.items()
-            }
+            return {name: map_references(one, make, depth=depth - 1) for name, one in value.items()}
         case list() if depth:
-            return [with_references(one, make, depth=depth - 1) for one in value]
+            return [map_references(one, make, depth=depth - 1) for one in value]
         case _:
             return value
 
 
-def refers(value: Json) -> bool:
+def has_reference(value: Json) -> bool:
     """Whether a value is a reference, or has one inside."""
     match value:
         case dict():
-            return catalog.is_reference(value) or any(map(refers, value.values()))
+            return catalog.is_reference(value) or any(map(has_reference, value.values()))
         case list():
-            return any(map(refers, value))
+            return any(map(has_reference, value))
         case _:
             return False
 
 
-def referring(name: str, value: Json, model: catalog.Model | None) -> Input:
+def parse_references(name: str, value: Json, model: catalog.Model | None) -> Input:
     """A value with references in their places; raises RowError."""
     match value:
         case dict() if catalog.is_reference(value):
@@ -74,11 +72,11 @@ def referring(name: str, value: Json, model: catalog.Model | None) -> Input:
         case dict():
             # `image_url: {url: …}` of a chat's messages is about a picture.
             return {
-                inner: referring(name if inner == "url" else inner, one, model)
+                inner: parse_references(name if inner == "url" else inner, one, model)
                 for inner, one in value.items()
             }
         case list():
-            return tuple(referring(name, one, model) for one in value)
+            return tuple(parse_references(name, one, model) for one in value)
         case _:
             return value
 
@@ -106,22 +104,22 @@ def _families(name: str, model: catalog.Model | None) -> tuple[str, ...]:
     return next((families for word, families in _TAKES if word in name), ())
 
 
-def hashed(value: Input) -> Json:
+def digest_form(value: Input) -> Json:
     """What the digest of a request has of an input: files by their content's hash."""
     match value:
         case tuple():
-            return [hashed(one) for one in value]
+            return [digest_form(one) for one in value]
         case LocalFile():
             return f"sha256:{value.sha256}"
         case Reference():
             return {"from": value.source, "n": value.n}
         case Mapping():
-            return {name: hashed(one) for name, one in value.items()}
+            return {name: digest_form(one) for name, one in value.items()}
         case _:
             return value  # type: ignore[return-value]  # what else a row gives is plain JSON
 
 
-def named_in_references(fields: Mapping[str, Json]) -> frozenset[str]:
+def variables_in_references(fields: Mapping[str, Json]) -> frozenset[str]:
     """The variables that the ids of references name; raises TemplateError for a stray brace."""
     return frozenset(name for text in _ids(fields.values()) for name in template.names(text))
 

@@ -41,8 +41,8 @@ class CachedRow(msgspec.Struct, frozen=True):
     variables: tuple[str, ...]
     pattern: str
     digest: Callable[[str], str]
-    shortest: int
-    longest: float
+    min_length: int
+    max_length: float
 
 
 class RowCache:
@@ -98,7 +98,7 @@ class RowCache:
             given = str(given)
         if (
             not _is_literal(prompt)
-            or not cached.shortest <= len(prompt) <= cached.longest
+            or not cached.min_length <= len(prompt) <= cached.max_length
             or prompt.isspace()
             or not (given is None or _is_literal(given))
             or not (isinstance(pattern, str) and pattern)
@@ -141,7 +141,7 @@ def _stands_alone(fields: Fields) -> bool:
     """Whether a row's texts and variables are its own, not from the job or its `from:` item."""
     own, given = fields.row.fields, fields.given
     return (
-        fields.inner_prompt is None
+        fields.row_prompt is None
         and given.get("vars") is None
         and "prompt" in own
         and None not in own.values()

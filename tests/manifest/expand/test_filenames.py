@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.manifest.expand.naming import NamingError, check_id, finish, safe_id, safe_value
+from batchgen.manifest.expand.filenames import (
+    NamingError,
+    check_id,
+    finish_filename,
+    safe_id,
+    safe_value,
+)
 
 
 @pytest.mark.parametrize("task_id", ["a", "cats/001", "..a", "a..", "山/水", "a b", ".hidden"])
@@ -56,13 +62,13 @@ def test_extensions_follow_the_bytes_and_several_images_are_numbered(
     count: int,
     result: str,
 ) -> None:
-    assert finish(path, several=count > 1) == result
+    assert finish_filename(path, several=count > 1) == result
 
 
 @pytest.mark.parametrize("path", [".batchgen/x", ".BATCHGEN/x", "../x", "/x", "a/./b", ""])
 def test_file_names_outside_or_in_batchgens_own_folder_are_told(path: str) -> None:
     with pytest.raises(NamingError):
-        finish(path, several=False)
+        finish_filename(path, several=False)
 
 
 @given(st.text(st.characters(codec="utf-8")))
@@ -82,7 +88,7 @@ letters = st.text(
 @given(st.lists(letters.filter(lambda part: part.strip(" .")), min_size=1, max_size=3))
 def test_a_finished_name_stays_below_and_fits_every_file_system(parts: list[str]) -> None:
     try:
-        name = finish("/".join([*parts, "x" * 300 + "-{n}.{ext}"]), several=True)
+        name = finish_filename("/".join([*parts, "x" * 300 + "-{n}.{ext}"]), several=True)
     except NamingError:
         return
     path = PurePosixPath(name.format(n=123, ext="v12.jpeg"))
@@ -93,4 +99,4 @@ def test_a_finished_name_stays_below_and_fits_every_file_system(parts: list[str]
 
 @given(st.lists(st.text("é山a", min_size=240, max_size=300), min_size=2, max_size=5, unique=True))
 def test_names_that_are_cut_stay_apart(texts: list[str]) -> None:
-    assert len({finish(f"{text}-{{n}}.{{ext}}", several=False) for text in texts}) == len(texts)
+    assert len({finish_filename(f"{text}-{{n}}.{{ext}}", several=False) for text in texts}) == len(texts)

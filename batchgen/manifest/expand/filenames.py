@@ -51,7 +51,7 @@ def safe_id(task_id: str) -> str:
     return "/".join(safe_value(part) for part in task_id.replace("\\", "/").split("/"))
 
 
-def finish(path: str, *, several: bool) -> str:
+def finish_filename(path: str, *, several: bool) -> str:
     """A rendered file name (with `{n}` and `{ext}` open) as it will be used below the output.
 
     Without `{ext}` an extension that is written out gives way to the one of the bytes. Without
@@ -89,9 +89,9 @@ def _cut(part: str) -> str:
     if len(part.encode("utf-8", "surrogatepass")) <= room:
         return part
     pieces = _OPEN.split(part)
-    longest = max(range(0, len(pieces), 2), key=lambda index: len(pieces[index]))
-    piece = pieces[longest].encode("utf-8", "surrogatepass")
+    max_length = max(range(0, len(pieces), 2), key=lambda index: len(pieces[index]))
+    piece = pieces[max_length].encode("utf-8", "surrogatepass")
     rest = len(part.encode("utf-8", "surrogatepass")) - len(piece)
     kept = piece[: max(0, room - rest - 9)].decode("utf-8", "ignore")
-    pieces[longest] = f"{kept}-{sha256(piece).hexdigest()[:8]}"
+    pieces[max_length] = f"{kept}-{sha256(piece).hexdigest()[:8]}"
     return "".join(pieces)
