@@ -99,4 +99,6 @@ def test_a_finished_name_stays_below_and_fits_every_file_system(parts: list[str]
 
 @given(st.lists(st.text("é山a", min_size=240, max_size=300), min_size=2, max_size=5, unique=True))
 def test_names_that_are_cut_stay_apart(texts: list[str]) -> None:
-    assert len({finish_filename(f"{text}-{{n}}.{{ext}}", several=False) for text in texts}) == len(texts)
+    assert len({finish_filename(f"{text}-{{n}}.{{ext}}", several=False) for text in texts}) == len(
+        texts
+    )
