@@ -18,14 +18,14 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class UnsoundError(ValueError):
+class UnstorableError(ValueError):
     """A value that JSON, a file name or the ledger could not hold; the message says which."""
 
 
 def canonical(value: Json) -> bytes:
     """The one JSON text of a value, names sorted.
 
-    Raises UnsoundError for NUL characters, which end a text for many a tool; for lone surrogates,
+    Raises UnstorableError for NUL characters, which end a text for many tools; for lone surrogates,
     which no UTF-8 can hold; for numbers that are not finite or have thousands of digits; and for
     nesting beyond MAX_DEPTH.
     """
@@ -33,13 +33,13 @@ def canonical(value: Json) -> bytes:
         encoded = _encode(value)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         fault = next(_faults(value), "it is no JSON value")
-        raise UnsoundError(fault) from error
+        raise UnstorableError(fault) from error
     # A closer look at every value would cost more than the rest of its row. Numbers that are not
     # finite are encoded as null.
     deep = len(encoded) > MAX_DEPTH and encoded.count(b"[") + encoded.count(b"{") > MAX_DEPTH
     if deep or b"\\u0000" in encoded or b"null" in encoded:
         for fault in _faults(value):
-            raise UnsoundError(fault)
+            raise UnstorableError(fault)
     return encoded
 
 
@@ -60,7 +60,7 @@ def as_text(value: Json) -> str:
             return _encode(value).decode()
 
 
-def shown(value: Json) -> str:
+def describe_value(value: Json) -> str:
     """A value as messages show it: one line of at most 40 characters."""
     return one_line(repr(value), 40)
 

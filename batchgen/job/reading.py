@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.job import keys, template
-from batchgen.job.canonical import UnsoundError, canonical, shown
+from batchgen.job.canonical import UnstorableError, canonical, describe_value
 from batchgen.job.keys import Place, Reading
 from batchgen.job.limits import read_limits
 from batchgen.job.money import read_budget, read_prices
@@ -83,7 +83,7 @@ def _sound(values: Mapping[str, Json], reading: Reading) -> dict[str, Json]:
         try:
             canonical({key: value})
             sound[key] = value
-        except UnsoundError as error:
+        except UnstorableError as error:
             reading.complain((key,), str(error))
     return sound
 
@@ -107,7 +107,7 @@ def _overrides(flags: Flags, reading: Reading) -> dict[str, str]:
             reading.refuse_flag(flag, "this is a row's own and no parameter of requests")
         try:
             canonical({name: value})
-        except UnsoundError as error:
+        except UnstorableError as error:
             reading.refuse_flag(flag, str(error))
     return given
 
@@ -149,9 +149,11 @@ def _matrix(
         elif not isinstance(values, list) or not values:
             reading.complain(place, f"axis `{name}` is not a list of values such as [a, b]")
         elif (twice := _repeated(values)) is not None:
-            reading.complain(place, f"axis `{name}` has {shown(values[twice])} twice")
+            reading.complain(place, f"axis `{name}` has {describe_value(values[twice])} twice")
         elif name == "model" and (wrong := [one for one in values if not _is_model(one)]):
-            reading.complain(place, f"axis `model` has {shown(wrong[0])}, which is no model's id")
+            reading.complain(
+                place, f"axis `model` has {describe_value(wrong[0])}, which is no model's id"
+            )
         else:
             axes.append(Axis(name, tuple(values), lines.get(place, 1)))
     return tuple(axes)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batchgen.job import keys
-from batchgen.job.canonical import shown
+from batchgen.job.canonical import describe_value
 from batchgen.job.keys import Place, Reading
 from batchgen.types import Json, Phase, Rule, Verb
 
@@ -60,6 +60,6 @@ def _statuses(value: Json) -> frozenset[int] | None:
             found.add(int(word))
         else:
             raise ValueError(
-                f"{shown(item)} is neither a status such as 503 nor a class such as 5xx"
+                f"{describe_value(item)} is neither a status such as 503 nor a class such as 5xx"
             )
     return frozenset(found)

@@ -7,7 +7,7 @@ import msgspec
 
 from batchgen.errors import ManifestError
 from batchgen.job import Flags, Job, read_job
-from batchgen.job.canonical import shown as describe_value
+from batchgen.job.canonical import describe_value
 from batchgen.manifest.expand import Expander, RowGroup
 from batchgen.manifest.formats.source import Format, Source, format_of, read_rows
 from batchgen.manifest.input_files import InputFiles

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.job.canonical import UnsoundError, as_text, canonical
+from batchgen.job.canonical import UnstorableError, as_text, canonical
 from batchgen.types import Json
 
 plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -50,7 +50,7 @@ def nested(levels: int) -> Json:
     ],
 )
 def test_what_nothing_could_hold_is_told_with_its_place(value: Json, told: str) -> None:
-    with pytest.raises(UnsoundError, match=told):
+    with pytest.raises(UnstorableError, match=told):
         canonical(value)
 
 

@@ -5,7 +5,7 @@ from math import inf
 
 import msgspec
 
-from batchgen.job.canonical import UnsoundError, canonical
+from batchgen.job.canonical import UnstorableError, canonical
 from batchgen.manifest.expand import embedding_batches
 from batchgen.manifest.expand.drafts import Draft
 from batchgen.manifest.expand.fields import RowError
@@ -53,7 +53,7 @@ class RequestChecks:
     def params(self, draft: Draft, params: dict[str, Json]) -> CheckedParams:
         """Return rendered parameters under the names and in the types of the draft's model.
 
-        Raise UnsoundError for a value that cannot be stored.
+        Raise UnstorableError for a value that cannot be stored.
         """
         encoded = canonical(params) if params else b"{}"
         checked = self._cache.get((draft.model_id, encoded))
@@ -64,7 +64,7 @@ class RequestChecks:
         return checked
 
     def unchanged(self, draft: Draft) -> CheckedParams:
-        """Return the draft's parameters without translation. Raise UnsoundError as `params`."""
+        """Return the draft's parameters without translation. Raise UnstorableError as `params`."""
         params, model = draft.params, draft.model
         prompt_key = model.prompt_key if model and model.prompt_key in params else None
         return CheckedParams(
@@ -95,7 +95,7 @@ class RequestChecks:
         """Return the errors of a draft's parameters, for a row whose prompt has errors too."""
         try:
             findings = self.params(draft, draft.rendered()).findings
-        except (RowError, UnsoundError) as error:
+        except (RowError, UnstorableError) as error:
             return [str(error)]
         return _errors(findings)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from batchgen.job import PROVIDERS, Job, template
-from batchgen.job.canonical import UnsoundError, as_text
+from batchgen.job.canonical import UnstorableError, as_text
 from batchgen.manifest.expand.checks import CheckedParams, RequestChecks
 from batchgen.manifest.expand.drafts import Draft, Drafts
 from batchgen.manifest.expand.embedding_batches import BatchMember, batch_id, batch_request
@@ -34,7 +34,7 @@ RowGroup: TypeAlias = tuple[Iterable[Row | Problem], Mapping[str, Json] | None]
 
 _NO_INPUTS: Mapping[str, Input] = {}
 _MAX_SEED = 2**31 - 2
-_ROW_ERRORS = (RowError, template.TemplateError, NamingError, UnsoundError)
+_ROW_ERRORS = (RowError, template.TemplateError, NamingError, UnstorableError)
 
 
 class Expander:

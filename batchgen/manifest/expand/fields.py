@@ -7,8 +7,7 @@ from types import MappingProxyType
 import msgspec
 
 from batchgen.job import OWN_KEYS
-from batchgen.job.canonical import canonical
-from batchgen.job.canonical import shown as describe_value
+from batchgen.job.canonical import canonical, describe_value
 from batchgen.types import Json, Row
 
 MAX_COPIES = 10_000
@@ -48,7 +47,7 @@ class Fields(msgspec.Struct, frozen=True):
 def merge(row: Row, entry: Mapping[str, Json] | None, defaults: Mapping[str, Json]) -> Fields:
     """Merge a row with its `from` entry and the defaults.
 
-    Raise RowError for a field of the wrong type, UnsoundError for a value that cannot be stored.
+    Raise RowError for a field of the wrong type, UnstorableError for a value that cannot be stored.
     """
     entry_fields = _without_nulls(entry) if entry else {}
     own = _without_nulls(row.fields)

@@ -22,8 +22,6 @@ _ACCEPTED: Mapping[str, Sequence[Family]] = {
     "music": ("audio",),
 }
 _IMAGE_SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".heic", ".bmp", ".tif", ".tiff"),
-)
     ".png",
     ".jpg",
     ".jpeg",

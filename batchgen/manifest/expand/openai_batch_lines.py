@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from batchgen.job.canonical import canonical
-from batchgen.job.canonical import shown as describe_value
+from batchgen.job.canonical import canonical, describe_value
 from batchgen.manifest.expand.fields import RowError
 from batchgen.provider.endpoints import for_path
 from batchgen.types import Json, Row
@@ -35,7 +34,7 @@ def is_batch_line(row: Row) -> bool:
 def read_batch_line(row: Row) -> BatchLine:
     """Parse a line.
 
-    Raise RowError if it does not have this form, UnsoundError for a value that cannot be stored.
+    Raise RowError if it does not have this form, UnstorableError for a value that cannot be stored.
     """
     canonical(dict(row.fields))
     if unknown := sorted(row.fields.keys() - _KEYS):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from batchgen.job import template
-from batchgen.job.canonical import MAX_DEPTH, as_text
+from batchgen.job.canonical import MAX_DEPTH, as_text, describe_value
 from batchgen.manifest.expand.fields import RowError
 from batchgen.media.formats import Family
 from batchgen.provider import catalog
@@ -46,8 +46,7 @@ def map_references(
             return replace(value)
         case dict() if depth:
             return {
-                name: map_references(item, replace, depth=depth - 1)
-                for name, item in value.items()
+                name: map_references(item, replace, depth=depth - 1) for name, item in value.items()
             }
         case list() if depth:
             return [map_references(item, replace, depth=depth - 1) for item in value]

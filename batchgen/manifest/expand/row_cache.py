@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeGuard
 
 import msgspec
 
-from batchgen.job.canonical import UnsoundError, canonical
+from batchgen.job.canonical import UnstorableError, canonical
 from batchgen.manifest.expand.drafts import Draft
 from batchgen.manifest.expand.fields import Fields
 from batchgen.manifest.expand.names import Resolved
@@ -135,7 +135,7 @@ def _is_storable(own: Mapping[str, Json]) -> bool:
         return False
     try:
         canonical(dict(own))
-    except UnsoundError:
+    except UnstorableError:
         return False
     return True
 
