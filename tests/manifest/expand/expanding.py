@@ -1,4 +1,4 @@
-"""Expands rows under a job, the way a manifest does."""
+"""Expand rows with a job as a manifest does."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -26,8 +26,8 @@ def expand(
     identify: bool = True,
 ) -> list[Task | Problem]:
     expander = Expander(job, referenced=frozenset(referenced), identify=identify)
-    given = (Row("m.csv", line, fields, textual=textual) for line, fields in enumerate(rows, 1))
-    return list(expander.expand([(given, entry)], "job.yaml"))
+    numbered = (Row("m.csv", line, fields, textual=textual) for line, fields in enumerate(rows, 1))
+    return list(expander.expand([(numbered, entry)], "job.yaml"))
 
 
 def tasks(job: Job, *rows: Fields, **how: Any) -> list[Task]:
@@ -41,8 +41,8 @@ def problems(job: Job, *rows: Fields, **how: Any) -> list[str]:
 
 
 def task(job: Job, fields: Fields, **how: Any) -> Task:
-    (only,) = tasks(job, fields, **how)
-    return only
+    (single,) = tasks(job, fields, **how)
+    return single
 
 
 DALLE2 = job_of({"defaults": {"model": "dall-e-2"}})

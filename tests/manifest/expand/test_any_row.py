@@ -1,4 +1,4 @@
-"""Whatever a file can hold becomes tasks that can be stored, or problems; never an exception."""
+"""Any row becomes tasks that can be stored, or problems; never an exception."""
 
 import json
 
@@ -30,7 +30,7 @@ json_rows = st.fixed_dictionaries(
     {}, optional={"prompt": texts, "id": texts, "model": models, "filename": texts}
 ).flatmap(lambda own: st.dictionaries(names | texts, values, max_size=4).map(lambda m: own | m))
 cells = texts | st.sampled_from(['"\\u0000"', "1e999", "[" * 5000, "9" * 5000, "true", "{a}"])
-# What a file of cells is read as: no half characters, and no NUL, which its reader refuses.
+# Readers of cells refuse NUL and cannot yield surrogates.
 text_rows = st.dictionaries(names | texts, cells, max_size=6).filter(
     lambda row: not any(set(f"{name}{cell}") & _UNREADABLE for name, cell in row.items())
 )
@@ -70,7 +70,7 @@ def assert_storable(found: list[Task | Problem]) -> None:
         assert all(len(part.encode()) <= 255 for part in one.filename.split("/"))
 
 
-def test_nul_characters_and_half_characters_are_told_with_their_place() -> None:
+def test_nul_characters_and_lone_surrogates_are_reported_with_their_place() -> None:
     rows: list[Fields] = [
         {"prompt": "a\0b"},
         {"prompt": "a\ud83d"},
@@ -79,8 +79,8 @@ def test_nul_characters_and_half_characters_are_told_with_their_place() -> None:
         {"prompt": "x", "filename": "\udcff"},
         {"prompt": "x", "user\0": "y"},
     ]
-    told = problems(DALLE2, *rows)
-    assert [line.split(": ", 1)[1] for line in told] == [
+    found = problems(DALLE2, *rows)
+    assert [line.split(": ", 1)[1] for line in found] == [
         "`prompt` has a NUL character at position 2; remove it",
         "`prompt` has \\ud83d, half of a surrogate pair and no character; remove it",
         "`vars.deep.0.key` has a NUL character at position 1; remove it",

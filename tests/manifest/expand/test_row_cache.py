@@ -1,4 +1,4 @@
-"""Rows that the cache serves become the same tasks as rows that are expanded in full."""
+"""Rows from the cache become the same tasks as rows that are expanded in full."""
 
 from collections.abc import Iterable
 from unittest import mock
@@ -60,7 +60,7 @@ def anonymous(item: Task | Problem) -> Task | Problem:
     return replace(item, key="", digest="") if isinstance(item, Task) else item
 
 
-def test_a_mere_check_leaves_keys_and_digests_out_where_rows_have_ids() -> None:
+def test_without_identify_rows_with_ids_have_no_keys_and_digests() -> None:
     rows: list[Fields] = [{"id": f"{n}", "prompt": "A fox"} for n in range(3)]
     rows += [{"prompt": "A fox"}, {"prompt": "A fox"}]
     job = job_of(model="dall-e-2")
@@ -71,7 +71,7 @@ def test_a_mere_check_leaves_keys_and_digests_out_where_rows_have_ids() -> None:
     assert [one.filename for one in checked] == [one.filename for one in made]
 
 
-def test_only_the_first_row_of_a_kind_is_expanded_in_full() -> None:
+def test_only_the_first_row_with_equal_parameters_is_expanded_in_full() -> None:
     rows: list[Fields] = [
         {"id": f"{n}", "prompt": f"Fox {n}", "sku": f"S{n}", "n": f"{n % 2 + 1}"} for n in range(6)
     ]
