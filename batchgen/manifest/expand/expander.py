@@ -121,9 +121,9 @@ class Expander:
             yield Problem(row.file, row.line, str(error))
 
     def _tasks(self, fields: Fields, entry: Mapping[str, Json] | None) -> Iterator[Task | Problem]:
-        row, room = fields.row, self._max_tasks - self.count
+        row, remaining = fields.row, self._max_tasks - self.count
         pattern = fields.text("filename") or self._job.filename
-        for combination in self._matrix.combinations(fields, room):
+        for combination in self._matrix.combinations(fields, remaining):
             draft = self._drafts.draft(fields, combination.axes)
             prompt = self._prompt(fields, draft)
             checked = self._checked(draft, prompt, combination)
@@ -305,7 +305,8 @@ def _given_id(fields: Fields, draft: Draft, combination: Combination) -> str | N
         return text
     named = template.names(text)
     pieces = [template.render(text, draft.scope)]
-    pieces += [slug(as_text(axis)) for name, axis in combination.axes.items() if name not in named]
+    unnamed = (axis_value for name, axis_value in combination.axes.items() if name not in named)
+    pieces += [slug(as_text(axis_value)) for axis_value in unnamed]
     if combination.copies > 1:
         pieces.append(f"r{combination.copy + 1}")
     return "-".join(piece for piece in pieces if piece)

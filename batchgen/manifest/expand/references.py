@@ -83,13 +83,13 @@ def parse_references(name: str, value: Json, model: catalog.Model | None) -> Inp
 
 
 def _reference(name: str, value: Mapping[str, Json], model: catalog.Model | None) -> Reference:
-    read = read_reference(name, value)
+    parsed = read_reference(name, value)
     form = None
     if model is not None and name in model.parameters:
         form = catalog.upload_form(model, name)
     return Reference(
-        read.source,
-        read.n,
+        parsed.source,
+        parsed.n,
         _families(name, model),
         () if form is None else form.media,
         None if form is None else form.max_bytes,

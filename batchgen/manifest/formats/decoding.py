@@ -93,20 +93,20 @@ def _blocks(stream: BinaryIO) -> Iterator[_Block]:
     The pieces of a long line are joined once, at its end, so that the time stays linear.
     """
     parts: list[bytes] = []
-    held = 0
+    part_bytes = 0
     while piece := stream.read(_PIECE_BYTES):
         cut = piece.rfind(b"\n") + 1
         if cut:
             start = 0
-            if held + piece.find(b"\n") > MAX_ROW_BYTES:
+            if part_bytes + piece.find(b"\n") > MAX_ROW_BYTES:
                 yield None
                 parts, start = [], piece.find(b"\n") + 1
             if block := b"".join((*parts, piece[start:cut])):
                 yield block
-            parts, held = [], 0
-        held += len(piece) - cut
-        parts = [] if held > MAX_ROW_BYTES else [*parts, piece[cut:]]
-    if held > MAX_ROW_BYTES:
+            parts, part_bytes = [], 0
+        part_bytes += len(piece) - cut
+        parts = [] if part_bytes > MAX_ROW_BYTES else [*parts, piece[cut:]]
+    if part_bytes > MAX_ROW_BYTES:
         yield None
     elif rest := b"".join(parts):
         yield rest
