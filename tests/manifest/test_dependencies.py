@@ -82,7 +82,9 @@ def test_references_may_be_in_lists_and_in_nested_mappings(tmp_path: Path) -> No
         "document": {"type": "image_url", "image_url": {"from": "hero"}},
     }  # fmt: skip
     found = references_by_id(tmp_path, job(HERO, several, page))
-    assert {task_id: [one.source for _, one in refs] for task_id, refs in found.items()} == {
+    assert {
+        task_id: [reference.source for _, reference in refs] for task_id, refs in found.items()
+    } == {
         "two": ["hero"],
         "page": ["hero"],
     }
@@ -90,10 +92,10 @@ def test_references_may_be_in_lists_and_in_nested_mappings(tmp_path: Path) -> No
 
 def test_a_transcript_takes_the_audio_as_a_file_under_any_name(tmp_path: Path) -> None:
     spoken = {"id": "spoken", "prompt": "A fox.", "model": "openai/tts-1", "voice": "alloy"}
-    heard = {"id": "heard", "model": "nova-3-medical", "url": {"from": "spoken"}}
-    opened = manifest(tmp_path, job(spoken, heard))
+    transcript = {"id": "transcript", "model": "nova-3-medical", "url": {"from": "spoken"}}
+    opened = manifest(tmp_path, job(spoken, transcript))
     assert messages(check(opened, select=iter)) == []
-    (task,) = [one for one in tasks(opened) if one.inputs]
+    (task,) = [task for task in tasks(opened) if task.inputs]
     assert task.params == {"audio": {"from": "spoken"}}
 
 
@@ -102,7 +104,7 @@ def test_rows_of_jsonl_may_have_references(tmp_path: Path) -> None:
     text = "".join(json.dumps(line) + "\n" for line in lines)
     opened = manifest(tmp_path, text, "rows.jsonl")
     assert messages(check(opened, select=iter)) == []
-    assert [one.id for one in tasks(opened) if one.inputs] == ["clip"]
+    assert [task.id for task in tasks(opened) if task.inputs] == ["clip"]
 
 
 def test_a_column_may_name_the_source(tmp_path: Path) -> None:
@@ -116,7 +118,7 @@ def test_a_cell_may_be_the_mapping(tmp_path: Path) -> None:
     rows = f"id,prompt,model,image_url\nhero,A fox,flux/schnell,\nc1,Go,{VIDEO},{cell}\n"
     opened = manifest(tmp_path, rows, "rows.csv")
     assert messages(check(opened, select=iter)) == []
-    assert [one.id for one in tasks(opened) if one.inputs] == ["c1"]
+    assert [task.id for task in tasks(opened) if task.inputs] == ["c1"]
 
 
 @pytest.mark.parametrize(
@@ -209,20 +211,20 @@ def test_an_unknown_model_takes_references_in_any_parameter(tmp_path: Path) -> N
     flags = Flags(provider="lab")
     lab = {"lab": {"base_url": "http://127.0.0.1:1/v1"}}
     opened = manifest(tmp_path, job(HERO, row, providers=lab), flags=flags)
-    assert [list(references_of(one)) for one in tasks(opened) if one.inputs] == [
+    assert [list(references_of(task)) for task in tasks(opened) if task.inputs] == [
         [("first", Reference("hero", 1, ("image",)))]
     ]
 
 
 def test_the_source_changes_the_digest_and_not_the_key(tmp_path: Path) -> None:
     def made(text: str) -> Task:
-        return next(one for one in tasks(manifest(tmp_path, text)) if one.id == "clip")
+        return next(task for task in tasks(manifest(tmp_path, text)) if task.id == "clip")
 
-    one = made(job(HERO, clip({"from": "hero"})))
+    original = made(job(HERO, clip({"from": "hero"})))
     same = made(job({**HERO, "prompt": "Another"}, clip({"from": "hero", "n": 1})))
     other = made(job(HERO, clip({"from": "other"})))
-    assert one.key == same.key == other.key
-    assert one.digest == same.digest != other.digest
+    assert original.key == same.key == other.key
+    assert original.digest == same.digest != other.digest
 
 
 def test_a_plan_counts_dependent_rows(tmp_path: Path) -> None:
@@ -232,7 +234,7 @@ def test_a_plan_counts_dependent_rows(tmp_path: Path) -> None:
 
     report = found.to_json()
     assert (report["tasks"], report["fed"], report["unpriced"]) == (3, 2, 0)
-    assert [one["body"].get("image_url") for one in found.to_json()["requests"]] == [  # type: ignore[union-attr,index,call-overload]
+    assert [request["body"].get("image_url") for request in found.to_json()["requests"]] == [  # type: ignore[union-attr,index,call-overload]
         None, "<file 1 of hero>", "<file 1 of hero>",
     ]  # fmt: skip
     lines = list(plan_lines(opened, found, None, None))
@@ -267,9 +269,9 @@ def test_references_take_less_than_seventy_bytes_each() -> None:
     assert references.source_count == count
     assert references.key(references.number("hero-7") or 0) == f"{7:032x}"
     held = sum(
-        one.buffer_info()[1] * one.itemsize if hasattr(one, "buffer_info") else len(one)
-        for one in (getattr(references, name) for name in vars(references))
-        if isinstance(one, bytearray) or hasattr(one, "buffer_info")
+        field.buffer_info()[1] * field.itemsize if hasattr(field, "buffer_info") else len(field)
+        for field in (getattr(references, name) for name in vars(references))
+        if isinstance(field, bytearray) or hasattr(field, "buffer_info")
     )
     assert held / count < 70
 
@@ -285,7 +287,7 @@ def test_lines_of_a_batch_file_may_have_references_in_their_body(tmp_path: Path)
     text = "".join(json.dumps(line) + "\n" for line in lines)
     opened = manifest(tmp_path, text, "rows.jsonl")
     assert messages(check(opened, select=iter)) == []
-    (task,) = [one for one in tasks(opened) if one.inputs]
+    (task,) = [task for task in tasks(opened) if task.inputs]
     assert task.inputs == {
         "image": Reference(
             "hero", 1, ("image",), ("image/png", "image/webp", "image/jpeg"), 50 * 2**20
@@ -300,7 +302,7 @@ def test_an_image_in_the_messages_of_a_chat_may_be_a_reference(tmp_path: Path) -
 
     found = references_by_id(tmp_path, job(HERO, row))
 
-    assert [one.source for _, one in found["asked"]] == ["hero"]
+    assert [reference.source for _, reference in found["asked"]] == ["hero"]
     assert found["asked"][0][1].families == ("image",)
     missing = {**row, "messages": [{"role": "user", "content": [{"url": {"from": "hera"}}]}]}
     (problem,) = check_rows(tmp_path, HERO, missing)

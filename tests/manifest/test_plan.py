@@ -33,14 +33,14 @@ def plan(path: Path, text: str, name: str = "job.yaml", flags: Flags | None = No
 
 
 def tasks(opened: Manifest) -> list[Task]:
-    assert [str(one) for one in opened.problems] == []
+    assert [str(problem) for problem in opened.problems] == []
     found = list(opened.tasks())
-    assert [str(one) for one in found if isinstance(one, Problem)] == []
-    return [one for one in found if isinstance(one, Task)]
+    assert [str(item) for item in found if isinstance(item, Problem)] == []
+    return [task for task in found if isinstance(task, Task)]
 
 
 def messages(found: Plan) -> list[str]:
-    return [str(one) for one in found.problems]
+    return [str(problem) for problem in found.problems]
 
 
 # A job with most of the settings that a job file can have.
@@ -70,7 +70,7 @@ def test_a_job_with_a_matrix_a_row_and_a_csv_file_gives_exactly_these_tasks(tmp_
 
     made = tasks(opened)
 
-    assert [one.prompt for one in made] == [
+    assert [task.prompt for task in made] == [
         "A fox, ink, front view",
         "A fox, ink, side view",
         "A fox, watercolour, front view",
@@ -87,7 +87,7 @@ def test_a_job_with_a_matrix_a_row_and_a_csv_file_gives_exactly_these_tasks(tmp_
     assert made[0].params == {"image_size": "square_hd", "num_images": 1}
     assert made[5].vars == {"name": "lamp", "sku": "A"}
     assert (made[5].file, made[5].line) == ("products.csv", 2)
-    assert {one.model for one in made} == {"flux/schnell", "dall-e-3"}
+    assert {task.model for task in made} == {"flux/schnell", "dall-e-3"}
     assert opened.job.retry.rules[0].after_s == 10.0
     assert opened.job.limits.max_cost_usd == 20.0
 
@@ -123,7 +123,7 @@ def test_the_same_rows_in_any_format_are_the_same_tasks(
     name: str, text: str, tmp_path: Path
 ) -> None:
     made = tasks(manifest(tmp_path, text, name, DALLE2))
-    assert [(one.prompt, one.params) for one in made] == [("a fox", {"n": 2}), ("an owl", {})]
+    assert [(task.prompt, task.params) for task in made] == [("a fox", {"n": 2}), ("an owl", {})]
 
 
 def test_a_compressed_manifest_is_read_like_any_other(tmp_path: Path) -> None:
@@ -296,8 +296,8 @@ def test_every_key_is_in_exactly_one_shard(keys: list[object], of: int) -> None:
         list(Selection(shard=parse_shard(f"{number}/{of}")).narrow(made, to_the_end=True))
         for number in range(1, of + 1)
     ]
-    flat = [one.key for shard in shards for one in shard if isinstance(one, Task)]
-    assert sorted(flat) == sorted(one.key for one in made)
+    flat = [task.key for shard in shards for task in shard if isinstance(task, Task)]
+    assert sorted(flat) == sorted(task.key for task in made)
 
 
 def test_only_and_limit_select_tasks_and_problems_are_reported_to_the_end() -> None:
@@ -310,8 +310,8 @@ def test_only_and_limit_select_tasks_and_problems_are_reported_to_the_end() -> N
     ]
 
     def ids(selection: Selection, *, to_the_end: bool) -> Iterator[str]:
-        for one in selection.narrow(items, to_the_end=to_the_end):
-            yield one.id if isinstance(one, Task) else "problem"
+        for item in selection.narrow(items, to_the_end=to_the_end):
+            yield item.id if isinstance(item, Task) else "problem"
 
     assert list(ids(Selection(only="cat-*"), to_the_end=True)) == [
         "cat-1",
@@ -330,5 +330,5 @@ def test_many_rows_in_yaml_give_a_warning_to_use_csv(tmp_path: Path) -> None:
     plan = check(open_manifest(source_of(str(path), None, None), Flags()), select=iter)
 
     assert plan.total.tasks == 20_000
-    assert [str(one.severity) for one in plan.problems] == ["warning"]
+    assert [str(problem.severity) for problem in plan.problems] == ["warning"]
     assert "- from: rows.csv" in plan.problems[0].message

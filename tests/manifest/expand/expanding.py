@@ -12,7 +12,7 @@ Fields = Mapping[str, Json]
 
 def job_of(values: Mapping[str, Json] | None = None, **flags: Any) -> Job:
     job, problems = read_job(values or {}, {}, "job.yaml", Flags(**{"provider": "aimlapi"} | flags))
-    assert [str(one) for one in problems] == []
+    assert [str(problem) for problem in problems] == []
     return job
 
 
@@ -32,12 +32,12 @@ def expand(
 
 def tasks(job: Job, *rows: Fields, **how: Any) -> list[Task]:
     found = expand(job, rows, **how)
-    assert [str(one) for one in found if isinstance(one, Problem)] == []
-    return [one for one in found if isinstance(one, Task)]
+    assert [str(item) for item in found if isinstance(item, Problem)] == []
+    return [task for task in found if isinstance(task, Task)]
 
 
 def problems(job: Job, *rows: Fields, **how: Any) -> list[str]:
-    return [str(one) for one in expand(job, rows, **how) if isinstance(one, Problem)]
+    return [str(item) for item in expand(job, rows, **how) if isinstance(item, Problem)]
 
 
 def task(job: Job, fields: Fields, **how: Any) -> Task:

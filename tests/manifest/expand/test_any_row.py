@@ -59,15 +59,22 @@ def test_any_row_of_texts_gives_tasks_or_problems(
 
 
 def assert_storable(found: list[Task | Problem]) -> None:
-    made = [one for one in found if isinstance(one, Task)]
-    assert len({one.key for one in made}) == len(made)
-    assert len({one.filename for one in made}) == len(made)
-    for one in made:
-        parts = [one.id, one.model, one.prompt, one.filename, dict(one.params), dict(one.vars)]
+    made = [task for task in found if isinstance(task, Task)]
+    assert len({task.key for task in made}) == len(made)
+    assert len({task.filename for task in made}) == len(made)
+    for task in made:
+        parts = [
+            task.id,
+            task.model,
+            task.prompt,
+            task.filename,
+            dict(task.params),
+            dict(task.vars),
+        ]
         stored = json.dumps(parts, allow_nan=False, ensure_ascii=False)
         assert "\\u0000" not in stored.replace("\\\\", "")
         stored.encode()
-        assert all(len(part.encode()) <= 255 for part in one.filename.split("/"))
+        assert all(len(part.encode()) <= 255 for part in task.filename.split("/"))
 
 
 def test_nul_characters_and_lone_surrogates_are_reported_with_their_place() -> None:

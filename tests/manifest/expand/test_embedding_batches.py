@@ -13,7 +13,7 @@ BATCHES = job_of({"defaults": SMALL})
 
 
 def texts(found: list[Task]) -> list[Any]:
-    return [one.params["input"] for one in found]
+    return [task.params["input"] for task in found]
 
 
 def numbered(*numbers: int) -> list[Fields]:
@@ -24,10 +24,10 @@ def test_consecutive_rows_become_one_request_in_order() -> None:
     found = tasks(BATCHES, *numbered(1, 2, 3, 4))
 
     assert texts(found) == [["text 1", "text 2", "text 3"], ["text 4"]]
-    assert [one.id for one in found] == ["r1+2", "r4"]
-    assert [one.filename for one in found] == ["r1+2-{n}.{ext}", "r4-{n}.{ext}"]
-    assert [(one.prompt, one.line, one.ordinal) for one in found] == [("", 1, 0), ("", 4, 1)]
-    assert all("batch_size" not in one.params for one in found)
+    assert [task.id for task in found] == ["r1+2", "r4"]
+    assert [task.filename for task in found] == ["r1+2-{n}.{ext}", "r4-{n}.{ext}"]
+    assert [(task.prompt, task.line, task.ordinal) for task in found] == [("", 1, 0), ("", 4, 1)]
+    assert all("batch_size" not in task.params for task in found)
 
 
 def test_a_batch_lists_the_rows_of_its_vectors() -> None:
@@ -63,7 +63,7 @@ def test_a_row_with_other_settings_is_not_in_the_batch(other: dict[str, Json]) -
     first, second, third, fourth = numbered(1, 2, 3, 4)
     row: dict[str, Json] = {**third, **other}
     found = tasks(BATCHES, first, second, row, fourth)
-    assert [one.id for one in found] == ["r1+1", "r3", "r4"]
+    assert [task.id for task in found] == ["r1+1", "r3", "r4"]
 
 
 def test_appended_rows_do_not_change_complete_batches() -> None:
@@ -145,7 +145,7 @@ def test_the_file_name_of_a_batch_has_only_variables_that_its_rows_share() -> No
 
 def test_batch_size_has_no_effect_on_models_of_other_families() -> None:
     found = tasks(BATCHES, {"model": "openai/gpt-4o", "prompt": "A"}, *numbered(1, 2))
-    assert [one.endpoint for one in found] == ["chat", "embeddings"]
+    assert [task.endpoint for task in found] == ["chat", "embeddings"]
     assert found[0].params == {}
 
 

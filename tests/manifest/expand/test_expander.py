@@ -32,7 +32,7 @@ def test_a_flag_overrides_the_row_the_row_its_entry_and_the_entry_the_defaults()
 def test_the_model_of_a_flag_overrides_rows_and_a_model_axis() -> None:
     values: Fields = {"matrix": {"model": ["dall-e-2", "dall-e-3"]}}
     job = job_of(values, model="flux/schnell")
-    assert [one.model for one in tasks(job, {"prompt": "x", "model": "dall-e-2"})] == [
+    assert [task.model for task in tasks(job, {"prompt": "x", "model": "dall-e-2"})] == [
         "flux/schnell"
     ]
 
@@ -43,7 +43,7 @@ def test_a_parameter_that_a_flag_sets_is_no_axis() -> None:
         "matrix": {"size": ["256x256", "512x512"]},
     }
     job = job_of(values, parameters={"size": "1024x1024"})
-    assert [one.params for one in tasks(job, {"prompt": "x"})] == [{"size": "1024x1024"}]
+    assert [task.params for task in tasks(job, {"prompt": "x"})] == [{"size": "1024x1024"}]
 
 
 def test_variables_of_the_row_override_those_of_its_entry_and_of_the_defaults() -> None:
@@ -217,13 +217,13 @@ def test_without_the_check_anything_is_sent() -> None:
 def test_copies_have_different_seeds_that_stay_the_same() -> None:
     job = job_of(model="flux/schnell")
     first = tasks(job, {"prompt": "x", "repeat": 3})
-    assert len({one.params["seed"] for one in first}) == 3
+    assert len({task.params["seed"] for task in first}) == 3
     assert first == tasks(job, {"prompt": "x", "repeat": 3})
 
 
 def test_copies_count_on_from_a_given_seed() -> None:
     made = tasks(job_of(model="flux/schnell"), {"prompt": "x", "id": "fox", "repeat": 3, "seed": 7})
-    assert [(one.id, one.params["seed"]) for one in made] == [
+    assert [(task.id, task.params["seed"]) for task in made] == [
         ("fox-r1", 7),
         ("fox-r2", 8),
         ("fox-r3", 9),
@@ -232,8 +232,8 @@ def test_copies_count_on_from_a_given_seed() -> None:
 
 def test_copies_of_a_model_without_seeds_differ_in_their_number() -> None:
     made = tasks(DALLE2, {"prompt": "x", "repeat": 3})
-    assert [one.params for one in made] == [{}, {}, {}]
-    assert len({one.key for one in made}) == len({one.id for one in made}) == 3
+    assert [task.params for task in made] == [{}, {}, {}]
+    assert len({task.key for task in made}) == len({task.id for task in made}) == 3
 
 
 @pytest.mark.parametrize("repeat", [0, -1, 10_001, True, 1.5, "two", [], {}, 10**4000, "9" * 5000])
@@ -243,7 +243,7 @@ def test_a_repeat_that_is_not_a_valid_number_is_an_error(repeat: Json) -> None:
 
 
 def test_a_model_of_an_unsupported_family_is_refused() -> None:
-    lacking = {one.family: one for one in catalog.models() if one.family not in ENDPOINTS}
+    lacking = {model.family: model for model in catalog.models() if model.family not in ENDPOINTS}
     for family, model in lacking.items():
         row = catalog.example(model)
         (message,) = problems(job_of(), row)

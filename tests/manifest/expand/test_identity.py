@@ -62,9 +62,9 @@ def test_keys_never_change() -> None:
 def test_requests_that_differ_in_where_a_part_ends_have_different_digests(
     model: str, prompt: str, other_model: str, other_prompt: str
 ) -> None:
-    one = request_digest("images", model, prompt, b"{}")
-    other = request_digest("images", other_model, other_prompt, b"{}")
-    assert (one == other) == ((model, prompt) == (other_model, other_prompt))
+    digest = request_digest("images", model, prompt, b"{}")
+    other_digest = request_digest("images", other_model, other_prompt, b"{}")
+    assert (digest == other_digest) == ((model, prompt) == (other_model, other_prompt))
 
 
 @pytest.mark.parametrize(

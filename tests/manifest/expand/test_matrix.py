@@ -15,18 +15,18 @@ def matrix_job(matrix: Fields, model: str = "flux/schnell") -> Job:
 def test_the_last_axis_varies_fastest_and_copies_faster_still() -> None:
     job = matrix_job({"a": ["1", "2"], "b": ["x", "y"]}, "dall-e-2")
     made = tasks(job, {"prompt": "{a}{b}", "repeat": 2}, referenced=("a", "b"))
-    assert [one.prompt for one in made] == ["1x", "1x", "1y", "1y", "2x", "2x", "2y", "2y"]
-    assert [one.ordinal for one in made] == list(range(8))
+    assert [task.prompt for task in made] == ["1x", "1x", "1y", "1y", "2x", "2x", "2y", "2y"]
+    assert [task.ordinal for task in made] == list(range(8))
 
 
 def test_an_axis_may_be_a_parameter() -> None:
     made = tasks(matrix_job({"image_size": ["square", "square_hd"]}), {"prompt": "x"})
-    assert [one.params for one in made] == [{"image_size": "square"}, {"image_size": "square_hd"}]
+    assert [task.params for task in made] == [{"image_size": "square"}, {"image_size": "square_hd"}]
 
 
 def test_an_axis_may_be_a_variable_and_is_in_vars() -> None:
     made = tasks(matrix_job({"mood": ["calm", "wild"]}), {"prompt": "{mood}"}, referenced=["mood"])
-    assert [(one.prompt, one.params, one.vars) for one in made] == [
+    assert [(task.prompt, task.params, task.vars) for task in made] == [
         ("calm", {}, {"mood": "calm"}),
         ("wild", {}, {"mood": "wild"}),
     ]
@@ -35,7 +35,7 @@ def test_an_axis_may_be_a_variable_and_is_in_vars() -> None:
 def test_an_axis_may_be_a_parameter_and_a_variable_of_the_prompt() -> None:
     job = matrix_job({"style": ["vivid", "natural"]}, "dall-e-3")
     made = tasks(job, {"prompt": "very {style}"}, referenced=["style"])
-    assert [(one.prompt, one.params) for one in made] == [
+    assert [(task.prompt, task.params) for task in made] == [
         ("very vivid", {"style": "vivid"}),
         ("very natural", {"style": "natural"}),
     ]
@@ -44,7 +44,7 @@ def test_an_axis_may_be_a_parameter_and_a_variable_of_the_prompt() -> None:
 def test_an_axis_that_prompts_name_varies_only_the_rows_that_name_it() -> None:
     job = matrix_job({"mood": ["calm", "wild"]})
     made = tasks(job, {"prompt": "{mood}"}, {"prompt": "plain"}, referenced=["mood"])
-    assert [one.prompt for one in made] == ["calm", "wild", "plain"]
+    assert [task.prompt for task in made] == ["calm", "wild", "plain"]
 
 
 def test_a_row_or_entry_that_sets_an_axis_is_not_varied_by_it() -> None:
@@ -61,7 +61,7 @@ def test_an_axis_overrides_the_defaults() -> None:
         "matrix": {"size": ["512x512"], "mood": ["calm", "wild"]},
     }
     made = tasks(job_of(values), {"prompt": "{mood}"}, referenced=["mood"])
-    assert [(one.prompt, one.params["size"]) for one in made] == [
+    assert [(task.prompt, task.params["size"]) for task in made] == [
         ("calm", "512x512"),
         ("wild", "512x512"),
     ]
@@ -70,7 +70,7 @@ def test_an_axis_overrides_the_defaults() -> None:
 def test_the_model_may_be_an_axis() -> None:
     job = job_of({"matrix": {"model": ["dall-e-2", "dall-e-3"]}})
     made = tasks(job, {"prompt": "by {model}"})
-    assert [(one.model, one.prompt) for one in made] == [
+    assert [(task.model, task.prompt) for task in made] == [
         ("dall-e-2", "by dall-e-2"),
         ("dall-e-3", "by dall-e-3"),
     ]
@@ -79,7 +79,7 @@ def test_the_model_may_be_an_axis() -> None:
 def test_an_axis_that_a_model_does_not_have_makes_no_duplicates_for_it() -> None:
     matrix: Fields = {"model": ["dall-e-3", "flux/schnell"], "style": ["vivid", "natural"]}
     made = tasks(job_of({"matrix": dict(matrix)}), {"prompt": "x"})
-    assert [(one.model, one.params) for one in made] == [
+    assert [(task.model, task.params) for task in made] == [
         ("dall-e-3", {"style": "vivid"}),
         ("dall-e-3", {"style": "natural"}),
         ("flux/schnell", {}),
@@ -88,7 +88,7 @@ def test_an_axis_that_a_model_does_not_have_makes_no_duplicates_for_it() -> None
 
 def test_a_null_on_an_axis_leaves_the_parameter_out() -> None:
     made = tasks(matrix_job({"image_size": [None, "square"]}), {"prompt": "x"})
-    assert [one.params for one in made] == [{}, {"image_size": "square"}]
+    assert [task.params for task in made] == [{}, {"image_size": "square"}]
 
 
 def test_an_axis_that_no_row_uses_is_reported_with_its_line() -> None:
@@ -125,5 +125,5 @@ def test_combinations_are_generated_one_by_one() -> None:
     made = list(
         islice(expander.expand([([Row("m", 1, {"prompt": "{a}{b}{c}{d}"})], None)], "m"), 3)
     )
-    assert [one.prompt for one in made if isinstance(one, Task)] == ["0000", "0001", "0002"]
+    assert [task.prompt for task in made if isinstance(task, Task)] == ["0000", "0001", "0002"]
     assert expander.count == 2  # the third task is yielded, but not counted yet

@@ -43,11 +43,11 @@ def test_the_key_depends_on_the_whole_request_and_on_nothing_else() -> None:
 def test_keys_and_ids_survive_inserted_and_reordered_rows(
     texts: list[str], order: random.Random
 ) -> None:
-    before = [(one.prompt, one.key, one.id) for one in made_of(texts)]
+    before = [(task.prompt, task.key, task.id) for task in made_of(texts)]
     changed = [*texts, "inserted"]
     order.shuffle(changed)
-    after = [(one.prompt, one.key, one.id) for one in made_of(changed)]
-    assert sorted(one for one in after if one[0] != "inserted") == sorted(before)
+    after = [(task.prompt, task.key, task.id) for task in made_of(changed)]
+    assert sorted(row for row in after if row[0] != "inserted") == sorted(before)
 
 
 def made_of(texts: list[str]) -> list[Task]:
@@ -57,7 +57,7 @@ def made_of(texts: list[str]) -> list[Task]:
 @given(prompts)
 def test_equal_rows_have_different_keys_and_file_names(texts: list[str]) -> None:
     made = made_of(texts * 2)
-    assert len({one.key for one in made}) == len({one.filename for one in made}) == len(made)
+    assert len({task.key for task in made}) == len({task.filename for task in made}) == len(made)
 
 
 def test_ids_with_equal_hash_digits_get_more_digits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_an_id_may_be_a_number_a_template_or_have_folders() -> None:
         {"id": "cats/001", "prompt": "x"},
     ]
     made = tasks(DALLE2, *rows)
-    assert [one.id for one in made] == ["7", "A/256x256", "cats/001"]
+    assert [task.id for task in made] == ["7", "A/256x256", "cats/001"]
     assert made[2].filename == "cats/001-{n}.{ext}"
 
 
@@ -93,7 +93,7 @@ def test_an_id_in_a_matrix_gets_the_values_that_it_does_not_name() -> None:
         "matrix": {"mood": ["calm", "wild"], "angle": ["Side view"]},
     }
     made = tasks(job_of(values), {"id": "fox-{mood}", "prompt": "{mood} {angle}"})
-    assert [one.id for one in made] == ["fox-calm-side-view", "fox-wild-side-view"]
+    assert [task.id for task in made] == ["fox-calm-side-view", "fox-wild-side-view"]
 
 
 @pytest.mark.parametrize("task_id", [True, [], {}, ""])
@@ -158,8 +158,8 @@ def test_several_images_get_a_number_if_the_file_name_has_none() -> None:
 @given(st.text("x\u00e9\u5c71", min_size=200, max_size=255))
 def test_long_names_are_shortened_to_255_bytes_per_part_and_stay_distinct(text: str) -> None:
     made = tasks(DALLE2, {"id": text + "1", "prompt": "x"}, {"id": text + "2", "prompt": "x"})
-    for one in made:
-        opened = one.filename.format(n=12, ext="v2.jpeg")
+    for long_named in made:
+        opened = long_named.filename.format(n=12, ext="v2.jpeg")
         assert len(opened.encode()) <= 255
 
 
