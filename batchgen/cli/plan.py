@@ -78,7 +78,7 @@ def _compare(plan: Plan, manifest: Manifest, selection: Selection, remaining: Re
     """Compare with the ledger: warn about another manifest's results, count dependent tasks."""
     other = other_manifest_warning(remaining.ledger, manifest)
     if other is not None:
-        plan.note(other, first=True)  # before the other warnings: it concerns all tasks
+        plan.add_problem(other, first=True)  # before the other warnings: it concerns all tasks
     if plan.references and not plan.errors:
         ledger = remaining.ledger
         dependencies = Dependencies(plan.references, ledger, manifest.job.output_dir)

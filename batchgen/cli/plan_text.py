@@ -11,7 +11,7 @@ from batchgen.manifest.dependencies import References
 from batchgen.manifest.estimate import Estimate
 from batchgen.manifest.open import Manifest
 from batchgen.manifest.plan import Plan
-from batchgen.manifest.preview import shown as preview
+from batchgen.manifest.preview import preview_body
 from batchgen.text import show_count, show_duration, show_money
 from batchgen.types import Rule
 
@@ -28,10 +28,10 @@ def plan_lines(
     far, in seconds; None if that is unknown.
     """
     job = manifest.job
-    tasks = show_count(plan.whole.tasks)
+    tasks = show_count(plan.total.tasks)
     yield f"{job.name}: {tasks} tasks, provider {job.provider.name}, output {job.output_dir}"
     yield from _table(plan)
-    yield f"price     {_price(plan.whole)}"
+    yield f"price     {_price(plan.total)}"
     if plan.references:
         yield f"inputs    {_inputs(plan.references)}"
     left = {model: estimate.tasks for model, estimate in plan.models.items()}
@@ -45,7 +45,7 @@ def plan_lines(
         yield f"warnings  {show_count(plan.warnings)}, printed above"
     yield "first requests:"
     for request in plan.requests:
-        body = preview(request.body, multipart=request.multipart)
+        body = preview_body(request.body, multipart=request.multipart)
         form = " (multipart/form-data)" if request.multipart else ""
         yield f"  {request.method} {request.path}{form} {msgspec.json.encode(body).decode()}"
     if job.retry.rules:
@@ -64,7 +64,7 @@ def _table(plan: Plan) -> Iterator[str]:
     ranked = sorted(plan.models.items(), key=lambda item: (-item[1].tasks, item[0]))
     rows = [_HEAD, *(_row(model, estimate) for model, estimate in ranked)]
     if len(ranked) > 1:
-        rows.append(_row("all", plan.whole))
+        rows.append(_row("all", plan.total))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     for first, *others in rows:
         cells = (cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
@@ -99,7 +99,7 @@ def _done(remaining: Remaining) -> str:
 
 
 def _inputs(references: References) -> str:
-    tasks, sources = show_count(references.takers), show_count(references.count)
+    tasks, sources = show_count(references.dependent_count), show_count(references.source_count)
     return f"{tasks} tasks wait for files of {sources} other tasks"
 
 

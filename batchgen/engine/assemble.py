@@ -149,7 +149,7 @@ class AssembledRun:
         request, references = self._request, self._plan.references
         skipped = request.progress.tasks_skipped
         if not references:
-            all_done = self._plan.whole.tasks if self._positions.is_all_done() else 0
+            all_done = self._plan.total.tasks if self._positions.is_all_done() else 0
             return Worklist(request.manifest, self._ledger, request.selection, skipped, all_done)
         sources = Dependencies(references, self._ledger, self._job.output_dir)
         return DependentWorklist(
@@ -159,7 +159,7 @@ class AssembledRun:
     # work
 
     async def _run_tasks(self, worklist: _AnyWorklist, results: ResultsFile) -> None:
-        self._request.progress.start(name=self._job.name, total=self._plan.whole.tasks)
+        self._request.progress.start(name=self._job.name, total=self._plan.total.tasks)
         if _all_done(worklist) and not self._counts.found_unknown:
             worklist.count_all_done()
             return
@@ -167,7 +167,7 @@ class AssembledRun:
         async with self._open_transport() as (transport, in_flight):
             await self._reconcile_unknown(transport)
             await self._preflight(transport)
-            workers = min(in_flight, max(1, self._plan.whole.tasks))
+            workers = min(in_flight, max(1, self._plan.total.tasks))
             with self._live_limits(workers) as limits:
                 await self._runner(transport, limits, results).run(
                     worklist, workers=workers, deadline_s=self._job.limits.deadline_s
@@ -208,7 +208,7 @@ class AssembledRun:
 
     async def _preflight(self, transport: Transport) -> None:
         if self._request.preflight:
-            for warning in await preflight(transport, self._plan.whole.cost_usd):
+            for warning in await preflight(transport, self._plan.total.cost_usd):
                 self._say(warning)
 
     @contextmanager
@@ -281,7 +281,7 @@ class AssembledRun:
         """Halt if the manifest no longer lists tasks that were checked."""
         counts = self._counts
         listed = worklist.untouched.total() + sum(counts.terminal().values()) + counts.pending
-        missing = self._plan.whole.tasks - listed
+        missing = self._plan.total.tasks - listed
         if missing > 0:
             message = f"the manifest was changed during the run: {missing:,} tasks are gone"
             self._stop.set(StopReason.MANIFEST, message)

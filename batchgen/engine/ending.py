@@ -54,7 +54,7 @@ class Summarizer(msgspec.Struct, frozen=True):
             size_bytes=totals.size_bytes,
             failures=self._failures(totals.counts),
             advice=advice_of(stop, job.provider),
-            selected=JobCounts.of(self.plan.whole.tasks, selected) if is_partial else None,
+            selected=JobCounts.of(self.plan.total.tasks, selected) if is_partial else None,
             simulated=job.provider.name == SIMULATOR,
         )
 

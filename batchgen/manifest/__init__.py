@@ -1,1 +1,1 @@
-"""Streams rows from YAML, CSV, TSV, JSONL, TXT and OpenAI Batch lines; names and identities."""
+"""From a manifest file to checked tasks: formats, expansion, plan, dependencies."""

@@ -1,4 +1,4 @@
-"""What the tasks of a manifest come to: requests, images and cost, for each model and in all."""
+"""Requests, images and cost of a manifest's tasks, per model and in total."""
 
 from collections.abc import Mapping
 
@@ -9,12 +9,15 @@ from batchgen.provider.pricing import Prices, image_count
 from batchgen.types import HttpRequest, Json, Task
 
 OTHER_MODELS = "other models"
-_REMEMBERED_MODELS = 1000
+_MAX_MODELS = 1000
 _FIRST_REQUESTS = 3
 
 
 class Estimate(msgspec.Struct):
-    """What some tasks come to; cost_usd: the sum of the prices that are known."""
+    """Totals of some tasks.
+
+    cost_usd: the sum of the known prices, in US dollars. unpriced: tasks without a known price.
+    """
 
     tasks: int = 0
     requests: int = 0
@@ -23,7 +26,7 @@ class Estimate(msgspec.Struct):
     unpriced: int = 0
 
     def add(self, other: "Estimate", times: int = 1) -> None:
-        """Count what others come to, so many times."""
+        """Add another estimate, multiplied by `times`."""
         self.tasks += times * other.tasks
         self.requests += times * other.requests
         self.images += times * other.images
@@ -31,11 +34,11 @@ class Estimate(msgspec.Struct):
         self.unpriced += times * other.unpriced
 
     def known_usd(self) -> float | None:
-        """What is known of the cost, in US dollars; None where nothing is."""
+        """Return the known part of the cost in US dollars, or None if no price is known."""
         return round(self.cost_usd, 6) if self.unpriced < self.tasks else None
 
     def to_json(self) -> dict[str, Json]:
-        """An element of `by_model` in `plan --json`."""
+        """Return the value of a model in `by_model` of `plan --json`."""
         return {
             "tasks": self.tasks,
             "requests": self.requests,
@@ -45,62 +48,62 @@ class Estimate(msgspec.Struct):
         }
 
 
-class _Kind(msgspec.Struct, frozen=True):
-    """Tasks of a model with the same parameters; one: what each of them comes to."""
+class _Group(msgspec.Struct, frozen=True):
+    """Consecutive tasks of one model with the same parameters; per_task: the totals of one."""
 
     model: str
     params: Mapping[str, Json]
-    one: Estimate
+    per_task: Estimate
 
 
 class Estimator:
-    """Counts tasks; those of a kind that follow each other are added up together.
+    """Adds up the estimates of tasks; consecutive tasks with equal parameters are one addition.
 
-    whole: all of them. models: those of each model, the last ones together where there are very
-    many. requests: the first that are sent. None is complete before `close`.
+    total: of all tasks. models: of each model; from the 1,001st model on, `other models`.
+    requests: the first three requests. None of them is complete before `close`.
     """
 
     def __init__(self, prices: Prices, adapter: Adapter) -> None:
-        self.whole = Estimate()
+        self.total = Estimate()
         self.models: dict[str, Estimate] = {}
         self.requests: list[HttpRequest] = []
         self._prices = prices
-        self._dialect = adapter
-        self._kind: _Kind | None = None
-        self._times = 0
+        self._adapter = adapter
+        self._group: _Group | None = None
+        self._group_size = 0
 
     def add(self, task: Task) -> bool:
-        """Count a task; whether its price is known."""
-        kind = self._kind
-        # Rows that are alike share their parameters.
+        """Count a task. Return whether its price is known."""
+        group = self._group
+        # Rows from the row cache share the object of their parameters.
         if (
-            kind is None
-            or task.params is not kind.params
-            or task.model != kind.model
+            group is None
+            or task.params is not group.params
+            or task.model != group.model
             or task.inputs
         ):
             self.close()
-            kind = self._kind = _Kind(task.model, task.params, self._one(task))
-        self._times += 1
+            group = self._group = _Group(task.model, task.params, self._estimate(task))
+        self._group_size += 1
         if len(self.requests) < _FIRST_REQUESTS:
-            self.requests += self._dialect.requests(task)[: _FIRST_REQUESTS - len(self.requests)]
-        return not kind.one.unpriced
+            self.requests += self._adapter.requests(task)[: _FIRST_REQUESTS - len(self.requests)]
+        return not group.per_task.unpriced
 
     def close(self) -> None:
-        """Add up what was counted last."""
-        kind, times = self._kind, self._times
-        self._kind, self._times = None, 0
-        if kind is None:
+        """Add the tasks counted last to the totals."""
+        group, size = self._group, self._group_size
+        self._group, self._group_size = None, 0
+        if group is None:
             return
-        share = self.models.get(kind.model)
-        if share is None:
-            other = kind.model if len(self.models) < _REMEMBERED_MODELS else OTHER_MODELS
-            share = self.models.setdefault(other, Estimate())
-        share.add(kind.one, times)
-        self.whole.add(kind.one, times)
+        model = self.models.get(group.model)
+        if model is None:
+            name = group.model if len(self.models) < _MAX_MODELS else OTHER_MODELS
+            model = self.models.setdefault(name, Estimate())
+        model.add(group.per_task, size)
+        self.total.add(group.per_task, size)
 
-    def _one(self, task: Task) -> Estimate:
+    def _estimate(self, task: Task) -> Estimate:
         usd, images = self._prices.of(task), image_count(task)
         several = images > 1 or task.inputs
-        requests = len(self._dialect.requests(task)) if several else 1
+        requests = len(self._adapter.requests(task)) if several else 1
         return Estimate(1, requests, images, usd or 0.0, int(usd is None))

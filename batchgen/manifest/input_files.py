@@ -1,7 +1,7 @@
-"""Files that requests send along: found, confined to their folders, known by their bytes.
+"""Local files that requests send: they must be in an allowed folder and have a known type.
 
-A row names a file by its path. What is sent is what was looked at here: the content's hash is part
-of the task's identity, and whoever sends the file holds its bytes against the same hash.
+The SHA-256 of a file's content is part of the task's identity. It is compared again when the file
+is sent, so only the content that was checked here is sent.
 """
 
 import os
@@ -15,85 +15,88 @@ from batchgen.media.formats import Family, MediaType, sniff
 from batchgen.text import one_line, show_bytes
 from batchgen.types import LocalFile
 
-MOST_FILE_BYTES = 50 * 1024**2  # OpenAI's bound for a picture to edit; the vendor tells none
+MAX_FILE_BYTES = 50 * 1024**2  # OpenAI's limit for an image to edit; AIMLAPI documents none
 _HEAD_BYTES = 4096
-_MOST_REMEMBERED = 20_000
+_MAX_CACHED = 20_000
 _SCHEME = "file:"
 _KINDS: dict[Family, str] = {
-    "image": "picture",
-    "audio": "sound",
-    "video": "video",
-    "model": "3D model",
-    "document": "document",
+    "image": "an image",
+    "audio": "an audio file",
+    "video": "a video",
+    "model": "a 3D model",
+    "document": "a document",
 }
 
 
 class InputFileError(ValueError):
-    """A file that cannot be sent; the message says why, and what would be right."""
+    """A file cannot be sent; the message says why, and what to do."""
 
 
 class InputFiles:
-    """Looks at files, each version of a file once.
+    """Checks input files; each version of a file is read once.
 
-    folder: the manifest's; files below it may be sent, and those below the `allowed` ones.
+    folder: the manifest's folder. Files in it, in the `allowed` folders and in folders below them
+    may be sent.
     """
 
     def __init__(self, folder: Path = Path(), allowed: Iterable[Path] = ()) -> None:
         self.folder = folder
         self._roots = tuple(root.resolve() for root in (folder, *allowed))
-        self._known: dict[tuple[str, int, int, int], tuple[str, MediaType | None]] = {}
+        self._cache: dict[tuple[str, int, int, int], tuple[str, MediaType | None]] = {}
 
     def find(self, name: str, folder: Path, families: Iterable[Family] = ("image",)) -> LocalFile:
-        """Look at the file of that name (a path, or a `file:` URL) relative to a folder.
+        """Return the file that `name` (a path or a `file:` URL) names relative to `folder`.
 
-        Raises InputFileError.
+        families: the media families that are accepted.
+        Raise InputFileError if the file does not exist, is not allowed, is larger than
+        MAX_FILE_BYTES or has another type.
         """
-        shown = one_line(name, 120)
+        label = one_line(name, 120)
         try:
             path = (folder / _path(name)).resolve(strict=True)
-            self._confine(path, shown)
-            return self._look(path, name, tuple(families))
+            self._check_folder(path, label)
+            return self._check_file(path, name, tuple(families))
         except (FileNotFoundError, NotADirectoryError):
-            where = "" if folder == Path() else f" in {folder}"
-            raise InputFileError(f"there is no file {shown}{where}") from None
-        except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError in Python 3.11
+            place = "" if folder == Path() else f" in {folder}"
+            raise InputFileError(f"there is no file {label}{place}") from None
+        except (OSError, RuntimeError) as error:  # Python 3.11: RuntimeError for a symlink loop
             reason = getattr(error, "strerror", None) or error
-            raise InputFileError(f"the file {shown} cannot be read: {reason}") from error
+            raise InputFileError(f"the file {label} cannot be read: {reason}") from error
 
-    def _confine(self, path: Path, shown: str) -> None:
+    def _check_folder(self, path: Path, label: str) -> None:
         if not any(path.is_relative_to(root) for root in self._roots):
             raise InputFileError(
-                f"the file {shown} is outside the manifest's folder; where it is meant to be sent,"
-                " allow its folder: --allow-files DIR"
+                f"the file {label} is outside the manifest's folder; to send it, allow its folder"
+                " with --allow-files DIR"
             )
 
-    def _look(self, path: Path, name: str, families: tuple[Family, ...]) -> LocalFile:
-        shown = one_line(name, 120)
+    def _check_file(self, path: Path, name: str, families: tuple[Family, ...]) -> LocalFile:
+        label = one_line(name, 120)
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise InputFileError(f"{shown} is no file")
-        if status.st_size > MOST_FILE_BYTES:
-            size, most = show_bytes(status.st_size), show_bytes(MOST_FILE_BYTES)
-            raise InputFileError(f"the file {shown} has {size}; {most} are the most")
-        digest, media = self._content(path, status)
+            raise InputFileError(f"{label} is not a regular file")
+        if status.st_size > MAX_FILE_BYTES:
+            size, limit = show_bytes(status.st_size), show_bytes(MAX_FILE_BYTES)
+            raise InputFileError(f"the file {label} is {size}; the limit is {limit}")
+        digest, media = self._read_once(path, status)
         if media is None or media.family not in families:
             kinds = " or ".join(_KINDS[family] for family in families)
-            found = media.mime if media else "nothing that is known"
-            raise InputFileError(f"the file {shown} is no {kinds}: its bytes are {found}")
+            actual = media.mime if media else "of an unknown type"
+            raise InputFileError(f"the file {label} is not {kinds}: its content is {actual}")
         return LocalFile(path, name, status.st_size, digest, media.mime)
 
-    def _content(self, path: Path, status: os.stat_result) -> tuple[str, MediaType | None]:
+    def _read_once(self, path: Path, status: os.stat_result) -> tuple[str, MediaType | None]:
         version = (str(path), status.st_size, status.st_mtime_ns, status.st_ino)
-        known = self._known.get(version)
-        if known is None:
-            if len(self._known) >= _MOST_REMEMBERED:
-                self._known.clear()
-            known = self._known[version] = _read(path)
-        return known
+        cached = self._cache.get(version)
+        if cached is None:
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache.clear()
+            cached = self._cache[version] = _read(path)
+        return cached
 
 
 def is_file_url(text: str) -> bool:
-    """Whether a text names a file by a `file:` URL."""
+    """Return whether a text is a `file:` URL."""
     return text[: len(_SCHEME)].lower() == _SCHEME
 
 
@@ -102,7 +105,7 @@ def _path(name: str) -> str:
 
 
 def _read(path: Path) -> tuple[str, MediaType | None]:
-    """The hash of a file's bytes, and the type that the first of them tell."""
+    """Return the SHA-256 of a file and the type that its first bytes show."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
         file.seek(0)

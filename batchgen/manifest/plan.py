@@ -1,4 +1,4 @@
-"""A manifest, opened and checked: what a run would do and cost, without the network."""
+"""Check a whole manifest without the network: its tasks, their cost, and every problem."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,73 +8,77 @@ from batchgen.job import Job
 from batchgen.manifest.dependencies import References
 from batchgen.manifest.estimate import Estimate, Estimator
 from batchgen.manifest.open import Manifest
-from batchgen.manifest.preview import shown as shown_body
-from batchgen.manifest.problems import ProblemGroup, RejectedError, problem_lines
+from batchgen.manifest.preview import preview_body
+from batchgen.manifest.problems import ProblemGroup, RejectedError, format_problems
 from batchgen.provider.adapter import Adapter
 from batchgen.provider.pricing import Prices
 from batchgen.types import HttpRequest, Json, Problem, Severity, Task
 
-_KEPT_PROBLEMS = 100_000
+_MAX_PROBLEMS = 100_000
 
 
 class Plan(msgspec.Struct):
-    """What the check of a whole manifest came to.
+    """The result of checking a whole manifest.
 
-    whole, models: the tasks that were selected, of all that were `read`: in all, and of each model.
-    requests: the first ones.
-    problems: every error, and of equal warnings the first.
-    warned: the warnings of each text.
-    references: what the tasks take from one another, selected or not.
+    total, models: the estimate of the selected tasks, in total and per model.
+    requests: the first few.
+    tasks_read: the number of tasks of the manifest, selected or not.
+    problems: all errors, and the first of equal warnings; at most 100,000.
+    errors, warnings: how many there are in total.
+    warning_groups: the warnings by their message.
+    references: those between all tasks, selected or not.
     """
 
-    whole: Estimate = msgspec.field(default_factory=Estimate)
+    total: Estimate = msgspec.field(default_factory=Estimate)
     models: dict[str, Estimate] = msgspec.field(default_factory=dict)
     requests: list[HttpRequest] = msgspec.field(default_factory=list)
-    read: int = 0
+    tasks_read: int = 0
     problems: list[Problem] = msgspec.field(default_factory=list)
     errors: int = 0
     warnings: int = 0
-    warned: dict[str, ProblemGroup] = msgspec.field(default_factory=dict)
+    warning_groups: dict[str, ProblemGroup] = msgspec.field(default_factory=dict)
     references: References = msgspec.field(default_factory=References)
 
-    def note(self, problem: Problem, *, first: bool = False) -> None:
-        """Take a problem in; first: before all others."""
+    def add_problem(self, problem: Problem, *, first: bool = False) -> None:
+        """Add a problem; first: put it before all others."""
         if problem.severity is Severity.ERROR:
             self.errors += 1
         else:
             self.warnings += 1
-            alike = self.warned.get(problem.message)
-            if alike is not None:  # of equal warnings the first row's is kept
-                alike.add(problem)
+            group = self.warning_groups.get(problem.message)
+            if group is not None:
+                group.add(problem)
                 return
-            self.warned[problem.message] = ProblemGroup(problem)
+            self.warning_groups[problem.message] = ProblemGroup(problem)
         if first:
             self.problems.insert(0, problem)
-        elif len(self.problems) < _KEPT_PROBLEMS:
+        elif len(self.problems) < _MAX_PROBLEMS:
             self.problems.append(problem)
 
     def raise_errors(self) -> None:
-        """Raise RejectedError where anything is wrong."""
+        """Raise RejectedError if there are errors."""
         if self.errors:
-            errors = [one for one in self.problems if one.severity is Severity.ERROR]
+            errors = [problem for problem in self.problems if problem.severity is Severity.ERROR]
             raise RejectedError(errors, self.errors - len(errors))
 
     def lines(self, *severities: Severity) -> Iterator[str]:
-        """What a person reads of the problems; severities: of these alone, where any are named."""
-        wanted = severities or tuple(Severity)
-        known = {Severity.ERROR: self.errors, Severity.WARNING: self.warnings}
-        told = [
-            self.warned[one.message] if one.severity is Severity.WARNING else ProblemGroup(one)
-            for one in self.problems
-            if one.severity in wanted
+        """Yield the messages for the terminal; severities: only these, if any are given."""
+        selected = severities or tuple(Severity)
+        counts = {Severity.ERROR: self.errors, Severity.WARNING: self.warnings}
+        groups = [
+            self.warning_groups[problem.message]
+            if problem.severity is Severity.WARNING
+            else ProblemGroup(problem)
+            for problem in self.problems
+            if problem.severity in selected
         ]
-        more = sum(known[one] for one in wanted) - sum(one.count for one in told)
-        return problem_lines(told, more)
+        total = sum(counts[severity] for severity in selected)
+        return format_problems(groups, total - sum(group.count for group in groups))
 
     def to_json(self) -> dict[str, Json]:
-        """What `plan --json` prints."""
+        """Return the object that `plan --json` prints."""
         return {
-            "tasks": self.whole.tasks,
+            "tasks": self.total.tasks,
             "problems": [
                 {
                     "file": problem.file,
@@ -84,16 +88,16 @@ class Plan(msgspec.Struct):
                 }
                 for problem in self.problems
             ],
-            "cost_usd": self.whole.known_usd(),
-            "unpriced": self.whole.unpriced,
-            "fed": self.references.takers,
-            "models": {model: share.tasks for model, share in self.models.items()},
-            "by_model": {model: share.to_json() for model, share in self.models.items()},
+            "cost_usd": self.total.known_usd(),
+            "unpriced": self.total.unpriced,
+            "fed": self.references.dependent_count,
+            "models": {model: estimate.tasks for model, estimate in self.models.items()},
+            "by_model": {model: estimate.to_json() for model, estimate in self.models.items()},
             "requests": [
                 {
                     "method": request.method,
                     "path": request.path,
-                    "body": shown_body(request.body, multipart=request.multipart),
+                    "body": preview_body(request.body, multipart=request.multipart),
                 }
                 for request in self.requests
             ],
@@ -106,81 +110,80 @@ def check(
     select: Callable[[Iterator[Task | Problem]], Iterator[Task | Problem]] = iter,
     identify: bool = True,
 ) -> Plan:
-    """Read the whole manifest once and say everything that is wrong with it.
+    """Read the whole manifest and report every problem; read it again if rows have references.
 
-    select: narrows the tasks (`--only`, `--limit`, `--shard`). identify: whether it goes by their
-    keys and digests.
+    select: selects tasks (`--only`, `--limit`, `--shard`).
+    identify: whether tasks get their keys and digests, if `select` needs them.
     """
-    tally = Estimator(Prices(manifest.job), Adapter(manifest.job))
-    plan = Plan(tally.whole, tally.models, tally.requests)
-    told = set(manifest.problems)
+    estimator = Estimator(Prices(manifest.job), Adapter(manifest.job))
+    plan = Plan(estimator.total, estimator.models, estimator.requests)
+    job_problems = set(manifest.problems)
     for problem in manifest.problems:
-        plan.note(problem)
+        plan.add_problem(problem)
     require_price = manifest.job.require_price
     for item in select(_counted(manifest.tasks(identify=identify), plan)):
         if isinstance(item, Problem):
-            if item not in told:
-                plan.note(item)
-        elif not tally.add(item) and require_price:
-            plan.note(_unpriced(item))
-    tally.close()
+            if item not in job_problems:
+                plan.add_problem(item)
+        elif not estimator.add(item) and require_price:
+            plan.add_problem(_unpriced(item))
+    estimator.close()
     if plan.references:
         _check_references(manifest, plan)
-    if not plan.whole.tasks and not plan.errors:
-        plan.note(_nothing(manifest.source.label, plan.read))
-    if plan.whole.unpriced and not manifest.job.require_price and (bound := _bound(manifest.job)):
-        plan.note(_unbounded(manifest.source.label, plan, bound))
+    if not plan.total.tasks and not plan.errors:
+        plan.add_problem(_nothing_to_do(manifest.source.label, plan.tasks_read))
+    limit = _spending_limit(manifest.job)
+    if limit and plan.total.unpriced and not manifest.job.require_price:
+        plan.add_problem(_limit_without_prices(manifest.source.label, plan.total, limit))
     return plan
 
 
 def _counted(items: Iterator[Task | Problem], plan: Plan) -> Iterator[Task | Problem]:
     for item in items:
         if isinstance(item, Task):
-            plan.read += 1
+            plan.tasks_read += 1
             if item.inputs:
-                plan.references.note(item)
+                plan.references.add(item)
         yield item
 
 
 def _check_references(manifest: Manifest, plan: Plan) -> None:
-    """Read the tasks again for those that others refer to: they may stand anywhere."""
+    """Read the tasks again: a reference may name any row of the manifest."""
 
     def tasks() -> Iterator[Task]:
         return (item for item in manifest.tasks(check=False) if isinstance(item, Task))
 
-    plan.references.learn(tasks())
-    for problem in plan.references.problems(tasks, sound=not plan.errors):
-        plan.note(problem)
+    plan.references.find_sources(tasks())
+    for problem in plan.references.problems(tasks, rows_valid=not plan.errors):
+        plan.add_problem(problem)
 
 
-def _nothing(label: str, tasks: int) -> Problem:
-    """Why there is nothing to do: an empty manifest is an error, an empty selection is not."""
+def _nothing_to_do(label: str, tasks: int) -> Problem:
+    """Return an error for an empty manifest, a warning for an empty selection."""
     if not tasks:
-        return Problem(label, 0, "there is nothing to do: no prompts")
-    told = f"none of the {tasks:,} tasks is selected by --only, --limit or --shard"
-    return Problem(label, 0, told, Severity.WARNING)
+        return Problem(label, 0, "there is nothing to do: the manifest has no rows; add a prompt")
+    message = f"--only, --limit or --shard selects none of the {tasks:,} tasks"
+    return Problem(label, 0, message, Severity.WARNING)
 
 
-def _bound(job: Job) -> str:
-    """What is to hold the job's spending back, if anything is."""
+def _spending_limit(job: Job) -> str:
     if job.limits.max_cost_usd is not None:
         return "max_cost"
     return "" if job.budget is None else "the budget"
 
 
-def _unbounded(label: str, plan: Plan, bound: str) -> Problem:
-    whole = plan.whole
+def _limit_without_prices(label: str, total: Estimate, limit: str) -> Problem:
     message = (
-        f"{whole.unpriced:,} of {whole.tasks:,} tasks have no known price, so {bound} counts them"
-        " only once the provider has told what they cost: name it in the job's `prices`, try"
-        " --live-prices, or have them refused with --require-price"
+        f"{total.unpriced:,} of {total.tasks:,} tasks have no known price, so {limit} counts them"
+        " only after the provider reports their cost; set their price in the job's `prices`, try"
+        " --live-prices, or refuse them with --require-price"
     )
     return Problem(label, 0, message, Severity.WARNING)
 
 
 def _unpriced(task: Task) -> Problem:
     message = (
-        f"no price is known for {task.model} with these parameters, and --require-price is given:"
-        " name it in the job's `prices`, or try --live-prices"
+        f"no price is known for {task.model} with these parameters, and --require-price is set;"
+        " set the price in the job's `prices`, or try --live-prices"
     )
     return Problem(task.file, task.line, message)

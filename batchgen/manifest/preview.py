@@ -1,8 +1,4 @@
-"""Request bodies as the bytes that go over the wire, files still in their places as files.
-
-A body is a sequence of pieces: bytes as they are, and files that whoever sends it reads while
-sending. Its length is known beforehand. Multipart is RFC 7578; `data:` URLs are RFC 2397.
-"""
+"""Request bodies as `plan` and `plan --json` show them: files are described, not read."""
 
 from collections.abc import Mapping
 
@@ -17,33 +13,36 @@ from batchgen.types import (
 )
 
 
-def shown(body: Mapping[str, Input], *, multipart: bool = False) -> dict[str, Json]:
-    """A body for people: each file told by its type, size and name, or by whose it will be."""
-    return {name: _told(value, multipart=multipart) for name, value in body.items()}
+def preview_body(body: Mapping[str, Input], *, multipart: bool = False) -> dict[str, Json]:
+    """Return a body as JSON; a text in `<…>` describes each file, upload and reference.
+
+    multipart: the body is sent as a form, so its files are not base64.
+    """
+    return {name: _preview(value, multipart=multipart) for name, value in body.items()}
 
 
-def _told(value: Input, *, multipart: bool) -> Json:
+def _preview(value: Input, *, multipart: bool) -> Json:
     match value:
         case LocalFile():
-            lead = value.media_type if multipart else f"data:{value.media_type};base64"
-            return _told_file(lead, value)
+            encoding = value.media_type if multipart else f"data:{value.media_type};base64"
+            return _describe_file(encoding, value)
         case Base64(file):
-            return _told_file("base64", file)
+            return _describe_file("base64", file)
         case UploadId() | Reference():
-            return _told_place(value)
+            return _describe_pending(value)
         case tuple():
-            return [_told(one, multipart=multipart) for one in value]
+            return [_preview(item, multipart=multipart) for item in value]
         case dict():
-            return shown(value, multipart=multipart)
+            return preview_body(value, multipart=multipart)
         case _:
-            return value  # type: ignore[return-value]  # plain JSON is left
+            return value  # type: ignore[return-value]  # only plain JSON is left
 
 
-def _told_file(lead: str, file: LocalFile) -> str:
-    return f"<{lead} … {show_bytes(file.size_bytes)} of {one_line(file.name, 120)}>"
-
-
-def _told_place(value: UploadId | Reference) -> str:
+def _describe_pending(value: UploadId | Reference) -> str:
     if isinstance(value, UploadId):
         return f"<{value.name} of the upload>"
     return f"<file {value.n} of {one_line(value.source, 120)}>"
+
+
+def _describe_file(encoding: str, file: LocalFile) -> str:
+    return f"<{encoding} … {show_bytes(file.size_bytes)} of {one_line(file.name, 120)}>"

@@ -1,4 +1,4 @@
-"""What a person reads of the problems of a manifest."""
+"""Problems of a manifest as lines for the terminal, and the error that carries them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -7,14 +7,14 @@ import msgspec
 from batchgen.errors import BatchgenError
 from batchgen.types import Problem, Severity
 
-_SHOWN = 20
-_LINES = 3
+_MAX_MESSAGES = 20
+_MAX_LINE_NUMBERS = 3
 
 
 class ProblemGroup(msgspec.Struct):
-    """Problems that say the same.
+    """Problems with the same message.
 
-    count: how many there are. lines: where the next few stand, other than the first.
+    first: the first of them. count: how many there are. lines: the lines of the next few, from 1.
     """
 
     first: Problem
@@ -22,50 +22,56 @@ class ProblemGroup(msgspec.Struct):
     lines: list[int] = msgspec.field(default_factory=list)
 
     def add(self, problem: Problem, count: int = 1) -> None:
-        """Take in another one, which comes after those that are in it; count: with its likes."""
+        """Add a problem that occurs `count` times and comes after those of the group."""
         self.count += count
         last = self.lines[-1] if self.lines else self.first.line
-        if len(self.lines) < _LINES and problem.file == self.first.file and problem.line > last:
+        is_next = problem.file == self.first.file and problem.line > last
+        if is_next and len(self.lines) < _MAX_LINE_NUMBERS:
             self.lines.append(problem.line)
 
     def __str__(self) -> str:
         rest = self.count - 1 - len(self.lines)
         if not self.lines:
             return f"{self.first} ({rest:,} more like this)" if rest else str(self.first)
-        shown = ", ".join(map(str, self.lines))
-        return f"{self.first} (also at {shown}{f' and {rest:,} more' if rest else ''})"
+        numbers = ", ".join(map(str, self.lines))
+        return f"{self.first} (also at {numbers}{f' and {rest:,} more' if rest else ''})"
 
 
-def problem_lines(problems: Sequence[ProblemGroup], more: int = 0) -> Iterator[str]:
-    """Problems for a person; the first 20, and a count.
+def format_problems(groups: Sequence[ProblemGroup], omitted: int = 0) -> Iterator[str]:
+    """Yield at most 20 messages, then the number of the others.
 
-    Where there are more, those of one file that say the same are told together.
-    more: problems that are not at hand.
+    If there are more than 20, equal messages of one file become one.
+    omitted: the number of problems that `groups` does not contain.
     """
-    if len(problems) > _SHOWN:
-        problems = _grouped(problems)
-    yield from map(str, problems[:_SHOWN])
-    rest = sum(one.count for one in problems[_SHOWN:]) + more
+    if len(groups) > _MAX_MESSAGES:
+        groups = _merge_equal(groups)
+    yield from map(str, groups[:_MAX_MESSAGES])
+    rest = sum(group.count for group in groups[_MAX_MESSAGES:]) + omitted
     if rest:
         yield f"and {rest:,} more: `batchgen plan --json` lists them"
 
 
-def _grouped(problems: Iterable[ProblemGroup]) -> list[ProblemGroup]:
-    groups: dict[tuple[str, str, Severity], ProblemGroup] = {}
-    for one in problems:
-        first = one.first
-        name = first.file, first.message, first.severity
-        if name in groups:
-            groups[name].add(first, one.count)
+def _merge_equal(groups: Iterable[ProblemGroup]) -> list[ProblemGroup]:
+    merged: dict[tuple[str, str, Severity], ProblemGroup] = {}
+    for group in groups:
+        first = group.first
+        key = first.file, first.message, first.severity
+        if key in merged:
+            merged[key].add(first, group.count)
         else:
-            groups[name] = ProblemGroup(first, one.count, [*one.lines])
-    return list(groups.values())
+            merged[key] = ProblemGroup(first, group.count, [*group.lines])
+    return list(merged.values())
 
 
 class RejectedError(BatchgenError):
-    """A job or manifest with errors: nothing was sent."""
+    """A job or manifest has errors; nothing was sent.
 
-    def __init__(self, problems: Iterable[Problem], more: int = 0) -> None:
+    problems: the errors and warnings. omitted: the number of further errors.
+    """
+
+    def __init__(self, problems: Iterable[Problem], omitted: int = 0) -> None:
         self.problems = tuple(problems)
-        errors = [one for one in self.problems if one.severity is Severity.ERROR]
-        super().__init__("\n".join(problem_lines([ProblemGroup(error) for error in errors], more)))
+        groups = [
+            ProblemGroup(problem) for problem in self.problems if problem.severity is Severity.ERROR
+        ]
+        super().__init__("\n".join(format_problems(groups, omitted)))

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.http.request_body import BodyStream, ChangedFileError, encode_body
-from batchgen.manifest.preview import shown
+from batchgen.manifest.preview import preview_body
 from batchgen.types import FaultKind, HttpRequest, Input, LocalFile
 from tests.given import a_png
 
@@ -101,12 +101,12 @@ def test_a_form_carries_files_unencoded(tmp_path: Path, size: int) -> None:
 
 def test_a_preview_describes_a_file_instead_of_its_bytes(tmp_path: Path) -> None:
     file = LocalFile(tmp_path / "cat.png", "pics/cat.png", 1_234_567, "0" * 64, "image/png")
-    assert shown({"prompt": "A cat", "image": file, "all": (file, "https://a.test/b")}) == {
+    assert preview_body({"prompt": "A cat", "image": file, "all": (file, "https://a.test/b")}) == {
         "prompt": "A cat",
         "image": "<data:image/png;base64 … 1.2 MB of pics/cat.png>",
         "all": ["<data:image/png;base64 … 1.2 MB of pics/cat.png>", "https://a.test/b"],
     }
-    assert shown({"image": file}, multipart=True) == {
+    assert preview_body({"image": file}, multipart=True) == {
         "image": "<image/png … 1.2 MB of pics/cat.png>"
     }
 

@@ -1,4 +1,4 @@
-"""Manifests from files: what they plan to, and how everything wrong in them is told."""
+"""Plans of manifests: tasks, estimates, selections, and the messages for every problem."""
 
 import gzip
 import json
@@ -33,17 +33,17 @@ def plan(path: Path, text: str, name: str = "job.yaml", flags: Flags | None = No
 
 
 def tasks(opened: Manifest) -> list[Task]:
-    assert [str(one) for one in opened.problems] == []
+    assert [str(problem) for problem in opened.problems] == []
     found = list(opened.tasks())
-    assert [str(one) for one in found if isinstance(one, Problem)] == []
-    return [one for one in found if isinstance(one, Task)]
+    assert [str(item) for item in found if isinstance(item, Problem)] == []
+    return [task for task in found if isinstance(task, Task)]
 
 
 def messages(found: Plan) -> list[str]:
-    return [str(one) for one in found.problems]
+    return [str(problem) for problem in found.problems]
 
 
-# A job with most of what a job file can have.
+# A job with most of the settings that a job file can have.
 
 SPRING = """\
 name: spring
@@ -64,13 +64,13 @@ prompts:
 """
 
 
-def test_a_job_with_a_matrix_a_row_of_its_own_and_a_csv_file_plans_exactly(tmp_path: Path) -> None:
+def test_a_job_with_a_matrix_a_row_and_a_csv_file_gives_exactly_these_tasks(tmp_path: Path) -> None:
     (tmp_path / "products.csv").write_text("name,sku\nlamp,A\nstool,B\nbowl,C\n")
     opened = manifest(tmp_path, SPRING)
 
     made = tasks(opened)
 
-    assert [one.prompt for one in made] == [
+    assert [task.prompt for task in made] == [
         "A fox, ink, front view",
         "A fox, ink, side view",
         "A fox, watercolour, front view",
@@ -87,7 +87,7 @@ def test_a_job_with_a_matrix_a_row_of_its_own_and_a_csv_file_plans_exactly(tmp_p
     assert made[0].params == {"image_size": "square_hd", "num_images": 1}
     assert made[5].vars == {"name": "lamp", "sku": "A"}
     assert (made[5].file, made[5].line) == ("products.csv", 2)
-    assert {one.model for one in made} == {"flux/schnell", "dall-e-3"}
+    assert {task.model for task in made} == {"flux/schnell", "dall-e-3"}
     assert opened.job.retry.rules[0].after_s == 10.0
     assert opened.job.limits.max_cost_usd == 20.0
 
@@ -123,10 +123,10 @@ def test_the_same_rows_in_any_format_are_the_same_tasks(
     name: str, text: str, tmp_path: Path
 ) -> None:
     made = tasks(manifest(tmp_path, text, name, DALLE2))
-    assert [(one.prompt, one.params) for one in made] == [("a fox", {"n": 2}), ("an owl", {})]
+    assert [(task.prompt, task.params) for task in made] == [("a fox", {"n": 2}), ("an owl", {})]
 
 
-def test_a_packed_manifest_is_read_like_any_other(tmp_path: Path) -> None:
+def test_a_compressed_manifest_is_read_like_any_other(tmp_path: Path) -> None:
     (tmp_path / "m.txt.gz").write_bytes(gzip.compress(b"# comment\na fox\n"))
     source = source_of(str(tmp_path / "m.txt.gz"), None, None)
     (made,) = tasks(open_manifest(source, DALLE2))
@@ -151,86 +151,86 @@ def test_rows_for_a_model_without_prompts_need_no_prompt_column(tmp_path: Path) 
     }
 
 
-def test_a_list_without_a_prompt_column_is_told(tmp_path: Path) -> None:
-    (told,) = messages(plan(tmp_path, "text\nfox\n", "m.csv", DALLE2))
-    assert told == 'm.csv:1: the header has no column "prompt"; it has "text"'
+def test_a_list_without_a_prompt_column_is_an_error(tmp_path: Path) -> None:
+    (message,) = messages(plan(tmp_path, "text\nfox\n", "m.csv", DALLE2))
+    assert message == 'm.csv:1: the header has no column "prompt", only "text"; add or rename one'
 
 
 @pytest.mark.parametrize(
-    ("item", "told"),
+    ("item", "expected"),
     [
         ("{from: missing.csv}", "job.yaml:3: `from`: missing.csv"),
-        ("{from: other.yaml}", "is no CSV, TSV, JSONL or TXT file"),
-        ("{from: 7}", "`from` names a file, relative to this one"),
+        ("{from: other.yaml}", "is not a CSV, TSV, JSONL or TXT file"),
+        ("{from: 7}", "`from` must be a file's path, relative to this file"),
         ("{from: p.csv, id: one}", "`id` beside `from` would be the same for every row"),
         ("{from: p.csv, sise: 512x512}", "p.csv:2: `sise` is not a parameter of dall-e-2"),
         ("{from: p.csv, prompt: 'A {nam}'}", "p.csv:2: template variable `{nam}` is not defined"),
-        ("7", "job.yaml:3: a row is a text or a mapping, not 7"),
+        ("7", "job.yaml:3: a row must be a text or a mapping, not 7"),
         ("{prompt: [a]}", "job.yaml:3: `prompt` is ['a'], not a text; put it in quotes"),
         ("{prompt: x, vars: [a]}", "job.yaml:3: `vars` is ['a'], not a mapping of names to"),
     ],
 )
-def test_what_is_wrong_with_an_item_is_told(item: str, told: str, tmp_path: Path) -> None:
+def test_errors_of_an_item_are_reported(item: str, expected: str, tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("prompt,name\nfox,lamp\n")
     found = plan(tmp_path, f"defaults: {{model: dall-e-2}}\nprompts:\n  - {item}\n")
-    assert told in messages(found)[0]
+    assert expected in messages(found)[0]
     assert found.errors == 1
 
 
-def test_a_from_file_of_batch_lines_takes_nothing_from_beside_it(tmp_path: Path) -> None:
+def test_a_from_file_of_batch_lines_takes_no_other_keys(tmp_path: Path) -> None:
     line = {"custom_id": "a", "method": "POST", "url": "/v1/images/generations"}
     body = {"model": "dall-e-2", "prompt": "a {fox}"}
     (tmp_path / "b.jsonl").write_text(json.dumps({**line, "body": body}) + "\n")
     assert tasks(manifest(tmp_path, "prompts: [{from: b.jsonl}]"))[0].prompt == "a {fox}"
-    (told,) = messages(plan(tmp_path, "prompts: [{from: b.jsonl, n: 2}]"))
-    assert told.startswith("b.jsonl:1: an OpenAI Batch line is sent as it is")
+    (message,) = messages(plan(tmp_path, "prompts: [{from: b.jsonl, n: 2}]"))
+    assert message.startswith("b.jsonl:1: an OpenAI Batch line is sent unchanged")
 
 
-def test_a_manifest_of_unknown_format_is_refused_with_what_was_meant() -> None:
+def test_a_manifest_of_unknown_format_is_refused_with_a_suggestion() -> None:
     with pytest.raises(ManifestError, match=r"did you mean \.csv"):
         source_of("x.csvv", None, None)
     with pytest.raises(ManifestError, match="standard input needs --format"):
         source_of("-", None, None)
 
 
-# What a plan comes to.
+# The result of a plan.
 
 
 def test_a_plan_counts_prices_and_shows_the_first_requests(tmp_path: Path) -> None:
     found = plan(tmp_path, "".join(f"fox {number}\n" for number in range(5)), "m.txt", DALLE2)
-    told = found.to_json()
-    assert (found.whole.tasks, found.errors) == (5, 0)
-    assert {model: share.tasks for model, share in found.models.items()} == {"dall-e-2": 5}
-    assert found.whole.cost_usd > 0
-    assert found.whole.unpriced == 0
-    assert isinstance(told["requests"], list)
-    assert told["requests"][0] == {
+    report = found.to_json()
+    assert (found.total.tasks, found.errors) == (5, 0)
+    assert {model: estimate.tasks for model, estimate in found.models.items()} == {"dall-e-2": 5}
+    assert found.total.cost_usd > 0
+    assert found.total.unpriced == 0
+    assert isinstance(report["requests"], list)
+    assert report["requests"][0] == {
         "method": "POST",
         "path": "/v1/images/generations",
         "body": {"model": "dall-e-2", "prompt": "fox 0"},
     }
-    assert len(told["requests"]) == 3
+    assert len(report["requests"]) == 3
 
 
-def test_an_unknown_price_is_told_as_unknown_and_not_as_nothing(tmp_path: Path) -> None:
+def test_an_unknown_price_is_null_and_not_zero(tmp_path: Path) -> None:
     found = plan(tmp_path, "fox\n", "m.txt", Flags(model="own", provider="openai"))
     assert found.to_json()["cost_usd"] is None
-    assert found.whole.unpriced == 1
+    assert found.total.unpriced == 1
 
 
 def test_a_count_of_hundreds_of_digits_has_no_price(tmp_path: Path) -> None:
     text = f"- {{prompt: x, n: 1{'0' * 400}}}"
     found = plan(tmp_path, text, flags=Flags(model="dall-e-2", check=False))
-    assert (found.whole.tasks, found.whole.unpriced) == (1, 1)
+    assert (found.total.tasks, found.total.unpriced) == (1, 1)
 
 
-def test_of_equal_warnings_the_first_is_kept(tmp_path: Path) -> None:
+def test_only_the_first_of_equal_warnings_is_kept(tmp_path: Path) -> None:
     found = plan(tmp_path, "a\nb\nc\n", "m.txt", Flags(model="flux/schnel"))
     assert (found.warnings, len(found.problems), found.errors) == (3, 1, 0)
     found.raise_errors()
 
 
-def test_every_error_is_in_the_json_and_twenty_are_shown(tmp_path: Path) -> None:
+def test_all_errors_are_in_the_json_and_twenty_in_the_message(tmp_path: Path) -> None:
     rows = "".join(f"fox,{n}\n" for n in range(-24, 1))
     found = plan(tmp_path, "prompt,n\n" + rows, "m.csv", DALLE2)
     problems = found.to_json()["problems"]
@@ -245,7 +245,7 @@ def test_every_error_is_in_the_json_and_twenty_are_shown(tmp_path: Path) -> None
     assert lines[-1] == "and 5 more: `batchgen plan --json` lists them"
 
 
-def test_where_there_are_more_than_twenty_equal_ones_are_told_together(tmp_path: Path) -> None:
+def test_equal_errors_become_one_message_if_there_are_more_than_twenty(tmp_path: Path) -> None:
     rows = "fox,0\n" * 1000 + "owl,-1\n"
     with pytest.raises(RejectedError) as caught:
         plan(tmp_path, "prompt,n\n" + rows, "m.csv", DALLE2).raise_errors()
@@ -254,35 +254,35 @@ def test_where_there_are_more_than_twenty_equal_ones_are_told_together(tmp_path:
     assert second.startswith("m.csv:1002: `n` is -1")
 
 
-def test_twenty_equal_errors_are_told_with_a_line_each(tmp_path: Path) -> None:
+def test_twenty_equal_errors_have_a_message_each(tmp_path: Path) -> None:
     with pytest.raises(RejectedError) as caught:
         plan(tmp_path, "prompt,n\n" + "fox,0\n" * 20, "m.csv", DALLE2).raise_errors()
-    told = [line.split(":")[1] for line in str(caught.value).splitlines()]
-    assert told == [str(line) for line in range(2, 22)]
+    lines = [line.split(":")[1] for line in str(caught.value).splitlines()]
+    assert lines == [str(line) for line in range(2, 22)]
 
 
 def test_equal_warnings_are_counted(tmp_path: Path) -> None:
     found = plan(tmp_path, "a\n" * 1000, "m.txt", Flags(model="flux/schnel"))
-    (told,) = found.lines()
-    assert told.startswith("m.txt:1: warning: model `flux/schnel` is not in the catalogue")
-    assert told.endswith("(also at 2, 3, 4 and 996 more)")
+    (message,) = found.lines()
+    assert message.startswith("m.txt:1: warning: model `flux/schnel` is not in the catalogue")
+    assert message.endswith("(also at 2, 3, 4 and 996 more)")
 
 
 @pytest.mark.parametrize("text", ["prompts: []\n", "name: x\n", ""])
-def test_a_job_without_prompts_is_told(text: str, tmp_path: Path) -> None:
+def test_a_job_without_prompts_is_an_error(text: str, tmp_path: Path) -> None:
     assert plan(tmp_path, text).errors == 1
 
 
-def test_a_list_without_rows_is_told(tmp_path: Path) -> None:
+def test_a_list_without_rows_is_an_error(tmp_path: Path) -> None:
     assert "there is nothing to do" in messages(plan(tmp_path, "prompt\n", "m.csv", DALLE2))[0]
 
 
-def test_a_broken_settings_part_is_told_once(tmp_path: Path) -> None:
+def test_an_error_of_the_settings_is_reported_once(tmp_path: Path) -> None:
     found = plan(tmp_path, "nam: x\ndefaults: {model: dall-e-2}\nprompts: [x]\n")
     assert messages(found) == ["job.yaml:1: unknown key `nam`; did you mean `name`?"]
 
 
-# Which tasks a run is about.
+# Selections.
 
 
 def a_task(key: str, task_id: str = "x") -> Task:
@@ -296,11 +296,11 @@ def test_every_key_is_in_exactly_one_shard(keys: list[object], of: int) -> None:
         list(Selection(shard=parse_shard(f"{number}/{of}")).narrow(made, to_the_end=True))
         for number in range(1, of + 1)
     ]
-    flat = [one.key for shard in shards for one in shard if isinstance(one, Task)]
-    assert sorted(flat) == sorted(one.key for one in made)
+    flat = [task.key for shard in shards for task in shard if isinstance(task, Task)]
+    assert sorted(flat) == sorted(task.key for task in made)
 
 
-def test_only_and_limit_narrow_the_tasks_and_problems_are_told_to_the_end() -> None:
+def test_only_and_limit_select_tasks_and_problems_are_reported_to_the_end() -> None:
     items: list[Task | Problem] = [
         a_task("1" * 32, "cat-1"),
         a_task("2" * 32, "dog-1"),
@@ -310,8 +310,8 @@ def test_only_and_limit_narrow_the_tasks_and_problems_are_told_to_the_end() -> N
     ]
 
     def ids(selection: Selection, *, to_the_end: bool) -> Iterator[str]:
-        for one in selection.narrow(items, to_the_end=to_the_end):
-            yield one.id if isinstance(one, Task) else "problem"
+        for item in selection.narrow(items, to_the_end=to_the_end):
+            yield item.id if isinstance(item, Task) else "problem"
 
     assert list(ids(Selection(only="cat-*"), to_the_end=True)) == [
         "cat-1",
@@ -323,12 +323,12 @@ def test_only_and_limit_narrow_the_tasks_and_problems_are_told_to_the_end() -> N
     assert list(ids(Selection(limit=1), to_the_end=False)) == ["cat-1"]
 
 
-def test_very_many_rows_in_yaml_bring_a_hint_to_use_csv(tmp_path: Path) -> None:
+def test_many_rows_in_yaml_give_a_warning_to_use_csv(tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     path.write_text("defaults: {model: dall-e-2}\nprompts:\n" + "- fox\n" * 20_000)
 
     plan = check(open_manifest(source_of(str(path), None, None), Flags()), select=iter)
 
-    assert plan.whole.tasks == 20_000
-    assert [str(one.severity) for one in plan.problems] == ["warning"]
+    assert plan.total.tasks == 20_000
+    assert [str(problem.severity) for problem in plan.problems] == ["warning"]
     assert "- from: rows.csv" in plan.problems[0].message

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
-from batchgen.manifest.dependencies import References, placed, references_of
-from batchgen.manifest.expand.identity import fed_digest
-from batchgen.manifest.input_files import MOST_FILE_BYTES
+from batchgen.manifest.dependencies import References, references_of, replace_references
+from batchgen.manifest.expand.identity import digest_with_artifacts
+from batchgen.manifest.input_files import MAX_FILE_BYTES
 from batchgen.media.formats import family_of
 from batchgen.storage.ledger import Ledger
 from batchgen.text import one_line, show_bytes
@@ -69,7 +69,7 @@ class Dependencies:
         self._references = references
         self._ledger = ledger
         self._directory = directory
-        self._states = bytearray([DependencyState.OPEN]) * references.count
+        self._states = bytearray([DependencyState.OPEN]) * references.source_count
         self._cache: dict[int, Record | None] = {}
 
     def number(self, task: Task) -> int | None:
@@ -129,12 +129,14 @@ class Dependencies:
             if source.outcome.status is not Status.SUCCEEDED:
                 return ResolvedTask(task, _skipped_outcome(name, source))
             contents.append(_content(source.outcome.artifacts, reference))
-        task = structs.replace(task, digest=fed_digest(task.digest, contents))
+        task = structs.replace(task, digest=digest_with_artifacts(task.digest, contents))
         for name, reference in references_of(task):
             if reason := self._mismatch(reference):
                 error = TaskError(_INPUT_FILE, None, f"`{name}`: {reason}")
                 return ResolvedTask(task, Outcome(Status.FAILED, error=error))
-        inputs = {name: placed(value, self._local_file) for name, value in task.inputs.items()}
+        inputs = {
+            name: replace_references(value, self._local_file) for name, value in task.inputs.items()
+        }
         return ResolvedTask(structs.replace(task, inputs=inputs))
 
     def _source(self, reference: Reference) -> Record | None:
@@ -164,7 +166,7 @@ class Dependencies:
         if reference.media and artifact.media_type not in reference.media:
             needed = ", ".join(reference.media)
             return f"{artifact.path} of {source!r} is {artifact.media_type}; needed: {needed}"
-        limit = min(MOST_FILE_BYTES, reference.max_bytes or MOST_FILE_BYTES)
+        limit = min(MAX_FILE_BYTES, reference.max_bytes or MAX_FILE_BYTES)
         if artifact.size_bytes > limit:
             size = show_bytes(artifact.size_bytes)
             return f"{artifact.path} of {source!r} has {size}; the limit is {show_bytes(limit)}"

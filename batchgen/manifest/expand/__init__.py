@@ -1,10 +1,9 @@
-"""Rows to tasks: defaults, flags, matrix, copies, templates, the catalogue's checks, identity.
+"""From rows to tasks: defaults, flags, matrix, copies, templates, checks, ids and file names.
 
-Pure and streaming: of a row nothing is kept but a few bytes in the counters that find duplicates.
-The order of tasks is the order of rows; of a row's combinations the last axis varies fastest, and
-copies vary faster still.
+Streaming: of each row only a few bytes are kept, to find duplicates. Tasks have the order of their
+rows; in a matrix the last axis varies fastest, and copies vary faster still.
 """
 
-from batchgen.manifest.expand.expander import Expander, Given
+from batchgen.manifest.expand.expander import Expander, RowGroup
 
-__all__ = ["Expander", "Given"]
+__all__ = ["Expander", "RowGroup"]

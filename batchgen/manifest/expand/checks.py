@@ -1,4 +1,4 @@
-"""Requests in their model's own words, held against its limits; equal ones are looked at once."""
+"""Translate parameters into their model's names and check its limits, with a cache."""
 
 from collections.abc import Mapping, Sequence
 from math import inf
@@ -13,137 +13,144 @@ from batchgen.provider import catalog
 from batchgen.text import one_line
 from batchgen.types import Json, Severity
 
-_MOST_REMEMBERED = 4096
-_REFERRING = b'{"from":'  # in a text the quotes would be escaped
-_LONGEST_REMEMBERED = 1000  # bytes; pictures as `data:` URLs are not kept
+_MAX_CACHED = 4096
+_REFERENCE = b'{"from":'  # in a text the quotes would be escaped
+_MAX_CACHED_BYTES = 1000  # per request, so that images as `data:` URLs are not kept
 
 
-class Checked(msgspec.Struct, frozen=True):
-    """Parameters as they are sent, their canonical JSON, and what is to be said of them.
+class CheckedParams(msgspec.Struct, frozen=True):
+    """Parameters as they are sent, their canonical JSON, and the catalogue's findings.
 
-    batch_size: how many rows like this one go into a request; 0: each is a task of its own.
-    instead: the parameter that stands in the prompt's place, if one does.
+    batch_size: how many rows with these parameters share one request; 0 for one task per row.
+    prompt_key: the parameter that is given instead of a prompt, if one is.
     """
 
     params: Mapping[str, Json]
     canonical: bytes
     findings: tuple[catalog.Finding, ...] = ()
     batch_size: int = 0
-    instead: str | None = None
+    prompt_key: str | None = None
 
     @property
     def may_refer(self) -> bool:
-        """Whether artifacts of other rows may be among them; False is sure."""
-        return _REFERRING in self.canonical
+        """False if no parameter is a reference to another row; True if one may be."""
+        return _REFERENCE in self.canonical
 
 
-class Checks:
-    """Holds requests against the catalogue.
+class RequestChecks:
+    """Checks requests against the catalogue.
 
-    on: whether limits are checked at all. catalogue: the provider's table, whose model ids are
-        all known; None for a service with models of its own.
+    on: whether limits are checked. catalogue: the name of the provider's list of models, if it is
+        complete; None for a service with models of its own.
     """
 
     def __init__(self, *, on: bool, catalogue: str | None) -> None:
         self._on = on
         self._catalogue = catalogue
-        self._remembered: dict[tuple[str, bytes], Checked] = {}
+        self._cache: dict[tuple[str, bytes], CheckedParams] = {}
         self._unknown: dict[str, Sequence[str]] = {}
 
-    def params(self, draft: Draft, params: dict[str, Json]) -> Checked:
-        """The draft's rendered parameters as its model names and types them.
+    def params(self, draft: Draft, params: dict[str, Json]) -> CheckedParams:
+        """Return rendered parameters under the names and in the types of the draft's model.
 
-        Raises UnstorableError for what nothing could hold.
+        Raise UnstorableError for a value that cannot be stored.
         """
-        given = canonical(params) if params else b"{}"
-        checked = self._remembered.get((draft.model_id, given))
+        encoded = canonical(params) if params else b"{}"
+        checked = self._cache.get((draft.model_id, encoded))
         if checked is None:
-            own = params if draft.model is None else draft.model.normalise(params)
-            checked = self._checked(draft.model, own)
-            self._remember((draft.model_id, given), checked)
+            translated = params if draft.model is None else draft.model.normalise(params)
+            checked = self._checked(draft.model, translated)
+            self._cache_result((draft.model_id, encoded), checked)
         return checked
 
-    def exact(self, draft: Draft) -> Checked:
-        """The draft's parameters as they stand. Raises UnstorableError."""
+    def unchanged(self, draft: Draft) -> CheckedParams:
+        """Return the draft's parameters without translation. Raise UnstorableError as `params`."""
         params, model = draft.params, draft.model
-        instead = model.prompt_key if model and model.prompt_key in params else None
-        return Checked(params, canonical(params), self._findings(model, params), 0, instead)
+        prompt_key = model.prompt_key if model and model.prompt_key in params else None
+        return CheckedParams(
+            params, canonical(params), self._findings(model, params), 0, prompt_key
+        )
 
-    def doubts(self, draft: Draft, prompt: str, checked: Checked) -> Sequence[str]:
-        """What is doubtful in a request, to be told; raises RowError for what is wrong."""
+    def warnings(self, draft: Draft, prompt: str, checked: CheckedParams) -> Sequence[str]:
+        """Return the warnings about a request; raise RowError if it has errors."""
         if not self._on:
             return ()
         if draft.model is None:
-            return self._of_unknown(draft.model_id)
+            return self._unknown_model(draft.model_id)
         length = draft.model.check_prompt(prompt)
-        if length is None and not checked.findings and checked.instead is None:
+        if length is None and not checked.findings and checked.prompt_key is None:
             return ()
-        if checked.instead and (prompt or length is not None):
-            length = _both(checked.instead) if prompt else None
+        if checked.prompt_key and (prompt or length is not None):
+            length = _two_prompts(checked.prompt_key) if prompt else None
         findings = checked.findings if length is None else (*checked.findings, length)
-        errors = [one.message for one in findings if one.severity is Severity.ERROR]
-        if errors:
+        if errors := _errors(findings):
             raise RowError("; ".join(errors))
-        return [one.message for one in findings]
+        return [finding.message for finding in findings]
 
-    def lengths(self, draft: Draft) -> tuple[int, float]:
-        """How many characters a prompt has at least and at most about which there is no doubt."""
+    def valid_prompt_lengths(self, draft: Draft) -> tuple[int, float]:
+        """Return the lengths in characters (from, to) of prompts that need no check."""
         return draft.model.undisputed_prompt if self._on and draft.model else (0, inf)
 
-    def faults(self, draft: Draft) -> list[str]:
-        """What is wrong with the parameters of a draft whose prompt is wrong already."""
+    def parameter_errors(self, draft: Draft) -> list[str]:
+        """Return the errors of a draft's parameters, for a row whose prompt has errors too."""
         try:
             findings = self.params(draft, draft.rendered()).findings
         except (RowError, UnstorableError) as error:
             return [str(error)]
-        return [one.message for one in findings if one.severity is Severity.ERROR]
+        return _errors(findings)
 
-    def in_batch(self, draft: Draft, prompt: str) -> None:
-        """Refuse a text that is too long among others; raises RowError."""
-        most = draft.model.batch_text_max if self._on and draft.model else None
-        if most is not None and len(prompt) > most:
+    def check_batch_text(self, draft: Draft, prompt: str) -> None:
+        """Raise RowError if a text is too long for a request with several texts."""
+        limit = draft.model.batch_text_max if self._on and draft.model else None
+        if limit is not None and len(prompt) > limit:
             raise RowError(
-                f"prompt is {len(prompt)} characters; {draft.model_id} takes at most {most} of each"
-                f" of several texts: give this row `{embedding_batches.SIZE_KEY}: 1`"
+                f"prompt is {len(prompt)} characters; {draft.model_id} takes at most {limit} per"
+                f" text in a batch: give this row `{embedding_batches.SIZE_KEY}: 1`"
             )
 
-    def _checked(self, model: catalog.Model | None, own: Mapping[str, Json]) -> Checked:
-        embedding_batches.check_format(own)
-        findings = self._findings(model, own)
-        size = embedding_batches.size_of(own)
-        if size:  # nothing that the provider knows
-            own = {name: value for name, value in own.items() if name != embedding_batches.SIZE_KEY}
-        instead = model.prompt_key if model and model.prompt_key in own else None
-        return Checked(own, canonical(dict(own)), findings, size, instead)
+    def _checked(self, model: catalog.Model | None, params: Mapping[str, Json]) -> CheckedParams:
+        embedding_batches.check_vector_format(params)
+        findings = self._findings(model, params)
+        size = embedding_batches.batch_size_of(params)
+        if size:  # the provider has no such parameter
+            size_key = embedding_batches.SIZE_KEY
+            params = {name: value for name, value in params.items() if name != size_key}
+        prompt_key = model.prompt_key if model and model.prompt_key in params else None
+        return CheckedParams(params, canonical(dict(params)), findings, size, prompt_key)
 
     def _findings(
         self, model: catalog.Model | None, params: Mapping[str, Json]
     ) -> tuple[catalog.Finding, ...]:
         return () if model is None or not self._on else model.check(params)
 
-    def _remember(self, request: tuple[str, bytes], checked: Checked) -> None:
-        if len(request[1]) > _LONGEST_REMEMBERED:
+    def _cache_result(self, request: tuple[str, bytes], checked: CheckedParams) -> None:
+        if len(request[1]) > _MAX_CACHED_BYTES:
             return
-        if len(self._remembered) >= _MOST_REMEMBERED:
-            self._remembered.clear()
-        self._remembered[request] = checked
+        if len(self._cache) >= _MAX_CACHED:
+            self._cache.clear()
+        self._cache[request] = checked
 
-    def _of_unknown(self, model_id: str) -> Sequence[str]:
+    def _unknown_model(self, model_id: str) -> Sequence[str]:
         if self._catalogue is None:
             return ()
         if model_id not in self._unknown:
-            if len(self._unknown) >= _MOST_REMEMBERED:
+            if len(self._unknown) >= _MAX_CACHED:
                 self._unknown.clear()
             hint = catalog.suggest(one_line(model_id, 100), self._catalogue)
-            lead = f"model `{one_line(model_id, 60)}` is not in the catalogue"
-            told = f"{lead}; did you mean `{hint}`? It is sent as given"
-            self._unknown[model_id] = (told,) if hint else ()
+            reason = f"model `{one_line(model_id, 60)}` is not in the catalogue"
+            message = f"{reason}; did you mean `{hint}`? It is sent as given"
+            self._unknown[model_id] = (message,) if hint else ()
         return self._unknown[model_id]
 
 
-def _both(instead: str) -> catalog.Finding | None:
-    """What is wrong with a prompt beside what stands in its place; messages go before it."""
-    if instead == "messages":
+def _errors(findings: Sequence[catalog.Finding]) -> list[str]:
+    return [finding.message for finding in findings if finding.severity is Severity.ERROR]
+
+
+def _two_prompts(prompt_key: str) -> catalog.Finding | None:
+    """Return the error of a row with a prompt and `prompt_key`; `messages` may have both."""
+    if prompt_key == "messages":
         return None
-    told = f"the row has a prompt and `{instead}`: give one of them"
-    return catalog.Finding(Severity.ERROR, told)
+    return catalog.Finding(
+        Severity.ERROR, f"the row has both a prompt and `{prompt_key}`; remove one of them"
+    )

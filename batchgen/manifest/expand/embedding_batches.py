@@ -1,7 +1,7 @@
-"""Consecutive rows of embeddings that go into one request: their texts are its inputs.
+"""Batches: consecutive rows of embeddings whose texts are sent in one request.
 
-A batch is a task like that of a row `{id, input: [...], vars: {rows: [...]}}`; so it can be
-written as such a row and run again as the same task.
+A batch is the same task as a row `{id, input: [...], vars: {rows: [...]}}`, so it can be exported
+as such a row and run again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,10 +22,10 @@ ROWS_KEY = "rows"
 _FORMAT_KEY = "vector_format"
 
 
-class Member(msgspec.Struct, frozen=True):
-    """A row whose text goes into a batch.
+class BatchMember(msgspec.Struct, frozen=True):
+    """A row of a batch.
 
-    id: its own or one made from it. pattern: the template of its file name.
+    id: the row's own or a generated one. pattern: the template of its file name.
     """
 
     row: Row
@@ -33,35 +33,35 @@ class Member(msgspec.Struct, frozen=True):
     id: str
     pattern: str
 
-    def goes_with(self, other: "Member") -> bool:
-        """Whether one request may hold both, and one file their vectors."""
-        mine, its = self.resolved, other.resolved
-        of_a_kind = mine.model == its.model and mine.params == its.params
-        return of_a_kind and (self.row.file, self.pattern) == (other.row.file, other.pattern)
+    def can_join(self, other: "BatchMember") -> bool:
+        """Return whether one request can contain both texts, and one file their vectors."""
+        ours, theirs = self.resolved, other.resolved
+        equal = ours.model == theirs.model and ours.params == theirs.params
+        return equal and (self.row.file, self.pattern) == (other.row.file, other.pattern)
 
 
-def size_of(params: Mapping[str, Json]) -> int:
-    """How many rows may go into the request of this one; 0 where no size is given."""
+def batch_size_of(params: Mapping[str, Json]) -> int:
+    """Return how many rows may share a request with these parameters; 0 if no size is set."""
     size = params.get(SIZE_KEY)
     if not isinstance(size, int):
         return 0
     return 1 if INPUT_KEY in params else size
 
 
-def check_format(params: Mapping[str, Json]) -> None:
-    """Refuse Parquet where nothing here can write it, before anything is paid for."""
+def check_vector_format(params: Mapping[str, Json]) -> None:
+    """Raise RowError if Parquet is asked for and pyarrow is not installed."""
     if params.get(_FORMAT_KEY) == "parquet" and find_spec("pyarrow") is None:
         raise RowError(not_installed("`vector_format: parquet`", "pyarrow"))
 
 
-def batch_id(members: Sequence[Member]) -> str:
-    """`fox+63`: the first row's id, and how many more there are."""
+def batch_id(members: Sequence[BatchMember]) -> str:
+    """Return the id of a batch: the first row's id and the number of the others, `fox+63`."""
     others = len(members) - 1
     return f"{members[0].id}+{others}" if others else members[0].id
 
 
-def united(members: Sequence[Member]) -> Resolved:
-    """The request of a batch; variables that all of its rows share are its own too."""
+def batch_request(members: Sequence[BatchMember]) -> Resolved:
+    """Return the request of a batch; its variables are those that are equal in all its rows."""
     first = members[0].resolved
     texts: list[Json] = [member.resolved.prompt for member in members]
     shared = {
@@ -69,7 +69,7 @@ def united(members: Sequence[Member]) -> Resolved:
         for name, value in first.variables.items()
         if all(_has(member.resolved.variables, name, value) for member in members)
     }
-    rows: list[Json] = [_told(member) for member in members]
+    rows: list[Json] = [_row_record(member) for member in members]
     params: dict[str, Json] = {**first.params, INPUT_KEY: texts}
     digest = request_digest(first.endpoint, first.model, "", canonical(params))
     variables = {**shared, ROWS_KEY: rows}
@@ -80,9 +80,9 @@ def _has(variables: Mapping[str, Json], name: str, value: Json) -> bool:
     return name in variables and variables[name] == value
 
 
-def _told(member: Member) -> Json:
-    """What readers of the results find their row by."""
-    told: dict[str, Json] = {"id": member.id, "line": member.row.line}
+def _row_record(member: BatchMember) -> Json:
+    """Return the entry of `vars.rows` that connects a vector with its row."""
+    record: dict[str, Json] = {"id": member.id, "line": member.row.line}
     if member.resolved.variables:
-        told["vars"] = dict(member.resolved.variables)
-    return told
+        record["vars"] = dict(member.resolved.variables)
+    return record

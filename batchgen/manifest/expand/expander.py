@@ -1,4 +1,4 @@
-"""From rows to tasks, one manifest at a time."""
+"""Expand the rows of one manifest into tasks, one at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -8,40 +8,44 @@ from typing import TypeAlias
 
 from batchgen.job import PROVIDERS, Job, template
 from batchgen.job.canonical import UnstorableError, as_text
-from batchgen.manifest.expand.checks import Checked, Checks
+from batchgen.manifest.expand.checks import CheckedParams, RequestChecks
 from batchgen.manifest.expand.drafts import Draft, Drafts
-from batchgen.manifest.expand.embedding_batches import Member, batch_id, united
+from batchgen.manifest.expand.embedding_batches import BatchMember, batch_id, batch_request
 from batchgen.manifest.expand.fields import Fields, RowError, merge
+from batchgen.manifest.expand.filenames import NamingError
 from batchgen.manifest.expand.identity import request_digest, request_digests, slug
-from batchgen.manifest.expand.inputs import Inputs, content
-from batchgen.manifest.expand.matrix import ALONE, Combination, Matrix, TooManyError
-from batchgen.manifest.expand.names import Names, Resolved
-from batchgen.manifest.expand.naming import NamingError
-from batchgen.manifest.expand.openai_batch_lines import is_batch_line, missing, read_batch_line
+from batchgen.manifest.expand.inputs import InputResolver, canonical_content
+from batchgen.manifest.expand.matrix import UNVARIED, Combination, Matrix, TooManyTasksError
+from batchgen.manifest.expand.names import Resolved, TaskNamer
+from batchgen.manifest.expand.openai_batch_lines import (
+    is_batch_line,
+    missing_field,
+    read_batch_line,
+)
 from batchgen.manifest.expand.row_cache import CachedRow, RowCache
 from batchgen.manifest.input_files import InputFiles
 from batchgen.provider import catalog
 from batchgen.provider.endpoints import DEFAULT_ENDPOINT, ENDPOINTS
 from batchgen.types import Input, Json, Problem, Row, Severity, Task
 
-# Rows of one origin, and what the `from:` item of their file adds: nothing (`{}`) for a file that
-# is run directly, None for a row that the job itself holds, whose every key must be known.
-Given: TypeAlias = tuple[Iterable[Row | Problem], Mapping[str, Json] | None]
+# Rows of one file, and the fields that the `from` entry of the file adds: `{}` for a file that is
+# run directly, None for a row in the job file, in which unknown keys are errors.
+RowGroup: TypeAlias = tuple[Iterable[Row | Problem], Mapping[str, Json] | None]
 
 _NO_INPUTS: Mapping[str, Input] = {}
-_MOST_SEEDS = 2**31 - 2
-_TOLD = (RowError, template.TemplateError, NamingError, UnstorableError)
+_MAX_SEED = 2**31 - 2
+_ROW_ERRORS = (RowError, template.TemplateError, NamingError, UnstorableError)
 
 
 class Expander:
-    """Turns the rows of one manifest into tasks; each pass over a manifest takes a new one.
+    """Turns the rows of one manifest into tasks; each pass needs a new Expander.
 
-    referenced: variables that the prompts of the job file name (axes among them vary only the
-        rows that name them).
-    check: whether models' limits are checked.
-    identify: whether every task gets its key and digest. Whoever only checks rows is a fifth
-        sooner without: they are empty then wherever a row's id and file name are its own.
-    files: the files that rows name; its folder is the job's.
+    referenced: the variables that prompts in the job file name. An axis of that name varies only
+        the rows that name it.
+    check: whether requests are compared with the limits of their models.
+    identify: whether each task gets its key and digest. If not, they are empty for rows with an
+        id, and a pass takes a fifth less time.
+    files: the input files that rows name; its folder is the job's.
     """
 
     def __init__(
@@ -56,83 +60,90 @@ class Expander:
         self._job = job
         files = files or InputFiles()
         self._folder = files.folder
-        self._inputs = Inputs(files)
+        self._inputs = InputResolver(files)
         self._matrix = Matrix(job, referenced)
         self._drafts = Drafts(job, referenced)
         catalogue = job.provider.catalog if job.provider.name in PROVIDERS else None
-        self._checks = Checks(on=check and job.check, catalogue=catalogue)
-        self._names = Names(job.output_dir, identify=identify)
+        self._checks = RequestChecks(on=check and job.check, catalogue=catalogue)
+        self._names = TaskNamer(job.output_dir, identify=identify)
         self._cache = RowCache(identify=identify)
-        self._batch: list[Member] = []  # rows that go into one request, as many as it takes
-        self._most = job.limits.max_tasks
+        self._batch: list[BatchMember] = []  # rows of the open batch
+        self._max_tasks = job.limits.max_tasks
         self._is_full = False
-        self.count = 0  # tasks made so far
+        self.count = 0  # tasks so far
 
-    def expand(self, given: Iterable[Given], label: str) -> Iterator[Task | Problem]:
-        """The tasks of all rows in order, and what is wrong; label: how messages name the job."""
-        for rows, entry in given:
+    def expand(self, groups: Iterable[RowGroup], label: str) -> Iterator[Task | Problem]:
+        """Yield the tasks of all rows in order, and the problems of rows in their place.
+
+        label: the name of the job file in messages.
+        """
+        for rows, entry in groups:
             for row in rows:
                 if isinstance(row, Problem):
                     yield row
-                elif (one := self._from_cache(row, entry)) is not None:
-                    yield one
+                elif (cached := self._from_cache(row, entry)) is not None:
+                    yield cached
                 else:
                     yield from self._expand(row, entry)
         if self._batch:
             yield from self._close_batch()
-        yield from self._matrix.unused(label)
+        yield from self._matrix.unused_axes(label)
 
     def _from_cache(self, row: Row, entry: Mapping[str, Json] | None) -> Task | Problem | None:
-        """Return the task of a row whose parameters an earlier row has too; None for any other."""
-        if self._batch or self.count >= self._most:
+        """Return the task of a row with the parameters of an earlier row; None for any other."""
+        if self._batch or self.count >= self._max_tasks:
             return None
         cached = self._cache.lookup(row, entry)
         if cached is None:
             return None
         try:
             task = self._names.task(row, *cached, self.count)
-        except _TOLD as error:
+        except _ROW_ERRORS as error:
             return Problem(row.file, row.line, str(error))
         self.count += 1
         return task
 
     def _expand(self, row: Row, entry: Mapping[str, Json] | None) -> Iterator[Task | Problem]:
-        """The tasks of a row, or what is wrong with it."""
+        """Yield the tasks of a row, or its problems."""
         try:
             if is_batch_line(row):
                 if entry:
-                    raise RowError("an OpenAI Batch line is sent as it is: `from` stands alone")
+                    message = "an OpenAI Batch line is sent unchanged"
+                    raise RowError(f"{message}; remove the keys beside `from`")
                 yield from self._batch_line(row)
             else:
                 yield from self._tasks(merge(row, entry, self._job.defaults), entry)
-        except TooManyError as error:
+        except TooManyTasksError as error:
             if not self._is_full:
                 self._is_full = True
                 yield Problem(row.file, row.line, self._too_many(error.size))
-        except _TOLD as error:
+        except _ROW_ERRORS as error:
             yield Problem(row.file, row.line, str(error))
 
     def _tasks(self, fields: Fields, entry: Mapping[str, Json] | None) -> Iterator[Task | Problem]:
-        row, room = fields.row, self._most - self.count
+        row, remaining = fields.row, self._max_tasks - self.count
         pattern = fields.text("filename") or self._job.filename
-        for combination in self._matrix.combinations(fields, room):
+        for combination in self._matrix.combinations(fields, remaining):
             draft = self._drafts.draft(fields, combination.axes)
             prompt = self._prompt(fields, draft)
             checked = self._checked(draft, prompt, combination)
-            doubts = self._checks.doubts(draft, prompt, checked)
-            for unknown_spend in doubts:
-                yield Problem(row.file, row.line, unknown_spend, Severity.WARNING)
+            warnings = self._checks.warnings(draft, prompt, checked)
+            for warning in warnings:
+                yield Problem(row.file, row.line, warning, Severity.WARNING)
             inputs = _NO_INPUTS
-            if checked.may_refer or self._inputs.are_named(draft, checked.params):
-                inputs = self._inputs.of(draft, checked.params, partial(self._folder_of, fields))
-            elif combination is ALONE and not (doubts or checked.batch_size or checked.instead):
-                self._cache.store(fields, entry, draft, partial(self._shared, draft, checked))
+            if checked.may_refer or self._inputs.may_name_files(draft, checked.params):
+                folder_of = partial(self._folder_of, fields)
+                inputs = self._inputs.resolve(draft, checked.params, folder_of)
+            elif combination is UNVARIED and not (
+                warnings or checked.batch_size or checked.prompt_key
+            ):
+                self._cache.store(fields, entry, draft, partial(self._cached_row, draft, checked))
             resolved = _resolved(draft, prompt, checked, inputs)
             task_id = _given_id(fields, draft, combination)
             if checked.batch_size > 1:
-                self._checks.in_batch(draft, prompt)
-                own_id = self._names.member(resolved, task_id)
-                yield from self._gather(Member(row, resolved, own_id, pattern), checked.batch_size)
+                self._checks.check_batch_text(draft, prompt)
+                member = BatchMember(row, resolved, self._names.member(resolved, task_id), pattern)
+                yield from self._add_to_batch(member, checked.batch_size)
                 continue
             if self._batch:
                 yield from self._close_batch()
@@ -140,25 +151,27 @@ class Expander:
             self.count += 1
 
     def _prompt(self, fields: Fields, draft: Draft) -> str:
-        """The prompt; raises RowError that tells what is wrong with the parameters as well."""
+        """Return the prompt; raise RowError with its errors and those of the parameters."""
         try:
             return _prompt(fields, draft)
         except (RowError, template.TemplateError) as error:
-            raise RowError("; ".join((str(error), *self._checks.faults(draft)))) from error
+            raise RowError(
+                "; ".join((str(error), *self._checks.parameter_errors(draft)))
+            ) from error
 
-    def _shared(self, draft: Draft, checked: Checked) -> CachedRow:
-        """Return what rows with the parameters of this one share."""
+    def _cached_row(self, draft: Draft, checked: CheckedParams) -> CachedRow:
+        """Return the values that rows with these parameters share."""
         endpoint = _endpoint(draft.model)
         digests = request_digests(endpoint, draft.model_id, checked.canonical)
-        shortest, longest = self._checks.lengths(draft)
+        min_length, max_length = self._checks.valid_prompt_lengths(draft)
         return CachedRow(
             endpoint, draft.model_id, checked.params, tuple(draft.variables), self._job.filename,
-            digests, shortest, longest,
+            digests, min_length, max_length,
         )  # fmt: skip
 
-    def _gather(self, member: Member, size: int) -> Iterator[Task | Problem]:
-        """Put a row into the batch that is open; the batches that are whole by that."""
-        if self._batch and not member.goes_with(self._batch[0]):
+    def _add_to_batch(self, member: BatchMember, size: int) -> Iterator[Task | Problem]:
+        """Add a row to the open batch; yield the tasks of batches that are complete."""
+        if self._batch and not member.can_join(self._batch[0]):
             yield from self._close_batch()
         self._batch.append(member)
         if len(self._batch) >= size:
@@ -168,16 +181,16 @@ class Expander:
         members, self._batch = self._batch, []
         row = members[0].row
         try:
-            resolved, own_id = united(members), batch_id(members)
+            resolved, own_id = batch_request(members), batch_id(members)
             yield self._names.batch(row, resolved, own_id, members[0].pattern, self.count)
             self.count += 1
         except template.TemplateError as error:
-            told = f"{error}; a batch of rows has the variables that all of them share"
-            yield Problem(row.file, row.line, told)
-        except _TOLD as error:
+            message = f"{error}; a batch has only the variables that are equal in all its rows"
+            yield Problem(row.file, row.line, message)
+        except _ROW_ERRORS as error:
             yield Problem(row.file, row.line, str(error))
 
-    def _checked(self, draft: Draft, prompt: str, combination: Combination) -> Checked:
+    def _checked(self, draft: Draft, prompt: str, combination: Combination) -> CheckedParams:
         checked = self._checks.params(draft, draft.rendered())
         if combination.copies == 1:
             return checked
@@ -189,50 +202,52 @@ class Expander:
         )
 
     def _batch_line(self, row: Row) -> Iterator[Task | Problem]:
-        if self.count >= self._most:
-            raise TooManyError(1)
+        if self.count >= self._max_tasks:
+            raise TooManyTasksError(1)
         if self._batch:
             yield from self._close_batch()
         line = read_batch_line(row)
-        draft = self._drafts.exact(line.endpoint, line.model, line.params)
-        if _needs_prompt(draft.model) and (told := missing(line)):
-            raise RowError(told)
-        checked = self._checks.exact(draft)
-        for unknown_spend in self._checks.doubts(draft, line.prompt, checked):
-            yield Problem(row.file, row.line, unknown_spend, Severity.WARNING)
-        inputs = self._inputs.of(draft, checked.params, lambda _: Path(row.file).parent)
+        draft = self._drafts.unchanged(line.endpoint, line.model, line.params)
+        if _needs_prompt(draft.model) and (field := missing_field(line)):
+            raise RowError(f"`body` needs `{field}`; add it")
+        checked = self._checks.unchanged(draft)
+        for warning in self._checks.warnings(draft, line.prompt, checked):
+            yield Problem(row.file, row.line, warning, Severity.WARNING)
+        inputs = self._inputs.resolve(draft, checked.params, lambda _: Path(row.file).parent)
         resolved = _resolved(draft, line.prompt, checked, inputs, line.endpoint)
         yield self._names.task(row, resolved, line.custom_id, self._job.filename, self.count)
         self.count += 1
 
     def _folder_of(self, fields: Fields, name: str) -> Path:
-        """Where a parameter's paths begin: a flag's here, a row's own at its file."""
+        """Return the folder that a parameter's paths are relative to.
+
+        It is the current folder for a flag, that of the row's file for the row's own parameter,
+        else that of the job.
+        """
         names = catalog.IMAGE_KEYS if name in catalog.IMAGE_KEYS else frozenset({name})
         if names & self._job.overrides.keys():
             return Path()
         return Path(fields.row.file).parent if names & fields.row.fields.keys() else self._folder
 
     def _too_many(self, size: int) -> str:
-        most = self._most
-        if size > most:
+        limit = self._max_tasks
+        if size > limit:
             return (
-                f"the row comes to {size:,} tasks, and {most:,} are the most: shorten the matrix,"
-                " or raise --max-tasks"
+                f"the row expands to {size:,} tasks; the limit is {limit:,}: shorten the matrix, or"
+                " raise --max-tasks"
             )
-        return (
-            f"the manifest comes to more than {most:,} tasks here: split it, or raise --max-tasks"
-        )
+        return f"the manifest has more than {limit:,} tasks; split it, or raise --max-tasks"
 
 
 def _resolved(
     draft: Draft,
     prompt: str,
-    checked: Checked,
+    checked: CheckedParams,
     inputs: Mapping[str, Input],
     endpoint: str | None = None,
 ) -> Resolved:
     endpoint = endpoint or _endpoint(draft.model)
-    sent = content(checked.params, inputs) if inputs else checked.canonical
+    sent = canonical_content(checked.params, inputs) if inputs else checked.canonical
     digest = request_digest(endpoint, draft.model_id, prompt, sent)
     return Resolved(
         endpoint, draft.model_id, prompt, checked.params, draft.variables, digest, inputs
@@ -243,10 +258,9 @@ def _endpoint(model: catalog.Model | None) -> str:
     if model is None:
         return DEFAULT_ENDPOINT
     if model.family not in ENDPOINTS:
-        known = ", ".join(ENDPOINTS)
         raise RowError(
-            f"{model.id} is a model of the family {model.family}, which batchgen knows and cannot"
-            f" use yet; it can use {known}"
+            f"{model.id} is a model of the family {model.family}, which batchgen does not support;"
+            f" it supports {', '.join(ENDPOINTS)}"
         )
     return model.family
 
@@ -255,43 +269,44 @@ def _needs_prompt(model: catalog.Model | None) -> bool:
     return model is None or model.prompt_required
 
 
-def _gives_instead(draft: Draft) -> bool:
+def _has_prompt_key(draft: Draft) -> bool:
     return draft.model is not None and draft.model.prompt_key in draft.params
 
 
 def _prompt(fields: Fields, draft: Draft) -> str:
     text = fields.text("prompt")
     if text is None or not text.strip():
-        if _needs_prompt(draft.model) and not _gives_instead(draft):
-            raise RowError("no prompt: every row needs one")
+        if _needs_prompt(draft.model) and not _has_prompt_key(draft):
+            raise RowError("no prompt; every row needs one")
         return ""
-    inner = fields.inner_prompt
-    if inner is None:
+    row_prompt = fields.row_prompt
+    if row_prompt is None:
         return template.render(text, draft.scope)
-    return template.render(text, lambda: {"prompt": inner, **draft.scope()})
+    return template.render(text, lambda: {"prompt": row_prompt, **draft.scope()})
 
 
 def _seed(draft: Draft, given: Json, prompt: str, combination: Combination) -> int | None:
-    """The seed of a copy where the model has seeds; None leaves the request as it is."""
+    """Return the seed of a copy; None if the request is not changed, such as without seeds."""
     if type(given) is int:
         return given + combination.copy
     if given is not None or draft.model is None or "seed" not in draft.model.parameters:
         return None
     base = f"{draft.model_id}\0{prompt}\0{combination.copy}".encode()
-    return int.from_bytes(sha256(base).digest()[:4]) % _MOST_SEEDS + 1
+    return int.from_bytes(sha256(base).digest()[:4]) % _MAX_SEED + 1
 
 
 def _given_id(fields: Fields, draft: Draft, combination: Combination) -> str | None:
-    """A row's id, told apart by the axis values and copy number that it does not name itself."""
+    """Return a row's id with a suffix of the axis values and copy number that it does not name."""
     value = fields.given.get("id")
     if value is None:
         return None
-    given = as_text(value)
-    if combination is ALONE and "{" not in given and "}" not in given:
-        return given
-    named = template.names(given)
-    pieces = [template.render(given, draft.scope)]
-    pieces += [slug(as_text(one)) for name, one in combination.axes.items() if name not in named]
+    text = as_text(value)
+    if combination is UNVARIED and "{" not in text and "}" not in text:
+        return text
+    named = template.names(text)
+    pieces = [template.render(text, draft.scope)]
+    unnamed = (axis_value for name, axis_value in combination.axes.items() if name not in named)
+    pieces += [slug(as_text(axis_value)) for axis_value in unnamed]
     if combination.copies > 1:
         pieces.append(f"r{combination.copy + 1}")
     return "-".join(piece for piece in pieces if piece)

@@ -1,4 +1,4 @@
-"""A row with what its job adds to it: defaults, then the `from:` item, then the row itself."""
+"""The fields of a row, merged with the defaults of the job and the `from` entry of its file."""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -15,17 +15,19 @@ _NONE: Mapping[str, Json] = MappingProxyType({})
 
 
 class RowError(ValueError):
-    """What is wrong with a row; the message says what would be right."""
+    """A row is wrong; the message says why, and what to do."""
 
 
 class Fields(msgspec.Struct, frozen=True):
-    """A row's fields, merged and of the right shapes; nothing is rendered yet.
+    """A row's merged fields, with checked types; templates are not rendered yet.
 
-    given: every field; the row beats the item, the item the defaults. A null takes a default away.
-    own: names that the row or its item gives, variables among them: no axis varies those.
-    variables: what `vars` of the three come to.
-    inner_prompt: the row's own prompt where the item's is a template over it.
-    listed: the row is one of a list (CSV, JSONL, ...), whose other columns are variables.
+    given: all fields; the row overrides the `from` entry, which overrides the defaults. A null
+        removes a default.
+    own: the names that the row or the entry sets, variables included; no axis varies them.
+    variables: the merged `vars`.
+    copies: the value of `repeat`.
+    row_prompt: the row's own prompt, if the entry's prompt is a template over it.
+    from_file: the row is from a list (CSV, JSONL, …), whose other columns are variables.
     """
 
     row: Row
@@ -33,42 +35,45 @@ class Fields(msgspec.Struct, frozen=True):
     own: AbstractSet[str]
     variables: Mapping[str, Json]
     copies: int
-    inner_prompt: str | None
-    listed: bool
+    row_prompt: str | None
+    from_file: bool
 
     def text(self, name: str) -> str | None:
-        """A field of OWN_KEYS that is a text; None where it is not given."""
+        """Return the value of a text field of OWN_KEYS; None if it is not given."""
         value = self.given.get(name)
         return value if isinstance(value, str) else None
 
 
 def merge(row: Row, entry: Mapping[str, Json] | None, defaults: Mapping[str, Json]) -> Fields:
-    """Merge the layers; raises RowError, or UnstorableError for what nothing could hold."""
-    item = _without_nulls(entry) if entry else {}
+    """Merge a row with its `from` entry and the defaults.
+
+    Raise RowError for a field of the wrong type, UnstorableError for a value that cannot be stored.
+    """
+    entry_fields = _without_nulls(entry) if entry else {}
     own = _without_nulls(row.fields)
-    if item:
-        own = {**item, **own}
-    inner_prompt = None
-    if "prompt" in item:
+    if entry_fields:
+        own = {**entry_fields, **own}
+    row_prompt = None
+    if "prompt" in entry_fields:
         prompt = row.fields.get("prompt")
-        inner_prompt = prompt if isinstance(prompt, str) else None
-        own = {**own, "prompt": item["prompt"]}
+        row_prompt = prompt if isinstance(prompt, str) else None
+        own = {**own, "prompt": entry_fields["prompt"]}
     given = {**defaults, **own} if defaults else own
-    if item or defaults or not row.textual:  # a cell that could be read is a sound text
+    if entry_fields or defaults or not row.textual:  # a cell is always a valid text
         canonical(dict(given))
-        _check_shapes(given)
+        _check_types(given)
     names: AbstractSet[str] = own.keys()
     variables = _NONE
     if given.get("vars") is not None:
-        set_here = {**_variables(item), **_variables(row.fields)}
-        names = own.keys() | set_here.keys()
-        variables = {**_variables(defaults), **set_here}
+        own_variables = {**_variables(entry_fields), **_variables(row.fields)}
+        names = own.keys() | own_variables.keys()
+        variables = {**_variables(defaults), **own_variables}
     copies = _copies(given.get("repeat"))
-    return Fields(row, given, names, variables, copies, inner_prompt, entry is not None)
+    return Fields(row, given, names, variables, copies, row_prompt, entry is not None)
 
 
 def _without_nulls(fields: Mapping[str, Json]) -> Mapping[str, Json]:
-    """A null under one of OWN_KEYS is as good as no key; elsewhere it takes a default away."""
+    """Return the fields without nulls under OWN_KEYS; any other null removes a default later."""
     if None not in fields.values():
         return fields
     return {
@@ -76,14 +81,14 @@ def _without_nulls(fields: Mapping[str, Json]) -> Mapping[str, Json]:
     }
 
 
-def _check_shapes(given: Mapping[str, Json]) -> None:
+def _check_types(given: Mapping[str, Json]) -> None:
     for name in ("prompt", "model", "filename"):
         value = given.get(name)
         if value is not None and not isinstance(value, str):
             raise RowError(f"`{name}` is {describe_value(value)}, not a text; put it in quotes")
     task_id = given.get("id")
     if task_id is not None and (isinstance(task_id, bool | list | dict) or task_id == ""):
-        raise RowError(f"`id` is {describe_value(task_id)}, not a text")
+        raise RowError(f"`id` is {describe_value(task_id)}; it must be a text or a number")
 
 
 def _variables(layer: Mapping[str, Json]) -> dict[str, Json]:
@@ -106,7 +111,6 @@ def _copies(value: Json) -> int:
     ):
         value = int(value)
     if type(value) is not int or not 1 <= value <= MAX_COPIES:
-        raise RowError(
-            f"`repeat` is {describe_value(value)}; it is a whole number from 1 to {MAX_COPIES:,}"
-        )
+        message = f"`repeat` is {describe_value(value)}; it must be a whole number"
+        raise RowError(f"{message} from 1 to {MAX_COPIES:,}")
     return value

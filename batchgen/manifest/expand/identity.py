@@ -1,53 +1,56 @@
-"""What makes a task the same task in every run: keys, digests, occurrence numbers."""
+"""Identity of tasks across runs: keys, digests, occurrence numbers, and slugs for ids."""
 
 import re
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 _SLUG_CHARACTERS = 32
-_SHELVES = 1 << 15
-_ENTRY_BYTES = 7  # six of the hash, besides those that choose the shelf, and a count
-_MOST_IN_A_BYTE = 255
+_BUCKETS = 1 << 15
+_ENTRY_BYTES = 7  # six of the hash (the others choose the bucket), and a count
+_MAX_IN_BYTE = 255
 _WORDS = re.compile(r"\w+")
 _ID = sha256(b"id\0")
 
 
 def request_digest(endpoint: str, model: str, prompt: str, params: bytes) -> str:
-    """32 hex digits over the resolved request; `params` is its canonical JSON."""
+    """Return 32 hex digits over a resolved request; params: its canonical JSON."""
     return request_digests(endpoint, model, params)(prompt)
 
 
 def request_digests(endpoint: str, model: str, params: bytes) -> Callable[[str], str]:
-    """What gives `request_digest` for one prompt after the other."""
-    begun = sha256(f"{endpoint}\0{model}\0".encode() + params + b"\0")
+    """Return a function that returns `request_digest` for a prompt; the other parts are fixed."""
+    start = sha256(f"{endpoint}\0{model}\0".encode() + params + b"\0")
 
     def digest(prompt: str) -> str:
-        request = begun.copy()
+        request = start.copy()
         request.update(prompt.encode())
         return request.hexdigest()[:32]
 
     return digest
 
 
-def fed_digest(digest: str, contents: Iterable[str]) -> str:
-    """The digest of a request that sends artifacts of other tasks along, by their hashes."""
+def digest_with_artifacts(digest: str, contents: Iterable[str]) -> str:
+    """Return the digest of a request that sends artifacts of other tasks.
+
+    digest: that of the request alone. contents: the SHA-256 of each artifact.
+    """
     return sha256("\0".join((digest, *contents)).encode()).hexdigest()[:32]
 
 
 def key_of_id(task_id: str) -> str:
-    """The key of a task that has an id."""
-    begun = _ID.copy()  # half the time of a new one
-    begun.update(task_id.encode())
-    return begun.hexdigest()[:32]
+    """Return the key of a task with an id."""
+    key = _ID.copy()  # takes half the time of a new hash
+    key.update(task_id.encode())
+    return key.hexdigest()[:32]
 
 
 def key_of_request(digest: str, occurrence: int) -> str:
-    """The key of a task without an id: its request, and which of the equal ones it is."""
+    """Return the key of a task without an id; occurrence: its number among equal requests."""
     return sha256(f"request\0{digest}\0{occurrence}".encode()).hexdigest()[:32]
 
 
 def slug(text: str) -> str:
-    """Lower-case words joined by hyphens, cut at a word's end: `a-fox-ink-front`."""
+    """Return at most 32 characters: lower-case words with hyphens, such as `a-fox-ink-front`."""
     whole = "-".join(_WORDS.findall(text[: 4 * _SLUG_CHARACTERS].lower())).strip("-_")
     if len(whole) <= _SLUG_CHARACTERS:
         return whole
@@ -56,53 +59,56 @@ def slug(text: str) -> str:
 
 
 class Occurrences:
-    """Counts equal things over millions of rows in about ten bytes each.
+    """Counts equal values among millions in about ten bytes each.
 
-    Only 63 bits of Python's own hash are kept, which is keyed anew in each process: two different
-    things among a million are taken for equal with a chance of 6 in 100 million. They stand one
-    after the other in many short byte strings, which are searched at the speed of C.
+    Only 63 bits of Python's own hash are kept; its key differs in each process. Among a million
+    values, two different ones count as equal with a probability of 6 in 100 million. The entries
+    are in many short byte strings, which `bytearray.find` searches quickly.
     """
 
     def __init__(self) -> None:
-        self._shelves: list[bytearray | None] = [None] * _SHELVES
-        self._beyond: dict[bytes | str, int] = {}  # what came too often for its byte
+        self._buckets: list[bytearray | None] = [None] * _BUCKETS
+        self._overflow: dict[bytes | str, int] = {}  # counts that do not fit into a byte
         self.is_empty = True
 
-    def add(self, thing: bytes | str) -> int:
-        """How often this thing was added before."""
-        value = hash(thing)
-        mark = value.to_bytes(8, "little", signed=True)[2:]
-        shelf = self._shelves[value % _SHELVES]
-        if shelf is None:
+    def add(self, value: bytes | str) -> int:
+        """Add a value; return how often it was added before."""
+        hashed = hash(value)
+        fingerprint = hashed.to_bytes(8, "little", signed=True)[2:]
+        bucket = self._buckets[hashed % _BUCKETS]
+        if bucket is None:
             self.is_empty = False
-            self._shelves[value % _SHELVES] = bytearray(mark + b"\0")
+            self._buckets[hashed % _BUCKETS] = bytearray(fingerprint + b"\0")
             return 0
-        at = shelf.find(mark)
+        at = bucket.find(fingerprint)
         if at > 0 and at % _ENTRY_BYTES:
-            at = _next(shelf, mark, at)
+            at = _next(bucket, fingerprint, at)
         if at < 0:
-            shelf += mark + b"\0"
+            bucket += fingerprint + b"\0"
             return 0
-        return self._again(thing, shelf, at + len(mark))
+        return self._increment(value, bucket, at + len(fingerprint))
 
-    def has(self, thing: bytes | str) -> bool:
-        """Whether this thing was added."""
-        value = hash(thing)
-        mark = value.to_bytes(8, "little", signed=True)[2:]
-        shelf = self._shelves[value % _SHELVES]
-        return shelf is not None and _next(shelf, mark, -1) >= 0
+    def has(self, value: bytes | str) -> bool:
+        """Return whether a value was added."""
+        hashed = hash(value)
+        fingerprint = hashed.to_bytes(8, "little", signed=True)[2:]
+        bucket = self._buckets[hashed % _BUCKETS]
+        return bucket is not None and _next(bucket, fingerprint, -1) >= 0
 
-    def _again(self, thing: bytes | str, shelf: bytearray, at: int) -> int:
-        if shelf[at] < _MOST_IN_A_BYTE:
-            shelf[at] += 1
-            return shelf[at]
-        self._beyond[thing] = self._beyond.get(thing, _MOST_IN_A_BYTE) + 1
-        return self._beyond[thing]
+    def _increment(self, value: bytes | str, bucket: bytearray, at: int) -> int:
+        if bucket[at] < _MAX_IN_BYTE:
+            bucket[at] += 1
+            return bucket[at]
+        self._overflow[value] = self._overflow.get(value, _MAX_IN_BYTE) + 1
+        return self._overflow[value]
 
 
-def _next(shelf: bytearray, mark: bytes, at: int) -> int:
-    """Where a mark stands as an entry behind `at`, and not across two of them; -1 for nowhere."""
-    at = shelf.find(mark, at + 1)
+def _next(bucket: bytearray, fingerprint: bytes, at: int) -> int:
+    """Return the position of the entry with a fingerprint after `at`, or -1.
+
+    A match that spans two entries does not count.
+    """
+    at = bucket.find(fingerprint, at + 1)
     while at > 0 and at % _ENTRY_BYTES:
-        at = shelf.find(mark, at + 1)
+        at = bucket.find(fingerprint, at + 1)
     return at

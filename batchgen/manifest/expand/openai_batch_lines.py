@@ -1,6 +1,6 @@
-"""Lines of an OpenAI Batch file, `{custom_id, method, url, body}`: they are sent as they are.
+"""Lines of an OpenAI Batch file, `{custom_id, method, url, body}`, which are sent unchanged.
 
-The form: https://platform.openai.com/docs/guides/batch, "1. Prepare your batch file".
+Source: https://platform.openai.com/docs/guides/batch, "1. Prepare your batch file".
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from batchgen.manifest.expand.fields import RowError
 from batchgen.provider.endpoints import family_of_path
 from batchgen.types import Json, Row
 
-_SAID_IN = {"chat": "messages", "embeddings": "input"}
+_PROMPT_FIELDS = {"chat": "messages", "embeddings": "input"}  # by endpoint; else `prompt`
 _KEYS = frozenset({"custom_id", "method", "url", "body"})
 
 
 class BatchLine(msgspec.Struct, frozen=True):
-    """A line, read; `params` is the body without `model` and `prompt`."""
+    """A parsed line; `params` is the body without `model` and `prompt`."""
 
     custom_id: str
     endpoint: str
@@ -27,38 +27,40 @@ class BatchLine(msgspec.Struct, frozen=True):
 
 
 def is_batch_line(row: Row) -> bool:
-    """Whether a row has this form, well or badly; a column of that name does not count."""
+    """Return whether a row is meant to be such a line: it has a `body`, not as a CSV column."""
     return "body" in row.fields and not row.textual
 
 
 def read_batch_line(row: Row) -> BatchLine:
-    """Read a line; raises RowError, or UnstorableError for what nothing could hold."""
+    """Parse a line.
+
+    Raise RowError if it does not have this form, UnstorableError for a value that cannot be stored.
+    """
     canonical(dict(row.fields))
     if unknown := sorted(row.fields.keys() - _KEYS):
-        raise RowError(
-            f"an OpenAI Batch line has no {describe_value(unknown[0])}: put it into its `body`"
-        )
+        key = describe_value(unknown[0])
+        raise RowError(f"an OpenAI Batch line has no key {key}; put it into its `body`")
     task_id, method = row.fields.get("custom_id"), row.fields.get("method")
     if not isinstance(task_id, str) or not task_id:
-        raise RowError("an OpenAI Batch line needs a `custom_id`, a text")
+        raise RowError("an OpenAI Batch line needs a `custom_id` that is a text; add one")
     if method not in (None, "POST"):
-        raise RowError(f"`method` is {describe_value(method)}; only POST requests can be run")
+        raise RowError(f"`method` is {describe_value(method)}; only POST is supported")
     endpoint = _endpoint(row.fields.get("url"))
     return _with_body(task_id, endpoint, row.fields["body"])
 
 
-def missing(line: BatchLine) -> str | None:
-    """What the body has to say and does not; None where it says something."""
-    needed = _SAID_IN.get(line.endpoint, "prompt")
-    return None if line.prompt or needed in line.params else f"`body` needs `{needed}`"
+def missing_field(line: BatchLine) -> str | None:
+    """Return the field that the body needs for its endpoint and does not have, or None."""
+    needed = _PROMPT_FIELDS.get(line.endpoint, "prompt")
+    return None if line.prompt or needed in line.params else needed
 
 
 def _endpoint(url: Json) -> str:
     endpoint = family_of_path(url) if isinstance(url, str) else None
     if endpoint is None:
         raise RowError(
-            f"`url` {describe_value(url)} is no endpoint that batchgen knows;"
-            " /v1/images/generations, /v1/images/edits, /v1/chat/completions and /v1/embeddings are"
+            f"`url` {describe_value(url)} is not a supported endpoint; use /v1/images/generations,"
+            " /v1/images/edits, /v1/chat/completions or /v1/embeddings"
         )
     return endpoint
 
@@ -78,8 +80,8 @@ def _with_body(task_id: str, endpoint: str, body: Json) -> BatchLine:
 
 
 def _prompt_name(endpoint: str, body: Mapping[str, Json]) -> str:
-    """What the body calls the task's prompt: of embeddings a single text."""
-    own = _SAID_IN.get(endpoint, "prompt")
+    """Return the name of the prompt in the body; lists of texts or messages are no prompt."""
+    own = _PROMPT_FIELDS.get(endpoint, "prompt")
     return own if isinstance(body.get(own), str) else "prompt"
 
 

@@ -1,4 +1,4 @@
-"""The artifacts of other rows that a row's parameters name: `image_url: {from: hero}`."""
+"""References in parameters to files of other rows, such as `image_url: {from: hero}`."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -9,13 +9,13 @@ from batchgen.media.formats import Family
 from batchgen.provider import catalog
 from batchgen.types import Input, Json, LocalFile, Reference
 
-MOST_ARTIFACTS = 10_000
-_DRAWING = frozenset({"images", "edits"})
-# What a parameter takes by a word of its name; where none fits, any file is sent.
-_TAKES: tuple[tuple[str, tuple[Family, ...]], ...] = (
+MAX_ARTIFACTS = 10_000
+_IMAGE_FAMILIES = frozenset({"images", "edits"})
+# The media families that a parameter accepts, by a part of its name; any file if no part fits.
+_ACCEPTED: tuple[tuple[str, tuple[Family, ...]], ...] = (
     ("image", ("image",)),
     ("video", ("video",)),
-    ("audio", ("audio", "video")),  # of a video, the sound
+    ("audio", ("audio", "video")),  # the sound of a video
     ("mesh", ("model",)),
     ("mask", ("image",)),
     ("refer_", ("audio",)),
@@ -23,74 +23,73 @@ _TAKES: tuple[tuple[str, tuple[Family, ...]], ...] = (
 
 
 def read_reference(name: str, value: Mapping[str, Json]) -> Reference:
-    """Read `{from: ID, n: N}`; raises RowError for what is neither id nor number."""
+    """Parse `{from: ID, n: N}`, the parameter `name`; raise RowError for a bad id or number."""
     source, n = value["from"], value.get("n", 1)
     if isinstance(source, bool | list | dict | None) or source == "":
-        raise RowError(f"`{name}`: `from` is {describe_value(source)}; it is the id of another row")
-    if type(n) is not int or not 1 <= n <= MOST_ARTIFACTS:
-        raise RowError(
-            f"`{name}`: `n` is {describe_value(n)}; it is the number of one of the files that"
-            f" {as_text(source)} comes to, from 1"
-        )
+        message = f"`from` is {describe_value(source)}; it must be the id of another row"
+        raise RowError(f"`{name}`: {message}")
+    if type(n) is not int or not 1 <= n <= MAX_ARTIFACTS:
+        message = f"`n` is {describe_value(n)}; it must be the number of a file of"
+        raise RowError(f"`{name}`: {message} {as_text(source)}, from 1")
     return Reference(as_text(source), n)
 
 
-def with_references(
-    value: Json, make: Callable[[dict[str, Json]], Json], *, depth: int = MAX_DEPTH
+def map_references(
+    value: Json, replace: Callable[[dict[str, Json]], Json], *, depth: int = MAX_DEPTH
 ) -> Json:
-    """A value with every reference inside it made anew; all else stays as it is.
+    """Return a value with each `{from: ID}` in it replaced by the result of `replace`.
 
-    depth: how deep to look; what is nested deeper is refused by whoever encodes it.
+    depth: how many levels to search; deeper nesting is refused when the value is encoded.
     """
     match value:
         case dict() if catalog.is_reference(value):
-            return make(value)
+            return replace(value)
         case dict() if depth:
             return {
-                name: with_references(one, make, depth=depth - 1) for name, one in value.items()
+                name: map_references(item, replace, depth=depth - 1) for name, item in value.items()
             }
         case list() if depth:
-            return [with_references(one, make, depth=depth - 1) for one in value]
+            return [map_references(item, replace, depth=depth - 1) for item in value]
         case _:
             return value
 
 
-def refers(value: Json) -> bool:
-    """Whether a value is a reference, or has one inside."""
+def has_reference(value: Json) -> bool:
+    """Return whether a value is a reference or contains one."""
     match value:
         case dict():
-            return catalog.is_reference(value) or any(map(refers, value.values()))
+            return catalog.is_reference(value) or any(map(has_reference, value.values()))
         case list():
-            return any(map(refers, value))
+            return any(map(has_reference, value))
         case _:
             return False
 
 
-def referring(name: str, value: Json, model: catalog.Model | None) -> Input:
-    """A value with references in their places; raises RowError."""
+def parse_references(name: str, value: Json, model: catalog.Model | None) -> Input:
+    """Return a value with Reference values; name: the parameter. Raise RowError for a bad one."""
     match value:
         case dict() if catalog.is_reference(value):
             return _reference(name, value, model)
         case dict():
-            # `image_url: {url: …}` of a chat's messages is about a picture.
+            # A chat's messages contain `image_url: {url: …}`: the outer name shows the type.
             return {
-                inner: referring(name if inner == "url" else inner, one, model)
-                for inner, one in value.items()
+                key: parse_references(name if key == "url" else key, item, model)
+                for key, item in value.items()
             }
         case list():
-            return tuple(referring(name, one, model) for one in value)
+            return tuple(parse_references(name, item, model) for item in value)
         case _:
             return value
 
 
 def _reference(name: str, value: Mapping[str, Json], model: catalog.Model | None) -> Reference:
-    read = read_reference(name, value)
+    parsed = read_reference(name, value)
     form = None
     if model is not None and name in model.parameters:
         form = catalog.upload_form(model, name)
     return Reference(
-        read.source,
-        read.n,
+        parsed.source,
+        parsed.n,
         _families(name, model),
         () if form is None else form.media,
         None if form is None else form.max_bytes,
@@ -98,31 +97,31 @@ def _reference(name: str, value: Mapping[str, Json], model: catalog.Model | None
 
 
 def _families(name: str, model: catalog.Model | None) -> tuple[str, ...]:
-    """What kinds of file may be sent under a name, as far as it is known."""
-    if model is None or model.family in _DRAWING:
+    """Return the media families that a parameter accepts; () if they are not known."""
+    if model is None or model.family in _IMAGE_FAMILIES:
         return ("image",)
     if model.family == "stt":
         return ("audio", "video")
-    return next((families for word, families in _TAKES if word in name), ())
+    return next((families for part, families in _ACCEPTED if part in name), ())
 
 
-def hashed(value: Input) -> Json:
-    """What the digest of a request has of an input: files by their content's hash."""
+def digest_form(value: Input) -> Json:
+    """Return an input as JSON for the digest of its request: a file is its SHA-256."""
     match value:
         case tuple():
-            return [hashed(one) for one in value]
+            return [digest_form(item) for item in value]
         case LocalFile():
             return f"sha256:{value.sha256}"
         case Reference():
             return {"from": value.source, "n": value.n}
         case Mapping():
-            return {name: hashed(one) for name, one in value.items()}
+            return {name: digest_form(item) for name, item in value.items()}
         case _:
-            return value  # type: ignore[return-value]  # what else a row gives is plain JSON
+            return value  # type: ignore[return-value]  # only plain JSON is left
 
 
-def named_in_references(fields: Mapping[str, Json]) -> frozenset[str]:
-    """The variables that the ids of references name; raises TemplateError for a stray brace."""
+def variables_in_references(fields: Mapping[str, Json]) -> frozenset[str]:
+    """Return the variables in ids of references; raise TemplateError for an unmatched brace."""
     return frozenset(name for text in _ids(fields.values()) for name in template.names(text))
 
 

@@ -1,10 +1,10 @@
 """Cache of expanded rows with equal parameters.
 
-Most rows of a long list differ only in prompt, id, file name and variables. The first of a kind is
-expanded in full; the others take its model, checked parameters and the beginning of its digest
-from here. Rows with templates, input files, references, copies, nulls or warnings are always
-expanded in full. `plan` of a CSV of 1,000,000 rows takes 9.5 CPU seconds with the cache and 20
-without; of JSONL 11 and 25.
+Most rows of a long list differ only in prompt, id, file name and variables. The first row with
+certain parameters is expanded in full; later ones take the model, the checked parameters and the
+start of the digest from the cache. Rows with templates, input files, references, copies, nulls or
+warnings are always expanded in full. `plan` of a CSV with 1,000,000 rows takes 9.5 CPU seconds
+with the cache and 20 without; for JSONL 11 and 25.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,20 +19,20 @@ from batchgen.manifest.expand.names import Resolved
 from batchgen.types import Json, Row
 
 _MAX_ROWS = 4096
-_MAX_BYTES = 1000  # of the values that a row's parameters are made of
+_MAX_BYTES = 1000  # of a row's parameters
 _TEXTS = frozenset({"prompt", "id", "filename"})
 
-# What decides which fields are parameters: the names, the model, whether the values are cells.
+# Decides which fields are parameters: the names, the model, whether the values are cells.
 _Shape: TypeAlias = tuple[tuple[str, ...], Json, bool]
 
 
 class CachedRow(msgspec.Struct, frozen=True):
-    """What rows with equal parameters share.
+    """The values that rows with equal parameters share.
 
-    variables: the names of their fields that only templates use.
-    pattern: of file names, for rows without one of their own.
+    variables: the names of the fields that only templates use.
+    pattern: the template of file names for rows without one of their own.
     digest: returns the digest of the request for a prompt.
-    shortest, longest: characters of a prompt that needs no check of its length.
+    min_length, max_length: of a prompt that needs no check, in characters.
     """
 
     endpoint: str
@@ -41,12 +41,12 @@ class CachedRow(msgspec.Struct, frozen=True):
     variables: tuple[str, ...]
     pattern: str
     digest: Callable[[str], str]
-    shortest: int
-    longest: float
+    min_length: int
+    max_length: float
 
 
 class RowCache:
-    """The latest kinds of rows of one manifest. identify: see Expander."""
+    """A cache of at most 4,096 kinds of rows of one manifest. identify: see Expander."""
 
     def __init__(self, *, identify: bool = True) -> None:
         self._identify = identify
@@ -61,9 +61,12 @@ class RowCache:
         draft: Draft,
         make: Callable[[], CachedRow],
     ) -> None:
-        """Keep the result of a row if others may share it. make: returns what they share."""
+        """Store the values that later rows share with this one, if it is cacheable.
+
+        make: returns these values.
+        """
         own = fields.row.fields
-        if not (_stands_alone(fields) and _is_plain(draft, own)):
+        if not (_is_independent(fields) and _is_plain(draft, own)):
             return
         if entry is not self._entry or len(self._rows) >= _MAX_ROWS:
             self._entry = entry
@@ -73,20 +76,20 @@ class RowCache:
         values = _values(own, names)
         if len(values) <= _MAX_BYTES:
             shape = _shape(fields.row)
-            known = self._param_names.setdefault(shape, names)
-            # A row with a template for its prompt is not served, and comes here each time.
-            if known == names and (shape, values) not in self._rows:
+            first_names = self._param_names.setdefault(shape, names)
+            # Rows whose prompt is a template are not looked up, so an entry may exist already.
+            if first_names == names and (shape, values) not in self._rows:
                 self._rows[shape, values] = make()
 
     def lookup(
         self, row: Row, entry: Mapping[str, Json] | None
     ) -> tuple[Resolved, str | None, str] | None:
-        """Return the row's request, its id if it has one, and the pattern of its file name.
+        """Return the row's request, its id if it has one, and the template of its file name.
 
-        Return None if no row like it is in the cache.
+        Return None if no row with its parameters is in the cache.
         """
         own = row.fields
-        if entry is not self._entry or not (row.textual or _is_sound(own)):
+        if entry is not self._entry or not (row.textual or _is_storable(own)):
             return None
         shape = _shape(row)
         names = self._param_names.get(shape)
@@ -98,7 +101,7 @@ class RowCache:
             given = str(given)
         if (
             not _is_literal(prompt)
-            or not cached.shortest <= len(prompt) <= cached.longest
+            or not cached.min_length <= len(prompt) <= cached.max_length
             or prompt.isspace()
             or not (given is None or _is_literal(given))
             or not (isinstance(pattern, str) and pattern)
@@ -117,17 +120,17 @@ def _shape(row: Row) -> _Shape:
 
 
 def _values(own: Mapping[str, Json], names: tuple[str, ...]) -> bytes:
-    """Return the named values as bytes, which differ for 1, 1.0 and true."""
+    """Return the named values as bytes that differ for 1, 1.0 and true."""
     return canonical([own[name] for name in names]) if names else b""
 
 
 def _is_literal(value: Json) -> TypeGuard[str]:
-    """Whether a value is a text, and neither empty nor a template."""
+    """Return whether a value is a text that is neither empty nor a template."""
     return isinstance(value, str) and value != "" and "{" not in value and "}" not in value
 
 
-def _is_sound(own: Mapping[str, Json]) -> bool:
-    """Whether values of any type can be stored, and none is null."""
+def _is_storable(own: Mapping[str, Json]) -> bool:
+    """Return whether all values can be stored and none is null."""
     if None in own.values() or not isinstance(own.get("model", ""), str):
         return False
     try:
@@ -137,11 +140,11 @@ def _is_sound(own: Mapping[str, Json]) -> bool:
     return True
 
 
-def _stands_alone(fields: Fields) -> bool:
-    """Whether a row's texts and variables are its own, not from the job or its `from:` item."""
+def _is_independent(fields: Fields) -> bool:
+    """Return whether texts and variables are the row's own, not from the job or `from` entry."""
     own, given = fields.row.fields, fields.given
     return (
-        fields.inner_prompt is None
+        fields.row_prompt is None
         and given.get("vars") is None
         and "prompt" in own
         and None not in own.values()
@@ -150,7 +153,7 @@ def _stands_alone(fields: Fields) -> bool:
 
 
 def _is_plain(draft: Draft, own: Mapping[str, Json]) -> bool:
-    """Whether no parameter is a template, and all variables are fields of the row."""
+    """Return whether no parameter is a template and all variables are fields of the row."""
     return draft.variables.keys() <= own.keys() and all(
         isinstance(value, int | float) or _is_literal(value) for value in draft.params.values()
     )

@@ -1,1 +1,1 @@
-"""Readers of manifest files: YAML, CSV, TSV, JSONL, TXT."""
+"""Readers of manifest files: YAML, CSV, TSV, JSONL and TXT."""

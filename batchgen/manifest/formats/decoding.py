@@ -1,4 +1,4 @@
-"""Physical lines of a text manifest: UTF-8, bounded in length, numbered by whoever counts them."""
+"""Physical lines of a text manifest: decoded from UTF-8, and limited in length."""
 
 import io
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ _Block: TypeAlias = bytes | None
 
 
 class TextLines:
-    """The lines of a stream as text, each with its line end; nothing is held but one block.
+    """Iterate over the lines of a stream as text, line ends included; hold one block at a time.
 
-    problems: what is wrong with the line given last, or, behind the last line, with the whole
-        file. Such a line is given as well as it can be read, so that a reader of quoted cells
-        keeps its place; whoever finds problems here takes them out and leaves the row.
+    problems: those of the line yielded last, or, after the last line, of the whole file. A line
+        with problems is yielded too, with replacement characters, so that a reader of quoted
+        cells keeps its place. The reader takes the problems and skips the row.
     """
 
     def __init__(self, stream: BinaryIO, label: str) -> None:
@@ -32,10 +32,10 @@ class TextLines:
         line = 0
         for line, block in _numbered_blocks(self._stream):
             if block is None:
-                self._report(line, f"the line is longer than {MAX_ROW_TEXT}, the most a row can be")
+                self._report(line, f"the line is longer than {MAX_ROW_TEXT}, the limit for a row")
                 yield "\n"
             elif line == 1 and block.startswith(_UTF16_BOMS):
-                self._report(1, "the file is UTF-16, as its first bytes tell; save it as UTF-8")
+                self._report(1, "the file is UTF-16; save it as UTF-8")
                 return
             else:
                 yield from self._text(block.removeprefix(_BOM) if line == 1 else block, line)
@@ -43,21 +43,21 @@ class TextLines:
             self._report(0, "the file is empty")
 
     def take_problems(self) -> list[Problem]:
-        """Hand over the problems found since the last call."""
+        """Return the problems found since the last call, and forget them."""
         taken, self.problems = self.problems, []
         return taken
 
     def _text(self, block: bytes, line: int) -> Iterator[str]:
-        """Decode a block whole where that works, which is far quicker, else line by line."""
+        """Decode a block in one call, which is far faster, or line by line if it has errors."""
         try:
             text = block.decode()
         except UnicodeDecodeError:
-            return self._repaired(block, line)
+            return self._decode_lines(block, line)
         if "\0" in text:
-            return self._repaired(block, line)
+            return self._decode_lines(block, line)
         return io.StringIO(text, newline="\n")
 
-    def _repaired(self, block: bytes, line: int) -> Iterator[str]:
+    def _decode_lines(self, block: bytes, line: int) -> Iterator[str]:
         for number, raw in enumerate(io.BytesIO(block), line):
             try:
                 text = raw.decode()
@@ -88,25 +88,25 @@ def _numbered_blocks(stream: BinaryIO) -> Iterator[tuple[int, _Block]]:
 
 
 def _blocks(stream: BinaryIO) -> Iterator[_Block]:
-    """Cut a stream at line ends; None stands for one line beyond MAX_ROW_BYTES.
+    """Cut a stream at line ends; yield None for each line longer than MAX_ROW_BYTES.
 
-    Pieces of an unfinished line are joined once, at its end: joining each would cost squares.
+    The pieces of a long line are joined once, at its end, so that the time stays linear.
     """
     parts: list[bytes] = []
-    held = 0
+    part_bytes = 0
     while piece := stream.read(_PIECE_BYTES):
         cut = piece.rfind(b"\n") + 1
         if cut:
             start = 0
-            if held + piece.find(b"\n") > MAX_ROW_BYTES:
+            if part_bytes + piece.find(b"\n") > MAX_ROW_BYTES:
                 yield None
                 parts, start = [], piece.find(b"\n") + 1
             if block := b"".join((*parts, piece[start:cut])):
                 yield block
-            parts, held = [], 0
-        held += len(piece) - cut
-        parts = [] if held > MAX_ROW_BYTES else [*parts, piece[cut:]]
-    if held > MAX_ROW_BYTES:
+            parts, part_bytes = [], 0
+        part_bytes += len(piece) - cut
+        parts = [] if part_bytes > MAX_ROW_BYTES else [*parts, piece[cut:]]
+    if part_bytes > MAX_ROW_BYTES:
         yield None
     elif rest := b"".join(parts):
         yield rest

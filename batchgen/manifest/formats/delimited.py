@@ -1,13 +1,13 @@
-"""CSV and TSV: a header line that names the columns, then a row a record.
+"""CSV and TSV: a header line that names the columns, then one record per row.
 
 CSV is RFC 4180 as Python's csv module reads it: a cell that begins with a quote ends with one,
-quotes within are doubled, and such a cell may hold separators and line breaks. A quote in a cell
-that does not begin with one is text.
+quotes inside it are doubled, and it may contain separators and line breaks. In any other cell a
+quote is text.
 
-TSV comes from spreadsheets and data frames, which quote as CSV does, and from tools that never
-quote. So a row is a line, a cell that is quoted from end to end in the CSV manner is unquoted, and
-any other cell is taken as it stands, quotes included. A cell that begins with a quote and holds
-an odd number of them could be either, or the first line of a longer cell: that is a Problem.
+TSV comes from spreadsheets and data frames, which quote as in CSV, and from tools that never
+quote. So a row is one line, a cell that is quoted from end to end as in CSV is unquoted, and any
+other cell is taken literally, with its quotes. A cell that begins with a quote and has an odd
+number of quotes is a Problem: it could be either, or the first line of a longer cell.
 """
 
 import csv
@@ -31,48 +31,47 @@ _Record: TypeAlias = tuple[int, list[str]]
 
 
 class _RowError(ValueError):
-    """What is wrong with one row or the header, in words for a person."""
+    """A row or the header cannot be read; the message says why, and what to do."""
 
 
 def read_csv(lines: TextLines, label: str, *, needs_prompt: bool) -> Iterator[Row | Problem]:
-    """Read CSV; see the module for its quoting.
+    """Yield the rows of a CSV file; the module's docstring describes the quoting.
 
-    The separator is the comma, unless the header has none but a semicolon or else a tab, as
-    spreadsheets write where the comma is the decimal sign.
+    The separator is the comma; if the header has no comma, the semicolon or else the tab, which
+    spreadsheets use in locales with a decimal comma.
     """
     return _rows(_csv_records(lines, label), label, needs_prompt=needs_prompt)
 
 
 def read_tsv(lines: TextLines, label: str, *, needs_prompt: bool) -> Iterator[Row | Problem]:
-    """Read TSV; see the module for its quoting."""
+    """Yield the rows of a TSV file; the module's docstring describes the quoting."""
     return _rows(_tsv_records(lines, label), label, needs_prompt=needs_prompt)
 
 
 class _Header(msgspec.Struct, frozen=True):
-    """The checked columns; unnamed ones, allowed over empty cells, are empty strings."""
+    """The checked column names; "" for columns without a name, whose cells must be empty."""
 
     names: tuple[str, ...]
     needs_prompt: bool
     has_unnamed: bool
 
     def fields(self, cells: list[str]) -> dict[str, str]:
-        """Pair names with cells; an empty cell is not given, and a blank row has no fields."""
+        """Return the cells by column name, without empty cells; {} for a blank row."""
         if len(cells) != len(self.names) or "" in cells or self.has_unnamed or cells[0].isspace():
             return self._uneven_fields(cells)
-        return dict(zip(self.names, cells))  # noqa: B905  # of one length, and there are millions
+        return dict(zip(self.names, cells))  # noqa: B905  # lengths are equal; once per row
 
     def _uneven_fields(self, cells: list[str]) -> dict[str, str]:
         if not any(cell.strip() for cell in cells):
             return {}
-        found, expected = len(cells), len(self.names)
-        if found > expected:
-            message = f"the row has {found} cells, the header {expected}"
-            raise _RowError(f"{message}; quote cells that contain the separator")
+        actual, expected = len(cells), len(self.names)
+        counts = f"the row has {_cells(actual)}, but the header has {expected}"
+        if actual > expected:
+            raise _RowError(f"{counts}; quote cells that contain the separator")
         self._check_unnamed(cells)
         fields = {name: cell for name, cell in zip(self.names, cells, strict=False) if cell}
-        if found < expected and self.needs_prompt and "prompt" not in fields:
-            message = f"the row has {found} cells, the header {expected}, and none is the prompt"
-            raise _RowError(f"{message}; give each column its cell")
+        if actual < expected and self.needs_prompt and "prompt" not in fields:
+            raise _RowError(f"{counts}, and the prompt is missing; write a cell for each column")
         return fields
 
     def _check_unnamed(self, cells: list[str]) -> None:
@@ -81,23 +80,27 @@ class _Header(msgspec.Struct, frozen=True):
                 raise _RowError(f"cell {column} has no name in the header; name the column")
 
 
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
+
+
 def _header(cells: list[str], *, needs_prompt: bool) -> _Header:
-    """Check the header line. Raises _RowError."""
+    """Check the header line. Raise _RowError if it cannot be used."""
     stripped = [cell.strip() for cell in cells]
     names = tuple(name.lower() if name.lower() in _BUILT_IN else name for name in stripped)
-    twice = [name for name, times in Counter(names).items() if name and times > 1]
-    if twice:
-        raise _RowError(f'the header names "{twice[0]}" twice; rename or remove one column')
+    repeated = [name for name, times in Counter(names).items() if name and times > 1]
+    if repeated:
+        raise _RowError(f'the header has "{repeated[0]}" twice; rename or remove one column')
     if needs_prompt and "prompt" not in names:
-        found = ", ".join(f'"{name}"' for name in names)
-        raise _RowError(f'the header has no column "prompt"; it has {found}')
+        columns = ", ".join(f'"{name}"' for name in names)
+        raise _RowError(f'the header has no column "prompt", only {columns}; add or rename one')
     return _Header(names, needs_prompt, "" in names)
 
 
 def _rows(
     records: Iterator[_Record | Problem], label: str, *, needs_prompt: bool
 ) -> Iterator[Row | Problem]:
-    """Turn records into rows; the first one is the header, without which nothing can be read."""
+    """Turn records into rows; the first record is the header, and a Problem there is the end."""
     header = None
     for record in records:
         if isinstance(record, Problem):
@@ -137,68 +140,68 @@ def _tsv_cells(line: str) -> list[str]:
     end = -1
     while end < len(line):
         match = _TSV_CELL.match(line, end + 1)
-        assert match, "the pattern matches the empty string"  # noqa: S101  # tells mypy as much
+        assert match, "the pattern matches the empty string"  # noqa: S101  # for mypy
         end = match.end()
         quoted, bare = match.groups()
         if quoted is None and bare.startswith('"') and bare.count('"') % 2:
-            message = f"cell {len(cells) + 1} begins with a quote that is not closed in this line"
-            remedy = 'write a quote that is text as """", and cells of several lines as CSV'
+            message = f"cell {len(cells) + 1} begins with a quote that is not closed on this line"
+            remedy = 'write a quote that is text as """", or use CSV for cells with line breaks'
             raise _RowError(f"{message}; {remedy}")
         cells.append(bare if quoted is None else quoted.replace('""', '"'))
     return cells
 
 
-class _Feed:
-    """Hands lines to csv.reader and keeps those of the record under way, to tell of its quotes.
+class _RecordLines:
+    """Lines for csv.reader; keeps those of the current record, to locate an unclosed quote in it.
 
-    begins: set by the reader's user when a record is complete.
-    overflowed: the record grew beyond MAX_ROW_BYTES, and no more lines are given.
+    new_record: set by the caller when a record is complete.
+    overflowed: the record is longer than MAX_ROW_BYTES; no more lines are yielded.
     """
 
     def __init__(self, lines: Iterator[str]) -> None:
-        self.begins = True
+        self.new_record = True
         self.overflowed = False
         self._lines = lines
-        self._held: list[str] = []
+        self._record: list[str] = []
         self._size = 0
 
     def __iter__(self) -> Iterator[str]:
         for line in self._lines:
-            if self.begins:
-                self.begins = False
-                self._held = [line]
+            if self.new_record:
+                self.new_record = False
+                self._record = [line]
                 self._size = len(line)
             else:
-                self._held.append(line)
+                self._record.append(line)
                 self._size += len(line)
                 if self._size > MAX_ROW_BYTES:
                     self.overflowed = True
                     return
             yield line
 
-    def held(self) -> str:
-        """Return the text of the record under way."""
-        return "".join(self._held)
+    def record(self) -> str:
+        """Return the text of the current record."""
+        return "".join(self._record)
 
 
 def _csv_records(lines: TextLines, label: str) -> Iterator[_Record | Problem]:
-    # The limit is the process's, so it is only ever raised; _Feed holds records to theirs.
+    # csv's limit holds for the whole process, so only raise it; _RecordLines limits records.
     csv.field_size_limit(max(csv.field_size_limit(), 2 * MAX_ROW_BYTES))
     text = iter(lines)
     skipped, first = _first_line(text, lines)
     delimiter = _delimiter(first)
-    feed = _Feed(chain([first], text))
-    reader = csv.reader(feed, delimiter=delimiter, strict=True)
+    record_lines = _RecordLines(chain([first], text))
+    reader = csv.reader(record_lines, delimiter=delimiter, strict=True)
     while True:
         line = skipped + reader.line_num + 1
-        feed.begins = True
+        record_lines.new_record = True
         try:
             cells = next(reader)
         except StopIteration:
             break
         except csv.Error as error:
             yield from lines.take_problems()
-            yield _csv_problem(error, feed, Problem(label, line, ""), delimiter)
+            yield _csv_problem(error, record_lines, Problem(label, line, ""), delimiter)
         else:
             if lines.problems:
                 yield from lines.take_problems()
@@ -208,7 +211,7 @@ def _csv_records(lines: TextLines, label: str) -> Iterator[_Record | Problem]:
 
 
 def _first_line(text: Iterator[str], lines: TextLines) -> tuple[int, str]:
-    """Return the header's line, and how many blank ones stand before it."""
+    """Return the number of blank lines before the header, and the header's first line."""
     for skipped, line in enumerate(text):
         if lines.problems or not line.isspace():
             return skipped, line
@@ -220,28 +223,29 @@ def _delimiter(header: str) -> str:
     return next(candidates, ",")
 
 
-def _csv_problem(error: csv.Error, feed: _Feed, record: Problem, delimiter: str) -> Problem:
-    """Tell a csv.Error in plain words, at the line where the quote in question was opened."""
+def _csv_problem(
+    error: csv.Error, record_lines: _RecordLines, record: Problem, delimiter: str
+) -> Problem:
+    """Return the Problem for a csv.Error, at the line where the broken quote was opened."""
     if "new-line character" in str(error):
-        message = "a bare carriage return stands in the row; save the file with LF line ends"
+        message = "the row contains a bare carriage return; save the file with LF line ends"
         return Problem(record.file, record.line, message)
-    text = feed.held()
-    opened = _last_opening(text, delimiter)
-    line = record.line + text.count("\n", 0, opened)
-    remedy = 'close it, or write quotes that are text twice ("")'
-    if feed.overflowed:
-        reason = f"the cell quoted from here on does not end within {MAX_ROW_TEXT}; {remedy}"
+    text = record_lines.record()
+    line = record.line + text.count("\n", 0, _last_quoted_cell(text, delimiter))
+    remedy = 'close the quote, or double each quote that is text ("")'
+    if record_lines.overflowed:
+        message = f"the quoted cell that begins here does not end within {MAX_ROW_TEXT}; {remedy}"
     elif "unexpected end" in str(error):
-        reason = f"the quote opened in this line is never closed; {remedy}"
+        message = f"the quote opened on this line is never closed; {remedy}"
     elif "expected after" in str(error):
-        reason = f"text follows the closing quote of a cell that begins here; {remedy}"
+        message = f"text follows the closing quote of a cell that begins here; {remedy}"
     else:
-        reason = str(error)
-    return Problem(record.file, line, reason)
+        message = str(error)
+    return Problem(record.file, line, message)
 
 
-def _last_opening(text: str, delimiter: str) -> int:
-    """Return where the last quoted cell of a broken record begins: the one that broke it."""
+def _last_quoted_cell(text: str, delimiter: str) -> int:
+    """Return the position of the last quoted cell of a broken record: the one that broke it."""
     at = 0
     while True:
         if text.startswith('"', at):

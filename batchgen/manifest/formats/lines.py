@@ -1,4 +1,4 @@
-"""Formats of one row a line: JSONL and TXT."""
+"""Formats with one row per line: JSONL and TXT."""
 
 import json
 import re
@@ -15,7 +15,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_txt(lines: TextLines, label: str) -> Iterator[Row | Problem]:
-    r"""Read a prompt a line, stripped; `#` begins a comment line, `\#` a prompt with a `#`."""
+    r"""Yield the rows of a TXT file: one prompt per line, without spaces at its ends.
+
+    Lines that begin with `#` are comments; `\#` begins a prompt with a `#`.
+    """
     for number, line in enumerate(lines, 1):
         if lines.problems:
             yield from lines.take_problems()
@@ -29,10 +32,10 @@ def _unescaped(prompt: str) -> str:
 
 
 def read_jsonl(lines: TextLines, label: str) -> Iterator[Row | Problem]:
-    """Read an object a line, or a string, which is a row with only a prompt.
+    """Yield the rows of a JSONL file: each line is an object, or a string that is the prompt.
 
-    A name given twice, NaN, Infinity, numbers beyond a double and lone surrogates are Problems:
-    parsers do not agree on what they mean.
+    Repeated names, NaN, Infinity, numbers beyond a double and lone surrogates are Problems,
+    because JSON parsers disagree about them.
     """
     for number, line in enumerate(lines, 1):
         if lines.problems:
@@ -46,7 +49,7 @@ def read_jsonl(lines: TextLines, label: str) -> Iterator[Row | Problem]:
 
 
 class _LineError(ValueError):
-    """What is wrong with one line of JSONL, in words for a person."""
+    """A line of JSONL cannot be read; the message says why, and what to do."""
 
 
 def _fields(line: str) -> dict[str, Json]:
@@ -61,14 +64,14 @@ def _fields(line: str) -> dict[str, Json]:
         return value
     if isinstance(value, str):
         return {"prompt": value}
-    raise _LineError(f"a line must hold a JSON object or a string, not {_name_of(value)}")
+    raise _LineError(f"a line must be a JSON object or a string, not {_type_name(value)}")
 
 
 def _may_repeat_names(line: str, value: dict[str, Json]) -> bool:
-    """Tell cheaply that no object of the line gives a name twice: msgspec would keep the last.
+    """Return False if no object of the line repeats a name; msgspec keeps only the last value.
 
-    Every name in the text has its colon, so as many colons as names in the value mean that
-    none was lost. Colons within strings only cost the closer look.
+    Each name in the text has a colon, so equal numbers of colons and names show that none was
+    lost. Colons in strings make the numbers differ, which only costs a slower check.
     """
     names = len(value) if line.count("{") == 1 else _count_names(value)
     return line.count(":") != names and len(_KEY.findall(line)) != names
@@ -85,7 +88,7 @@ def _count_names(value: Json) -> int:
 
 
 def _decode_carefully(line: str) -> Json:
-    """Decode with the standard library, slower, whose refusals can be told in plain words."""
+    """Decode with the standard library, which is slower but allows plain error messages."""
     try:
         value: Json = json.loads(
             line,
@@ -97,10 +100,10 @@ def _decode_carefully(line: str) -> Json:
     except json.JSONDecodeError as error:
         raise _LineError(f"not valid JSON at column {error.colno}: {error.msg}") from error
     except RecursionError as error:
-        raise _LineError("the JSON is nested too deeply") from error
+        raise _LineError("the JSON is nested too deeply; use fewer levels") from error
     if surrogate := _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
         escape = f"\\u{ord(surrogate[0]):04x}"
-        raise _LineError(f"{escape} is half of a surrogate pair and no character; remove it")
+        raise _LineError(f"{escape} is half of a surrogate pair, not a character; remove it")
     return value
 
 
@@ -120,7 +123,7 @@ def _no_constant(text: str) -> Json:
 def _finite(text: str) -> float:
     value = float(text)
     if value in (float("inf"), float("-inf")):
-        raise _LineError(f"the number {text} is too large")
+        raise _LineError(f"the number {text} is too large; put it in quotes if it is text")
     return value
 
 
@@ -128,10 +131,11 @@ def _integer(text: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise _LineError(f"a number of {len(text)} digits is too long") from error
+        message = f"a number of {len(text)} digits is too long; put it in quotes if it is text"
+        raise _LineError(message) from error
 
 
-def _name_of(value: Json) -> str:
+def _type_name(value: Json) -> str:
     match value:
         case None:
             return "null"

@@ -1,4 +1,4 @@
-"""Where a manifest's bytes come from: a file, gzip or not, or standard input kept in a file."""
+"""A manifest file: its format, its bytes (gzip or plain), and its rows."""
 
 import gzip
 import shutil
@@ -21,7 +21,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Format(StrEnum):
-    """How the rows of a manifest are written."""
+    """File format of a manifest."""
 
     YAML = "yaml"
     CSV = "csv"
@@ -43,7 +43,7 @@ _SUFFIXES = {
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A manifest on disk; `label` is how messages name it."""
+    """A manifest on disk; `label` is its name in messages."""
 
     path: Path
     label: str
@@ -51,17 +51,17 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def format_of(name: str) -> Format | None:
-    """Tell the format by the suffix of a file name, in any case; a final `.gz` does not count."""
+    """Return the format that the extension of a file name shows, or None; `.gz` is ignored."""
     lowered = name.lower().removesuffix(".gz")
     return _SUFFIXES.get(PurePath(lowered).suffix)
 
 
 @contextmanager
 def open_binary(source: Source) -> Iterator[BinaryIO]:
-    """Open the manifest's bytes, unpacked where they begin with gzip's magic number.
+    """Open a manifest's bytes; decompress them if they begin with gzip's magic number.
 
-    Raises ManifestError for a file that cannot be opened, and, from reads inside the `with`
-    block, for gzip data that is damaged or ends too early.
+    Raise ManifestError if the file cannot be opened and, on reads inside the `with` block, if the
+    gzip data is damaged or ends too early.
     """
     try:
         with source.path.open("rb") as raw:
@@ -71,25 +71,25 @@ def open_binary(source: Source) -> Iterator[BinaryIO]:
             else:
                 yield raw
     except EOFError as error:
-        reason = "the gzip data ends too early; the file is incomplete, fetch or pack it again"
+        reason = "the gzip data ends too early; download or compress the file again"
         raise ManifestError(reason, file=source.label) from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        reason = f"the gzip data is damaged ({error}); fetch or pack the file again"
+        reason = f"the gzip data is damaged ({error}); download or compress the file again"
         raise ManifestError(reason, file=source.label) from error
     except OSError as error:
         raise ManifestError(_why_unreadable(error), file=source.label) from error
 
 
 def spool(stream: BinaryIO, path: Path) -> None:
-    """Copy a stream, such as standard input, to a file, because a manifest is read twice.
+    """Copy standard input to a file, because a manifest is read more than once.
 
-    Raises ManifestError naming the file when it cannot be written.
+    Raise ManifestError if the file cannot be written.
     """
     try:
         with path.open("wb") as target:
             shutil.copyfileobj(stream, target, 1 << 20)
     except OSError as error:
-        reason = f"standard input could not be kept here: {error.strerror or error}"
+        reason = f"cannot copy standard input to this file: {error.strerror or error}"
         raise ManifestError(reason, file=str(path)) from error
 
 
@@ -98,21 +98,21 @@ def _why_unreadable(error: OSError) -> str:
         case FileNotFoundError():
             return "there is no such file"
         case IsADirectoryError():
-            return "this is a directory; name the manifest file in it"
+            return "this is a directory; give the manifest file in it"
         case PermissionError():
-            return "no permission to read this file"
+            return "no permission to read this file; change its permissions"
         case _:
             return f"the file cannot be read: {error.strerror or error}"
 
 
 def read_rows(source: Source, *, needs_prompt: bool = True) -> Iterator[Row | Problem]:
-    """Read the rows of a CSV, TSV, JSONL or TXT manifest in order, streaming.
+    """Yield the rows of a CSV, TSV, JSONL or TXT manifest in order, one at a time.
 
-    What is wrong with one row is a Problem in its place; what makes the rest unreadable is one
-    Problem and the end. A file of no bytes is a Problem; one of a header or comments only is not.
-    needs_prompt: a CSV or TSV without a prompt column is a Problem.
-    Raises ManifestError when the file cannot be opened or its gzip data is damaged, ValueError for
-    a YAML source, whose rows are read by `yaml_job`.
+    A bad row is a Problem in its place; if the rest cannot be read, one Problem is the last item.
+    An empty file is a Problem; a file with only a header or comments has no rows.
+    needs_prompt: a CSV or TSV file without a prompt column is a Problem.
+    Raise ManifestError if the file cannot be opened or its gzip data is damaged, ValueError for
+    YAML, which `yaml_job` reads.
     """
     with open_binary(source) as stream:
         lines = TextLines(stream, source.label)
@@ -126,6 +126,6 @@ def read_rows(source: Source, *, needs_prompt: bool = True) -> Iterator[Row | Pr
             case Format.TXT:
                 yield from read_txt(lines, source.label)
             case Format.YAML:
-                raise ValueError(f"{source.label} is YAML, which is not read as rows")
+                raise ValueError(f"{source.label} is YAML; read it with yaml_job")
             case _:
                 assert_never(source.format)

@@ -26,13 +26,13 @@ from batchgen.manifest.formats.yaml_scalars import (
 from batchgen.types import Json, Problem
 
 KeyPath: TypeAlias = tuple[str | int, ...]
-_INSTEAD = "write the values out, or put what rows share under `defaults:`"
+_INSTEAD = "write the values out, or put shared values under `defaults:`"
 
 
 class Builder:
-    """Build values from events; note what is wrong in `problems` and go on.
+    """Build values from events; add errors to `problems` and continue.
 
-    lines: if given, filled with the line of each key and item by its path.
+    lines: if given, receives the line of each key and list item by its path.
     """
 
     def __init__(
@@ -53,21 +53,21 @@ class Builder:
                 return self._scalar(event)
             case MappingStartEvent():
                 if event.tag not in MAP_TAGS:
-                    self.note(event, unknown_tag(event.tag))
-                return {key: self.value(one, (*path, key)) for key, one in self.entries(path)}
+                    self.report(event, unknown_tag(event.tag))
+                return {key: self.value(first, (*path, key)) for key, first in self.entries(path)}
             case SequenceStartEvent():
                 if event.tag not in SEQ_TAGS:
-                    self.note(event, unknown_tag(event.tag))
-                return [self.value(one, place) for place, one in self._items(path)]
+                    self.report(event, unknown_tag(event.tag))
+                return [self.value(first, item_path) for item_path, first in self._items(path)]
             case AliasEvent():
-                name = f"*{event.anchor}"
-                self.note(event, f"{name} is an alias, and aliases are not supported; {_INSTEAD}")
+                alias = f"*{event.anchor}"
+                self.report(event, f"{alias} is an alias, which is not supported; {_INSTEAD}")
         return None
 
     def entries(self, path: KeyPath) -> Iterator[tuple[str, Event]]:
         """Yield the keys of a mapping, each with the first event of its value.
 
-        The caller reads that value to its end before it takes the next key.
+        The caller must read the value to its end before it takes the next key.
         """
         seen: set[str] = set()
         for event in self.events:
@@ -84,7 +84,7 @@ class Builder:
             yield key, value
 
     def skip(self, event: Event) -> None:
-        """Read to the end of the value that starts with the event."""
+        """Read and discard the rest of the value that starts with the event."""
         depth = 0
         while True:
             depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
@@ -92,7 +92,7 @@ class Builder:
                 return
             event = next(self.events)
 
-    def note(self, event: Event, message: str) -> None:
+    def report(self, event: Event, message: str) -> None:
         """Add a Problem at the event's line."""
         self.problems.append(Problem(self.label, line_of(event), message))
 
@@ -100,10 +100,10 @@ class Builder:
         for index, event in enumerate(self.events):
             if isinstance(event, SequenceEndEvent):
                 return
-            place = (*path, index)
+            item_path = (*path, index)
             if self._lines is not None:
-                self._lines[place] = line_of(event)
-            yield place, event
+                self._lines[item_path] = line_of(event)
+            yield item_path, event
 
     def _scalar(self, event: ScalarEvent) -> Json:
         try:
@@ -111,23 +111,24 @@ class Builder:
                 return resolve_tagged(event.value, event.tag)
             return resolve(event.value) if event.implicit[0] else event.value
         except ValueError as error:
-            self.note(event, str(error))
+            self.report(event, str(error))
             return None
 
     def _key(self, event: Event, seen: Container[str]) -> str | None:
-        """Return the text of a key; None, with a Problem noted, for what cannot be one."""
+        """Return the text of a key; report a Problem and return None if it is not valid."""
         if not isinstance(event, ScalarEvent):
-            self.note(event, "a key must be a word, not a list, a mapping or an alias")
+            self.report(event, "a key must be text, not a list, a mapping or an alias")
             self.skip(event)
             return None
         if event.tag is not None:
-            self._scalar(event)  # a key is its text whatever its tag, but the tag must be known
+            self._scalar(event)  # the tag is checked, but a key is always text
         key: str = event.value
         if event.implicit[0] and key in {"", "<<"}:
-            message = f"merge keys are not supported; {_INSTEAD}" if key else "a key is missing"
-            self.note(event, message)
+            missing = "a key is missing; write one before the `:`"
+            message = missing if not key else f"merge keys are not supported; {_INSTEAD}"
+            self.report(event, message)
             return None
         if key in seen:
-            self.note(event, f'the key "{key}" is given twice; keep one of them')
+            self.report(event, f'the key "{key}" is given twice; keep one of them')
             return None
         return key

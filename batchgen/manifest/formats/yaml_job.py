@@ -1,8 +1,8 @@
-"""YAML jobs: the settings with their lines, and the prompts one by one.
+"""YAML jobs: the settings with their line numbers, and the prompts one by one.
 
-PyYAML's loaders hold the whole document, which takes 5 KB per row, and follow YAML 1.1. Its parser
-events, which are read here, do neither. Aliases and merge keys are refused, so that a file of a
-few hundred bytes cannot expand to gigabytes.
+PyYAML's loaders keep the whole document in memory, which takes 5 KB per row, and follow YAML 1.1.
+This module reads its parser events instead. Aliases and merge keys are refused, so that a file of
+a few hundred bytes cannot expand to gigabytes.
 """
 
 import re
@@ -34,8 +34,8 @@ class Settings(msgspec.Struct, frozen=True):
 
     values: the top-level mapping without `prompts`.
     lines: the line of each key and list item by its path, from 1; `("prompts",)` too, if any.
-    problems: what is wrong outside the items of the prompts, and what ends the reading anywhere.
-    referenced: the `{names}` that prompts contain, about MAX_REFERENCED at most.
+    problems: those outside the items of the prompts, and one if the rest cannot be read.
+    referenced: the `{names}` in prompts, at most about MAX_REFERENCED.
     """
 
     values: dict[str, Json] = msgspec.field(default_factory=dict)
@@ -47,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True):
 def load_settings(source: Source) -> Settings:
     """Read a YAML job without keeping the items of its prompts.
 
-    A bare list is a job with only prompts. What is wrong is returned in `problems`.
+    A list at the top level is a job with only prompts. Errors are returned in `problems`.
     Raise ManifestError if the file cannot be opened or its gzip data is damaged.
     """
     settings = Settings()
@@ -62,10 +62,10 @@ def load_settings(source: Source) -> Settings:
 
 
 def iter_prompts(source: Source) -> Iterator[tuple[int, Json] | Problem]:
-    """Yield each item of `prompts`, or of a bare list, with its line, and keep none.
+    """Yield each item of `prompts`, or of a list at the top level, with its line; keep none.
 
-    Problems of an item are yielded in its place. An unreadable rest is one Problem, equal to that
-    of `load_settings`, and the end; only `load_settings` reports other problems outside the items.
+    Problems of an item are yielded in its place. If the rest cannot be read, the last item is one
+    Problem, equal to that of `load_settings`, which alone reports problems outside the items.
     Raise ManifestError as `load_settings` does.
     """
     with closing(events(source)) as stream:
@@ -91,17 +91,17 @@ def _read(builder: Builder, settings: Settings) -> None:
                 if len(settings.referenced) < MAX_REFERENCED:
                     settings.referenced.update(_names(item))
         else:
-            builder.note(event, "`prompts` must be a list: a `- ` before each prompt")
+            builder.report(event, "`prompts` must be a list: a `- ` before each prompt")
             builder.skip(event)
     for event in builder.events:
         if isinstance(event, DocumentStartEvent):
-            builder.note(event, "a second document begins here; a job is one, remove the `---`")
+            builder.report(event, "a second document begins here; remove the `---`")
             return
 
 
 def _entries(builder: Builder) -> Iterator[tuple[str, Event]]:
     """Yield the keys of the job with the first event of each value, as `Builder.entries` does."""
-    next(builder.events)  # the start of the stream; the next one is a document's, if there is any
+    next(builder.events)  # the start of the stream; the start of a document follows, if any
     is_empty = isinstance(next(builder.events), StreamEndEvent)
     match None if is_empty else next(builder.events):
         case MappingStartEvent():
@@ -112,16 +112,16 @@ def _entries(builder: Builder) -> Iterator[tuple[str, Event]]:
             message = "the file is empty; a job needs `prompts:`"
             builder.problems.append(Problem(builder.label, 0, message))
         case root:
-            builder.note(root, "a job is a mapping (`prompts:` and so on) or a list of prompts")
+            builder.report(root, "a job must be a mapping with `prompts:`, or a list of prompts")
 
 
 def _items(builder: Builder) -> Iterator[tuple[int, Json, list[Problem]]]:
-    """Yield the items of a list that has begun, each with its line and what is wrong with it."""
+    """Yield the items of a list whose start was read, each with its line and its problems."""
     for event in builder.events:
         if isinstance(event, SequenceEndEvent):
             return
-        one = Builder(builder.events, builder.label)
-        yield line_of(event), one.value(event, ()), one.problems
+        item = Builder(builder.events, builder.label)
+        yield line_of(event), item.value(event, ()), item.problems
 
 
 def _names(item: Json) -> list[str]:

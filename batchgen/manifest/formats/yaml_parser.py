@@ -1,4 +1,4 @@
-"""PyYAML's parser events of a manifest; what ends the reading is one Problem with its line."""
+"""PyYAML's parser events of a manifest, and its errors as Problems in plain words."""
 
 from collections.abc import Generator
 from typing import BinaryIO
@@ -12,11 +12,11 @@ from batchgen.manifest.formats.decoding import MAX_ROW_BYTES, MAX_ROW_TEXT
 from batchgen.manifest.formats.source import Source, open_binary
 from batchgen.types import Problem
 
-# PyYAML without libyaml has no C loader; its own is many times slower and otherwise the same.
+# PyYAML without libyaml has no C loader; the Python one is many times slower, otherwise equal.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep; a job needs only a few"
+_TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep; use fewer levels"
 
-# A part of PyYAML's message, and what to do about it.
+# A part of PyYAML's message, and the message that replaces it.
 _ADVICE = (
     ("maximum nesting depth", _TOO_DEEP),  # libyaml's own limit
     (
@@ -35,10 +35,10 @@ _ADVICE = (
     ("tab character", "the line is indented with a tab; use spaces"),
     (
         "cannot start any token",
-        "no value can start like this; indent with spaces, quote text that starts with @, % or `",
+        "a value cannot start like this; indent with spaces, quote text that starts with @, % or `",
     ),
 )
-# PyYAML's mark of these is the end of the file or of the list; where it begins is more useful.
+# PyYAML marks the end of the file or list for these; report where the list or quote begins.
 _MARKED_AT_END = ("',' or ']'", "',' or '}'", "unexpected end of stream")
 
 
@@ -63,7 +63,7 @@ def events(source: Source) -> Generator[Event, None, None]:
             for event in yaml.parse(_BoundedLines(stream, source.label), Loader=_LOADER):
                 if isinstance(event, CollectionStartEvent):
                     depth += 1
-                    if depth > MAX_DEPTH:  # the parser takes ever longer for each level
+                    if depth > MAX_DEPTH:  # the parser's time per level grows with the depth
                         raise UnreadableError(Problem(source.label, line_of(event), _TOO_DEEP))
                 elif isinstance(event, CollectionEndEvent):
                     depth -= 1
@@ -76,7 +76,7 @@ def events(source: Source) -> Generator[Event, None, None]:
 
 
 class _BoundedLines:
-    """A stream for the parser, which has no limit of its own for a line."""
+    """A stream that limits the length of lines, because the parser does not."""
 
     def __init__(self, stream: BinaryIO, label: str) -> None:
         self._stream = stream
@@ -88,7 +88,7 @@ class _BoundedLines:
         piece = self._stream.read(size)
         first, last = piece.find(b"\n"), piece.rfind(b"\n")
         if self._begun_bytes + (first if first >= 0 else len(piece)) > MAX_ROW_BYTES:
-            message = f"the line is longer than {MAX_ROW_TEXT}, the most a row can be"
+            message = f"the line is longer than {MAX_ROW_TEXT}, the limit for a row"
             raise UnreadableError(Problem(self._label, self._line, message))
         carried = self._begun_bytes if last < 0 else 0
         self._begun_bytes = carried + len(piece) - (last + 1)
@@ -97,7 +97,7 @@ class _BoundedLines:
 
 
 def _explain(error: yaml.MarkedYAMLError) -> tuple[int, str]:
-    """Return the line (from 1; 0 when unknown) and what is wrong there."""
+    """Return the line (from 1; 0 if it is unknown) and the message for a parser error."""
     reason = f"{error.problem or ''} {error.context or ''}".strip()
     mark = error.problem_mark or error.context_mark
     if error.context_mark and any(part in reason for part in _MARKED_AT_END):
@@ -111,8 +111,8 @@ def _bad_character(error: ReaderError) -> str:
     if "UTF" in error.reason or "byte" in error.reason:
         # `code` is then the byte after the bad character, or -1 at the end of the file.
         is_cut = code < 0 or "trailing" in error.reason
-        found = "a UTF-8 character breaks off" if is_cut else f"byte 0x{code:02x} is not UTF-8"
-        return f"{found}; save the file as UTF-8 (it may be in Latin-1 or a Windows code page)"
+        fault = "a UTF-8 character is incomplete" if is_cut else f"byte 0x{code:02x} is not UTF-8"
+        return f"{fault}; save the file as UTF-8 (it may be in Latin-1 or a Windows code page)"
     return f"control character 0x{code:02x} in the text; remove it"
 
 

@@ -1,8 +1,8 @@
 """Plain YAML scalars by the core schema of YAML 1.2.2, section 10.3.2.
 
-PyYAML's own resolver follows YAML 1.1, where `no` is false, `16:9` a number and `2026-11-23` a
-date; here all of them are text. One step beyond the schema: a number with leading zeros (`007`)
-is text too, because it is an identifier whose zeros count.
+PyYAML's own resolver follows YAML 1.1, in which `no` is false, `16:9` a number and `2026-11-23` a
+date; here all of them are text. Unlike the schema, a number with leading zeros (`007`) is text
+too, because it is an identifier.
 """
 
 import math
@@ -62,7 +62,7 @@ def resolve_tagged(text: str, tag: str) -> Json:
 
 
 def unknown_tag(tag: str | None) -> str:
-    """Return the message for a tag that has no meaning at its place."""
+    """Return the message for a tag that is not supported at its place."""
     return f"the tag {_short(tag or '')} is not supported here; remove it"
 
 

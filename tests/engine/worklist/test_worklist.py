@@ -158,19 +158,19 @@ def test_an_error_that_the_check_did_not_find_is_raised(ledger: Ledger) -> None:
 
 async def succeeded_before(ledger: Ledger, keys: Iterable[int]) -> None:
     for ordinal, key in enumerate(keys):
-        task = placed(key, ordinal)
+        task = replace_references(key, ordinal)
         await ledger.record_sent(task, 1, attempts=1, now=NOW)
         await ledger.record_outcome(task, 1, succeeded())
 
 
-def placed(key: int, ordinal: int) -> Task:
+def replace_references(key: int, ordinal: int) -> Task:
     return a_task(key, ordinal=ordinal, line=ordinal + 2)
 
 
 def read(ledger: Ledger, keys: Iterable[int], selection: Selection | None = None) -> list[str]:
     """Read a manifest with these tasks; return the ids of the records afterwards."""
     positions = Positions(ledger)
-    items = positions.watch(placed(key, ordinal) for ordinal, key in enumerate(keys))
+    items = positions.watch(replace_references(key, ordinal) for ordinal, key in enumerate(keys))
     for _ in (selection or Selection()).narrow(items, to_the_end=True):
         pass
     positions.close()
@@ -202,7 +202,7 @@ async def test_thousands_of_moves_end_in_the_new_order(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("batchgen.engine.worklist.positions._MOVES_PER_COMMIT", 1000)
-    await ledger.record_pending(placed(number, number) for number in range(2300))
+    await ledger.record_pending(replace_references(number, number) for number in range(2300))
 
     ids = read(ledger, [*range(2299, 100, -1), 5000])
 

@@ -1,4 +1,4 @@
-"""Expands rows under a job, the way a manifest does."""
+"""Expand rows with a job as a manifest does."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ Fields = Mapping[str, Json]
 
 def job_of(values: Mapping[str, Json] | None = None, **flags: Any) -> Job:
     job, problems = read_job(values or {}, {}, "job.yaml", Flags(**{"provider": "aimlapi"} | flags))
-    assert [str(one) for one in problems] == []
+    assert [str(problem) for problem in problems] == []
     return job
 
 
@@ -26,23 +26,23 @@ def expand(
     identify: bool = True,
 ) -> list[Task | Problem]:
     expander = Expander(job, referenced=frozenset(referenced), identify=identify)
-    given = (Row("m.csv", line, fields, textual=textual) for line, fields in enumerate(rows, 1))
-    return list(expander.expand([(given, entry)], "job.yaml"))
+    numbered = (Row("m.csv", line, fields, textual=textual) for line, fields in enumerate(rows, 1))
+    return list(expander.expand([(numbered, entry)], "job.yaml"))
 
 
 def tasks(job: Job, *rows: Fields, **how: Any) -> list[Task]:
     found = expand(job, rows, **how)
-    assert [str(one) for one in found if isinstance(one, Problem)] == []
-    return [one for one in found if isinstance(one, Task)]
+    assert [str(item) for item in found if isinstance(item, Problem)] == []
+    return [task for task in found if isinstance(task, Task)]
 
 
 def problems(job: Job, *rows: Fields, **how: Any) -> list[str]:
-    return [str(one) for one in expand(job, rows, **how) if isinstance(one, Problem)]
+    return [str(item) for item in expand(job, rows, **how) if isinstance(item, Problem)]
 
 
 def task(job: Job, fields: Fields, **how: Any) -> Task:
-    (only,) = tasks(job, fields, **how)
-    return only
+    (single,) = tasks(job, fields, **how)
+    return single
 
 
 DALLE2 = job_of({"defaults": {"model": "dall-e-2"}})

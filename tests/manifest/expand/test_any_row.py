@@ -1,4 +1,4 @@
-"""Whatever a file can hold becomes tasks that can be stored, or problems; never an exception."""
+"""Any row becomes tasks that can be stored, or problems; never an exception."""
 
 import json
 
@@ -30,7 +30,7 @@ json_rows = st.fixed_dictionaries(
     {}, optional={"prompt": texts, "id": texts, "model": models, "filename": texts}
 ).flatmap(lambda own: st.dictionaries(names | texts, values, max_size=4).map(lambda m: own | m))
 cells = texts | st.sampled_from(['"\\u0000"', "1e999", "[" * 5000, "9" * 5000, "true", "{a}"])
-# What a file of cells is read as: no half characters, and no NUL, which its reader refuses.
+# Readers of cells refuse NUL and cannot yield surrogates.
 text_rows = st.dictionaries(names | texts, cells, max_size=6).filter(
     lambda row: not any(set(f"{name}{cell}") & _UNREADABLE for name, cell in row.items())
 )
@@ -59,18 +59,25 @@ def test_any_row_of_texts_gives_tasks_or_problems(
 
 
 def assert_storable(found: list[Task | Problem]) -> None:
-    made = [one for one in found if isinstance(one, Task)]
-    assert len({one.key for one in made}) == len(made)
-    assert len({one.filename for one in made}) == len(made)
-    for one in made:
-        parts = [one.id, one.model, one.prompt, one.filename, dict(one.params), dict(one.vars)]
+    made = [task for task in found if isinstance(task, Task)]
+    assert len({task.key for task in made}) == len(made)
+    assert len({task.filename for task in made}) == len(made)
+    for task in made:
+        parts = [
+            task.id,
+            task.model,
+            task.prompt,
+            task.filename,
+            dict(task.params),
+            dict(task.vars),
+        ]
         stored = json.dumps(parts, allow_nan=False, ensure_ascii=False)
         assert "\\u0000" not in stored.replace("\\\\", "")
         stored.encode()
-        assert all(len(part.encode()) <= 255 for part in one.filename.split("/"))
+        assert all(len(part.encode()) <= 255 for part in task.filename.split("/"))
 
 
-def test_nul_characters_and_half_characters_are_told_with_their_place() -> None:
+def test_nul_characters_and_lone_surrogates_are_reported_with_their_place() -> None:
     rows: list[Fields] = [
         {"prompt": "a\0b"},
         {"prompt": "a\ud83d"},
@@ -79,8 +86,8 @@ def test_nul_characters_and_half_characters_are_told_with_their_place() -> None:
         {"prompt": "x", "filename": "\udcff"},
         {"prompt": "x", "user\0": "y"},
     ]
-    told = problems(DALLE2, *rows)
-    assert [line.split(": ", 1)[1] for line in told] == [
+    found = problems(DALLE2, *rows)
+    assert [line.split(": ", 1)[1] for line in found] == [
         "`prompt` has a NUL character at position 2; remove it",
         "`prompt` has \\ud83d, half of a surrogate pair and no character; remove it",
         "`vars.deep.0.key` has a NUL character at position 1; remove it",

@@ -1,4 +1,4 @@
-"""Rows of embeddings that go into one request: which do, and what becomes of their identity."""
+"""Batches of embeddings: which rows share a request, and the identity of the batch."""
 
 import importlib.util
 from typing import Any
@@ -13,24 +13,24 @@ BATCHES = job_of({"defaults": SMALL})
 
 
 def texts(found: list[Task]) -> list[Any]:
-    return [one.params["input"] for one in found]
+    return [task.params["input"] for task in found]
 
 
 def numbered(*numbers: int) -> list[Fields]:
     return [{"id": f"r{n}", "prompt": f"text {n}"} for n in numbers]
 
 
-def test_consecutive_rows_become_one_request_in_their_order() -> None:
+def test_consecutive_rows_become_one_request_in_order() -> None:
     found = tasks(BATCHES, *numbered(1, 2, 3, 4))
 
     assert texts(found) == [["text 1", "text 2", "text 3"], ["text 4"]]
-    assert [one.id for one in found] == ["r1+2", "r4"]
-    assert [one.filename for one in found] == ["r1+2-{n}.{ext}", "r4-{n}.{ext}"]
-    assert [(one.prompt, one.line, one.ordinal) for one in found] == [("", 1, 0), ("", 4, 1)]
-    assert all("batch_size" not in one.params for one in found)
+    assert [task.id for task in found] == ["r1+2", "r4"]
+    assert [task.filename for task in found] == ["r1+2-{n}.{ext}", "r4-{n}.{ext}"]
+    assert [(task.prompt, task.line, task.ordinal) for task in found] == [("", 1, 0), ("", 4, 1)]
+    assert all("batch_size" not in task.params for task in found)
 
 
-def test_a_batch_tells_the_rows_behind_its_vectors() -> None:
+def test_a_batch_lists_the_rows_of_its_vectors() -> None:
     rows: list[Fields] = [
         {"id": "a", "prompt": "A {colour} fox", "vars": {"colour": "red", "lot": 7}},
         {"prompt": "A cat", "vars": {"lot": 7}},
@@ -63,17 +63,17 @@ def test_a_row_with_other_settings_is_not_in_the_batch(other: dict[str, Json]) -
     first, second, third, fourth = numbered(1, 2, 3, 4)
     row: dict[str, Json] = {**third, **other}
     found = tasks(BATCHES, first, second, row, fourth)
-    assert [one.id for one in found] == ["r1+1", "r3", "r4"]
+    assert [task.id for task in found] == ["r1+1", "r3", "r4"]
 
 
-def test_rows_that_are_added_behind_leave_whole_batches_as_they_are() -> None:
+def test_appended_rows_do_not_change_complete_batches() -> None:
     before = tasks(BATCHES, *numbered(1, 2, 3, 4))
     after = tasks(BATCHES, *numbered(1, 2, 3, 4, 5))
     assert after[0] == before[0]
     assert after[1].key != before[1].key
 
 
-def test_an_edited_text_makes_its_batch_anew_under_the_same_key() -> None:
+def test_an_edited_text_changes_the_digest_of_its_batch_and_not_its_key() -> None:
     (before,) = tasks(BATCHES, *numbered(1, 2))
     first, _ = numbered(1, 2)
     (after,) = tasks(BATCHES, first, {"id": "r2", "prompt": "another text"})
@@ -81,7 +81,7 @@ def test_an_edited_text_makes_its_batch_anew_under_the_same_key() -> None:
     assert after.digest != before.digest
 
 
-def test_a_batch_is_the_same_task_as_the_row_that_its_results_can_be_written_as() -> None:
+def test_a_batch_is_the_same_task_as_the_row_it_is_exported_as() -> None:
     (batch,) = tasks(BATCHES, *numbered(1, 2))
     row: dict[str, Json] = {
         "id": batch.id,
@@ -100,7 +100,7 @@ def test_a_row_may_be_a_list_of_texts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "expected"),
     [
         ({"batch_size": 2049}, "`batch_size` is 2049; text-embedding-3-small takes 1 to 2048"),
         ({"batch_size": 0}, "`batch_size` is 0; text-embedding-3-small takes 1 to 2048"),
@@ -108,52 +108,52 @@ def test_a_row_may_be_a_list_of_texts() -> None:
         ({"model": "voyage-2", "batch_size": 129}, "takes 1 to 128"),
         (
             {"model": "voyage-2", "prompt": "x" * 801},
-            "prompt is 801 characters; voyage-2 takes at most 800 of each of several texts",
+            "prompt is 801 characters; voyage-2 takes at most 800 per text in a batch",
         ),
         ({"model": "togethercomputer/m2-bert-80M-2k-retrieval"}, "`batch_size` is not a parameter"),
-        ({"input": ["a"]}, "the row has a prompt and `input`: give one of them"),
+        ({"input": ["a"]}, "the row has both a prompt and `input`; remove one of them"),
         ({"input": [], "prompt": None}, "`input` has 0 items"),
-        ({"prompt": None}, "no prompt: every row needs one"),
+        ({"prompt": None}, "no prompt; every row needs one"),
     ],
 )
-def test_what_one_request_does_not_take_is_told(row: dict[str, Json], told: str) -> None:
+def test_errors_of_batches_are_reported(row: dict[str, Json], expected: str) -> None:
     found = problems(job_of(), {"prompt": "A fox", **SMALL, **row})
     assert len(found) == 1
-    assert told in found[0]
+    assert expected in found[0]
 
 
-def test_a_long_text_of_voyage_may_go_alone() -> None:
+def test_a_long_text_of_voyage_is_accepted_alone() -> None:
     row: Fields = {"prompt": "x" * 801, "model": "voyage-2", "batch_size": 1}
     assert task(job_of(), row).prompt == "x" * 801
 
 
-def test_an_id_stands_once_in_a_manifest_in_batches_too() -> None:
-    (told,) = problems(BATCHES, *numbered(1, 1))
-    assert told.startswith("m.csv:2: duplicate id 'r1'")
+def test_ids_are_unique_in_batches_too() -> None:
+    (message,) = problems(BATCHES, *numbered(1, 1))
+    assert message.startswith("m.csv:2: duplicate id 'r1'")
 
 
-def test_a_file_name_of_a_batch_has_only_what_its_rows_share() -> None:
+def test_the_file_name_of_a_batch_has_only_variables_that_its_rows_share() -> None:
     job = job_of({"defaults": SMALL, "output": {"filename": "{lang}/{id}.{ext}"}})
     same: list[Fields] = [{**row, "vars": {"lang": "de"}} for row in numbered(1, 2)]
     assert tasks(job, *same)[0].filename == "de/r1+1.{ext}"
 
     other: Fields = {**same[1], "vars": {"lang": "fr"}}
-    (told,) = problems(job, same[0], other)
-    assert told.startswith("m.csv:1: ")
-    assert "lang" in told
+    (message,) = problems(job, same[0], other)
+    assert message.startswith("m.csv:1: ")
+    assert "lang" in message
 
 
-def test_batches_are_nothing_to_models_of_other_families() -> None:
+def test_batch_size_has_no_effect_on_models_of_other_families() -> None:
     found = tasks(BATCHES, {"model": "openai/gpt-4o", "prompt": "A"}, *numbered(1, 2))
-    assert [one.endpoint for one in found] == ["chat", "embeddings"]
+    assert [task.endpoint for task in found] == ["chat", "embeddings"]
     assert found[0].params == {}
 
 
-def test_parquet_without_pyarrow_is_told_before_anything_is_sent(
+def test_parquet_without_pyarrow_is_an_error_before_anything_is_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr("batchgen.manifest.expand.embedding_batches.find_spec", lambda _: None)
     row: Fields = {"prompt": "A fox", **SMALL, "vector_format": "parquet"}
-    (told,) = problems(job_of(), row)
-    assert "pip install pyarrow" in told
+    (message,) = problems(job_of(), row)
+    assert "pip install pyarrow" in message

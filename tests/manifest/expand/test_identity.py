@@ -1,4 +1,4 @@
-"""Keys, digests, slugs, and the counting of equal things."""
+"""Keys, digests, slugs, and the counting of equal values."""
 
 import tracemalloc
 from collections import Counter
@@ -17,27 +17,27 @@ from batchgen.manifest.expand.identity import (
 
 
 @given(st.lists(st.text(max_size=2) | st.text(), max_size=300))
-def test_occurrences_count_as_a_counter_does(things: list[str]) -> None:
+def test_occurrences_count_as_a_counter_does(values: list[str]) -> None:
     occurrences, counter = Occurrences(), Counter[str]()
-    for thing in things:
-        assert occurrences.add(thing) == counter[thing]
-        counter[thing] += 1
+    for value in values:
+        assert occurrences.add(value) == counter[value]
+        counter[value] += 1
 
 
-def test_occurrences_stay_right_while_the_tables_grow() -> None:
+def test_occurrences_stay_right_while_the_buckets_grow() -> None:
     occurrences = Occurrences()
-    things = [f"thing {number}" for number in range(60_000)]
-    assert {occurrences.add(thing) for thing in things} == {0}
-    assert {occurrences.add(thing) for thing in things} == {1}
+    values = [f"value {number}" for number in range(60_000)]
+    assert {occurrences.add(value) for value in values} == {0}
+    assert {occurrences.add(value) for value in values} == {1}
 
 
-def test_what_comes_hundreds_of_times_is_counted_on() -> None:
+def test_values_that_occur_hundreds_of_times_are_counted() -> None:
     occurrences = Occurrences()
     assert [occurrences.add("a") for _ in range(600)] == list(range(600))
     assert occurrences.add("b") == 0
 
 
-def test_a_hundred_thousand_things_take_less_than_forty_bytes_each() -> None:
+def test_a_hundred_thousand_values_take_less_than_forty_bytes_each() -> None:
     tracemalloc.start()
     try:
         occurrences = Occurrences()
@@ -49,8 +49,8 @@ def test_a_hundred_thousand_things_take_less_than_forty_bytes_each() -> None:
     assert held_bytes < 40 * 100_000
 
 
-def test_keys_are_as_they_always_were() -> None:
-    # A ledger of last year must know its tasks again: these figures never change.
+def test_keys_never_change() -> None:
+    # An old ledger must find its tasks: these values never change.
     digest = request_digest("images", "dall-e-2", "A fox", b'{"n":1}')
     assert digest == "73817fa8eafb0c8b24b5e4224186184c"
     assert key_of_request(digest, 0) == "6577b12e52bce9cd000482513407ee76"
@@ -59,12 +59,12 @@ def test_keys_are_as_they_always_were() -> None:
 
 
 @given(*[st.text(max_size=4)] * 4)
-def test_the_parts_of_a_request_do_not_run_into_each_other(
+def test_requests_that_differ_in_where_a_part_ends_have_different_digests(
     model: str, prompt: str, other_model: str, other_prompt: str
 ) -> None:
-    one = request_digest("images", model, prompt, b"{}")
-    other = request_digest("images", other_model, other_prompt, b"{}")
-    assert (one == other) == ((model, prompt) == (other_model, other_prompt))
+    digest = request_digest("images", model, prompt, b"{}")
+    other_digest = request_digest("images", other_model, other_prompt, b"{}")
+    assert (digest == other_digest) == ((model, prompt) == (other_model, other_prompt))
 
 
 @pytest.mark.parametrize(

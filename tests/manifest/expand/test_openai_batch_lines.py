@@ -1,4 +1,4 @@
-"""Lines of an OpenAI Batch file are sent as they are, or told."""
+"""Lines of an OpenAI Batch file are sent unchanged, or are errors."""
 
 import pytest
 
@@ -13,14 +13,14 @@ def batch_line(**changes: Json) -> dict[str, Json]:
     return {**line, "url": "/v1/images/generations", **changes}
 
 
-def test_the_body_of_a_batch_line_is_sent_exactly_as_it_is() -> None:
+def test_the_body_of_a_batch_line_is_sent_unchanged() -> None:
     job = job_of({"defaults": {"model": "dall-e-3", "n": 1, "user": "me"}, "matrix": {}})
     made = task(job, batch_line(), entry={})
     assert (made.id, made.endpoint, made.model) == ("a-1", "images", "dall-e-2")
     assert (made.prompt, made.params, made.vars) == ("a {fox}", {"size": "256x256"}, {})
 
 
-def test_flags_beat_a_batch_line() -> None:
+def test_flags_override_a_batch_line() -> None:
     job = job_of(model="dall-e-3", parameters={"size": "1024x1024"})
     made = task(job, batch_line(), entry={})
     assert (made.model, made.params) == ("dall-e-3", {"size": "1024x1024"})
@@ -32,13 +32,13 @@ def test_the_url_of_a_batch_line_may_have_the_version_or_not(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
-        ({"url": "/v1/completions"}, "no endpoint that batchgen knows"),
+        ({"url": "/v1/completions"}, "is not a supported endpoint"),
         ({"url": "/v1/chat/completions", "body": {"model": "gpt-4o-mini"}}, "needs `messages`"),
         ({"url": "/v1/embeddings", "body": {"model": "text-embedding-3-small"}}, "needs `input`"),
-        ({"url": None}, "no endpoint that batchgen knows"),
-        ({"method": "GET"}, "only POST requests can be run"),
+        ({"url": None}, "is not a supported endpoint"),
+        ({"method": "GET"}, "only POST is supported"),
         ({"custom_id": None}, "needs a `custom_id`"),
         ({"custom_id": 7}, "needs a `custom_id`"),
         ({"custom_id": "../x"}, "leaves the output directory"),
@@ -50,18 +50,18 @@ def test_the_url_of_a_batch_line_may_have_the_version_or_not(url: str) -> None:
         ({"prompt": "beside"}, "put it into its `body`"),
     ],
 )
-def test_what_is_wrong_with_a_batch_line_is_told(changes: dict[str, Json], told: str) -> None:
+def test_errors_of_a_batch_line_are_reported(changes: dict[str, Json], expected: str) -> None:
     (problem,) = problems(DALLE2, batch_line(**changes), entry={})
-    assert told in problem
+    assert expected in problem
 
 
-def test_a_custom_id_given_twice_is_told() -> None:
-    (told,) = problems(DALLE2, batch_line(), batch_line(), entry={})
-    assert told == "m.csv:2: duplicate id 'a-1': every id stands once in a manifest"
+def test_a_duplicate_custom_id_is_an_error() -> None:
+    (message,) = problems(DALLE2, batch_line(), batch_line(), entry={})
+    assert message == "m.csv:2: duplicate id 'a-1'; ids must be unique in a manifest"
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "lab/own"])
-def test_messages_of_a_batch_line_are_sent_as_they_are(model: str) -> None:
+def test_messages_of_a_batch_line_are_sent_unchanged(model: str) -> None:
     body: dict[str, Json] = {"model": model, "messages": [{"role": "user", "content": "a {fox}"}]}
     made = task(DALLE2, batch_line(url="/v1/chat/completions", body=body), entry={})
     assert (made.endpoint, made.prompt) == ("chat", "")
@@ -70,7 +70,7 @@ def test_messages_of_a_batch_line_are_sent_as_they_are(model: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["a {fox}", ["a {fox}", "a cat"]])
-def test_texts_of_a_batch_line_are_sent_as_they_are(given: Json) -> None:
+def test_texts_of_a_batch_line_are_sent_unchanged(given: Json) -> None:
     body: dict[str, Json] = {"model": "text-embedding-3-small", "input": given}
     made = task(DALLE2, batch_line(url="/v1/embeddings", body=body), entry={})
     assert made.endpoint == "embeddings"

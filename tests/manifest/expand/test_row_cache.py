@@ -1,4 +1,4 @@
-"""Rows that the cache serves become the same tasks as rows that are expanded in full."""
+"""Rows from the cache become the same tasks as rows that are expanded in full."""
 
 from collections.abc import Iterable
 from unittest import mock
@@ -60,24 +60,24 @@ def anonymous(item: Task | Problem) -> Task | Problem:
     return replace(item, key="", digest="") if isinstance(item, Task) else item
 
 
-def test_a_mere_check_leaves_keys_and_digests_out_where_rows_have_ids() -> None:
+def test_without_identify_rows_with_ids_have_no_keys_and_digests() -> None:
     rows: list[Fields] = [{"id": f"{n}", "prompt": "A fox"} for n in range(3)]
     rows += [{"prompt": "A fox"}, {"prompt": "A fox"}]
     job = job_of(model="dall-e-2")
     made = tasks(job, *rows, entry={}, textual=True)
     checked = tasks(job, *rows, entry={}, textual=True, identify=False)
-    assert [one.key for one in checked] == ["", "", "", made[3].key, made[4].key]
-    assert [one.digest for one in checked[1:]] == ["", "", made[3].digest, made[4].digest]
-    assert [one.filename for one in checked] == [one.filename for one in made]
+    assert [task.key for task in checked] == ["", "", "", made[3].key, made[4].key]
+    assert [task.digest for task in checked[1:]] == ["", "", made[3].digest, made[4].digest]
+    assert [task.filename for task in checked] == [task.filename for task in made]
 
 
-def test_only_the_first_row_of_a_kind_is_expanded_in_full() -> None:
+def test_only_the_first_row_with_equal_parameters_is_expanded_in_full() -> None:
     rows: list[Fields] = [
         {"id": f"{n}", "prompt": f"Fox {n}", "sku": f"S{n}", "n": f"{n % 2 + 1}"} for n in range(6)
     ]
     with mock.patch("batchgen.manifest.expand.expander.merge", side_effect=merge) as merged:
         made = tasks(job_of(model="dall-e-2"), *rows, entry={}, textual=True)
     assert merged.call_count == 2
-    assert [one.prompt for one in made] == [f"Fox {n}" for n in range(6)]
-    assert [one.vars for one in made] == [{"sku": f"S{n}"} for n in range(6)]
-    assert [one.params for one in made] == [{"n": n % 2 + 1} for n in range(6)]
+    assert [task.prompt for task in made] == [f"Fox {n}" for n in range(6)]
+    assert [task.vars for task in made] == [{"sku": f"S{n}"} for n in range(6)]
+    assert [task.params for task in made] == [{"n": n % 2 + 1} for n in range(6)]

@@ -1,4 +1,4 @@
-"""Reads a manifest given as bytes, the way a run reads one from disk."""
+"""Read manifests from bytes as a run reads them from disk."""
 
 import tempfile
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ def on_disk(content: str | bytes, name: str) -> Iterator[Source]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         path.write_bytes(as_bytes(content))
-        form = format_of(name)
-        assert form is not None
-        yield Source(path, name, form)
+        file_format = format_of(name)
+        assert file_format is not None
+        yield Source(path, name, file_format)
 
 
 def rows_of(
@@ -32,7 +32,7 @@ def rows_of(
 
 
 def fields_of(content: str | bytes, name: str = "m.csv") -> list[dict[str, Json]]:
-    """The fields of every row; fails on any Problem."""
+    """Return the fields of every row; fail if there is a Problem."""
     found = rows_of(content, name)
     assert [str(each) for each in found if isinstance(each, Problem)] == []
     return [dict(each.fields) for each in found if isinstance(each, Row)]

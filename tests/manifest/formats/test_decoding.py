@@ -1,4 +1,4 @@
-"""What every text format has in common: encoding, line ends, empty lines, overlong lines."""
+"""Properties of all text formats: encoding, line ends, empty lines, lines that are too long."""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -57,19 +57,19 @@ def test_empty_lines_are_skipped_and_counted(name: str) -> None:
 
 
 @every_format
-def test_a_byte_that_is_not_utf8_spoils_its_row_alone(name: str) -> None:
+def test_a_byte_that_is_not_utf8_is_an_error_of_its_row_alone(name: str) -> None:
     content = HEADER[name] + _row(name, b"fox") + _row(name, b"caf\xe9") + _row(name, b"owl")
     found = rows_of(content, name)
     assert _prompts(found) == ["fox", "owl"]
-    (told,) = (str(each) for each in found if isinstance(each, Problem))
+    (problem,) = (str(each) for each in found if isinstance(each, Problem))
     line = 3 if HEADER[name] else 2
-    assert told.startswith(f"{name}:{line}: ")
-    assert "0xe9" in told
-    assert "save the file as UTF-8" in told
+    assert problem.startswith(f"{name}:{line}: ")
+    assert "0xe9" in problem
+    assert "save the file as UTF-8" in problem
 
 
 @every_format
-def test_a_nul_byte_spoils_its_row_alone(name: str) -> None:
+def test_a_nul_byte_is_an_error_of_its_row_alone(name: str) -> None:
     content = HEADER[name] + _row(name, b"fo\0x") + _row(name, b"owl")
     found = rows_of(content, name)
     assert _prompts(found) == ["owl"]
@@ -78,15 +78,15 @@ def test_a_nul_byte_spoils_its_row_alone(name: str) -> None:
 
 @every_format
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf16_is_named_and_nothing_else_is_told(name: str, encoding: str) -> None:
+def test_utf16_is_the_only_problem_of_a_utf16_file(name: str, encoding: str) -> None:
     content = ("\ufeff" + TWO_ROWS[name].decode()).encode(encoding)
-    (told,) = problems_of(content, name)
-    assert "UTF-16" in told
-    assert "save it as UTF-8" in told
+    (problem,) = problems_of(content, name)
+    assert "UTF-16" in problem
+    assert "save it as UTF-8" in problem
 
 
 @every_format
-def test_an_empty_file_is_told(name: str) -> None:
+def test_an_empty_file_is_an_error(name: str) -> None:
     assert problems_of(b"", name) == [f"{name}: the file is empty"]
 
 
@@ -96,7 +96,7 @@ def test_a_header_or_comments_alone_are_no_rows_and_no_problem(name: str) -> Non
 
 
 @every_format
-def test_a_line_of_fifty_megabytes_is_told_and_never_held(name: str) -> None:
+def test_a_line_of_fifty_megabytes_is_an_error_and_never_in_memory(name: str) -> None:
     content = b"".join(
         (HEADER[name], _row(name, b"fox"), _row(name, b"x" * 50_000_000), _row(name, b"owl"))
     )
@@ -106,8 +106,8 @@ def test_a_line_of_fifty_megabytes_is_told_and_never_held(name: str) -> None:
         _, peak_bytes = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert _prompts(found) == ["fox", "owl"]
-    (told,) = (str(each) for each in found if isinstance(each, Problem))
-    assert told.endswith("the line is longer than 8 MiB, the most a row can be")
+    (problem,) = (str(each) for each in found if isinstance(each, Problem))
+    assert problem.endswith("the line is longer than 8 MiB, the limit for a row")
     assert peak_bytes < 2 * MAX_ROW_BYTES + 4_000_000
 
 
@@ -135,7 +135,7 @@ def _odd_bytes(name: str) -> st.SearchStrategy[bytes]:
     return st.tuples(start, mixed | st.binary(max_size=80)).map(b"".join)
 
 
-def test_lines_are_right_across_the_borders_of_the_blocks_that_are_read() -> None:
+def test_line_numbers_are_right_across_block_borders() -> None:
     prompts = [f"fox {n}-" + "x" * (n * 37 % 5000) for n in range(2000)]
     found = rows_of("\n".join(prompts), "m.txt")
     assert [(each.line, each.fields["prompt"]) for each in _only_rows(found)] == list(
@@ -143,11 +143,11 @@ def test_lines_are_right_across_the_borders_of_the_blocks_that_are_read() -> Non
     )
 
 
-def test_a_bad_line_in_a_late_block_is_told_with_its_line() -> None:
+def test_a_bad_line_in_a_late_block_is_reported_with_its_line() -> None:
     prompts = [b"fox " * 50] * 9000
     prompts[7000] = b"caf\xe9"
-    (told,) = problems_of(b"\n".join(prompts), "m.txt")
-    assert told.startswith("m.txt:7001: byte 4 ")
+    (problem,) = problems_of(b"\n".join(prompts), "m.txt")
+    assert problem.startswith("m.txt:7001: byte 4 ")
 
 
 def _only_rows(found: list[Row | Problem]) -> Iterator[Row]:

@@ -1,3 +1,5 @@
+"""JSONL and TXT: values, comments, and the messages for lines that cannot be read."""
+
 import json
 
 import pytest
@@ -30,12 +32,12 @@ def test_a_bare_string_is_a_row_with_only_a_prompt() -> None:
     assert fields_of('"A fox"\n', "m.jsonl") == [{"prompt": "A fox"}]
 
 
-def test_lines_of_the_openai_batch_form_come_as_they_are() -> None:
+def test_lines_of_the_openai_batch_form_are_read_unchanged() -> None:
     line = {"custom_id": "a", "method": "POST", "url": "/v1/x", "body": {"prompt": "fox: red"}}
     assert fields_of(json.dumps(line), "m.jsonl") == [line]
 
 
-def test_rows_of_jsonl_are_typed_already() -> None:
+def test_rows_of_jsonl_keep_the_types_of_json() -> None:
     (row,) = rows_of('{"prompt": "fox", "n": 2}', "m.jsonl")
     assert row == Row("m.jsonl", 1, {"prompt": "fox", "n": 2}, textual=False)
 
@@ -62,21 +64,21 @@ def test_rows_of_jsonl_are_typed_already() -> None:
         ("[" * 100_000, "nested too deeply"),
     ],
 )
-def test_a_bad_line_of_jsonl_is_told_and_the_next_is_read(line: str, expected: str) -> None:
-    told, row = rows_of(f'{line}\n{{"prompt": "fox"}}\n', "m.jsonl")
-    assert isinstance(told, Problem)
-    assert told.line == 1
-    assert expected in told.message
+def test_a_bad_line_of_jsonl_is_reported_and_the_next_is_read(line: str, expected: str) -> None:
+    problem, row = rows_of(f'{line}\n{{"prompt": "fox"}}\n', "m.jsonl")
+    assert isinstance(problem, Problem)
+    assert problem.line == 1
+    assert expected in problem.message
     assert isinstance(row, Row)
     assert row.line == 2
 
 
-def test_colons_and_braces_in_texts_are_not_taken_for_names() -> None:
+def test_colons_and_braces_in_texts_do_not_count_as_names() -> None:
     row = {"prompt": '{style}: a "sign": "16:9"', "size": "16:9", "vars": {"a:b": ["{"]}}
     assert fields_of(json.dumps(row), "m.jsonl") == [row]
 
 
-def test_txt_is_a_prompt_a_line_with_comments() -> None:
+def test_txt_is_one_prompt_per_line_with_comments() -> None:
     content = "# animals\n  A fox \n   # indented comment\n\\#hashtag\nC# code\n"
     assert fields_of(content, "m.txt") == [
         {"prompt": "A fox"},
@@ -86,6 +88,6 @@ def test_txt_is_a_prompt_a_line_with_comments() -> None:
     assert all(isinstance(row, Row) and row.textual for row in rows_of(content, "m.txt"))
 
 
-def test_separators_of_unicode_do_not_end_a_line() -> None:
+def test_unicode_line_separators_do_not_end_a_line() -> None:
     assert fields_of("a\u2028b\x0bc\x85d\n", "m.txt") == [{"prompt": "a\u2028b\x0bc\x85d"}]
     assert problems_of('"a\u2028b"\n', "m.jsonl") == []

@@ -1,3 +1,5 @@
+"""YAML jobs: settings with lines, prompts one by one, scalars, and the messages for errors."""
+
 import json
 import math
 
@@ -50,7 +52,7 @@ def test_settings_are_the_job_without_its_prompts() -> None:
     assert settings.referenced == {"style", "beast-2", "name"}
 
 
-def test_settings_know_the_line_of_each_key_and_item() -> None:
+def test_settings_have_the_line_of_each_key_and_item() -> None:
     lines = settings_of(JOB).lines
     assert lines["limits", "rpm"] == 2
     assert lines["retry", "rules", 0] == 5
@@ -59,7 +61,7 @@ def test_settings_know_the_line_of_each_key_and_item() -> None:
     assert lines["matrix", "style", 1] == 14
 
 
-def test_prompts_come_one_by_one_with_their_lines() -> None:
+def test_prompts_are_yielded_with_their_lines() -> None:
     assert prompts_of(JOB) == [
         (8, "A fox, {style}"),
         (9, {"id": "hero", "prompt": "A {beast-2}", "vars": {"sku": "A-17"}}),
@@ -76,13 +78,13 @@ def test_a_bare_list_is_a_job_with_only_prompts() -> None:
     assert prompts_of(content) == [(2, "a {fox}"), (3, {"prompt": "owl"})]
 
 
-def test_a_job_without_prompts_has_none() -> None:
+def test_a_job_without_prompts_yields_none() -> None:
     assert ("prompts",) not in settings_of("name: x\n").lines
     assert prompts_of("name: x\n") == []
 
 
 @pytest.mark.parametrize("content", ["\ufeff" + JOB, JOB.replace("\n", "\r\n")])
-def test_marks_and_windows_line_ends_change_nothing(content: str) -> None:
+def test_byte_order_marks_and_windows_line_ends_change_nothing(content: str) -> None:
     assert settings_of(content) == settings_of(JOB)
     assert prompts_of(content) == prompts_of(JOB)
 
@@ -113,7 +115,7 @@ def test_marks_and_windows_line_ends_change_nothing(content: str) -> None:
         "tRue",
     ],
 )
-def test_what_the_core_schema_does_not_know_is_text(text: str) -> None:
+def test_scalars_that_the_core_schema_does_not_define_are_text(text: str) -> None:
     assert _value(text) == text
 
 
@@ -185,20 +187,20 @@ def test_keys_are_text() -> None:
     [
         ("", "job.yaml: the file is empty"),
         ("# nothing\n", "job.yaml: the file is empty"),
-        ("just text\n", "job.yaml:1: a job is a mapping"),
+        ("just text\n", "job.yaml:1: a job must be a mapping"),
         ("a: 1\n---\nb: 2\n", "job.yaml:2: a second document begins here"),
         ("a: 1\nb: 2\na: 3\n", 'job.yaml:3: the key "a" is given twice'),
         ("prompts: [a]\nprompts: [b]\n", 'job.yaml:2: the key "prompts" is given twice'),
         ("a: {b: 1, b: 2}\n", 'job.yaml:1: the key "b" is given twice'),
         ("a: &x 1\nb: *x\n", "job.yaml:2: *x is an alias"),
         ("a: &x {c: 1}\nb:\n  <<: *x\n", "job.yaml:3: merge keys are not supported"),
-        ("a:\n  ? [b]\n  : 1\n", "job.yaml:2: a key must be a word"),
+        ("a:\n  ? [b]\n  : 1\n", "job.yaml:2: a key must be text"),
         ("a:\n  ?\n  : 1\n", "job.yaml:2: a key is missing"),
         ("prompts: fox\n", "job.yaml:1: `prompts` must be a list"),
         ("prompts:\n", "job.yaml:1: `prompts` must be a list"),
-        ("a:\n\t- b\n", "job.yaml:2: no value can start like this; indent with spaces"),
+        ("a:\n\t- b\n", "job.yaml:2: a value cannot start like this; indent with spaces"),
         ("a: b\n\tc: d\n", "job.yaml:2: the line is indented with a tab"),
-        ("a: @fox\n", "job.yaml:1: no value can start like this"),
+        ("a: @fox\n", "job.yaml:1: a value cannot start like this"),
         ("a: b: c\n", "job.yaml:1: `: ` is not allowed here; quote the text"),
         ("a: 1\n  b: 2\n", "job.yaml:2: `: ` is not allowed here"),
         ("a:\n  b: 1\n c: 2\n", "job.yaml:3: not a key of the mapping above"),
@@ -210,19 +212,17 @@ def test_keys_are_text() -> None:
         ("a: *\n", "job.yaml:1: `*` starts an alias"),
         ("%FOO\n---\na: 1\n", "job.yaml:1: not valid YAML: found unknown directive name"),
         (b"a: 1\nb: caf\xff\n", "job.yaml:2: byte 0xff is not UTF-8; save the file as UTF-8"),
-        (b"a: 1\nb: caf\xe9\nc: 2\n", "job.yaml:2: a UTF-8 character breaks off; save the file as"),
-        (b"a: 1\nb: caf\xe9", "job.yaml:2: a UTF-8 character breaks off; save the file as"),
+        (b"a: 1\nb: caf\xe9\nc: 2\n", "job.yaml:2: a UTF-8 character is incomplete; save the file"),
+        (b"a: 1\nb: caf\xe9", "job.yaml:2: a UTF-8 character is incomplete; save the file"),
         ("a: 1\nb: fo\0x\n", "job.yaml:2: control character 0x00 in the text; remove it"),
     ],
 )
-def test_what_is_wrong_with_a_job_is_reported_in_plain_words(
-    content: str | bytes, expected: str
-) -> None:
+def test_errors_of_a_job_are_reported_in_plain_words(content: str | bytes, expected: str) -> None:
     (message,) = _messages(content)
     assert message.startswith(expected)
 
 
-def test_an_anchor_that_nothing_refers_to_is_harmless() -> None:
+def test_an_anchor_without_an_alias_is_accepted() -> None:
     assert settings_of("a: &x 1\nprompts: [&y fox]\n").values == {"a": 1}
     assert prompts_of("prompts: [&y fox]\n") == [(1, "fox")]
 
@@ -236,7 +236,7 @@ def test_a_bad_item_is_reported_and_the_next_is_read() -> None:
     assert _messages(content) == []
 
 
-def test_an_unreadable_rest_is_one_problem_that_both_readers_report_alike() -> None:
+def test_an_unreadable_rest_is_the_same_problem_for_both_readers() -> None:
     content = "name: x\nprompts:\n- fox\n- a: b: c\n- owl\n"
     first, problem = prompts_of(content)
     assert first == (3, "fox")
@@ -258,21 +258,21 @@ def test_an_alias_bomb_is_refused_without_being_expanded() -> None:
 
 
 @pytest.mark.parametrize("before", ["a: ", "prompts: ", "prompts:\n- ", "? "])
-def test_a_bottomless_document_is_refused_at_once(before: str) -> None:
+def test_endless_nesting_is_refused_at_the_limit(before: str) -> None:
     assert "nested more than 64 levels deep" in _messages(before + "[" * 200_000)[-1]
 
 
-def test_sixty_levels_are_taken() -> None:
+def test_sixty_levels_are_accepted() -> None:
     assert _messages("a: " + "[" * 60 + "]" * 60) == []
 
 
 def test_a_line_of_fifty_megabytes_is_refused() -> None:
     content = b"prompts:\n- fox\n- " + b"x" * 50_000_000
     (message,) = _messages(content)
-    assert message == "job.yaml:3: the line is longer than 8 MiB, the most a row can be"
+    assert message == "job.yaml:3: the line is longer than 8 MiB, the limit for a row"
 
 
-def test_names_in_prompts_are_bounded() -> None:
+def test_the_number_of_names_in_prompts_is_limited() -> None:
     items = "\n".join(f"- '{{a{n}}}'" for n in range(10_050))
     assert len(settings_of(items).referenced) == 10_000
 
@@ -321,7 +321,7 @@ def test_json_values_round_trip_as_flow_yaml(items: list[Json]) -> None:
 @given(st.lists(values, min_size=1, max_size=4))
 def test_values_round_trip_through_a_dumper_that_quotes_and_tags(items: list[Json]) -> None:
     content = yaml.safe_dump({"prompts": items}, default_style='"', allow_unicode=True)
-    if "&id" in content:  # the dumper aliases equal lists of one identity
+    if "&id" in content:  # the dumper wrote an alias for a list that occurs twice
         return
     found = [each[1] for each in prompts_of(content) if not isinstance(each, Problem)]
     assert found == items

@@ -1,4 +1,4 @@
-"""Ids and file names stay inside the output directory and within 255 bytes a part."""
+"""Ids and file names stay inside the output directory, with at most 255 bytes per part."""
 
 from pathlib import PurePosixPath
 
@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.manifest.expand.naming import NamingError, check_id, finish, safe_id, safe_value
+from batchgen.manifest.expand.filenames import (
+    NamingError,
+    check_id,
+    finish_filename,
+    safe_id,
+    safe_value,
+)
 
 
 @pytest.mark.parametrize("task_id", ["a", "cats/001", "..a", "a..", "山/水", "a b", ".hidden"])
@@ -15,7 +21,7 @@ def test_ids_may_have_folders_and_any_script(task_id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task_id", "told"),
+    ("task_id", "expected"),
     [
         ("../a", "leaves the output directory"),
         ("a/../b", "leaves the output directory"),
@@ -32,8 +38,8 @@ def test_ids_may_have_folders_and_any_script(task_id: str) -> None:
         ("x" * 1021, "longer than 1020 bytes"),
     ],
 )
-def test_ids_that_could_be_no_file_are_told(task_id: str, told: str) -> None:
-    with pytest.raises(NamingError, match=told):
+def test_ids_that_cannot_be_file_names_are_errors(task_id: str, expected: str) -> None:
+    with pytest.raises(NamingError, match=expected):
         check_id(task_id)
 
 
@@ -51,22 +57,22 @@ def test_ids_that_could_be_no_file_are_told(task_id: str, told: str) -> None:
         ("  a.png ", 1, "a.{ext}"),
     ],
 )
-def test_extensions_follow_the_bytes_and_several_images_are_numbered(
+def test_the_extension_is_left_open_and_several_images_are_numbered(
     path: str,
     count: int,
     result: str,
 ) -> None:
-    assert finish(path, several=count > 1) == result
+    assert finish_filename(path, several=count > 1) == result
 
 
 @pytest.mark.parametrize("path", [".batchgen/x", ".BATCHGEN/x", "../x", "/x", "a/./b", ""])
-def test_file_names_outside_or_in_batchgens_own_folder_are_told(path: str) -> None:
+def test_file_names_outside_the_directory_or_in_the_reserved_folder_are_errors(path: str) -> None:
     with pytest.raises(NamingError):
-        finish(path, several=False)
+        finish_filename(path, several=False)
 
 
 @given(st.text(st.characters(codec="utf-8")))
-def test_a_value_is_one_piece_without_what_file_systems_refuse(text: str) -> None:
+def test_a_value_has_no_folders_and_no_characters_that_file_systems_refuse(text: str) -> None:
     assert not set(safe_value(text)) & set('/\\:*?"<>|{}\0\n')
 
 
@@ -80,9 +86,11 @@ letters = st.text(
 
 
 @given(st.lists(letters.filter(lambda part: part.strip(" .")), min_size=1, max_size=3))
-def test_a_finished_name_stays_below_and_fits_every_file_system(parts: list[str]) -> None:
+def test_a_finished_name_stays_in_the_directory_and_fits_every_file_system(
+    parts: list[str],
+) -> None:
     try:
-        name = finish("/".join([*parts, "x" * 300 + "-{n}.{ext}"]), several=True)
+        name = finish_filename("/".join([*parts, "x" * 300 + "-{n}.{ext}"]), several=True)
     except NamingError:
         return
     path = PurePosixPath(name.format(n=123, ext="v12.jpeg"))
@@ -92,5 +100,7 @@ def test_a_finished_name_stays_below_and_fits_every_file_system(parts: list[str]
 
 
 @given(st.lists(st.text("é山a", min_size=240, max_size=300), min_size=2, max_size=5, unique=True))
-def test_names_that_are_cut_stay_apart(texts: list[str]) -> None:
-    assert len({finish(f"{text}-{{n}}.{{ext}}", several=False) for text in texts}) == len(texts)
+def test_shortened_names_stay_distinct(texts: list[str]) -> None:
+    assert len({finish_filename(f"{text}-{{n}}.{{ext}}", several=False) for text in texts}) == len(
+        texts
+    )
