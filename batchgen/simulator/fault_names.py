@@ -42,7 +42,7 @@ POLL_FAULTS: Mapping[str, str] = MappingProxyType(
         "pollreset": "the connection breaks during a poll",
     }
 )
-WORK_FAULTS: Mapping[str, str] = MappingProxyType(
+JOB_FAULTS: Mapping[str, str] = MappingProxyType(
     {
         "jobfailed": "a remote job ends in an error",
         "jobgone": "a remote job is unknown once it is done",
@@ -57,7 +57,7 @@ def fault_lines() -> str:
         **GENERATION_FAULTS,
         **FILE_FAULTS,
         **POLL_FAULTS,
-        **WORK_FAULTS,
+        **JOB_FAULTS,
     }
-    lines = (f"  {name:<14} {what}" for name, what in faults.items())
-    return "\n".join(("faults, each with the share of requests that it strikes:", *lines))
+    lines = (f"  {name:<14} {effect}" for name, effect in faults.items())
+    return "\n".join(("faults, each with the share of requests that get it:", *lines))

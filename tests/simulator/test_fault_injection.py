@@ -10,7 +10,7 @@ import pytest
 from yarl import URL
 
 from batchgen.errors import UsageError
-from batchgen.simulator.fault_draws import Draws
+from batchgen.simulator.fault_draws import FaultDraws
 from batchgen.simulator.server import Simulator
 from batchgen.simulator.settings import SimulatorSettings
 from tests.simulator.client import fetch, post, session, until_in_flight
@@ -135,7 +135,7 @@ async def test_a_port_in_use_is_reported() -> None:
 
 def test_faults_have_the_given_share_and_repeat_for_a_seed() -> None:
     faults = {"429": 0.1, "reset": 0.05, "file404": 0.5}
-    first, again, other = Draws(1, faults), Draws(1, faults), Draws(2, faults)
+    first, again, other = FaultDraws(1, faults), FaultDraws(1, faults), FaultDraws(2, faults)
     drawn = [first.generation(f"task {n}").fault for n in range(4000)]
     # The order of arrival makes no difference.
     assert drawn == [again.generation(f"task {n}").fault for n in reversed(range(4000))][::-1]
@@ -147,7 +147,7 @@ def test_faults_have_the_given_share_and_repeat_for_a_seed() -> None:
 
 
 def test_the_fault_of_a_second_attempt_is_independent_of_the_first() -> None:
-    draws = Draws(0, {"500": 0.5})
+    draws = FaultDraws(0, {"500": 0.5})
     pairs = Counter(
         (draws.generation(f"task {n}").fault, draws.generation(f"task {n}").fault)
         for n in range(1000)

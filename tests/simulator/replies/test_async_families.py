@@ -56,7 +56,7 @@ def _url(video: Any) -> str:
 @pytest.mark.parametrize(("path", "body"), VIDEOS, ids=[path for path, _ in VIDEOS])
 async def test_a_video_is_queued_made_and_fetched(path: str, body: dict[str, Any]) -> None:
     clock = Clock()
-    settings = SimulatorSettings(work=Latency(60))
+    settings = SimulatorSettings(job_duration=Latency(60))
     async with Simulator(settings, monotonic=clock) as simulator:
         status, ticket = await send(simulator, path, {**body, "prompt": "A fox in the snow"})
         words = []
@@ -137,7 +137,7 @@ async def test_a_share_of_jobs_fails_or_is_gone_at_the_end(
     fault: str, ends: tuple[int, str | None]
 ) -> None:
     clock = Clock()
-    settings = SimulatorSettings(faults=parse_faults(f"{fault}=1"), work=Latency(60))
+    settings = SimulatorSettings(faults=parse_faults(f"{fault}=1"), job_duration=Latency(60))
     async with Simulator(settings, monotonic=clock) as simulator:
         _, ticket = await send(simulator, UNIFIED, {"model": "google/veo3", "prompt": "A fox"})
         early, reply = await ask(simulator, UNIFIED, generation_id=_id(ticket))
@@ -174,7 +174,7 @@ async def test_a_poll_of_lumas_endpoint_can_wait_for_the_end_of_a_job() -> None:
         waited.append(seconds)
         clock.now += seconds
 
-    settings = SimulatorSettings(work=Latency(40))
+    settings = SimulatorSettings(job_duration=Latency(40))
     async with Simulator(settings, sleep=sleep, monotonic=clock) as simulator:
         _, ticket = await send(simulator, LUMA, {"model": "ray-2", "prompt": "A fox"})
         waited.clear()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from batchgen.simulator.requests.schema import Json, Schema
-from batchgen.simulator.requests.specs import specs
+from batchgen.simulator.requests.specs import image_specs
 from batchgen.simulator.server import Simulator
 from tests.simulator.client import fetch, opened, post
 
@@ -29,9 +29,9 @@ async def _generate(model: str, **params: Json) -> Any:
     return body
 
 
-@pytest.mark.parametrize("model", sorted(specs()))
+@pytest.mark.parametrize("model", sorted(image_specs()))
 async def test_a_minimal_request_of_every_model_returns_a_picture(model: str) -> None:
-    schema = specs()[model]
+    schema = image_specs()[model]
     request = {name: _least(schema.properties[name]) for name in schema.required}
     async with Simulator() as simulator:
         status, body, headers = await post(simulator, {"model": model, **request})

@@ -22,7 +22,7 @@ from batchgen.simulator.replies.sync_families import (
     TTS,
     UPLOAD,
 )
-from batchgen.simulator.requests.family_specs import written
+from batchgen.simulator.requests.compile_specs import family_specs_json
 from batchgen.simulator.server import Simulator
 from tests.shared import shared_path
 from tests.simulator.client import fetch, session
@@ -42,8 +42,8 @@ def _seconds(data: bytes) -> float:
 
 
 def test_the_data_file_is_what_the_script_writes() -> None:
-    data = resources.files("batchgen.simulator.requests").joinpath("families.json").read_text()
-    assert data == written(shared_path("api", "openapi"))
+    data = resources.files("batchgen.simulator.requests").joinpath("family_specs.json").read_text()
+    assert data == family_specs_json(shared_path("api", "openapi"))
 
 
 async def test_speech_comes_as_bytes_or_as_a_url() -> None:
