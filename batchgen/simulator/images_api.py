@@ -11,7 +11,7 @@ from aiohttp import web
 from batchgen.simulator.image_generations import ImageGenerations
 from batchgen.simulator.middleware import PaidReply, PaidRequest, cost_headers, vendor_errors
 from batchgen.simulator.prices import price_usd
-from batchgen.simulator.replies.images import Generation, Item, image_files, inline_item, reply_body
+from batchgen.simulator.replies.images import Generation, image_files, inline_item, reply_body
 from batchgen.simulator.replies.sync_families import GENERATIONS, SyncFamilies
 from batchgen.simulator.requests.image_request import (
     Delivery,
@@ -19,7 +19,7 @@ from batchgen.simulator.requests.image_request import (
     read_edit_request,
     read_image_request,
 )
-from batchgen.simulator.requests.schema import Json
+from batchgen.simulator.requests.schema import Json, JsonObject
 from batchgen.simulator.requests.specs import family_specs, model_types
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.signed_urls import SignedUrls
@@ -88,7 +88,7 @@ class ImagesApi:
     def _body(self, generation: Generation, *, expired: bool = False) -> bytes:
         """Return the JSON of a reply; images that are part of it are rendered."""
         request = generation.request
-        items: list[Item] = [
+        items: list[JsonObject] = [
             {"url": self._urls.url_of(file, expired=expired)}
             if request.delivery is Delivery.URL
             else inline_item(request, file.render())
@@ -123,7 +123,7 @@ def _mesh_model() -> re.Pattern[bytes]:
 
 
 def _model(name: str, kind: str, *, with_price: bool) -> Json:
-    model: dict[str, Json] = {
+    model: JsonObject = {
         "id": name,
         "aliases": [],
         "type": kind,

@@ -55,4 +55,4 @@ async def test_requests_above_the_concurrency_limit_are_rejected() -> None:
         assert (await post(simulator, FOX))[0] == 201
 
 
-_LIMITS = tuple(f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset"))
+_LIMITS = tuple(f"x-ratelimit-{name}-requests" for name in ("limit", "remaining", "reset"))

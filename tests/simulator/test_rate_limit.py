@@ -11,7 +11,7 @@ class Clock:
         return self.now
 
 
-def test_a_bucket_lets_a_seconds_worth_through_at_once() -> None:
+def test_a_bucket_admits_one_seconds_worth_of_requests_in_a_burst() -> None:
     bucket = TokenBucket(600, Clock())
     assert [bucket.take() for _ in range(10)] == [0.0] * 10
     assert 0.09 < bucket.take() <= 0.1

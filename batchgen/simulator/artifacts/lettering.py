@@ -85,22 +85,18 @@ def _wrapped(
 def _legible(text: str) -> tuple[str, ImageFont.FreeTypeFont]:
     """Return a text in characters that a font has, and the font."""
     text = unicodedata.normalize("NFC", " ".join(text.split()))
-    characters = [c for c in text if not _is_invisible(c)]
     face = _bundled()
-    if not all(_has_glyph(c, face) for c in characters):
+    if not all(_has_glyph(c, face) for c in text):
         faces = (face, *system_fonts())
-        face = max(faces, key=lambda face: sum(_has_glyph(c, face) for c in characters))
-    return " ".join("".join(_spelled(c, face) for c in characters).split()), face
-
-
-def _is_invisible(character: str) -> bool:
-    """Return whether a character is a control, a joiner or a variation selector."""
-    return unicodedata.category(character) in ("Cc", "Cf") or "\ufe00" <= character <= "\ufe0f"
+        face = max(faces, key=lambda face: sum(_has_glyph(c, face) for c in text))
+    return " ".join("".join(_spelled(c, face) for c in text).split()), face
 
 
 def _spelled(character: str, face: ImageFont.FreeTypeFont) -> str:
     """Return a character or, if the font does not have it, something legible in its place."""
     category = unicodedata.category(character)
+    if category in ("Cc", "Cf") or "\ufe00" <= character <= "\ufe0f":
+        return ""  # controls, joiners and variation selectors
     name = f" [{unicodedata.name(character, '').lower()}] " if category.startswith("S") else ""
     dash = "-" if category == "Pd" else ""
     plain = (unicodedata.normalize("NFKD", character), character.casefold())

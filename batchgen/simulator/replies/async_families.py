@@ -20,7 +20,7 @@ from batchgen.simulator.remote_jobs import RemoteJob, RemoteJobs
 from batchgen.simulator.replies.transcripts import transcript
 from batchgen.simulator.requests.family_request import read_family_request
 from batchgen.simulator.requests.rejection import Rejection
-from batchgen.simulator.requests.schema import Json
+from batchgen.simulator.requests.schema import Json, JsonObject
 from batchgen.simulator.settings import SimulatorSettings, Sleep
 from batchgen.simulator.signed_urls import SignedUrls
 
@@ -144,9 +144,9 @@ class AsyncFamilies:
             case _:
                 return CountedResponse(web.json_response(self._status(job)), "200")
 
-    def _status(self, job: RemoteJob) -> dict[str, Json]:
+    def _status(self, job: RemoteJob) -> JsonObject:
         words = _STATUS_WORDS[job.path]
-        body: dict[str, Json] = {"generation_id" if job.path in _GENERATION_IDS else "id": job.id}
+        body: JsonObject = {"generation_id" if job.path in _GENERATION_IDS else "id": job.id}
         if not self._jobs.is_done(job):
             word = words.queued if self._jobs.is_queued(job) else words.working
             return {**body, words.key: word, **_no_result(job), "error": None}
@@ -165,12 +165,12 @@ class AsyncFamilies:
         meta: Json = {"usage": usage}
         return {**body, words.key: words.done, **self._result(job), "error": None, "meta": meta}
 
-    def _result(self, job: RemoteJob) -> dict[str, Json]:
+    def _result(self, job: RemoteJob) -> JsonObject:
         if job.path == SPEECH:
             return transcript(job)
         if job.path == MUSIC:
             url = self._urls.url_of(AudioFile(job.seconds, job.look))
-            details: dict[str, Json] = {"content_type": "audio/wav", "file_name": "output.wav"}
+            details: JsonObject = {"content_type": "audio/wav", "file_name": "output.wav"}
             return {"audio_file": {"url": url, **details, "file_size": None}}
         caption = f"{job.model}  {job.seconds} s"
         file = VideoFile(_WIDTH_PX, _HEIGHT_PX, job.seconds, job.look, job.text, caption)
@@ -184,7 +184,7 @@ class AsyncFamilies:
         return web.json_response(self._jobs.polls_by_id())
 
 
-def _submitted(job: RemoteJob) -> dict[str, Json]:
+def _submitted(job: RemoteJob) -> JsonObject:
     """Return the reply to a submission."""
     if job.path in _GENERATION_IDS:
         return {"generation_id": job.id}
@@ -192,7 +192,7 @@ def _submitted(job: RemoteJob) -> dict[str, Json]:
     return {"id": job.id, words.key: words.queued}
 
 
-def _no_result(job: RemoteJob) -> dict[str, Json]:
+def _no_result(job: RemoteJob) -> JsonObject:
     if job.path == SPEECH:
         return {"result": None}
     return {"audio_file": None} if job.path == MUSIC else {"video": None}

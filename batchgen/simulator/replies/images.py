@@ -14,13 +14,11 @@ from batchgen.simulator.artifacts.images import MEDIA_TYPES, ImageFile
 from batchgen.simulator.digests import number_of
 from batchgen.simulator.prices import CREDITS_PER_USD, credits_for
 from batchgen.simulator.requests.image_request import Delivery, ImageRequest
-from batchgen.simulator.requests.schema import Json
+from batchgen.simulator.requests.schema import Json, JsonObject
 
 _EXCERPT_CHARS = 500  # of the prompt that an image shows
 _BEYOND_FLOATS = 3544609846964942300  # a seed from a sample of flux/schnell: above 2**53
 _TOKENS_PER_IMAGE = 1568
-
-Item: TypeAlias = dict[str, Json]
 
 
 class Generation(msgspec.Struct, frozen=True):
@@ -70,7 +68,7 @@ def image_files(generation: Generation) -> tuple[ImageFile, ...]:
     )
 
 
-def inline_item(request: ImageRequest, data: bytes) -> Item:
+def inline_item(request: ImageRequest, data: bytes) -> JsonObject:
     """Return the keys that carry an image in the reply itself."""
     encoded = base64.b64encode(data).decode()
     if request.delivery is Delivery.B64:
@@ -78,7 +76,7 @@ def inline_item(request: ImageRequest, data: bytes) -> Item:
     return {"url": f"data:{MEDIA_TYPES[request.format]};base64,{encoded}"}
 
 
-def reply_body(generation: Generation, items: Sequence[Item]) -> dict[str, Json]:
+def reply_body(generation: Generation, items: Sequence[JsonObject]) -> JsonObject:
     """Return the reply body of a generation whose images are in `items`."""
     model = generation.request.model
     shape = next((_SHAPES[prefix] for prefix in _SHAPES if model.startswith(prefix)), _plain)
@@ -87,23 +85,23 @@ def reply_body(generation: Generation, items: Sequence[Item]) -> dict[str, Json]
         return body
     spent = generation.credits
     name = "tokens_used" if shape in (_doubled, _imagen, _reve) else "credits_used"
-    usage: Item = {name: spent, "usd_spent": spent / CREDITS_PER_USD}
+    usage: JsonObject = {name: spent, "usd_spent": spent / CREDITS_PER_USD}
     return {**body, "meta": {"usage": usage}}
 
 
-def _openai(generation: Generation, items: Sequence[Item]) -> Item:
+def _openai(generation: Generation, items: Sequence[JsonObject]) -> JsonObject:
     request = generation.request
-    revised: Item = {}
+    revised: JsonObject = {}
     if request.model == "dall-e-3":
         revised = {"revised_prompt": f"{request.prompt} In fine detail, with soft light."}
     return {"created": generation.created_s, "data": [{**item, **revised} for item in items]}
 
 
-def _milliseconds(generation: Generation, items: Sequence[Item]) -> Item:
+def _milliseconds(generation: Generation, items: Sequence[JsonObject]) -> JsonObject:
     return {"created": generation.created_ms, "data": [{"b64_json": None, **i} for i in items]}
 
 
-def _fal(generation: Generation, items: Sequence[Item]) -> Item:
+def _fal(generation: Generation, items: Sequence[JsonObject]) -> JsonObject:
     request = generation.request
     return {
         "images": [{**item, **_sides(request)} for item in items],
@@ -115,15 +113,15 @@ def _fal(generation: Generation, items: Sequence[Item]) -> Item:
     }
 
 
-def _doubled(generation: Generation, items: Sequence[Item]) -> Item:
+def _doubled(generation: Generation, items: Sequence[JsonObject]) -> JsonObject:
     request = generation.request
     images: list[Json] = [{**item, **_sides(request)} for item in items]
     return {"images": images, "data": list(images), "seed": generation.seed}
 
 
-def _files(generation: Generation, items: Sequence[Item]) -> Item:
+def _files(generation: Generation, items: Sequence[JsonObject]) -> JsonObject:
     request = generation.request
-    details: Item = {
+    details: JsonObject = {
         "content_type": MEDIA_TYPES[request.format],
         "file_name": f"image.{request.format}",
         "file_size": None,
@@ -133,28 +131,28 @@ def _files(generation: Generation, items: Sequence[Item]) -> Item:
     return {"images": [{**item, **details} for item in items], "description": ""}
 
 
-def _imagen(generation: Generation, items: Sequence[Item]) -> Item:
+def _imagen(generation: Generation, items: Sequence[JsonObject]) -> JsonObject:
     request = generation.request
     mime = MEDIA_TYPES[request.format]
     prompt = f"{request.prompt}, rendered with care"
     return {"data": [{"mime_type": mime, **item, "prompt": prompt} for item in items]}
 
 
-def _gemini(generation: Generation, items: Sequence[Item]) -> Item:
+def _gemini(generation: Generation, items: Sequence[JsonObject]) -> JsonObject:
     mime = MEDIA_TYPES[generation.request.format]
-    details: Item = {"mime_type": mime, "b64_json": None, "url": None, "revised_prompt": ""}
+    details: JsonObject = {"mime_type": mime, "b64_json": None, "url": None, "revised_prompt": ""}
     return {"data": [{**details, **item} for item in items]}
 
 
-def _sized(generation: Generation, items: Sequence[Item]) -> Item:
+def _sized(generation: Generation, items: Sequence[JsonObject]) -> JsonObject:
     request = generation.request
     return {"data": [{**item, "size": f"{request.width}x{request.height}"} for item in items]}
 
 
-def _gpt_image(generation: Generation, items: Sequence[Item]) -> Item:
+def _gpt_image(generation: Generation, items: Sequence[JsonObject]) -> JsonObject:
     request = generation.request
     tokens_in, tokens_out = len(request.prompt) // 4 + 1, _TOKENS_PER_IMAGE * request.count
-    details: Item = {"url": None, "b64_json": None, "revised_prompt": None}
+    details: JsonObject = {"url": None, "b64_json": None, "revised_prompt": None}
     return {
         "created": None if request.model == "openai/gpt-image-2" else generation.created_s,
         "background": "opaque",
@@ -171,16 +169,19 @@ def _gpt_image(generation: Generation, items: Sequence[Item]) -> Item:
     }
 
 
-def _reve(generation: Generation, items: Sequence[Item]) -> Item:
-    details: Item = {"request_id": f"rsid-{generation.inference_id}", "content_violation": False}
+def _reve(generation: Generation, items: Sequence[JsonObject]) -> JsonObject:
+    details: JsonObject = {
+        "request_id": f"rsid-{generation.inference_id}",
+        "content_violation": False,
+    }
     return {"data": [{"url": None, "b64_json": None, **item, **details} for item in items]}
 
 
-def _plain(generation: Generation, items: Sequence[Item]) -> Item:
+def _plain(generation: Generation, items: Sequence[JsonObject]) -> JsonObject:
     return {"model": generation.request.model, "data": list(items)}
 
 
-_Shape: TypeAlias = Callable[[Generation, Sequence[Item]], Item]
+_Shape: TypeAlias = Callable[[Generation, Sequence[JsonObject]], JsonObject]
 
 # The first prefix of a model's id that matches decides.
 _SHAPES: Mapping[str, _Shape] = {
@@ -210,7 +211,7 @@ _SHAPES: Mapping[str, _Shape] = {
 }
 
 
-def _sides(request: ImageRequest) -> Item:
+def _sides(request: ImageRequest) -> JsonObject:
     return {
         "width": request.width,
         "height": request.height,

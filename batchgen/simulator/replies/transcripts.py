@@ -1,7 +1,7 @@
 """Transcripts: words that the request alone determines."""
 
 from batchgen.simulator.remote_jobs import RemoteJob
-from batchgen.simulator.requests.schema import Json
+from batchgen.simulator.requests.schema import Json, JsonObject
 
 _WORDS = (
     "the", "keeper", "lit", "lamp", "above", "quiet", "harbour", "and", "boats", "came", "home",
@@ -13,7 +13,7 @@ _FLAT_MODELS = ("aai/", "slam-1", "openai/")  # the result is a text with words 
 _OUTPUT_MODELS = ("nova-3", "microsoft/")  # the result is under `output`
 
 
-def transcript(job: RemoteJob) -> dict[str, Json]:
+def transcript(job: RemoteJob) -> JsonObject:
     """Return the result under the key and in the shape of the model's samples."""
     spoken = [_WORDS[(job.look >> (2 * index)) % len(_WORDS)] for index in range(_WORD_COUNT)]
     text = " ".join(spoken).capitalize() + "."

@@ -7,7 +7,7 @@ from email import message_from_bytes, policy
 import msgspec
 
 from batchgen.simulator.requests.rejection import invalid_body
-from batchgen.simulator.requests.schema import Json
+from batchgen.simulator.requests.schema import Json, JsonObject
 
 MIN_FILE_BYTES = 12
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -34,7 +34,7 @@ def is_form(content_type: str) -> bool:
     return content_type.lower().startswith("multipart/form-data")
 
 
-def read_json(raw: bytes) -> dict[str, Json]:
+def read_json(raw: bytes) -> JsonObject:
     """Return the object of a JSON body. Raise Rejection (400) if it is none."""
     try:
         body = json.loads(raw)
@@ -45,12 +45,12 @@ def read_json(raw: bytes) -> dict[str, Json]:
     return body
 
 
-def read_audio_form(raw: bytes, content_type: str) -> tuple[dict[str, Json], bytes]:
+def read_audio_form(raw: bytes, content_type: str) -> tuple[JsonObject, bytes]:
     """Return the fields of a form and its file, if it has one; a field that is not JSON is text.
 
     Raise Rejection (400) if the file is under another name or empty.
     """
-    fields: dict[str, Json] = {}
+    fields: JsonObject = {}
     file = b""
     for part in _parts(raw, content_type):
         if not part.is_file:
@@ -62,7 +62,7 @@ def read_audio_form(raw: bytes, content_type: str) -> tuple[dict[str, Json], byt
     return fields, file
 
 
-def read_image_form(raw: bytes, content_type: str) -> dict[str, Json]:
+def read_image_form(raw: bytes, content_type: str) -> JsonObject:
     """Return the fields of a form with images to edit, as the vendor's spec describes them.
 
     A file becomes an object with its size; fields of the same name become a list. Raise Rejection
@@ -71,7 +71,7 @@ def read_image_form(raw: bytes, content_type: str) -> dict[str, Json]:
     """
     if not is_form(content_type):
         raise invalid_body("Expected multipart/form-data")
-    fields: dict[str, Json] = {}
+    fields: JsonObject = {}
     for part in _parts(raw, content_type):
         name = part.name
         value: Json = part.text

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from batchgen.simulator.digests import number_of
 from batchgen.simulator.requests.body import MIN_FILE_BYTES, is_form, read_audio_form, read_json
 from batchgen.simulator.requests.rejection import check_prompt, invalid_body
-from batchgen.simulator.requests.schema import Json, Schema, problems
+from batchgen.simulator.requests.schema import Json, JsonObject, Schema, problems
 from batchgen.simulator.requests.specs import family_specs
 from batchgen.simulator.signed_urls import PREFIX, SignedUrls
 
@@ -39,6 +40,11 @@ class FamilyRequest(msgspec.Struct, frozen=True):
     params: Mapping[str, Json]
     file: str = ""
 
+    @property
+    def look(self) -> int:
+        """A number that the request determines, for a generated file."""
+        return number_of(f"{self.model}\n{self.text}\n{sorted(self.params)}")
+
 
 def read_family_request(
     path: str,
@@ -67,7 +73,7 @@ def read_family_request(
     given = {name: value for name, value in body.items() if value is not None}
     text = next((_text(given[name]) for name in _TEXT_FIELDS if name in given), "")
     check_prompt(text, refuse_words)
-    params: dict[str, Json] = {name: inner.default for name, inner in schema.properties.items()}
+    params: JsonObject = {name: inner.default for name, inner in schema.properties.items()}
     digest = hashlib.blake2b(file, digest_size=8).hexdigest() if file else ""
     return FamilyRequest(path, model, text, {**params, **given}, digest)
 

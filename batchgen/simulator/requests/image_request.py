@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from batchgen.simulator.requests.body import read_image_form, read_json
 from batchgen.simulator.requests.rejection import check_prompt, invalid_body
-from batchgen.simulator.requests.schema import Json, Schema, problems
+from batchgen.simulator.requests.schema import Json, JsonObject, Schema, problems
 from batchgen.simulator.requests.sizes import size_of
 from batchgen.simulator.requests.specs import DEFAULT_MODEL, edit_specs, image_specs
 
@@ -66,7 +66,7 @@ def read_edit_request(
 
 
 def _checked(
-    body: dict[str, Json], specs: Mapping[str, Schema], refuse_words: frozenset[str]
+    body: JsonObject, specs: Mapping[str, Schema], refuse_words: frozenset[str]
 ) -> ImageRequest:
     name = body.pop("model", None) or DEFAULT_MODEL
     if not isinstance(name, str):
@@ -109,7 +109,7 @@ def _typed(value: Json, schema: Schema | None) -> Json:
     return int(value) if value.isascii() and value.isdigit() else value
 
 
-def _parsed(model: str, params: dict[str, Json], schema: Schema | None) -> ImageRequest:
+def _parsed(model: str, params: JsonObject, schema: Schema | None) -> ImageRequest:
     prompt, seed = params.get("prompt"), params.get("seed")
     width, height = size_of(params)
     return ImageRequest(

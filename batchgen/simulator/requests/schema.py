@@ -10,6 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+JsonObject: TypeAlias = dict[str, Json]
 Scalar: TypeAlias = bool | int | float | str
 
 # The specs say `uri`; their descriptions also allow base64.

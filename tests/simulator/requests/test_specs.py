@@ -44,7 +44,7 @@ def test_a_request_may_mix_what_only_one_of_two_dates_allows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "pattern"),
     [
         ({}, "prompt: Required"),
         ({"prompt": 5}, "prompt: Expected string, received integer"),
@@ -83,10 +83,10 @@ def test_a_request_may_mix_what_only_one_of_two_dates_allows() -> None:
         ({"prompt": "x", "model": "any/thing", "n": 17}, "n: at most 16"),
     ],
 )
-def test_what_the_spec_does_not_allow_is_reported(body: dict[str, Any], said: str) -> None:
+def test_what_the_spec_does_not_allow_is_reported(body: dict[str, Any], pattern: str) -> None:
     message = _rejected(**body)
     assert message.startswith("Body validation error: ")
-    assert re.search(said, message), message
+    assert re.search(pattern, message), message
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
