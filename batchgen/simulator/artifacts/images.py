@@ -10,7 +10,7 @@ import math
 import random
 
 import msgspec
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
 from batchgen.simulator.artifacts import lettering
 
@@ -79,11 +79,12 @@ def _background(shape: int, width: int, height: int) -> Image.Image:
     wide, high = 2 * width, 2 * height
     top, bottom = dice.choice(_SKIES)
     shades = [top + (bottom - top) * level // 255 for level in range(256)]
-    image = Image.linear_gradient("L").resize((wide, high)).point(shades)
+    gradient = Image.linear_gradient("L").point(shades)
+    image = gradient.resize((wide, high), Image.Resampling.NEAREST)
     x, y = round(wide * dice.uniform(0.2, 0.8)), round(high * dice.uniform(0.2, 0.35))
     radius = min(wide, high) // 2
-    glow = ImageOps.invert(Image.radial_gradient("L")).resize((2 * radius, 2 * radius))
-    glow = glow.point([max(0, level - 75) * 4 // 5 for level in range(256)])
+    glow = Image.radial_gradient("L").point([max(0, 180 - level) * 4 // 5 for level in range(256)])
+    glow = glow.resize((2 * radius, 2 * radius), Image.Resampling.BILINEAR)
     image.paste(255, (x - radius, y - radius), glow)
     pen = ImageDraw.Draw(image)
     pen.circle((x, y), radius * 0.22, fill=255)

@@ -1,8 +1,9 @@
-"""`python -m batchgen.simulator.requests.compile_specs FOLDER`: write the schemas that it reads.
+"""`python -m batchgen.simulator.requests.compile_specs FOLDER`: write the schemas of all models.
 
-FOLDER has the OpenAPI files of the vendor's documentation, one folder per family; the schemas are
-`image_specs.json` and `family_specs.json` beside this module. Files that end in `@2025-05` are of
-that date, the others current; a property that differs between them may have either form.
+FOLDER has the OpenAPI files of the vendor's documentation, one folder per family. The schemas are
+written to `image_specs.json` and `family_specs.json` beside this module. Files that end in
+`@2025-05` are of that date, the others current; a property that differs between them may have
+either form.
 """
 
 import json
@@ -48,9 +49,9 @@ def family_specs_json(folder: Path) -> str:
 def _schemas(
     folders: list[Path], groups: Mapping[str, str] | None
 ) -> Iterator[tuple[str, str, Raw]]:
-    """Yield group, model and schema of every path, the current ones first.
+    """Yield the group, model and schema of every operation, the current ones first.
 
-    groups: the paths to read, with their groups; None reads all, and each is its own group.
+    groups: the paths to read, with their groups; None reads all, and each path is its own group.
     """
     files = [file for folder in folders for file in folder.glob("*.json")]
     for file in sorted(files, key=lambda file: (_OLD in file.name, file)):
@@ -116,6 +117,7 @@ def _has_plain_default(schema: Raw) -> bool:
 
 
 def _rules_in_prose(schema: Raw, description: str) -> Raw:
+    """Return the keywords for what a description says about the sides of an image."""
     rules: Raw = {}
     if "properties" in schema and (multiple := _MULTIPLE.search(description)):
         rules["properties"] = {

@@ -114,23 +114,20 @@ def _text(value: Json) -> str:
 def _check_files(value: Json, urls: SignedUrls, depth: int = 0) -> None:
     """Decode every `data:` URL, and look up every URL of the simulator itself."""
     match value:
-        case str() if value.startswith("data:"):
-            head, comma, encoded = value.partition(",")
-            _decode(encoded, head) if comma else None
+        case str() if value.startswith("data:") and "," in value:
+            head, _, encoded = value.partition(",")
+            _check_inline_file(encoded, head)
         case str() if urls.origin and value.startswith(urls.origin + PREFIX):
             if urls.file_at(value.removeprefix(urls.origin)) is None:
                 raise invalid_body(f"no file at {value:.120}")
-        case list() if depth < _MAX_DEPTH:
-            for item in value:
-                _check_files(item, urls, depth + 1)
-        case dict() if depth < _MAX_DEPTH:
-            for item in value.values():
+        case list() | dict() if depth < _MAX_DEPTH:
+            for item in value.values() if isinstance(value, dict) else value:
                 _check_files(item, urls, depth + 1)
         case _:
             return
 
 
-def _decode(encoded: str, head: str) -> None:
+def _check_inline_file(encoded: str, head: str) -> None:
     try:
         data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
