@@ -14,7 +14,7 @@ from batchgen.progress.lines import EVENTS
 from batchgen.progress.metrics import METRICS
 from batchgen.provider import catalog
 from batchgen.report import export_parquet
-from batchgen.simulator.fault_names import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
+from batchgen.simulator.fault_names import FILE_FAULTS, GENERATION_FAULTS, JOB_FAULTS, POLL_FAULTS
 from batchgen.text import show_money
 from tests.torture.instants import CRASH_POINTS
 
@@ -145,7 +145,7 @@ def _crashes() -> Iterator[tuple[str, str, str, str, str]]:
 
 
 def _faults() -> Iterator[tuple[str, str]]:
-    for name, effect in {**GENERATION_FAULTS, **FILE_FAULTS, **POLL_FAULTS, **WORK_FAULTS}.items():
+    for name, effect in {**GENERATION_FAULTS, **FILE_FAULTS, **POLL_FAULTS, **JOB_FAULTS}.items():
         yield f"`{name}`", effect
 
 

@@ -24,15 +24,15 @@ def _settings_of(arguments: argparse.Namespace) -> "SimulatorSettings":
     refused = frozenset(word.lower() for word in arguments.refuse or ())
     return SimulatorSettings(
         latency=parse_latency(arguments.latency),
-        work=parse_latency(arguments.work),
+        job_duration=parse_latency(arguments.work),
         url_lifetime_s=arguments.expiry,
         faults=parse_faults(arguments.faults),
         rpm=arguments.rpm,
         seed=arguments.seed,
         port=arguments.port,
         burst=arguments.burst,
-        most_in_flight=arguments.max_in_flight,
-        tell_limits=not arguments.no_limit_headers,
+        max_in_flight=arguments.max_in_flight,
+        limit_headers=not arguments.no_limit_headers,
         credit=arguments.credit,
         balance_usd=arguments.balance,
         refuse_words=refused or SimulatorSettings().refuse_words,

@@ -1,4 +1,4 @@
-"""Billing of the families other than images: at most one charge per idempotency key."""
+"""The account that pays for generations, and receipts: one charge per idempotency key."""
 
 import hashlib
 import math
@@ -8,14 +8,16 @@ from collections import OrderedDict
 import msgspec
 from aiohttp import web
 
-from batchgen.simulator.middleware import Asked
+from batchgen.simulator.middleware import PaidRequest
 from batchgen.simulator.prices import price_usd
 from batchgen.simulator.requests.rejection import Rejection
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.stats import Stats
 
-_PLENTY_USD = 1000.0
+_UNLIMITED_BALANCE_USD = 1000.0  # what an account without a limit reports
 _SCOPES = ("model:image", "model:video", "model:audio", "model:speech", "model:ocr", "model:chat")
+_MAX_RECEIPTS = 100_000  # older ones are dropped
+_ROUNDING_USD = 1e-9
 
 
 class Account:
@@ -28,16 +30,16 @@ class Account:
     def charge(self, usd: float) -> None:
         """Charge for a generation. Raise Rejection (403) if the credit or the balance is spent."""
         credit = self._settings.credit
-        spent = credit is not None and self._stats.generations >= credit
-        if spent or self._left_usd() + 1e-9 < usd:
+        is_spent = credit is not None and self._stats.generations >= credit
+        if is_spent or self._left_usd() + _ROUNDING_USD < usd:
             raise Rejection(403)
         self._stats.generations += 1
         self._stats.usd_spent += usd
 
-    def add_to(self, app: web.Application) -> None:
+    def add_routes(self, app: web.Application) -> None:
         """Add the routes of the account."""
         app.router.add_get("/v1/key", self._key)
-        app.router.add_get("/v2/billing", self._billing)
+        app.router.add_get("/v2/billing", self._balance)
 
     def _left_usd(self) -> float:
         balance = self._settings.balance_usd
@@ -48,13 +50,9 @@ class Account:
             {"prefix": "simulated", "disabled": False, "scopes": list(_SCOPES)}
         )
 
-    async def _billing(self, _: web.Request) -> web.Response:
-        return web.json_response(
-            {"current_balance": round(min(_PLENTY_USD, self._left_usd()), 6), "currency": "USD"}
-        )
-
-
-_KEPT = 100_000  # receipts that can be returned again; older ones are dropped
+    async def _balance(self, _: web.Request) -> web.Response:
+        balance = round(min(_UNLIMITED_BALANCE_USD, self._left_usd()), 6)
+        return web.json_response({"current_balance": balance, "currency": "USD"})
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -65,24 +63,25 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class Billing:
-    """Charges for requests, at most once per idempotency key."""
+    """Charges for requests to families other than images, at most once per idempotency key."""
 
     def __init__(self, settings: SimulatorSettings, account: Account, stats: Stats) -> None:
-        self._settings = settings
+        self._honour_idempotency = settings.honour_idempotency
         self._account = account
         self.stats = stats
-        self._kept: OrderedDict[str, tuple[bytes, str]] = OrderedDict()
+        self._receipts: OrderedDict[str, tuple[bytes, str]] = OrderedDict()
 
-    def pay(self, asked: Asked, model: str) -> Receipt:
+    def pay(self, request: PaidRequest, model: str) -> Receipt:
         """Charge for a request of a model, or return the earlier receipt of its key.
 
         Raise Rejection: credit spent (403), key of another request (400).
         """
-        digest = hashlib.blake2b(asked.raw, digest_size=16).digest()
-        key = asked.key
-        if key and self._settings.honour_idempotency and key in self._kept:
-            paid, receipt_id = self._kept[key]
-            if paid != digest and not asked.content_type.startswith("multipart/"):
+        digest = hashlib.blake2b(request.body, digest_size=16).digest()
+        key = request.key
+        if key and self._honour_idempotency and key in self._receipts:
+            paid_digest, receipt_id = self._receipts[key]
+            # The boundary of a form differs each time.
+            if paid_digest != digest and not request.content_type.startswith("multipart/"):
                 raise Rejection(400, "The Idempotency-Key was used before, for another request")
             self.stats.replays += 1
             return Receipt(receipt_id, again=True)
@@ -90,7 +89,7 @@ class Billing:
         receipt = Receipt(str(uuid.uuid4()), again=False)
         if key:
             self.stats.count_key(key)
-            self._kept[key] = (digest, receipt.id)
-            if len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+            self._receipts[key] = (digest, receipt.id)
+            if len(self._receipts) > _MAX_RECEIPTS:
+                self._receipts.popitem(last=False)
         return receipt

@@ -1,14 +1,15 @@
-"""Replies that break at the level of the connection."""
+"""Replies that break their connection or the rules of HTTP."""
 
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from batchgen.simulator.settings import Sleep
+
 _NO_LINGER = struct.pack("ii", 1, 0)
-_BITS = 20
+_PIECES = 20
 _SLOW_S = 2.0
 
 
@@ -21,9 +22,9 @@ def hang_up(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-async def send_half(request: web.Request, body: bytes, kind: str) -> web.StreamResponse:
+async def send_half(request: web.Request, body: bytes, content_type: str) -> web.StreamResponse:
     """Announce the whole body, send half of it, and close."""
-    response = await _begun(request, body, kind)
+    response = await _start(request, body, content_type)
     await response.write(body[: len(body) // 2])
     if request.transport is not None:
         request.transport.close()
@@ -31,24 +32,24 @@ async def send_half(request: web.Request, body: bytes, kind: str) -> web.StreamR
 
 
 async def send_and_hang(
-    request: web.Request, body: bytes, kind: str, *, until: asyncio.Event
+    request: web.Request, body: bytes, content_type: str, *, until: asyncio.Event
 ) -> web.StreamResponse:
     """Announce the whole body, send half of it, and nothing more."""
-    response = await _begun(request, body, kind)
+    response = await _start(request, body, content_type)
     await response.write(body[: len(body) // 2])
     await until.wait()
     return hang_up(request)
 
 
 async def send_slowly(
-    request: web.Request, body: bytes, kind: str, *, sleep: Callable[[float], Awaitable[None]]
+    request: web.Request, body: bytes, content_type: str, *, sleep: Sleep
 ) -> web.StreamResponse:
     """Send the body in small pieces over two seconds."""
-    response = await _begun(request, body, kind)
-    size = len(body) // _BITS + 1
+    response = await _start(request, body, content_type)
+    size = len(body) // _PIECES + 1
     for start in range(0, len(body), size):
         await response.write(body[start : start + size])
-        await sleep(_SLOW_S / _BITS)
+        await sleep(_SLOW_S / _PIECES)
     await response.write_eof()
     return response
 
@@ -71,8 +72,8 @@ def page(title: str) -> web.Response:
     return web.Response(text=text, content_type="text/html")
 
 
-async def _begun(request: web.Request, body: bytes, kind: str) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": kind})
+async def _start(request: web.Request, body: bytes, content_type: str) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": content_type})
     response.content_length = len(body)
     response.force_close()
     await response.prepare(request)

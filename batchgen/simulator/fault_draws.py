@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from batchgen.simulator.fault_names import FILE_FAULTS, POLL_FAULTS, WORK_FAULTS
+from batchgen.simulator.fault_names import FILE_FAULTS, JOB_FAULTS, POLL_FAULTS
 
-_REMEMBERED = 100_000  # identities whose attempts are counted; older ones start again at 0
+_MAX_IDENTITIES = 100_000  # identities whose attempts are counted; older ones start again at 0
 _SHARE_BYTES = 6
 
 
@@ -19,8 +19,8 @@ class Draw(msgspec.Struct, frozen=True):
     share: float
 
 
-class Draws:
-    """Draws for requests by seed, identity, and how often the identity was seen.
+class FaultDraws:
+    """Draws for requests by seed, identity, and how often it was drawn for that identity.
 
     The order in which parallel requests arrive makes no difference, and the second attempt of a
     task has a draw independent of its first.
@@ -28,15 +28,16 @@ class Draws:
 
     def __init__(self, seed: int, faults: Mapping[str, float]) -> None:
         self._seed = seed
-        others = (*FILE_FAULTS, *POLL_FAULTS, *WORK_FAULTS)
-        self._generation = {n: share for n, share in faults.items() if n not in others}
-        self._poll = {n: share for n, share in faults.items() if n in POLL_FAULTS}
-        self._job = {n: share for n, share in faults.items() if n in WORK_FAULTS}
-        self._file = {n: share for n, share in faults.items() if n in FILE_FAULTS}
+        groups = (FILE_FAULTS, POLL_FAULTS, JOB_FAULTS)
+        self._file, self._poll, self._job = (
+            {name: share for name, share in faults.items() if name in group} for group in groups
+        )
+        others = self._file | self._poll | self._job
+        self._generation = {name: share for name, share in faults.items() if name not in others}
         self._times: OrderedDict[bytes, int] = OrderedDict()
 
     def generation(self, identity: str) -> Draw:
-        """Draw for a request for images; its identity is its idempotency key or body."""
+        """Draw for a paid request; its identity is its idempotency key or body."""
         return self._draw(f"generation\n{identity}", self._generation)
 
     def file(self, identity: str) -> Draw:
@@ -49,23 +50,25 @@ class Draws:
 
     def job(self, identity: str) -> Draw:
         """Draw for a remote job; its identity is that of the submission."""
-        return self._draw(f"work\n{identity}", self._job)
+        return self._draw(f"job\n{identity}", self._job)
 
     def _draw(self, identity: str, faults: Mapping[str, float]) -> Draw:
-        name = hashlib.blake2b(identity.encode("utf-8", "replace"), digest_size=16).digest()
-        times = self._times.pop(name, 0)
-        self._times[name] = times + 1
-        if len(self._times) > _REMEMBERED:
+        key = hashlib.blake2b(identity.encode("utf-8", "replace"), digest_size=16).digest()
+        times = self._times.pop(key, 0)
+        self._times[key] = times + 1
+        if len(self._times) > _MAX_IDENTITIES:
             self._times.popitem(last=False)
-        dice = hashlib.blake2b(name + f"{self._seed} {times}".encode()).digest()
-        return Draw(_struck_by(faults, _share(dice[:_SHARE_BYTES])), _share(dice[-_SHARE_BYTES:]))
+        digest = hashlib.blake2b(key + f"{self._seed} {times}".encode()).digest()
+        return Draw(
+            _fault_at(_share(digest[:_SHARE_BYTES]), faults), _share(digest[-_SHARE_BYTES:])
+        )
 
 
-def _share(dice: bytes) -> float:
-    return int.from_bytes(dice) / (1 << 8 * len(dice))
+def _share(digest: bytes) -> float:
+    return int.from_bytes(digest) / (1 << 8 * len(digest))
 
 
-def _struck_by(faults: Mapping[str, float], share: float) -> str | None:
+def _fault_at(share: float, faults: Mapping[str, float]) -> str | None:
     for name in sorted(faults):
         if share < faults[name]:
             return name

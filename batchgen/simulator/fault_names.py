@@ -7,13 +7,13 @@ GENERATION_FAULTS: Mapping[str, str] = MappingProxyType(
     {
         "reset": "the connection breaks before the generation",
         "lost": "the connection breaks after the images were generated and charged",
-        "stall": "the request is taken and never answered",
+        "stall": "the request is accepted and never answered",
         "html": "an HTML page with status 200",
         "empty": "a reply without images, with status 200",
         "badb64": "invalid base64",
         "text": "base64 of a text instead of an image",
         "truncated": "half of the reply, then the connection closes",
-        "lying": "a Content-Length that is less than the reply",
+        "lying": "a Content-Length below the length of the reply",
         "slow": "a reply in small pieces over two seconds",
         "hang": "half of the reply, then nothing more",
         "mislabelled": "a good reply labelled text/html",
@@ -31,7 +31,7 @@ FILE_FAULTS: Mapping[str, str] = MappingProxyType(
         "fileslow": "the file in small pieces over two seconds",
         "filehang": "half of the file, then nothing more",
         "fileredirect": "a redirect to the same file, on loopback too",
-        "fileloop": "a redirect without end",
+        "fileloop": "endless redirects",
         "filescheme": "a redirect to a file: URL",
     }
 )
@@ -42,10 +42,10 @@ POLL_FAULTS: Mapping[str, str] = MappingProxyType(
         "pollreset": "the connection breaks during a poll",
     }
 )
-WORK_FAULTS: Mapping[str, str] = MappingProxyType(
+JOB_FAULTS: Mapping[str, str] = MappingProxyType(
     {
         "jobfailed": "a remote job ends in an error",
-        "jobgone": "a remote job is unknown once it is done",
+        "jobgone": "a remote job is unknown when it is done",
     }
 )
 
@@ -57,7 +57,7 @@ def fault_lines() -> str:
         **GENERATION_FAULTS,
         **FILE_FAULTS,
         **POLL_FAULTS,
-        **WORK_FAULTS,
+        **JOB_FAULTS,
     }
-    lines = (f"  {name:<14} {what}" for name, what in faults.items())
-    return "\n".join(("faults, each with the share of requests that it strikes:", *lines))
+    lines = (f"  {name:<14} {effect}" for name, effect in faults.items())
+    return "\n".join(("faults, each with the share of requests that get it:", *lines))

@@ -5,21 +5,20 @@ from concurrent.futures import Executor
 
 from aiohttp import web
 
-from batchgen.simulator.artifacts.media import drawn, media_type
 from batchgen.simulator.fault_injection import FaultInjector
-from batchgen.simulator.images_api import vendor_errors
+from batchgen.simulator.middleware import vendor_errors
 from batchgen.simulator.requests.rejection import Rejection
-from batchgen.simulator.signed_urls import PREFIX, REDIRECTED, Links
+from batchgen.simulator.signed_urls import PREFIX, REDIRECTED, SignedUrls
 from batchgen.simulator.stats import Stats
 
 
-class Files:
-    """Builds a file each time its URL is requested."""
+class FileHost:
+    """Renders a file each time its URL is requested."""
 
     def __init__(
-        self, links: Links, *, injector: FaultInjector, stats: Stats, executor: Executor
+        self, urls: SignedUrls, *, injector: FaultInjector, stats: Stats, executor: Executor
     ) -> None:
-        self._links = links
+        self._urls = urls
         self._injector = injector
         self._stats = stats
         self._executor = executor
@@ -44,13 +43,12 @@ class Files:
             self._stats.leaked_keys += 1
             raise Rejection(403, "An API key was sent to the host of the files: it has leaked")
         path = request.raw_path.removesuffix(REDIRECTED)
-        thing = self._links.thing_at(path)
-        if thing is None:
+        file = self._urls.file_at(path)
+        if file is None:
             raise Rejection(404, "No such file, or the signature in the query does not match")
         fault = self._injector.draws.file(path).fault if path == request.raw_path else None
-        instead = self._injector.instead_of_file(request, fault)
-        if instead is not None:
-            return instead
+        if (response := self._injector.replace_file(request, fault)) is not None:
+            return response
         loop = asyncio.get_running_loop()
-        data = await loop.run_in_executor(self._executor, drawn, thing)
-        return await self._injector.with_file(request, fault, data, media_type(thing))
+        body = await loop.run_in_executor(self._executor, file.render)
+        return await self._injector.send_file(request, fault, body, file.media_type)

@@ -7,10 +7,11 @@ from typing import TypeAlias
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from batchgen.simulator.fault_injection import FaultInjector, Reply
+from batchgen.simulator.fault_injection import CountedResponse, FaultInjector
 from batchgen.simulator.prices import CREDITS_PER_USD
-from batchgen.simulator.rate_limit import Gate
+from batchgen.simulator.rate_limit import RateLimiter
 from batchgen.simulator.requests.rejection import Rejection
 from batchgen.simulator.settings import SimulatorSettings
 from batchgen.simulator.stats import Stats
@@ -19,22 +20,23 @@ _BEARER = re.compile(r"Bearer (\S+)", re.IGNORECASE)
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """An admitted request: its body, its keys, and the draw of its latency.
+class PaidRequest(msgspec.Struct, frozen=True):
+    """A request that has passed the checks.
 
     key: `Idempotency-Key`. client_id: `X-Client-Request-Id`, for the usage log.
-    expired: the URLs of its reply have expired.
+    share: between 0 and 1, decides its latency. expired: the URLs of its reply have expired.
     """
 
-    raw: bytes
+    path: str
+    body: bytes
     content_type: str
     key: str | None
+    client_id: str | None
     share: float
-    client_id: str | None = None
     expired: bool = False
 
 
-class Made(msgspec.Struct, frozen=True):
+class PaidReply(msgspec.Struct, frozen=True):
     """The reply to a paid request, before faults are applied to it."""
 
     body: bytes
@@ -43,71 +45,84 @@ class Made(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-Make: TypeAlias = Callable[[Asked], Awaitable[Made]]
+PaidHandler: TypeAlias = Callable[[PaidRequest], Awaitable[PaidReply]]
 
 
 class Middleware:
     """Checks requests and applies faults to their replies.
 
-    elsewhere: URL of a host other than the API's.
+    other_host: URL of a host other than the API's.
     """
 
     def __init__(
         self, settings: SimulatorSettings, *, injector: FaultInjector, stats: Stats
     ) -> None:
-        self._settings = settings
+        self._api_keys = settings.api_keys
+        self._limiter = RateLimiter(settings, time.monotonic)
         self.injector = injector
         self.stats = stats
-        self._gate = Gate(settings, time.monotonic)
-        self.elsewhere = ""
+        self.other_host = ""
 
-    async def serve(self, request: web.Request, make: Make) -> web.StreamResponse:
-        """Return the reply to a paid request, and count it."""
-        became = "abandoned"
-        self.stats.begin()
-        try:
-            reply = await self._through(request, make)
-            became = reply.became
-        except (Rejection, web.HTTPException) as error:
-            became = str(error.status)
-            raise
-        finally:
-            self.stats.end(became)
-        return reply.response
+    def paid(self, handler: PaidHandler) -> Handler:
+        """Return the handler of a route with paid requests."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            result = "abandoned"
+            self.stats.begin()
+            try:
+                counted = await self._respond(request, handler)
+                result = counted.result
+            except (Rejection, web.HTTPException) as error:
+                result = str(error.status)
+                raise
+            finally:
+                self.stats.end(result)
+            return counted.response
+
+        return handle
 
     def authorise(self, request: web.Request) -> None:
         """Raise Rejection (401) unless the request has a valid key."""
-        found = _BEARER.fullmatch(request.headers.get("Authorization", ""))
-        good = self._settings.api_keys
-        if found is None or (good is not None and found[1] not in good):
+        match = _BEARER.fullmatch(request.headers.get("Authorization", ""))
+        if match is None or (self._api_keys is not None and match[1] not in self._api_keys):
             raise Rejection(401)
 
-    async def _through(self, request: web.Request, make: Make) -> Reply:
-        """Check the key and the rate limit, then build the reply, with a fault if one is drawn."""
+    async def _respond(self, request: web.Request, handler: PaidHandler) -> CountedResponse:
+        """Check the key and the limits, then handle the request, with a fault if one is drawn."""
         self.authorise(request)
-        limits = self._gate.enter(self.stats.in_flight)
-        raw = await request.read()
+        limits = self._limiter.admit(self.stats.in_flight)
+        body = await request.read()
         key = request.headers.get("Idempotency-Key")
-        draw = self.injector.draws.generation(key or raw.decode("utf-8", "replace"))
-        early = await self.injector.early(request, draw.fault, self.elsewhere)
-        if early is not None:
-            return early
-        content_type = request.headers.get("Content-Type", "application/json")
-        expired = draw.fault == "expired"
-        asked = Asked(raw, content_type, key, draw.share, _client_request_id(request), expired)
-        made = await make(asked)
-        late = await self.injector.late(request, draw.fault, made.body)
-        if late is not None:
-            return late
-        headers = {**limits, **made.headers, **_echo(request)}
-        response = web.Response(
-            body=made.body, status=made.status, headers=headers, content_type=made.content_type
+        draw = self.injector.draws.generation(key or body.decode("utf-8", "replace"))
+        broken = await self.injector.before_generation(request, draw.fault, self.other_host)
+        if broken is not None:
+            return broken
+        client_id = request.headers.get("X-Client-Request-Id", "")
+        paid = PaidRequest(
+            path=request.path,
+            body=body,
+            content_type=request.headers.get("Content-Type", "application/json"),
+            key=key,
+            client_id=client_id if _CLIENT_REQUEST_ID.fullmatch(client_id) else None,
+            share=draw.share,
+            expired=draw.fault == "expired",
         )
-        return Reply(response, str(made.status))
+        reply = await handler(paid)
+        broken = await self.injector.after_generation(request, draw.fault, reply.body)
+        if broken is not None:
+            return broken
+        echo = {"x-client-request-id": paid.client_id} if paid.client_id else {}
+        response = web.Response(
+            body=reply.body,
+            status=reply.status,
+            headers={**limits, **reply.headers, **echo},
+            content_type=reply.content_type,
+        )
+        return CountedResponse(response, str(reply.status))
 
 
-def accounting(inference_id: str, credits_used: int, *, again: bool) -> dict[str, str]:
-    """Return the headers with the cost of a request; `again` marks a repeated answer."""
+def cost_headers(inference_id: str, credits_used: int, *, again: bool) -> dict[str, str]:
+    """Return the headers with the cost of a request; `again` marks a repeated reply."""
     headers = {
         "x-inference-id": inference_id,
         "x-aimlapi-credits-used": str(credits_used),
@@ -116,11 +131,14 @@ def accounting(inference_id: str, credits_used: int, *, again: bool) -> dict[str
     return {**headers, "x-idempotent-replay": "true"} if again else headers
 
 
-def _echo(request: web.Request) -> Mapping[str, str]:
-    name = _client_request_id(request)
-    return {} if name is None else {"x-client-request-id": name}
-
-
-def _client_request_id(request: web.Request) -> str | None:
-    name = request.headers.get("X-Client-Request-Id", "")
-    return name if _CLIENT_REQUEST_ID.fullmatch(name) else None
+@web.middleware
+async def vendor_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give every error the vendor's shape, including those of unknown paths."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        rejection = Rejection(error.status, f"{error.reason}: {request.method} {request.path}")
+    except Rejection as error:
+        rejection = error
+    body = rejection.body(request.path)
+    return web.json_response(body, status=rejection.status, headers=rejection.headers)

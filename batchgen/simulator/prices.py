@@ -1,4 +1,4 @@
-"""Prices of images in the simulator, in US dollars.
+"""Prices of generations in the simulator, in US dollars.
 
 From credits in the vendor's sample replies and from LiteLLM's price map; 1 USD is 2,000,000
 credits (https://docs.aimlapi.com, "Pricing").
@@ -51,10 +51,10 @@ _USD = {
 
 
 def price_usd(model: str) -> float:
-    """Return the price of one image, or 0.03 if it is not known."""
+    """Return the price of one generation, or 0.03 if it is not known."""
     return _USD.get(model, _UNKNOWN_USD)
 
 
 def credits_for(model: str, count: int) -> int:
-    """Return the cost of a number of images in the vendor's credits."""
+    """Return the cost of a number of generations in the vendor's credits."""
     return round(price_usd(model) * count * CREDITS_PER_USD)

@@ -12,20 +12,20 @@ from aiohttp import web
 
 from batchgen.errors import UsageError
 from batchgen.simulator.billing import Account, Billing
-from batchgen.simulator.fault_draws import Draws
+from batchgen.simulator.fault_draws import FaultDraws
 from batchgen.simulator.fault_injection import FaultInjector
-from batchgen.simulator.file_host import Files
-from batchgen.simulator.image_jobs import Generations, Sleep
-from batchgen.simulator.images_api import Api
+from batchgen.simulator.file_host import FileHost
+from batchgen.simulator.image_generations import ImageGenerations
+from batchgen.simulator.images_api import ImagesApi
 from batchgen.simulator.middleware import Middleware
-from batchgen.simulator.replies.async_families import Remote
-from batchgen.simulator.replies.jobs import Jobs
-from batchgen.simulator.replies.sync_families import Direct
-from batchgen.simulator.settings import SimulatorSettings
-from batchgen.simulator.signed_urls import Links
+from batchgen.simulator.remote_jobs import RemoteJobs
+from batchgen.simulator.replies.async_families import AsyncFamilies
+from batchgen.simulator.replies.sync_families import SyncFamilies
+from batchgen.simulator.settings import SimulatorSettings, Sleep
+from batchgen.simulator.signed_urls import SignedUrls
 from batchgen.simulator.stats import Stats, StatsJson
 
-HOST = "127.0.0.1"
+_HOST = "127.0.0.1"
 _BACKLOG = 4096
 _DRAIN_S = 2.0
 
@@ -34,8 +34,8 @@ class Simulator:
     """A loopback server that behaves like the AI/ML API, with faults.
 
     `async with Simulator(settings) as simulator:` serves at `simulator.base_url`.
-    sleep: waits for the latency of a generation; monotonic: the clock of remote jobs. Tests pass
-    their own in order not to wait.
+    sleep: waits for latencies; monotonic: the clock of remote jobs. Tests pass their own in order
+    not to wait.
     """
 
     def __init__(
@@ -57,38 +57,17 @@ class Simulator:
         return self._stats.as_json()
 
     async def __aenter__(self) -> Self:
-        settings, stats = self._settings, self._stats
-        draws = Draws(settings.seed, settings.faults)
         self._executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="simulator")
-        account = Account(settings, stats)
-        self._generations = Generations(settings, account, stats, self._sleep)
         self._stopping = asyncio.Event()
-        injector = FaultInjector(draws, self._stopping, self._sleep, settings.tell_limits)
+        settings, stats = self._settings, self._stats
+        draws = FaultDraws(settings.seed, settings.faults)
+        injector = FaultInjector(draws, self._stopping, self._sleep, settings.limit_headers)
         middleware = Middleware(settings, injector=injector, stats=stats)
-        links = Links(settings.seed, settings.url_lifetime_s)
-        billing = Billing(settings, account, stats)
-        direct = Direct(settings, billing, middleware=middleware, links=links)
-        api = Api(
-            settings,
-            self._generations,
-            direct=direct,
-            links=links,
-            executor=self._executor,
-        )
-        jobs = Jobs(settings, billing, draws, self._monotonic)
-        remote = Remote(
-            settings,
-            jobs,
-            middleware=middleware,
-            links=links,
-            sleep=self._sleep,
-        )
-        files = Files(links, injector=injector, stats=stats, executor=self._executor)
-        app = api.application()
-        for family in (remote, direct, account):
-            family.add_to(app)
+        urls = SignedUrls(settings.seed, settings.url_lifetime_s)
+        files = FileHost(urls, injector=injector, stats=stats, executor=self._executor)
+        app = self._application(middleware, urls)
         try:
-            links.origin = middleware.elsewhere = await self._serve(files.application(), 0)
+            urls.origin = middleware.other_host = await self._serve(files.application(), 0)
             self.base_url = f"{await self._serve(app, settings.port)}/v1"
         except BaseException:
             await self._close()
@@ -103,6 +82,25 @@ class Simulator:
     ) -> None:
         await self._close()
 
+    def _application(self, middleware: Middleware, urls: SignedUrls) -> web.Application:
+        """Return the application of the API's origin."""
+        settings, stats = self._settings, self._stats
+        account = Account(settings, stats)
+        billing = Billing(settings, account, stats)
+        self._generations = ImageGenerations(settings, account, stats, self._sleep)
+        jobs = RemoteJobs(settings, billing, middleware.injector.draws, self._monotonic)
+        sync = SyncFamilies(settings, billing, middleware=middleware, urls=urls)
+        asynchronous = AsyncFamilies(
+            settings, jobs, middleware=middleware, urls=urls, sleep=self._sleep
+        )
+        api = ImagesApi(
+            settings, self._generations, sync_families=sync, urls=urls, executor=self._executor
+        )
+        app = api.application()
+        for routes in (sync, asynchronous, account):
+            routes.add_routes(app)
+        return app
+
     async def _serve(self, app: web.Application, port: int) -> str:
         """Start an origin and return its URL."""
         # A stalled handler is cancelled when its client disconnects.
@@ -112,13 +110,13 @@ class Simulator:
         await runner.setup()
         self._runners.append(runner)
         try:
-            await web.TCPSite(runner, HOST, port, backlog=_BACKLOG).start()
+            await web.TCPSite(runner, _HOST, port, backlog=_BACKLOG).start()
         except OSError as error:
             raise UsageError(
-                f"the simulator cannot listen on port {port} of {HOST} ({error.strerror}); "
-                "another port can, and 0 takes a free one"
+                f"the simulator cannot listen on port {port} of {_HOST} ({error.strerror}); "
+                "use another port, or 0 for a free one"
             ) from error
-        return f"http://{HOST}:{runner.addresses[0][1]}"
+        return f"http://{_HOST}:{runner.addresses[0][1]}"
 
     async def _close(self) -> None:
         self._stopping.set()

@@ -1,18 +1,21 @@
-"""Settings of a simulator: latency, faults, limits."""
+"""Settings of a simulator, and how latencies and faults are written."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import TypeAlias
 
 import msgspec
 
 from batchgen.errors import UsageError
-from batchgen.simulator.fault_names import FILE_FAULTS, GENERATION_FAULTS, POLL_FAULTS, WORK_FAULTS
+from batchgen.simulator.fault_names import FILE_FAULTS, GENERATION_FAULTS, JOB_FAULTS, POLL_FAULTS
 
-_NAMED_FAULTS = (*GENERATION_FAULTS, *FILE_FAULTS, *POLL_FAULTS, *WORK_FAULTS)
+Sleep: TypeAlias = Callable[[float], Awaitable[None]]  # of seconds
+
+_NAMED_FAULTS = (*GENERATION_FAULTS, *FILE_FAULTS, *POLL_FAULTS, *JOB_FAULTS)
 _USUAL_STATUSES = ("400", "401", "402", "403", "404", "408", "429", "500", "502", "503", "504")
-_LONGEST_NAME = 20
+_MAX_NAME_CHARS = 20
 _LATENCY = re.compile(
     r"(?P<mean>[0-9]+(?:\.[0-9]+)?)(?P<unit>ms|s|m)"
     r"(?:(?:±|\+-|\+/-)(?P<spread>[0-9]+(?:\.[0-9]+)?)(?P<spread_unit>ms|s|m)?)?",
@@ -20,12 +23,12 @@ _LATENCY = re.compile(
 )
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _SPAN = re.compile(r"(?P<low>[0-9.]+(?:ms|s|m))\.\.(?P<high>[0-9.]+(?:ms|s|m))", re.ASCII)
-_LEAST_STATUS, _MOST_STATUS = 200, 599
+_MIN_STATUS, _MAX_STATUS = 200, 599
 _ROUNDING = 1e-9  # the sum of ten faults of 0.1 is slightly above 1
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Duration of a generation: `mean_s` seconds, plus or minus up to `spread_s`."""
+    """A duration: `mean_s` seconds, plus or minus up to `spread_s`."""
 
     mean_s: float = 0.0
     spread_s: float = 0.0
@@ -36,38 +39,36 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class SimulatorSettings(msgspec.Struct, frozen=True):
-    """Everything that decides the simulator's answers.
+    """Everything that decides the simulator's replies.
 
+    latency: before each reply. job_duration: of a remote job: a video, music, a transcript.
     faults: the share of requests with each fault, as `parse_faults` returns it.
-    work: how long a remote job takes: a video, music, a transcript.
     rpm: requests per minute of the token bucket; burst: its capacity, one second's requests
-        if None. most_in_flight: concurrent requests; more get a 429.
-    tell_limits: say in headers how long to wait and what is left.
-    seed: of the draws of faults, latency and pictures.
+        if None. max_in_flight: requests in parallel; more get a 429.
+    limit_headers: send headers with the wait after a 429 and with what is left of the rate.
+    seed: of the draws of faults and latency, and of images.
     port: of the API; 0 takes a free one. The files have a free port of their own.
     api_keys: the valid keys; None accepts any key that is not empty.
     credit: generations until the credit is spent; balance_usd: balance in US dollars; None is
         unlimited.
     refuse_words: lowercase words in a prompt that the content policy refuses.
-    fail_words: lowercase words in a prompt that make a remote job fail.
     url_lifetime_s: seconds until the URL of a file expires, None for never.
-    honour_idempotency: repeat the answer for a repeated `Idempotency-Key`.
+    honour_idempotency: repeat the reply for a repeated `Idempotency-Key`.
     """
 
     latency: Latency = Latency()
-    work: Latency = Latency()
+    job_duration: Latency = Latency()
     faults: Mapping[str, float] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     rpm: float | None = None
     burst: float | None = None
-    most_in_flight: int | None = None
-    tell_limits: bool = True
+    max_in_flight: int | None = None
+    limit_headers: bool = True
     seed: int = 0
     port: int = 0
     api_keys: frozenset[str] | None = None
     credit: int | None = None
     balance_usd: float | None = None
     refuse_words: frozenset[str] = frozenset({"forbidden-word"})
-    fail_words: frozenset[str] = frozenset({"failing-word"})
     url_lifetime_s: float | None = None
     honour_idempotency: bool = True
 
@@ -80,18 +81,18 @@ def parse_latency(text: str) -> Latency:
     if span := _SPAN.fullmatch(text.replace(" ", "")):
         low, high = (parse_latency(span[end]).mean_s for end in ("low", "high"))
         if low > high:
-            raise UsageError(f"in the latency {text!r} the shortest is more than the longest")
+            raise UsageError(f"{text!r} has the longest latency first; write 30s..120s")
         return Latency((low + high) / 2, (high - low) / 2)
-    found = _LATENCY.fullmatch(text.replace(" ", ""))
-    if found is None:
+    match = _LATENCY.fullmatch(text.replace(" ", ""))
+    if match is None:
         raise UsageError(
-            f"{text!r} is not a latency; 250ms, 1.5s, 2s±0.5, 2s+-500ms and 30s..120s are"
+            f"{text!r} is not a latency; write it like 250ms, 1.5s, 2s±0.5, 2s+-500ms or 30s..120s"
         )
-    unit = found["unit"]
-    mean_s = float(found["mean"]) * _UNIT_S[unit]
-    spread_s = float(found["spread"] or 0) * _UNIT_S[found["spread_unit"] or unit]
+    unit = match["unit"]
+    mean_s = float(match["mean"]) * _UNIT_S[unit]
+    spread_s = float(match["spread"] or 0) * _UNIT_S[match["spread_unit"] or unit]
     if spread_s > mean_s:
-        raise UsageError(f"in the latency {text!r} the part after ± is more than the part before")
+        raise UsageError(f"the latency {text!r} has a spread (±) above its mean; lower the spread")
     return Latency(mean_s, spread_s)
 
 
@@ -106,23 +107,24 @@ def parse_faults(text: str) -> dict[str, float]:
         if name in faults:
             raise UsageError(f"the fault {name} is given twice")
         faults[_fault_name(name)] = _share(name, share)
-    others = (FILE_FAULTS, POLL_FAULTS, WORK_FAULTS)
+    others = (FILE_FAULTS, POLL_FAULTS, JOB_FAULTS)
     for names in (set(faults).difference(*others), *others):
         total = sum(faults.get(name, 0) for name in names)
         if total > 1 + _ROUNDING:
-            raise UsageError(f"the faults {text!r} add up to {total:g}; together they may be 1")
+            raise UsageError(f"the faults {text!r} add up to {total:g}; lower them to at most 1")
     return faults
 
 
 def _fault_name(name: str) -> str:
-    status = name.isascii() and name.isdecimal() and _LEAST_STATUS <= int(name) <= _MOST_STATUS
-    if not status and name not in _NAMED_FAULTS:
-        near = get_close_matches(name[:_LONGEST_NAME], (*_USUAL_STATUSES, *_NAMED_FAULTS), n=1)
-        if near:
-            raise UsageError(f"{name!r} is not a fault; did you mean {near[0]}?")
-        statuses = f"an HTTP status from {_LEAST_STATUS} to {_MOST_STATUS}"
-        known = ", ".join(_NAMED_FAULTS)
-        raise UsageError(f"{name!r} is not a fault; {statuses} is, and {known}")
+    is_status = name.isascii() and name.isdecimal() and _MIN_STATUS <= int(name) <= _MAX_STATUS
+    if not is_status and name not in _NAMED_FAULTS:
+        similar = get_close_matches(name[:_MAX_NAME_CHARS], (*_USUAL_STATUSES, *_NAMED_FAULTS), n=1)
+        if similar:
+            raise UsageError(f"{name!r} is not a fault; did you mean {similar[0]}?")
+        raise UsageError(
+            f"{name!r} is not a fault; write an HTTP status from {_MIN_STATUS} to {_MAX_STATUS}, "
+            f"or one of {', '.join(_NAMED_FAULTS)}"
+        )
     return name
 
 

@@ -17,26 +17,27 @@ from urllib.parse import parse_qs, quote
 
 from msgspec.structs import astuple
 
-from batchgen.simulator.artifacts.audio import Sound
-from batchgen.simulator.artifacts.meshes import Mesh
-from batchgen.simulator.artifacts.pictures import Picture
-from batchgen.simulator.artifacts.video import Clip
+from batchgen.simulator.artifacts.audio import AudioFile
+from batchgen.simulator.artifacts.images import ImageFile
+from batchgen.simulator.artifacts.meshes import MeshFile
+from batchgen.simulator.artifacts.video import VideoFile
 from batchgen.simulator.requests.rejection import Rejection
 
-Thing: TypeAlias = Picture | Clip | Sound | Mesh
+GeneratedFile: TypeAlias = ImageFile | VideoFile | AudioFile | MeshFile
 
 PREFIX = "/files/"
 REDIRECTED = "&redirected=1"
-_OVER_S = -3600.0
-_KINDS: dict[str, type[Thing]] = {
-    kind.__name__.lower(): kind for kind in (Picture, Clip, Sound, Mesh)
+_EXPIRED_S = -3600.0
+_KINDS: dict[str, type[GeneratedFile]] = {
+    kind.__name__: kind for kind in (ImageFile, VideoFile, AudioFile, MeshFile)
 }
 
 
-class Links:
+class SignedUrls:
     """Builds and reads the URLs of files; the seed is the key of their signatures.
 
-    lifetime_s: seconds until a URL expires, None for never. `origin` is set when it is known.
+    lifetime_s: seconds until a URL expires, None for never. now: Unix time. The origin is set when
+    the host of the files has started.
     """
 
     def __init__(
@@ -47,19 +48,19 @@ class Links:
         self._now = now
         self.origin = ""
 
-    def url_of(self, thing: Thing, *, expired: bool = False) -> str:
+    def url_of(self, file: GeneratedFile, *, expired: bool = False) -> str:
         """Return the URL of a file, valid from now on or already expired."""
-        return self.origin + self.path_of(thing, _OVER_S if expired else self._lifetime_s)
+        return self.origin + self.path_of(file, _EXPIRED_S if expired else self._lifetime_s)
 
-    def path_of(self, thing: Thing, lifetime_s: float | None = None) -> str:
+    def path_of(self, file: GeneratedFile, lifetime_s: float | None = None) -> str:
         """Return the path and query of a file."""
-        fields = [type(thing).__name__.lower(), *astuple(thing)]
+        fields = [type(file).__name__, *astuple(file)]
         packed = zlib.compress(json.dumps(fields).encode(), 1)
         name = base64.urlsafe_b64encode(packed).decode().rstrip("=")
-        ends = "" if lifetime_s is None else f"Expires={self._now() + lifetime_s:.0f}&"
-        return self._signed(f"{PREFIX}{name}.{thing.format}?{ends}sv=2025-05-05")
+        expiry = "" if lifetime_s is None else f"Expires={self._now() + lifetime_s:.0f}&"
+        return self._signed(f"{PREFIX}{name}.{file.format}?{expiry}sv=2025-05-05")
 
-    def thing_at(self, raw_path: str) -> Thing | None:
+    def file_at(self, raw_path: str) -> GeneratedFile | None:
         """Return the file of a path and query exactly as issued, or None.
 
         Raise Rejection (403) if the URL has expired.
@@ -68,8 +69,8 @@ class Links:
         if not unsigned.isascii() or not hmac.compare_digest(raw_path, self._signed(unsigned)):
             return None
         path, _, query = unsigned.partition("?")
-        ends = parse_qs(query).get("Expires")
-        if ends and float(ends[0]) < self._now():
+        expiry = parse_qs(query).get("Expires")
+        if expiry and float(expiry[0]) < self._now():
             raise Rejection(403, "The link has expired")
         packed = path.removeprefix(PREFIX).rpartition(".")[0]
         kind, *fields = json.loads(

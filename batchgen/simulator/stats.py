@@ -3,7 +3,7 @@
 from collections import Counter, OrderedDict
 from typing import TypeAlias
 
-_COUNTED = 100_000  # keys whose generations are counted
+_MAX_KEYS = 100_000  # whose generations are counted; older ones are dropped
 
 StatsJson: TypeAlias = dict[str, int | float | dict[str, int]]
 
@@ -11,13 +11,13 @@ StatsJson: TypeAlias = dict[str, int | float | dict[str, int]]
 class Stats:
     """Counters of one simulator.
 
-    requests: those for images, by status or by another result: `reset`, `lost`,
-        `truncated`, `stall`, `abandoned` (the client disconnected before the reply).
-    generations, images, usd_spent: what was charged. replays: repeated answers, not charged.
+    requests: paid requests by status or by another result: `reset`, `lost`, `truncated`, `stall`,
+        `abandoned` (the client disconnected before the reply).
+    generations, images, usd_spent: what was charged. replays: repeated replies, not charged.
     keys: idempotency keys that started a generation; double_generations: those with several.
     file_requests: by status. leaked_keys: requests for files that carried an API key.
-    submits: remote jobs that were submitted. polls: polls of them, by status.
-    in_flight_max: most requests for images in flight at once.
+    submits: remote jobs submitted. polls: by status.
+    in_flight, in_flight_max: paid requests in flight, now and at most.
     """
 
     def __init__(self) -> None:
@@ -37,20 +37,20 @@ class Stats:
         self._times: OrderedDict[str, int] = OrderedDict()
 
     def begin(self) -> None:
-        """Count a request for images that arrived."""
+        """Count a paid request that arrived."""
         self.in_flight += 1
         self.in_flight_max = max(self.in_flight_max, self.in_flight)
 
-    def end(self, became: str) -> None:
-        """Count the result of a request for images."""
+    def end(self, result: str) -> None:
+        """Count the result of a paid request."""
         self.in_flight -= 1
-        self.requests[became] += 1
+        self.requests[result] += 1
 
     def count_key(self, key: str) -> None:
         """Count a generation of an idempotency key."""
         times = self._times.pop(key, 0) + 1
         self._times[key] = times
-        if len(self._times) > _COUNTED:
+        if len(self._times) > _MAX_KEYS:
             self._times.popitem(last=False)
         self.keys += times == 1
         self.double_generations += times == 2  # noqa: PLR2004 - the second makes it double

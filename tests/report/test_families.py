@@ -7,9 +7,9 @@ import pytest
 
 from batchgen.cli.report import write_report
 from batchgen.provider.endpoints import embeddings
-from batchgen.simulator.artifacts.audio import Sound, play
-from batchgen.simulator.artifacts.meshes import Mesh, build
-from batchgen.simulator.artifacts.video import Clip, film
+from batchgen.simulator.artifacts.audio import AudioFile
+from batchgen.simulator.artifacts.meshes import MeshFile
+from batchgen.simulator.artifacts.video import VideoFile
 from batchgen.types import Artifact, Finished, GeneratedPayload, HttpResponse, Record
 from tests.given import a_task, an_artifact, succeeded
 from tests.report.browser import Page, a_page
@@ -45,10 +45,10 @@ def _vector() -> bytes:
     return parsed.payloads[0].data
 
 
-_MESH = build(Mesh(7))
+_MESH = MeshFile(7).render()
 _FILES: dict[str, tuple[tuple[str, str, bytes], ...]] = {
-    "film": (("video/webm", "film.webm", film(Clip(64, 48, 2, 7, "A fox", "a caption"))),),
-    "song": (("audio/wav", "song.wav", play(Sound(2, 7))),),
+    "film": (("video/webm", "film.webm", VideoFile(64, 48, 2, 7, "A fox", "a caption").render()),),
+    "song": (("audio/wav", "song.wav", AudioFile(2, 7).render()),),
     "mesh": (("model/gltf-binary", "mesh.glb", _MESH),),
     "heard": (
         ("text/plain", "heard-1.txt", HOSTILE.encode()),

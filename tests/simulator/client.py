@@ -23,7 +23,7 @@ def sdk(simulator: Simulator, api_key: str = KEY) -> AsyncOpenAI:
 
 @asynccontextmanager
 async def session(key: str = KEY) -> AsyncIterator[aiohttp.ClientSession]:
-    """Open a plain HTTP session with a key in every request."""
+    """Open a plain HTTP session that sends a key in every request."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with aiohttp.ClientSession(headers=headers) as http:
         yield http
@@ -49,7 +49,7 @@ async def fetch(url: str, headers: Mapping[str, str] | None = None) -> tuple[int
 
 
 def opened(data: bytes) -> Image.Image:
-    """Return the fully decoded picture, so that a truncated file is an error."""
+    """Return the fully decoded image, so that a truncated file is an error."""
     image = Image.open(io.BytesIO(data))
     image.load()
     return image

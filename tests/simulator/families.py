@@ -5,11 +5,9 @@ from typing import Any
 from batchgen.simulator.server import Simulator
 from tests.simulator.client import session
 
-ORIGIN_END = "/v1"
-
 
 def origin(simulator: Simulator) -> str:
-    return simulator.base_url.removesuffix(ORIGIN_END)
+    return simulator.base_url.removesuffix("/v1")
 
 
 async def send(
@@ -23,7 +21,7 @@ async def send(
             return response.status, await response.json()
 
 
-async def ask(simulator: Simulator, path: str, **query: str) -> tuple[int, Any]:
+async def get(simulator: Simulator, path: str, **query: str) -> tuple[int, Any]:
     """GET; return the status and the JSON of the reply."""
     url = origin(simulator) + path
     async with session() as http, http.get(url, params=query) as response:

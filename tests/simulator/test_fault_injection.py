@@ -10,7 +10,7 @@ import pytest
 from yarl import URL
 
 from batchgen.errors import UsageError
-from batchgen.simulator.fault_draws import Draws
+from batchgen.simulator.fault_draws import FaultDraws
 from batchgen.simulator.server import Simulator
 from batchgen.simulator.settings import SimulatorSettings
 from tests.simulator.client import fetch, post, session, until_in_flight
@@ -24,12 +24,12 @@ async def _raw(simulator: Simulator) -> tuple[int, bytes, str]:
         return response.status, await response.read(), response.content_type
 
 
-def _struck(fault: str) -> Simulator:
+def _with_fault(fault: str) -> Simulator:
     return Simulator(SimulatorSettings(faults={fault: 1.0}))
 
 
 async def test_html_comes_with_status_200() -> None:
-    async with _struck("html") as simulator:
+    async with _with_fault("html") as simulator:
         status, body, content_type = await _raw(simulator)
         assert simulator.stats()["generations"] == 0
     assert (status, content_type) == (200, "text/html")
@@ -37,13 +37,13 @@ async def test_html_comes_with_status_200() -> None:
 
 
 async def test_empty_has_no_data() -> None:
-    async with _struck("empty") as simulator:
+    async with _with_fault("empty") as simulator:
         status, body, _ = await _raw(simulator)
     assert (status, json.loads(body)["data"]) == (200, [])
 
 
 async def test_bad_base64_cannot_be_decoded() -> None:
-    async with _struck("badb64") as simulator:
+    async with _with_fault("badb64") as simulator:
         _, body, _ = await _raw(simulator)
         assert simulator.stats()["generations"] == 1
     with pytest.raises(ValueError, match="base64"):
@@ -51,13 +51,13 @@ async def test_bad_base64_cannot_be_decoded() -> None:
 
 
 async def test_text_replaces_the_image() -> None:
-    async with _struck("text") as simulator:
+    async with _with_fault("text") as simulator:
         _, body, _ = await _raw(simulator)
     assert b"not an image" in base64.b64decode(json.loads(body)["data"][0]["b64_json"])
 
 
 async def test_a_truncated_body_is_shorter_than_its_content_length() -> None:
-    async with _struck("truncated") as simulator:
+    async with _with_fault("truncated") as simulator:
         with pytest.raises(aiohttp.ClientPayloadError):
             await _raw(simulator)
         stats = simulator.stats()
@@ -65,26 +65,26 @@ async def test_a_truncated_body_is_shorter_than_its_content_length() -> None:
 
 
 async def test_a_stalled_request_ends_when_its_client_disconnects() -> None:
-    async with _struck("stall") as simulator:
-        asking = asyncio.create_task(_raw(simulator))
+    async with _with_fault("stall") as simulator:
+        pending = asyncio.create_task(_raw(simulator))
         await until_in_flight(simulator, 1)
-        asking.cancel()
+        pending.cancel()
         await until_in_flight(simulator, 0)
         assert simulator.stats()["requests"] == {"abandoned": 1}
 
 
 async def test_a_stalled_request_does_not_delay_the_shutdown() -> None:
-    async with _struck("stall") as simulator:
-        asking = asyncio.create_task(_raw(simulator))
+    async with _with_fault("stall") as simulator:
+        pending = asyncio.create_task(_raw(simulator))
         await until_in_flight(simulator, 1)
     with pytest.raises(aiohttp.ClientConnectionError):
-        await asking
+        await pending
     assert simulator.stats()["requests"] == {"stall": 1}
 
 
 @pytest.mark.parametrize(("fault", "status"), [("file404", 404), ("file500", 500)])
-async def test_files_can_fail_while_images_are_made(fault: str, status: int) -> None:
-    async with _struck(fault) as simulator:
+async def test_files_can_fail_while_images_succeed(fault: str, status: int) -> None:
+    async with _with_fault(fault) as simulator:
         _, body, _ = await post(simulator, FOX)
         assert (await fetch(body["data"][0]["url"]))[0] == status
         assert simulator.stats()["file_requests"] == {str(status): 1}
@@ -107,7 +107,7 @@ async def test_a_reencoded_query_finds_no_file() -> None:
         assert (await fetch(url.replace("%3D", "=")))[0] == 404
 
 
-async def test_paths_that_do_not_exist_answer_in_the_vendors_shape() -> None:
+async def test_unknown_paths_reply_in_the_vendors_shape() -> None:
     async with Simulator() as simulator, session() as http:
         async with http.get(f"{simulator.base_url}/nothing") as response:
             assert (response.status, (await response.json())["statusCode"]) == (404, 404)
@@ -118,7 +118,7 @@ async def test_paths_that_do_not_exist_answer_in_the_vendors_shape() -> None:
 @pytest.mark.parametrize(
     "path", ["/v1/images/generations", "/images/generations", "/v1/images/generations/with-url"]
 )
-async def test_the_vendors_older_paths_answer_too(path: str) -> None:
+async def test_the_vendors_older_paths_are_served_too(path: str) -> None:
     async with Simulator() as simulator, session() as http:
         url = simulator.base_url.removesuffix("/v1") + path
         async with http.post(url, json=FOX) as response:
@@ -135,7 +135,7 @@ async def test_a_port_in_use_is_reported() -> None:
 
 def test_faults_have_the_given_share_and_repeat_for_a_seed() -> None:
     faults = {"429": 0.1, "reset": 0.05, "file404": 0.5}
-    first, again, other = Draws(1, faults), Draws(1, faults), Draws(2, faults)
+    first, again, other = FaultDraws(1, faults), FaultDraws(1, faults), FaultDraws(2, faults)
     drawn = [first.generation(f"task {n}").fault for n in range(4000)]
     # The order of arrival makes no difference.
     assert drawn == [again.generation(f"task {n}").fault for n in reversed(range(4000))][::-1]
@@ -147,7 +147,7 @@ def test_faults_have_the_given_share_and_repeat_for_a_seed() -> None:
 
 
 def test_the_fault_of_a_second_attempt_is_independent_of_the_first() -> None:
-    draws = Draws(0, {"500": 0.5})
+    draws = FaultDraws(0, {"500": 0.5})
     pairs = Counter(
         (draws.generation(f"task {n}").fault, draws.generation(f"task {n}").fault)
         for n in range(1000)

@@ -1,4 +1,4 @@
-"""Every fault of the simulator, and what is made of it: real HTTP, real files, the real table."""
+"""Every fault, and how it is classified: real HTTP, real files, the real decision table."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -36,8 +36,8 @@ from tests.given import NOW
 SETTINGS = RetrySettings()
 BODY = {"model": "dall-e-2", "prompt": "A fox", "size": "256x256", "response_format": "b64_json"}
 SHORT_S, LONG_S = 0.3, 60.0
-# What a request comes to: the decision, its kind, and whether it may have been carried out.
-MADE_OF = {
+# The decision, its kind, and whether the request may have been carried out.
+DECISIONS = {
     "reset": (Verb.RETRY, "connection", True),
     "lost": (Verb.RETRY, "connection", True),
     "stall": (Verb.RETRY, "timeout", True),
@@ -53,7 +53,7 @@ MADE_OF = {
     "redirect": (Verb.FAIL, "bad_response", False),
     "expired": (Verb.ACCEPT, "", False),
 }
-OF_FILE = {
+FILE_DECISIONS = {
     "file404": (Verb.RETRY, "expired"),
     "file500": (Verb.RETRY, "server"),
     "filehtml": (Verb.RETRY, "bad_response"),
@@ -68,16 +68,16 @@ OF_FILE = {
 }
 
 
-async def at_once(_: float) -> None:
-    """The simulator's latency, in no time."""
+async def no_sleep(_: float) -> None:
+    """Replace the simulator's latency."""
 
 
 @asynccontextmanager
-async def struck(fault: str, folder: Path) -> AsyncIterator[tuple[Simulator, AiohttpTransport]]:
+async def serving(fault: str, folder: Path) -> AsyncIterator[tuple[Simulator, AiohttpTransport]]:
     settings = SimulatorSettings(faults={fault: 1.0})
     store = LocalStore(folder, is_taken=lambda _: False)
     store.prepare()
-    async with Simulator(settings, sleep=at_once) as simulator:
+    async with Simulator(settings, sleep=no_sleep) as simulator:
         timeouts = Timeouts(
             first_byte_s=SHORT_S if fault == "stall" else LONG_S,
             stall_s=SHORT_S if fault in ("hang", "filehang") else LONG_S,
@@ -88,49 +88,49 @@ async def struck(fault: str, folder: Path) -> AsyncIterator[tuple[Simulator, Aio
     store.close()
 
 
-def decided(reply: Reply, *, phase: Phase = Phase.SUBMIT) -> Decision:
-    parse = images.parse_response if phase is Phase.SUBMIT else a_picture
+def classified(reply: Reply, *, phase: Phase = Phase.SUBMIT) -> Decision:
+    parse = images.parse_response if phase is Phase.SUBMIT else parse_image
     return classify(reply, parse=parse, settings=SETTINGS, phase=phase, now=NOW)
 
 
-def a_picture(response: HttpResponse) -> Finished | Unusable:
+def parse_image(response: HttpResponse) -> Finished | Unusable:
     if sniff(response.payloads[0].head) is None:
         return Unusable("bad_response", "not an image")
     return Finished(response.payloads)
 
 
-def test_every_fault_is_tried() -> None:
-    assert MADE_OF.keys() == GENERATION_FAULTS.keys()
-    assert OF_FILE.keys() == FILE_FAULTS.keys() | {"expired"}
+def test_every_fault_is_tested() -> None:
+    assert DECISIONS.keys() == GENERATION_FAULTS.keys()
+    assert FILE_DECISIONS.keys() == FILE_FAULTS.keys() | {"expired"}
 
 
-@pytest.mark.parametrize("fault", MADE_OF)
-async def test_a_reply_that_goes_wrong_is_taken_for_what_it_is(fault: str, tmp_path: Path) -> None:
-    async with struck(fault, tmp_path) as (simulator, transport):
-        decision = decided(await transport.send(images_request(), "key"))
+@pytest.mark.parametrize("fault", DECISIONS)
+async def test_a_reply_with_a_fault_is_classified(fault: str, tmp_path: Path) -> None:
+    async with serving(fault, tmp_path) as (simulator, transport):
+        decision = classified(await transport.send(images_request(), "key"))
         assert simulator.stats()["leaked_keys"] == 0
 
-    assert (decision.verb, decision.kind, decision.sent) == MADE_OF[fault], decision.message
+    assert (decision.verb, decision.kind, decision.sent) == DECISIONS[fault], decision.message
 
 
-@pytest.mark.parametrize("fault", OF_FILE)
-async def test_a_file_that_goes_wrong_is_taken_for_what_it_is(fault: str, tmp_path: Path) -> None:
-    async with struck(fault, tmp_path) as (simulator, transport):
-        submitted = decided(await transport.send(images_request("url"), "key"))
+@pytest.mark.parametrize("fault", FILE_DECISIONS)
+async def test_a_file_with_a_fault_is_classified(fault: str, tmp_path: Path) -> None:
+    async with serving(fault, tmp_path) as (simulator, transport):
+        submitted = classified(await transport.send(images_request("url"), "key"))
         (payload,) = cast("Finished", submitted.result).payloads
         reply = await transport.fetch(cast("RemotePayload", payload).url)
-        decision = decided(reply, phase=Phase.DOWNLOAD)
+        decision = classified(reply, phase=Phase.DOWNLOAD)
         assert simulator.stats()["leaked_keys"] == 0
 
-    assert (decision.verb, decision.kind) == OF_FILE[fault], decision.message
+    assert (decision.verb, decision.kind) == FILE_DECISIONS[fault], decision.message
     assert not decision.sent
     if decision.verb is Verb.ACCEPT:
-        assert spooled(cast("Finished", decision.result).payloads) == [True]
+        assert are_spooled(cast("Finished", decision.result).payloads) == [True]
 
 
-def images_request(answer: str = "b64_json") -> HttpRequest:
-    return HttpRequest("POST", images.PATH, {**BODY, "response_format": answer})
+def images_request(response_format: str = "b64_json") -> HttpRequest:
+    return HttpRequest("POST", images.PATH, {**BODY, "response_format": response_format})
 
 
-def spooled(payloads: Sequence[Payload]) -> list[bool]:
-    return [isinstance(one, Spooled) and one.size_bytes > 100 for one in payloads]
+def are_spooled(payloads: Sequence[Payload]) -> list[bool]:
+    return [isinstance(payload, Spooled) and payload.size_bytes > 100 for payload in payloads]

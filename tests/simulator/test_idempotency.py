@@ -10,7 +10,7 @@ FOX = {"prompt": "A fox", "size": "256x256", "response_format": "b64_json"}
 KEY = {"Idempotency-Key": "task-1"}
 
 
-async def test_the_same_key_gets_the_same_answer_and_one_generation() -> None:
+async def test_the_same_key_gets_the_same_reply_and_one_generation() -> None:
     async with Simulator(SimulatorSettings(credit=1)) as simulator:
         _, first, headers = await post(simulator, FOX, headers=KEY)
         _, again, replayed = await post(simulator, FOX, headers=KEY)
@@ -33,9 +33,9 @@ async def test_a_key_in_progress_is_waited_for() -> None:
         both = [asyncio.create_task(post(simulator, FOX, headers=KEY)) for _ in range(2)]
         await until_in_flight(simulator, 2)
         release.set()
-        (_, one, _), (_, other, _) = await asyncio.gather(*both)
+        (_, first, _), (_, second, _) = await asyncio.gather(*both)
         stats = simulator.stats()
-    assert one == other
+    assert first == second
     assert (stats["generations"], stats["in_flight_max"]) == (1, 2)
 
 
@@ -46,9 +46,9 @@ async def test_a_generation_continues_when_its_client_disconnects() -> None:
         await release.wait()
 
     async with Simulator(SimulatorSettings(latency=Latency(1)), sleep=hold) as simulator:
-        asking = asyncio.create_task(post(simulator, FOX, headers=KEY))
+        pending = asyncio.create_task(post(simulator, FOX, headers=KEY))
         await until_in_flight(simulator, 1)
-        asking.cancel()
+        pending.cancel()
         await until_in_flight(simulator, 0)
         release.set()
         status, _, headers = await post(simulator, FOX, headers=KEY)
@@ -61,13 +61,13 @@ async def test_a_generation_in_progress_does_not_delay_the_shutdown() -> None:
         await asyncio.Event().wait()
 
     async with Simulator(SimulatorSettings(latency=Latency(1)), sleep=forever) as simulator:
-        asking = asyncio.create_task(post(simulator, FOX))
+        pending = asyncio.create_task(post(simulator, FOX))
         await until_in_flight(simulator, 1)
-    result = (await asyncio.gather(asking, return_exceptions=True))[0]
+    result = (await asyncio.gather(pending, return_exceptions=True))[0]
     assert isinstance(result, Exception)
 
 
-async def test_a_lost_answer_is_repeated_for_its_key() -> None:
+async def test_a_lost_reply_is_repeated_for_its_key() -> None:
     settings = SimulatorSettings(faults={"lost": 0.5})
     async with Simulator(settings) as simulator:
         for n in range(30):
@@ -96,7 +96,7 @@ async def test_without_idempotency_doubles_are_generated_and_counted() -> None:
     assert (stats["generations"], stats["keys"], stats["double_generations"]) == (3, 1, 1)
 
 
-async def test_a_new_simulator_with_the_same_seed_gives_the_same_answers() -> None:
+async def test_a_new_simulator_with_the_same_seed_gives_the_same_replies() -> None:
     replies = []
     for seed in (5, 5, 6):
         async with Simulator(SimulatorSettings(seed=seed)) as simulator:

@@ -26,13 +26,15 @@ async def test_a_bucket_holds_its_burst_and_reports_what_is_left() -> None:
 
 
 async def test_rate_limit_headers_can_be_switched_off() -> None:
-    replies = await _headers(SimulatorSettings(rpm=1, tell_limits=False), 2)
+    replies = await _headers(SimulatorSettings(rpm=1, limit_headers=False), 2)
     assert [status for status, _ in replies] == [201, 429]
     assert not any(name in headers for _, headers in replies for name in ("retry-after", *_LIMITS))
 
 
 async def test_an_injected_429_has_no_retry_after_without_rate_limit_headers() -> None:
-    [(status, headers)] = await _headers(SimulatorSettings(faults={"429": 1}, tell_limits=False), 1)
+    [(status, headers)] = await _headers(
+        SimulatorSettings(faults={"429": 1}, limit_headers=False), 1
+    )
     assert status == 429
     assert "retry-after" not in headers
 
@@ -43,7 +45,7 @@ async def test_requests_above_the_concurrency_limit_are_rejected() -> None:
     async def until_released(_: float) -> None:
         await release.wait()
 
-    settings = SimulatorSettings(most_in_flight=1, latency=Latency(1.0))
+    settings = SimulatorSettings(max_in_flight=1, latency=Latency(1.0))
     async with Simulator(settings, sleep=until_released) as simulator:
         first = asyncio.create_task(post(simulator, FOX))
         await until_in_flight(simulator, 1)
@@ -53,4 +55,4 @@ async def test_requests_above_the_concurrency_limit_are_rejected() -> None:
         assert (await post(simulator, FOX))[0] == 201
 
 
-_LIMITS = tuple(f"x-ratelimit-{what}-requests" for what in ("limit", "remaining", "reset"))
+_LIMITS = tuple(f"x-ratelimit-{name}-requests" for name in ("limit", "remaining", "reset"))

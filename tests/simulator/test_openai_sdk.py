@@ -11,7 +11,7 @@ from tests.simulator.client import fetch, opened, sdk
 
 
 @pytest.mark.parametrize("size", ["256x256", "512x512", "1024x1792"])
-async def test_urls_lead_to_pictures_of_the_asked_size(size: str) -> None:
+async def test_urls_lead_to_images_of_the_requested_size(size: str) -> None:
     async with Simulator() as simulator, sdk(simulator) as client:
         # The SDK's own list of sizes is narrower than the vendor's.
         reply = await client.images.generate(
@@ -24,7 +24,7 @@ async def test_urls_lead_to_pictures_of_the_asked_size(size: str) -> None:
     assert files[0] != files[1]
 
 
-async def test_base64_holds_the_same_picture_as_the_url() -> None:
+async def test_base64_holds_the_same_image_as_the_url() -> None:
     async with Simulator() as simulator, sdk(simulator) as client:
         inline = await client.images.generate(
             model="dall-e-3", prompt="A fox", size="1024x1024", response_format="b64_json"

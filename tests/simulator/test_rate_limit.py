@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.simulator.rate_limit import Bucket, retry_after
+from batchgen.simulator.rate_limit import TokenBucket, retry_after
 
 
 class Clock:
@@ -11,15 +11,15 @@ class Clock:
         return self.now
 
 
-def test_a_bucket_lets_a_seconds_worth_through_at_once() -> None:
-    bucket = Bucket(600, Clock())
+def test_a_bucket_admits_one_seconds_worth_of_requests_in_a_burst() -> None:
+    bucket = TokenBucket(600, Clock())
     assert [bucket.take() for _ in range(10)] == [0.0] * 10
     assert 0.09 < bucket.take() <= 0.1
 
 
 def test_a_request_is_admitted_after_the_reported_wait() -> None:
     clock = Clock()
-    bucket = Bucket(7, clock)
+    bucket = TokenBucket(7, clock)
     assert bucket.take() == 0
     for _ in range(20):
         wait_s = bucket.take()
@@ -30,7 +30,7 @@ def test_a_request_is_admitted_after_the_reported_wait() -> None:
 @given(rpm=st.floats(0.5, 6000), pauses=st.lists(st.floats(0, 30), max_size=200))
 def test_no_pattern_of_requests_gets_more_than_the_rate(rpm: float, pauses: list[float]) -> None:
     clock = Clock()
-    bucket = Bucket(rpm, clock)
+    bucket = TokenBucket(rpm, clock)
     passed = 0
     for pause in pauses:
         clock.now += pause

@@ -17,7 +17,7 @@ from batchgen.simulator.settings import Latency, parse_faults, parse_latency
         ("0s", Latency()),
     ],
 )
-def test_latencies_are_read_with_their_spread(text: str, expected: Latency) -> None:
+def test_latencies_are_parsed_with_their_spread(text: str, expected: Latency) -> None:
     assert parse_latency(text) == expected
 
 
@@ -35,7 +35,7 @@ def test_a_latency_stays_within_its_spread(mean: float, part: float, share: floa
     assert max(0, mean - latency.spread_s) - slack <= drawn <= mean + latency.spread_s + slack
 
 
-def test_faults_are_read_as_shares() -> None:
+def test_faults_are_parsed_with_their_shares() -> None:
     faults = parse_faults("429=0.1, 500=0.02,reset=0.01,html=0.01,file404=1")
     assert faults == {"429": 0.1, "500": 0.02, "reset": 0.01, "html": 0.01, "file404": 1}
     assert parse_faults("") == {}
@@ -47,7 +47,7 @@ def test_ten_faults_of_a_tenth_are_not_too_many() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("429", "needs a share"),
         ("429=2", "between 0 and 1"),
@@ -61,6 +61,6 @@ def test_ten_faults_of_a_tenth_are_not_too_many() -> None:
         ("429=0.6,500=0.6", "add up to 1.2"),
     ],
 )
-def test_an_invalid_fault_is_reported(text: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_an_invalid_fault_is_reported(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         parse_faults(text)

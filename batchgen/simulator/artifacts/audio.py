@@ -1,40 +1,41 @@
-"""Short audible sounds: a melody of plain tones, as WAV."""
+"""Short audible recordings: a melody of plain tones, as WAV."""
 
 import io
 import math
 import wave
 from array import array
+from typing import ClassVar
 
 import msgspec
 
 _RATE = 8000
 _NOTE_S = 0.25
 _SCALE_HZ = (262, 294, 330, 392, 440, 523, 587, 659)  # pentatonic: sounds good in any order
-_MOST_S = 10
+_MAX_S = 10
 _LOUDNESS = 9000
 
 
-class Sound(msgspec.Struct, frozen=True):
-    """Everything that determines the bytes of a sound; `look` decides the notes."""
+class AudioFile(msgspec.Struct, frozen=True):
+    """Everything that determines the bytes of a recording; `look` decides the notes."""
 
+    media_type: ClassVar[str] = "audio/wav"
     seconds: int
     look: int
     format: str = "wav"
 
-
-def play(sound: Sound) -> bytes:
-    """Return the whole file: at most ten seconds; 16 bits, mono, 8 kHz."""
-    samples = array("h")
-    for index in range(round(max(1, min(_MOST_S, sound.seconds)) / _NOTE_S)):
-        note = (sound.look >> (3 * (index % 16))) % len(_SCALE_HZ)
-        samples.extend(_tone(_SCALE_HZ[note]))
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(_RATE)
-        file.writeframes(samples.tobytes())
-    return out.getvalue()
+    def render(self) -> bytes:
+        """Return the whole file: at most ten seconds; 16 bits, mono, 8 kHz."""
+        samples = array("h")
+        for index in range(round(max(1, min(_MAX_S, self.seconds)) / _NOTE_S)):
+            note = (self.look >> (3 * (index % 16))) % len(_SCALE_HZ)
+            samples.extend(_tone(_SCALE_HZ[note]))
+        out = io.BytesIO()
+        with wave.open(out, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(_RATE)
+            file.writeframes(samples.tobytes())
+        return out.getvalue()
 
 
 def _tone(hertz: int) -> "array[int]":

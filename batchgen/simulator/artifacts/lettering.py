@@ -1,8 +1,8 @@
 """Prompts as lines that fit a box, legible in any script.
 
-Pillow's bundled font has ASCII and little more. If a text needs more, the well-known system font
-that has most of its characters is used; no system font is required. Characters that the font does
-not have are spelled: é as e, 🦊 as [fox face], 中 as U+4E2D.
+Pillow's own font has little more than ASCII. If a text needs more, the well-known system font that
+has most of its characters is used; none is required. Characters that the font does not have are
+spelled: é as e, 🦊 as [fox face], 中 as U+4E2D.
 """
 
 import contextlib
@@ -10,7 +10,6 @@ import functools
 import math
 import textwrap
 import unicodedata
-from collections.abc import Iterator
 
 import msgspec
 from PIL import Image, ImageDraw, ImageFont
@@ -28,7 +27,7 @@ _FONT_FILES = (
 
 
 class Block(msgspec.Struct, frozen=True):
-    """Lines and the font in which they fit."""
+    """Lines and the font in which they fit; all sizes are in pixels."""
 
     lines: list[str]
     font: ImageFont.FreeTypeFont
@@ -43,18 +42,13 @@ class Block(msgspec.Struct, frozen=True):
 
     @property
     def width(self) -> float:
-        """Pixels of the longest line; joined and kerned characters may take fewer."""
-        return max((_width(line, self.font) for line in self.lines), default=0.0)
+        return max((self.font.getlength(line) for line in self.lines), default=0.0)
 
     def draw(self, image: Image.Image, at: tuple[int, int], ink: int) -> None:
-        """Draw the lines on an `L` image, with the upper left corner at a place."""
-        left, top = at
-        for line in self.lines:
-            x = float(left)
-            for run in _runs(line):
-                image.paste(ink, (round(x), top), _mask(run, self.font))
-                x += self.font.getlength(" ") + _advance(run, self.font)
-            top += self.line_px
+        """Draw the lines on an `L` image; `at` is the upper left corner."""
+        pen = ImageDraw.Draw(image)
+        for index, line in enumerate(self.lines):
+            pen.text((at[0], at[1] + index * self.line_px), line, fill=ink, font=self.font)
 
 
 def fit(text: str, width: int, height: int, *, largest_px: int) -> Block:
@@ -71,89 +65,51 @@ def fit(text: str, width: int, height: int, *, largest_px: int) -> Block:
     return _wrapped(text, font, width, max(1, height // Block([], font).line_px))
 
 
+def _sized(face: ImageFont.FreeTypeFont, size_px: int) -> ImageFont.FreeTypeFont:
+    """Return the font that draws lines; Raqm joins Arabic letters, if Pillow has it."""
+    return face.font_variant(size=size_px, layout_engine=ImageFont.Layout.RAQM)
+
+
 def _wrapped(
     text: str, font: ImageFont.FreeTypeFont, width: int, max_lines: int | None = None
 ) -> Block:
     """Wrap at a number of characters that is lowered until no line is too wide."""
-    columns = max(1, int(width * len(text) / max(1.0, _width(text, font))))
+    columns = max(1, int(width * len(text) / max(1.0, font.getlength(text))))
     while True:
-        lines = textwrap.wrap(text, columns, max_lines=max_lines, placeholder="…")
-        block = Block(lines, font)
-        if block.width <= width or columns == 1:
+        block = Block(textwrap.wrap(text, columns, max_lines=max_lines, placeholder="…"), font)
+        if columns == 1 or block.width <= width:
             return block
         columns = max(1, min(columns - 1, int(columns * width / block.width)))
 
 
 def _legible(text: str) -> tuple[str, ImageFont.FreeTypeFont]:
-    """Return a text as words that a font has, and the font."""
+    """Return a text in characters that a font has, and the font."""
+    text = unicodedata.normalize("NFC", " ".join(text.split()))
     face = _bundled()
-    text = " ".join(text.split())
-    if text.isascii() and text.isprintable():
-        return text, face
-    characters = [c for c in unicodedata.normalize("NFC", text) if not _is_invisible(c)]
-    if not all(_has_glyph(c, face) for c in characters):
+    if not all(_has_glyph(c, face) for c in text):
         faces = (face, *system_fonts())
-        face = max(faces, key=lambda face: sum(_has_glyph(c, face) for c in characters))
-    return " ".join("".join(_spelled(c, face) for c in characters).split()), face
-
-
-def _is_invisible(character: str) -> bool:
-    """Report controls, joiners and variation selectors."""
-    return unicodedata.category(character) in ("Cc", "Cf") or "\ufe00" <= character <= "\ufe0f"
+        face = max(faces, key=lambda face: sum(_has_glyph(c, face) for c in text))
+    return " ".join("".join(_spelled(c, face) for c in text).split()), face
 
 
 def _spelled(character: str, face: ImageFont.FreeTypeFont) -> str:
-    """Return a character, or if the font does not have it, something legible in its place."""
-    spellings = _spellings(character)
-    return next(s for s in spellings if all(_has_glyph(c, face) for c in s) or s[:3] == " U+")
-
-
-def _spellings(character: str) -> Iterator[str]:
-    yield character
+    """Return a character or, if the font does not have it, something legible in its place."""
     category = unicodedata.category(character)
-    if category == "Pd":
-        yield "-"
-    if category.startswith("S"):
-        yield f" [{unicodedata.name(character).lower()}] "
-    for plain in (unicodedata.normalize("NFKD", character), character.casefold()):
-        yield "".join(c for c in plain if not unicodedata.combining(c))
-    yield f" U+{ord(character):04X} "
+    if category in ("Cc", "Cf") or "\ufe00" <= character <= "\ufe0f":
+        return ""  # controls, joiners and variation selectors
+    name = f" [{unicodedata.name(character, '').lower()}] " if category.startswith("S") else ""
+    dash = "-" if category == "Pd" else ""
+    plain = (unicodedata.normalize("NFKD", character), character.casefold())
+    bare = ("".join(c for c in text if not unicodedata.combining(c)) for text in plain)
+    for spelling in (character, dash, name, *bare):
+        if spelling and all(_has_glyph(c, face) for c in spelling):
+            return spelling
+    return f" U+{ord(character):04X} "
 
 
 @functools.lru_cache(maxsize=16384)
 def _has_glyph(character: str, face: ImageFont.FreeTypeFont) -> bool:
     return bytes(face.getmask(character)) != bytes(face.getmask(_NO_GLYPH))
-
-
-def _width(line: str, font: ImageFont.FreeTypeFont) -> float:
-    return sum(_advance(character, font) for character in line)
-
-
-@functools.lru_cache(maxsize=16384)
-def _advance(run: str, font: ImageFont.FreeTypeFont) -> float:
-    return font.getlength(run)
-
-
-def _runs(line: str) -> list[str]:
-    """Return the words; a line with words that run to the left stays whole for its order."""
-    leftwards = any(unicodedata.bidirectional(character) in ("R", "AL") for character in line)
-    return [line] if leftwards else line.split(" ")
-
-
-@functools.lru_cache(maxsize=1024)
-def _mask(run: str, font: ImageFont.FreeTypeFont) -> Image.Image:
-    """Draw a word once: that takes much longer than pasting it."""
-    _, _, right, bottom = font.getbbox(run)
-    mask = Image.new("L", (max(1, math.ceil(right)), max(1, math.ceil(bottom))))
-    ImageDraw.Draw(mask).text((0, 0), run, fill=255, font=font)
-    return mask
-
-
-@functools.lru_cache(maxsize=256)
-def _sized(face: ImageFont.FreeTypeFont, size_px: int) -> ImageFont.FreeTypeFont:
-    """Return the font that draws lines: Raqm joins Arabic letters, where Pillow has it."""
-    engine = ImageFont.Layout.BASIC if face is _bundled() else ImageFont.Layout.RAQM
-    return face.font_variant(size=size_px, layout_engine=engine)
 
 
 @functools.cache

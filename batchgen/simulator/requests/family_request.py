@@ -3,22 +3,20 @@
 import base64
 import binascii
 import hashlib
-import json
 from collections.abc import Mapping
-from email import message_from_bytes
-from email.policy import HTTP
 
 import msgspec
 
-from batchgen.simulator.middleware import Asked
-from batchgen.simulator.requests.family_specs import family_specs
-from batchgen.simulator.requests.rejection import REFUSED, Rejection
-from batchgen.simulator.requests.schema import Json, Schema, problems
-from batchgen.simulator.signed_urls import PREFIX, Links
+from batchgen.simulator.digests import number_of
+from batchgen.simulator.requests.body import MIN_FILE_BYTES, is_form, read_audio_form, read_json
+from batchgen.simulator.requests.rejection import check_prompt, invalid_body
+from batchgen.simulator.requests.schema import Json, JsonObject, Schema, problems
+from batchgen.simulator.requests.specs import family_specs
+from batchgen.simulator.signed_urls import PREFIX, SignedUrls
 
-_TEXTS = ("prompt", "text", "script", "lyrics", "input", "messages")
-_FILES = ("audio", "file")
+_TEXT_FIELDS = ("prompt", "text", "script", "lyrics", "input", "messages")
 _REFERENCES = frozenset({"refer_voice", "refer_instrumental"})
+# Fields that the pages of 2025-05 describe, but that are not in their schemas.
 _IN_PROSE = {"/v1/stt/create": frozenset({"url"})}
 _BEGINNINGS = {
     "image/png": b"\x89PNG\r\n",
@@ -27,8 +25,7 @@ _BEGINNINGS = {
     "image/webp": b"RIFF",
     "audio/wav": b"RIFF",
 }
-_DEEPEST = 6
-_LEAST_FILE_BYTES = 12
+_MAX_DEPTH = 6
 
 
 class FamilyRequest(msgspec.Struct, frozen=True):
@@ -43,31 +40,40 @@ class FamilyRequest(msgspec.Struct, frozen=True):
     params: Mapping[str, Json]
     file: str = ""
 
+    @property
+    def look(self) -> int:
+        """A number that the request determines, for a generated file."""
+        return number_of(f"{self.model}\n{self.text}\n{sorted(self.params)}")
+
 
 def read_family_request(
-    path: str, asked: Asked, *, links: Links, refuse_words: frozenset[str] = frozenset()
+    path: str,
+    raw: bytes,
+    content_type: str,
+    *,
+    urls: SignedUrls,
+    refuse_words: frozenset[str] = frozenset(),
 ) -> FamilyRequest:
-    """Parse a request. Raise Rejection (400), whose message says what is wrong."""
-    body, file = _body(asked)
+    """Parse a request. Raise Rejection (400), whose message lists all problems."""
+    body, file = (
+        read_audio_form(raw, content_type) if is_form(content_type) else (read_json(raw), b"")
+    )
     model = body.pop("model", "")
-    known = family_specs().get(path, {})
-    if not isinstance(model, str) or (known and model not in known):
-        raise Rejection(400, f"Body validation error: model: Unknown model {model!r:.200}")
-    schema = known.get(model, Schema())
-    # The pages of 2025-05 on transcription have `url` in their prose but not in the schema.
+    schemas = family_specs().get(path, {})
+    if not isinstance(model, str) or (schemas and model not in schemas):
+        raise invalid_body(f"model: Unknown model {model!r:.200}")
+    schema = schemas.get(model, Schema())
     in_prose = _IN_PROSE.get(path, frozenset()) - schema.properties.keys()
-    worded = {name: value for name, value in body.items() if name not in in_prose}
-    if wrong := list(problems(worded, schema, "")):
-        raise Rejection(400, f"Body validation error: {'; '.join(wrong)}")
-    _check_files(body, links)
-    if missing := _missing(path, body, file):
-        raise Rejection(400, f"Body validation error: {missing}")
-    defaults = {name: inner.default for name, inner in schema.properties.items()}
+    in_schema = {name: value for name, value in body.items() if name not in in_prose}
+    if messages := list(problems(in_schema, schema, "")):
+        raise invalid_body("; ".join(messages))
+    _check_files(body, urls)
+    if message := _missing(path, body, file):
+        raise invalid_body(message)
     given = {name: value for name, value in body.items() if value is not None}
-    text = next((_text(given[name]) for name in _TEXTS if name in given), "")
-    if any(word in text.lower() for word in refuse_words):
-        raise Rejection(400, REFUSED, code="content_policy_violation")
-    params: dict[str, Json] = {name: _json(value) for name, value in defaults.items()}
+    text = next((_text(given[name]) for name in _TEXT_FIELDS if name in given), "")
+    check_prompt(text, refuse_words)
+    params: JsonObject = {name: inner.default for name, inner in schema.properties.items()}
     digest = hashlib.blake2b(file, digest_size=8).hexdigest() if file else ""
     return FamilyRequest(path, model, text, {**params, **given}, digest)
 
@@ -91,10 +97,6 @@ def _is_bare(document: Json) -> bool:
     return isinstance(document, str) and "://" not in document[:20]
 
 
-def _json(default: object) -> Json:
-    return default if isinstance(default, bool | int | float | str) else None
-
-
 def _text(value: Json) -> str:
     match value:
         case str():
@@ -109,71 +111,29 @@ def _text(value: Json) -> str:
             return ""
 
 
-def _body(asked: Asked) -> tuple[dict[str, Json], bytes]:
-    if asked.content_type.startswith("multipart/form-data"):
-        return _form(asked)
-    try:
-        body = json.loads(asked.raw)
-    except (ValueError, RecursionError) as error:
-        raise Rejection(400, f"Body validation error: the body is not JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise Rejection(400, "Body validation error: Expected object")
-    return body, b""
-
-
-def _form(asked: Asked) -> tuple[dict[str, Json], bytes]:
-    """Return the fields and the file of a form; a field that is not JSON is text."""
-    head = f"Content-Type: {asked.content_type}\r\n\r\n".encode()
-    message = message_from_bytes(head + asked.raw, policy=HTTP)
-    fields: dict[str, Json] = {}
-    file = b""
-    for part in message.iter_parts():
-        name = str(part.get_param("name", "", header="content-disposition"))
-        content = part.get_payload(decode=True)
-        data = content if isinstance(content, bytes) else b""
-        if part.get_filename() is None:
-            fields[name] = _field(data.decode())
-        elif name in _FILES and len(data) >= _LEAST_FILE_BYTES:
-            file = data
-        else:
-            raise Rejection(400, f"Body validation error: {name}: Expected an audio file")
-    return fields, file
-
-
-def _field(text: str) -> Json:
-    try:
-        value: Json = json.loads(text)
-    except ValueError:
-        return text
-    return value
-
-
-def _check_files(value: Json, links: Links, depth: int = 0) -> None:
+def _check_files(value: Json, urls: SignedUrls, depth: int = 0) -> None:
     """Decode every `data:` URL, and look up every URL of the simulator itself."""
     match value:
-        case str() if value.startswith("data:"):
-            head, comma, encoded = value.partition(",")
-            _decode(encoded, head) if comma else None
-        case str() if links.origin and value.startswith(links.origin + PREFIX):
-            if links.thing_at(value.removeprefix(links.origin)) is None:
-                raise Rejection(400, f"Body validation error: no file at {value:.120}")
-        case list() if depth < _DEEPEST:
-            for item in value:
-                _check_files(item, links, depth + 1)
-        case dict() if depth < _DEEPEST:
-            for item in value.values():
-                _check_files(item, links, depth + 1)
+        case str() if value.startswith("data:") and "," in value:
+            head, _, encoded = value.partition(",")
+            _check_inline_file(encoded, head)
+        case str() if urls.origin and value.startswith(urls.origin + PREFIX):
+            if urls.file_at(value.removeprefix(urls.origin)) is None:
+                raise invalid_body(f"no file at {value:.120}")
+        case list() | dict() if depth < _MAX_DEPTH:
+            for item in value.values() if isinstance(value, dict) else value:
+                _check_files(item, urls, depth + 1)
         case _:
             return
 
 
-def _decode(encoded: str, head: str) -> None:
+def _check_inline_file(encoded: str, head: str) -> None:
     try:
         data = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Rejection(400, f"Body validation error: {head[:40]} is not base64") from error
-    if len(data) < _LEAST_FILE_BYTES:
-        raise Rejection(400, f"Body validation error: {head[:40]} holds no file")
-    begins = _BEGINNINGS.get(head.removeprefix("data:").partition(";")[0], b"")
-    if not data.startswith(begins):
-        raise Rejection(400, f"Body validation error: {head[:40]} holds a file of another type")
+        raise invalid_body(f"{head[:40]} is not base64") from error
+    if len(data) < MIN_FILE_BYTES:
+        raise invalid_body(f"{head[:40]} holds no file")
+    beginning = _BEGINNINGS.get(head.removeprefix("data:").partition(";")[0], b"")
+    if not data.startswith(beginning):
+        raise invalid_body(f"{head[:40]} holds a file of another type")

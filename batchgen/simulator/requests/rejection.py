@@ -7,11 +7,11 @@ from http import HTTPStatus
 
 from batchgen.simulator.requests.schema import Json
 
-SPENT = "You've run out of credits. Please top up your balance to continue using the API."
-REFUSED = "Your request was rejected by our safety system: the prompt breaks the content policy."
-_WORDS = {
+_SPENT = "You've run out of credits. Please top up your balance to continue using the API."
+_REFUSED = "Your request was rejected by our safety system: the prompt breaks the content policy."
+_MESSAGES = {
     401: "Unauthorized: the API key is missing, expired or invalid",
-    403: SPENT,
+    403: _SPENT,
     429: "Too Many Requests",
     500: "Internal server error",
     502: "Bad gateway",
@@ -36,7 +36,7 @@ class Rejection(Exception):  # noqa: N818 - a reply, not an error of the simulat
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.status = status
-        self.message = message or standard_words(status)
+        self.message = message or _default_message(status)
         self.code = code
         self.headers = dict(headers or {})
         super().__init__(f"{status}: {self.message}")
@@ -62,8 +62,18 @@ class Rejection(Exception):  # noqa: N818 - a reply, not an error of the simulat
         }
 
 
-def standard_words(status: int) -> str:
-    """Return the default message of a status."""
-    if status in _WORDS:
-        return _WORDS[status]
+def invalid_body(problem: str) -> Rejection:
+    """Return the rejection (400) of a request body."""
+    return Rejection(400, f"Body validation error: {problem}")
+
+
+def check_prompt(prompt: str, refuse_words: frozenset[str]) -> None:
+    """Raise Rejection (400) if a prompt has a word that the content policy refuses."""
+    if any(word in prompt.lower() for word in refuse_words):
+        raise Rejection(400, _REFUSED, code="content_policy_violation")
+
+
+def _default_message(status: int) -> str:
+    if status in _MESSAGES:
+        return _MESSAGES[status]
     return HTTPStatus(status).phrase if status in set(HTTPStatus) else f"Status {status}"

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+JsonObject: TypeAlias = dict[str, Json]
 Scalar: TypeAlias = bool | int | float | str
 
 # The specs say `uri`; their descriptions also allow base64.
@@ -18,7 +19,7 @@ _SIZE = re.compile(r"([0-9]{1,5})x([0-9]{1,5})", re.ASCII)
 
 
 class Schema(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """One schema; `sides` (minimum, maximum) is ours, for a size that only a description limits."""
+    """One schema; `sides` (minimum, maximum) is not JSON Schema: a size that only prose limits."""
 
     type: str | None = None
     enum: tuple[Scalar, ...] = ()
@@ -36,10 +37,10 @@ class Schema(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
     properties: Mapping[str, "Schema"] = {}
     required: frozenset[str] = frozenset()
     any_of: tuple["Schema", ...] = ()
-    default: Scalar | tuple[str, ...] | None = None
+    default: Scalar | None = None
 
 
-def kind(value: Json) -> str:
+def type_of(value: Json) -> str:
     """Return the JSON type of a value; a whole number is an `integer`, `1.0` too."""
     match value:
         case None:
@@ -58,33 +59,36 @@ def kind(value: Json) -> str:
 
 def problems(value: Json, schema: Schema, where: str) -> Iterator[str]:
     """Yield every problem of a value as `path: problem, expectation`."""
-    found = kind(value)
+    value_type = type_of(value)
     if schema.any_of:
         yield from _nearest(value, schema, where)
     elif value is None and schema.nullable:
         return
-    elif schema.type not in (None, found) and (schema.type, found) != ("number", "integer"):
-        yield f"{where}: Expected {schema.type}, received {found}"
+    elif schema.type not in (None, value_type) and (schema.type, value_type) != (
+        "number",
+        "integer",
+    ):
+        yield f"{where}: Expected {schema.type}, received {value_type}"
     elif schema.enum and value not in schema.enum:
-        wanted = " | ".join(repr(one) for one in schema.enum)
-        yield f"{where}: Invalid enum value. Expected {wanted}, received {value!r:.80}"
+        allowed = " | ".join(map(repr, schema.enum))
+        yield f"{where}: Invalid enum value. Expected {allowed}, received {value!r:.80}"
     else:
         yield from _inside(value, schema, where)
 
 
 def _nearest(value: Json, schema: Schema, where: str) -> Iterator[str]:
-    """Return no problems if any form fits, else those of the last form of the same type.
+    """Yield no problems if any form fits, else those of the last form of the same type.
 
     The last form is from the older spec, which mostly allows more.
     """
-    found = [list(problems(value, form, where)) for form in schema.any_of]
-    if all(found):
+    by_form = [list(problems(value, form, where)) for form in schema.any_of]
+    if all(by_form):
         same_type = [
-            words
-            for form, words in zip(schema.any_of, found, strict=True)
-            if form.type == kind(value)
+            messages
+            for form, messages in zip(schema.any_of, by_form, strict=True)
+            if form.type == type_of(value)
         ]
-        yield from (same_type or found)[-1]
+        yield from (same_type or by_form)[-1]
 
 
 def _inside(value: Json, schema: Schema, where: str) -> Iterator[str]:
@@ -118,13 +122,13 @@ def _string(value: str, schema: Schema, where: str) -> Iterator[str]:
     if schema.format == "uri" and not _URI.fullmatch(value):
         yield f"{where}: Invalid url, received {value!r:.80}"
     if schema.sides and not _size_within(value, *schema.sides):
-        least, most = schema.sides
-        yield f"{where}: Must be between [{least}x{least}, {most}x{most}], received {value!r:.80}"
+        low, high = schema.sides
+        yield f"{where}: Must be between [{low}x{low}, {high}x{high}], received {value!r:.80}"
 
 
-def _size_within(value: str, least: int, most: int) -> bool:
+def _size_within(value: str, low: int, high: int) -> bool:
     found = _SIZE.fullmatch(value)
-    return found is not None and all(least <= int(side) <= most for side in found.groups())
+    return found is not None and all(low <= int(side) <= high for side in found.groups())
 
 
 def _array(value: list[Json], schema: Schema, where: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from batchgen.simulator.requests.schema import Json
 
-PRESETS = {
+_PRESETS = {
     "square_hd": (1024, 1024),
     "square": (512, 512),
     "portrait_4_3": (768, 1024),
@@ -14,9 +14,9 @@ PRESETS = {
     "landscape_16_9": (1024, 576),
 }
 _FALLBACK = (1024, 1024)
-_BLANK_SIDES = (1024, 768)  # of an `image_size` object without one
+_DEFAULT_SIDES = (1024, 768)  # for a side that an `image_size` object leaves out
 _GRID = 16
-_LEAST_PX, _MOST_PX = 16, 4096
+_MIN_PX, _MAX_PX = 16, 4096
 _PIXELS = re.compile(r"([0-9]{1,5})x([0-9]{1,5})", re.ASCII)
 _RATIO = re.compile(r"([0-9]+(?:\.[0-9]+)?):([0-9]+(?:\.[0-9]+)?)", re.ASCII)
 _SCALE = re.compile(r"([0-9](?:\.[0-9])?)k", re.ASCII | re.IGNORECASE)
@@ -38,9 +38,9 @@ def _named(value: Json) -> tuple[int, int] | None:
     match value:
         case dict():
             width, height = value.get("width"), value.get("height")
-            return _clamped(_whole(width, _BLANK_SIDES[0]), _whole(height, _BLANK_SIDES[1]))
-        case str() if value in PRESETS:
-            return PRESETS[value]
+            return _clamped(_whole(width, _DEFAULT_SIDES[0]), _whole(height, _DEFAULT_SIDES[1]))
+        case str() if value in _PRESETS:
+            return _PRESETS[value]
         case str() if found := _PIXELS.fullmatch(value):
             return _clamped(int(found[1]), int(found[2]))
         case str() if found := _SCALE.fullmatch(value):
@@ -57,7 +57,7 @@ def _whole(value: Json, default: int) -> int:
 
 
 def _clamped(width: int, height: int) -> tuple[int, int]:
-    return min(max(width, _LEAST_PX), _MOST_PX), min(max(height, _LEAST_PX), _MOST_PX)
+    return min(max(width, _MIN_PX), _MAX_PX), min(max(height, _MIN_PX), _MAX_PX)
 
 
 def _area(resolution: Json) -> float:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from batchgen.simulator.artifacts.video import Clip, film
+from batchgen.simulator.artifacts.video import VideoFile
 from tests.report.browser import a_page, chromium
 
 _PLAYED = """
@@ -17,15 +17,16 @@ new Promise(resolve => {
 """
 
 
-def test_a_clip_follows_from_its_description_alone() -> None:
-    clip = Clip(64, 48, 1, 7, "A fox", "a caption")
-    assert film(clip) == film(clip)
-    assert len(film(Clip(64, 48, 600, 7, "A fox", "a caption"))) < 11 * len(film(clip))
+def test_the_same_description_gives_the_same_bytes() -> None:
+    video = VideoFile(64, 48, 1, 7, "A fox", "a caption")
+    assert video.render() == video.render()
+    longest = VideoFile(64, 48, 600, 7, "A fox", "a caption")
+    assert len(longest.render()) < 11 * len(video.render())
 
 
-async def test_a_clip_plays_to_its_end_in_a_browser(tmp_path: Path) -> None:
-    (tmp_path / "clip.webm").write_bytes(film(Clip(320, 180, 2, 7, "A fox", "a caption")))
-    (tmp_path / "page.html").write_text('<!doctype html><video src="clip.webm"></video>')
+async def test_a_video_plays_to_its_end_in_a_browser(tmp_path: Path) -> None:
+    (tmp_path / "video.webm").write_bytes(VideoFile(320, 180, 2, 7, "A fox", "a caption").render())
+    (tmp_path / "page.html").write_text('<!doctype html><video src="video.webm"></video>')
     with chromium(tmp_path / "profile") as address:
         async with a_page(address) as page:
             await page.open((tmp_path / "page.html").as_uri())

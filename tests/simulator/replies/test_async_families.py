@@ -1,4 +1,4 @@
-"""Remote jobs of the simulator: submitted, polled, done, charged once."""
+"""Remote jobs: submitted, polled, done, charged once."""
 
 import base64
 from typing import Any
@@ -11,7 +11,7 @@ from batchgen.simulator.server import Simulator
 from batchgen.simulator.settings import Latency, SimulatorSettings, parse_faults
 from tests.given import a_png
 from tests.simulator.client import fetch, session
-from tests.simulator.families import ask, origin, send
+from tests.simulator.families import get, origin, send
 
 _OLD = "/v2/generate/video"
 LUMA = f"{_OLD}/luma-ai/generation"
@@ -31,7 +31,7 @@ VIDEOS = [
 
 
 class Clock:
-    """A clock that advances when it is asked to."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -40,8 +40,8 @@ class Clock:
         return self.now
 
 
-def _id(ticket: dict[str, Any]) -> str:
-    return str(ticket.get("id") or ticket["generation_id"])
+def _id(submitted: dict[str, Any]) -> str:
+    return str(submitted.get("id") or submitted["generation_id"])
 
 
 def _url(video: Any) -> str:
@@ -56,12 +56,12 @@ def _url(video: Any) -> str:
 @pytest.mark.parametrize(("path", "body"), VIDEOS, ids=[path for path, _ in VIDEOS])
 async def test_a_video_is_queued_made_and_fetched(path: str, body: dict[str, Any]) -> None:
     clock = Clock()
-    settings = SimulatorSettings(work=Latency(60))
+    settings = SimulatorSettings(job_duration=Latency(60))
     async with Simulator(settings, monotonic=clock) as simulator:
-        status, ticket = await send(simulator, path, {**body, "prompt": "A fox in the snow"})
+        status, submitted = await send(simulator, path, {**body, "prompt": "A fox in the snow"})
         words = []
         for _ in range(3):
-            words.append(await ask(simulator, path, generation_id=_id(ticket)))
+            words.append(await get(simulator, path, generation_id=_id(submitted)))
             clock.now += 30
         data = (await fetch(_url(words[-1][1]["video"])))[1]
 
@@ -77,29 +77,29 @@ async def test_a_video_is_queued_made_and_fetched(path: str, body: dict[str, Any
 async def test_a_job_is_started_once_per_key_and_its_id_needs_encoding() -> None:
     body = {"model": "google/veo3", "prompt": "A fox"}
     async with Simulator() as simulator:
-        tickets = [await send(simulator, UNIFIED, body, key="one") for _ in range(3)]
+        replies = [await send(simulator, UNIFIED, body, key="one") for _ in range(3)]
         other, _ = await send(simulator, UNIFIED, {**body, "prompt": "A hare"}, key="one")
-        await ask(simulator, UNIFIED, generation_id=_id(tickets[0][1]))
-        _, polls = await ask(simulator, "/_simulator/polls")
+        await get(simulator, UNIFIED, generation_id=_id(replies[0][1]))
+        _, polls = await get(simulator, "/_simulator/polls")
         stats = simulator.stats()
 
-    assert len({_id(ticket) for _, ticket in tickets}) == 1
-    assert ":google/veo3" in _id(tickets[0][1])
+    assert len({_id(submitted) for _, submitted in replies}) == 1
+    assert ":google/veo3" in _id(replies[0][1])
     assert other == 400
     assert (stats["submits"], stats["generations"], stats["double_generations"]) == (1, 1, 0)
     assert stats["replays"] == 2
-    assert (stats["polls"], polls) == ({"200": 1}, {_id(tickets[0][1]): 1})
+    assert (stats["polls"], polls) == ({"200": 1}, {_id(replies[0][1]): 1})
 
 
-async def test_another_input_picture_changes_the_video() -> None:
+async def test_another_input_image_changes_the_video() -> None:
     path = f"{_OLD}/kling/generation"
     videos = []
     async with Simulator() as simulator:
-        for picture in (a_png(), a_png(), a_png(pixel=b"\1")):
-            url = "data:image/png;base64," + base64.b64encode(picture).decode()
+        for image in (a_png(), a_png(), a_png(pixel=b"\1")):
+            url = "data:image/png;base64," + base64.b64encode(image).decode()
             body = {"model": "kling-video/v1/pro/image-to-video", "prompt": "x", "image_url": url}
-            _, ticket = await send(simulator, path, body)
-            _, reply = await ask(simulator, path, generation_id=_id(ticket))
+            _, submitted = await send(simulator, path, body)
+            _, reply = await get(simulator, path, generation_id=_id(submitted))
             videos.append((await fetch(_url(reply["video"])))[1])
     assert videos[0] == videos[1] != videos[2]
 
@@ -115,18 +115,18 @@ async def test_without_idempotency_a_job_starts_twice() -> None:
 async def test_a_word_in_the_prompt_makes_a_job_fail() -> None:
     async with Simulator() as simulator:
         body = {"model": "google/veo3", "prompt": "a failing-word here"}
-        _, ticket = await send(simulator, UNIFIED, body)
-        _, reply = await ask(simulator, UNIFIED, generation_id=_id(ticket))
+        _, submitted = await send(simulator, UNIFIED, body)
+        _, reply = await get(simulator, UNIFIED, generation_id=_id(submitted))
     assert (reply["status"], reply["video"], reply["error"]["name"]) == ("error", None, "Error")
 
 
 async def test_polls_can_get_a_404_at_first_and_errors_later() -> None:
     settings = SimulatorSettings(faults=parse_faults("poll404=1"))
     async with Simulator(settings) as simulator:
-        _, ticket = await send(simulator, UNIFIED, {"model": "veo2", "prompt": "A fox"})
-        codes = [(await ask(simulator, UNIFIED, generation_id=_id(ticket)))[0] for _ in range(2)]
-        unknown, _ = await ask(simulator, UNIFIED, generation_id="no-such-id")
-        elsewhere, _ = await ask(simulator, MUSIC, generation_id=_id(ticket))
+        _, submitted = await send(simulator, UNIFIED, {"model": "veo2", "prompt": "A fox"})
+        codes = [(await get(simulator, UNIFIED, generation_id=_id(submitted)))[0] for _ in range(2)]
+        unknown, _ = await get(simulator, UNIFIED, generation_id="no-such-id")
+        elsewhere, _ = await get(simulator, MUSIC, generation_id=_id(submitted))
     assert (codes, unknown, elsewhere) == ([404, 200], 404, 404)
 
 
@@ -137,12 +137,12 @@ async def test_a_share_of_jobs_fails_or_is_gone_at_the_end(
     fault: str, ends: tuple[int, str | None]
 ) -> None:
     clock = Clock()
-    settings = SimulatorSettings(faults=parse_faults(f"{fault}=1"), work=Latency(60))
+    settings = SimulatorSettings(faults=parse_faults(f"{fault}=1"), job_duration=Latency(60))
     async with Simulator(settings, monotonic=clock) as simulator:
-        _, ticket = await send(simulator, UNIFIED, {"model": "google/veo3", "prompt": "A fox"})
-        early, reply = await ask(simulator, UNIFIED, generation_id=_id(ticket))
+        _, submitted = await send(simulator, UNIFIED, {"model": "google/veo3", "prompt": "A fox"})
+        early, reply = await get(simulator, UNIFIED, generation_id=_id(submitted))
         clock.now += 60
-        status, end = await ask(simulator, UNIFIED, generation_id=_id(ticket))
+        status, end = await get(simulator, UNIFIED, generation_id=_id(submitted))
     assert (early, reply["status"]) == (200, "queued")
     assert (status, end.get("status")) == ends
 
@@ -151,9 +151,9 @@ async def test_polls_of_a_key_fail_the_same_way_for_a_seed() -> None:
     async def codes() -> list[int]:
         async with Simulator(SimulatorSettings(faults=parse_faults("poll500=0.5"))) as simulator:
             body = {"model": "google/veo3", "prompt": "A fox"}
-            _, ticket = await send(simulator, UNIFIED, body, key="one")
-            asked = [await ask(simulator, UNIFIED, generation_id=_id(ticket)) for _ in range(20)]
-        return [code for code, _ in asked]
+            _, submitted = await send(simulator, UNIFIED, body, key="one")
+            polls = [await get(simulator, UNIFIED, generation_id=_id(submitted)) for _ in range(20)]
+        return [code for code, _ in polls]
 
     first = await codes()
     assert set(first) == {200, 500}
@@ -162,8 +162,8 @@ async def test_polls_of_a_key_fail_the_same_way_for_a_seed() -> None:
 
 async def test_a_url_expires_and_the_next_poll_returns_a_new_one() -> None:
     async with Simulator(SimulatorSettings(url_lifetime_s=-1)) as simulator:
-        _, ticket = await send(simulator, UNIFIED, {"model": "veo2", "prompt": "A fox"})
-        _, reply = await ask(simulator, UNIFIED, generation_id=_id(ticket))
+        _, submitted = await send(simulator, UNIFIED, {"model": "veo2", "prompt": "A fox"})
+        _, reply = await get(simulator, UNIFIED, generation_id=_id(submitted))
         assert (await fetch(reply["video"]["url"]))[0] == 403
 
 
@@ -174,12 +174,12 @@ async def test_a_poll_of_lumas_endpoint_can_wait_for_the_end_of_a_job() -> None:
         waited.append(seconds)
         clock.now += seconds
 
-    settings = SimulatorSettings(work=Latency(40))
+    settings = SimulatorSettings(job_duration=Latency(40))
     async with Simulator(settings, sleep=sleep, monotonic=clock) as simulator:
-        _, ticket = await send(simulator, LUMA, {"model": "ray-2", "prompt": "A fox"})
+        _, submitted = await send(simulator, LUMA, {"model": "ray-2", "prompt": "A fox"})
         waited.clear()
         replies = [
-            await ask(simulator, LUMA, generation_id=_id(ticket), **state)
+            await get(simulator, LUMA, generation_id=_id(submitted), **state)
             for state in ({}, {"state": "completed"}, {"state": "completed"})
         ]
     assert [body["state"] for _, body in replies] == ["queued", "dreaming", "completed"]
@@ -189,8 +189,8 @@ async def test_a_poll_of_lumas_endpoint_can_wait_for_the_end_of_a_job() -> None:
 async def test_music_is_a_sound_of_the_length_asked_for() -> None:
     async with Simulator() as simulator:
         body = {"model": "stable-audio", "prompt": "A slow waltz", "seconds_total": 3}
-        _, ticket = await send(simulator, MUSIC, body)
-        _, reply = await ask(simulator, MUSIC, generation_id=_id(ticket))
+        _, submitted = await send(simulator, MUSIC, body)
+        _, reply = await get(simulator, MUSIC, generation_id=_id(submitted))
         status, data = await fetch(reply["audio_file"]["url"])
     assert (status, data[:4], data[8:12]) == (200, b"RIFF", b"WAVE")
     assert len(data) == 44 + 2 * 8000 * 3
@@ -200,8 +200,8 @@ async def test_music_is_a_sound_of_the_length_asked_for() -> None:
 async def test_speech_by_url_becomes_text(model: str) -> None:
     async with Simulator() as simulator:
         body = {"model": model, "url": "https://example.test/talk.mp3"}
-        _, ticket = await send(simulator, SPEECH, body)
-        _, reply = await ask(simulator, f"/v1/stt/{ticket['generation_id']}")
+        _, submitted = await send(simulator, SPEECH, body)
+        _, reply = await get(simulator, f"/v1/stt/{submitted['generation_id']}")
     result = reply.get("result") or reply["output"]
     text = result.get("text") or result["results"]["channels"][0]["alternatives"][0]["transcript"]
     assert text.endswith(".")
@@ -220,7 +220,7 @@ async def test_speech_from_a_file_is_read_as_a_form() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"model": "no-such", "prompt": "x"}, "Unknown model"),
         ({"model": "google/veo3"}, "prompt: Required"),
@@ -245,10 +245,10 @@ async def test_speech_from_a_file_is_read_as_a_form() -> None:
     ],
 )
 async def test_what_a_spec_does_not_allow_is_reported_and_not_charged(
-    body: dict[str, Any], said: str
+    body: dict[str, Any], message: str
 ) -> None:
     async with Simulator() as simulator:
         status, reply = await send(simulator, UNIFIED, body)
         assert simulator.stats()["generations"] == 0
     assert status == 400
-    assert said in reply["message"]
+    assert message in reply["message"]

@@ -1,18 +1,18 @@
-"""Every model answers a minimal request, in the shape of the vendor's samples."""
+"""Every model replies to a minimal request, in the shape of the vendor's samples."""
 
 from typing import Any
 
 import pytest
 
 from batchgen.simulator.requests.schema import Json, Schema
-from batchgen.simulator.requests.specs import specs
+from batchgen.simulator.requests.specs import image_specs
 from batchgen.simulator.server import Simulator
 from tests.simulator.client import fetch, opened, post
 
 SOME_URL = "https://example.test/a.png"
 
 
-def _least(schema: Schema) -> Json:
+def _minimal(schema: Schema) -> Json:
     """Return the smallest value that a schema allows."""
     schema = schema.any_of[0] if schema.any_of else schema
     if schema.enum:
@@ -29,10 +29,10 @@ async def _generate(model: str, **params: Json) -> Any:
     return body
 
 
-@pytest.mark.parametrize("model", sorted(specs()))
-async def test_a_minimal_request_of_every_model_returns_a_picture(model: str) -> None:
-    schema = specs()[model]
-    request = {name: _least(schema.properties[name]) for name in schema.required}
+@pytest.mark.parametrize("model", sorted(image_specs()))
+async def test_a_minimal_request_of_every_model_returns_an_image(model: str) -> None:
+    schema = image_specs()[model]
+    request = {name: _minimal(schema.properties[name]) for name in schema.required}
     async with Simulator() as simulator:
         status, body, headers = await post(simulator, {"model": model, **request})
         assert status == (201 if model.startswith("dall-e-") else 200), body
@@ -48,7 +48,7 @@ async def test_a_minimal_request_of_every_model_returns_a_picture(model: str) ->
 
 async def test_flux_lists_images_with_their_sizes() -> None:
     body = await _generate("flux/schnell", num_images=2, image_size={"width": 64, "height": 96})
-    assert [(one["width"], one["height"]) for one in body["images"]] == [(64, 96)] * 2
+    assert [(image["width"], image["height"]) for image in body["images"]] == [(64, 96)] * 2
     assert body["has_nsfw_concepts"] == [False, False]
     assert body["prompt"] == "A fox"
 
@@ -74,17 +74,17 @@ async def test_seedream_v4_lists_its_images_twice() -> None:
     assert body["meta"]["usage"]["tokens_used"] == 126_000
 
 
-async def test_sync_mode_answers_with_a_data_url() -> None:
+async def test_sync_mode_returns_a_data_url() -> None:
     body = await _generate("flux/srpo", sync_mode=True)
     assert body["images"][0]["url"].startswith("data:image/jpeg;base64,")
 
 
-async def test_imagen_answers_in_base64_if_no_url_is_requested() -> None:
+async def test_imagen_returns_base64_if_no_url_is_requested() -> None:
     body = await _generate("imagen-3.0-generate-002", convert_base64_to_url=False)
     assert sorted(body["data"][0]) == ["b64_json", "mime_type", "prompt"]
 
 
-async def test_recraft_answers_with_webp() -> None:
+async def test_recraft_returns_webp() -> None:
     async with Simulator() as simulator:
         _, body, _ = await post(simulator, {"model": "recraft-v3", "prompt": "A fox"})
         _, data = await fetch(body["images"][0]["url"])

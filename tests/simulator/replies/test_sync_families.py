@@ -22,7 +22,7 @@ from batchgen.simulator.replies.sync_families import (
     TTS,
     UPLOAD,
 )
-from batchgen.simulator.requests.family_specs import written
+from batchgen.simulator.requests.compile_specs import family_specs_json
 from batchgen.simulator.server import Simulator
 from tests.shared import shared_path
 from tests.simulator.client import fetch, session
@@ -42,8 +42,8 @@ def _seconds(data: bytes) -> float:
 
 
 def test_the_data_file_is_what_the_script_writes() -> None:
-    data = resources.files("batchgen.simulator.requests").joinpath("families.json").read_text()
-    assert data == written(shared_path("api", "openapi"))
+    data = resources.files("batchgen.simulator.requests").joinpath("family_specs.json").read_text()
+    assert data == family_specs_json(shared_path("api", "openapi"))
 
 
 async def test_speech_comes_as_bytes_or_as_a_url() -> None:
@@ -94,7 +94,7 @@ async def test_vectors_come_in_the_order_of_their_texts() -> None:
     assert sum(value * value for value in floats[0]) == pytest.approx(1)
 
 
-async def test_a_chat_answers_counts_tokens_and_sees_pictures() -> None:
+async def test_a_chat_replies_counts_tokens_and_sees_images() -> None:
     parts = [
         {"type": "text", "text": "What is on it?"},
         {"type": "image_url", "image_url": {"url": "https://example.test/a.png"}},
@@ -105,9 +105,9 @@ async def test_a_chat_answers_counts_tokens_and_sees_pictures() -> None:
         _, as_json = await send(
             simulator, CHAT, {**body, "response_format": {"type": "json_object"}}
         )
-    said = reply["choices"][0]["message"]["content"]
-    assert "What is on it?" in said
-    assert "1 image" in said
+    content = reply["choices"][0]["message"]["content"]
+    assert "What is on it?" in content
+    assert "1 image" in content
     assert reply["usage"]["total_tokens"] > reply["usage"]["completion_tokens"] > 0
     assert json.loads(as_json["choices"][0]["message"]["content"])["images"] == 1
 
@@ -123,7 +123,7 @@ async def test_a_chat_answers_counts_tokens_and_sees_pictures() -> None:
         ("claude-3-7-sonnet-20250219", {"system": "Be brief.", "stop_sequences": ["."]}),
     ],
 )
-async def test_every_chat_model_answers_with_its_own_parameters(
+async def test_every_chat_model_accepts_its_own_parameters(
     model: str, params: dict[str, Any]
 ) -> None:
     body = {"model": model, "messages": [{"role": "user", "content": "A fox?"}]}
@@ -165,7 +165,7 @@ async def test_a_document_becomes_markdown() -> None:
     assert reply["pages"][0]["markdown"].startswith("# Page 1\n")
 
 
-async def test_pages_of_a_document_include_pictures_on_request() -> None:
+async def test_pages_of_a_document_include_images_on_request() -> None:
     document = {"type": "document_url", "document_url": "https://example.test/a.pdf"}
     body = {
         "model": "mistral/mistral-ocr-latest", "document": document, "include_image_base64": True,
@@ -175,8 +175,8 @@ async def test_pages_of_a_document_include_pictures_on_request() -> None:
     for page in reply["pages"]:
         (figure,) = page["images"]
         head, _, encoded = figure["image_base64"].partition(",")
-        with Image.open(io.BytesIO(base64.b64decode(encoded))) as picture:
-            assert (head, picture.size) == ("data:image/png;base64", (160, 120))
+        with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:
+            assert (head, image.size) == ("data:image/png;base64", (160, 120))
         assert f"![{figure['id']}]({figure['id']})" in page["markdown"]
 
 

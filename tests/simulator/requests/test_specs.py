@@ -7,38 +7,44 @@ from typing import Any
 
 import pytest
 
-from batchgen.simulator.requests.image_request import read_order
+from batchgen.simulator.requests.compile_specs import image_specs_json
+from batchgen.simulator.requests.image_request import read_image_request
 from batchgen.simulator.requests.rejection import Rejection
-from batchgen.simulator.requests.specs import specs, written
+from batchgen.simulator.requests.specs import image_specs
 from tests.shared import shared_path
 
 
 def _rejected(**body: Any) -> str:
     with pytest.raises(Rejection) as caught:
-        read_order(json.dumps(body).encode())
+        read_image_request(json.dumps(body).encode())
     assert caught.value.status == 400
     return caught.value.message
 
 
 def test_the_data_file_is_what_the_script_writes() -> None:
-    data = resources.files("batchgen.simulator.requests").joinpath("specs.json").read_text()
-    assert data == written(shared_path("api", "openapi", "image"))
+    data = resources.files("batchgen.simulator.requests").joinpath("image_specs.json").read_text()
+    assert data == image_specs_json(shared_path("api", "openapi"))
 
 
 def test_every_model_of_the_vendors_index_is_known() -> None:
     rows = shared_path("api", "openapi", "INDEX.csv").read_text().splitlines()[1:]
     listed = {row.split(",")[2] for row in rows if row.startswith("image,")}
-    assert listed <= set(specs())
+    assert listed <= set(image_specs())
 
 
 def test_a_request_may_mix_what_only_one_of_two_dates_allows() -> None:
     old_size_and_quality = {"size": "1024x1792", "quality": "hd", "prompt": "x" * 4000}
-    order = read_order(json.dumps({**old_size_and_quality, "n": 10}).encode())
-    assert (order.model, order.width, order.height, order.count) == ("dall-e-2", 1024, 1792, 10)
+    request = read_image_request(json.dumps({**old_size_and_quality, "n": 10}).encode())
+    assert (request.model, request.width, request.height, request.count) == (
+        "dall-e-2",
+        1024,
+        1792,
+        10,
+    )
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "pattern"),
     [
         ({}, "prompt: Required"),
         ({"prompt": 5}, "prompt: Expected string, received integer"),
@@ -77,21 +83,21 @@ def test_a_request_may_mix_what_only_one_of_two_dates_allows() -> None:
         ({"prompt": "x", "model": "any/thing", "n": 17}, "n: at most 16"),
     ],
 )
-def test_what_the_spec_does_not_allow_is_reported(body: dict[str, Any], said: str) -> None:
+def test_what_the_spec_does_not_allow_is_reported(body: dict[str, Any], pattern: str) -> None:
     message = _rejected(**body)
     assert message.startswith("Body validation error: ")
-    assert re.search(said, message), message
+    assert re.search(pattern, message), message
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
 def test_a_body_that_is_not_an_object_is_rejected(raw: bytes) -> None:
     with pytest.raises(Rejection):
-        read_order(raw)
+        read_image_request(raw)
 
 
 def test_a_model_under_any_takes_every_parameter() -> None:
-    order = read_order(b'{"model":"any/thing","prompt":"x","size":"96x64","strange":[1]}')
-    assert (order.width, order.height) == (96, 64)
+    request = read_image_request(b'{"model":"any/thing","prompt":"x","size":"96x64","strange":[1]}')
+    assert (request.width, request.height) == (96, 64)
 
 
 @pytest.mark.parametrize(
@@ -112,5 +118,5 @@ def test_a_model_under_any_takes_every_parameter() -> None:
 def test_sizes_are_read_in_all_the_vendors_notations(
     body: dict[str, Any], size: tuple[int, int]
 ) -> None:
-    order = read_order(json.dumps({"prompt": "x", **body}).encode())
-    assert (order.width, order.height) == size
+    request = read_image_request(json.dumps({"prompt": "x", **body}).encode())
+    assert (request.width, request.height) == size
