@@ -111,7 +111,9 @@ def test_a_missing_or_changed_image_fails_its_film_until_it_is_repaired(tmp_path
     assert statuses(tmp_path) == {"hero": "succeeded", "film": "failed"}
     (error,) = [line["error"] for line in results(tmp_path / "out") if line["error"]]
     assert error["kind"] == "input_file"
-    assert re.search(r"hero\.jpg is not the one .*`batchgen verify out --fix`", error["message"])
+    assert re.search(
+        r"the file hero\.jpg has changed .*`batchgen verify out --fix`", error["message"]
+    )
     hero.unlink()
     assert run(tmp_path, "--retry-failed", "input_file").code == 1
 
