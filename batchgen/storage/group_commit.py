@@ -3,11 +3,15 @@
 A group is all that was submitted while the last one was executed. So a single item never waits for
 others, and many share one commit, one fsync and one change of threads. Items that are submitted in
 the same turn of the event loop are queued together.
+
+One thread does the work as long as its groups are fast; more threads would only compete with the
+event loop for the interpreter lock. On a slow disk the other threads help.
 """
 
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Generic, TypeAlias, TypeVar
@@ -18,6 +22,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _Entry: TypeAlias = tuple[T, asyncio.Future[R], asyncio.AbstractEventLoop]
+_Queue: TypeAlias = "queue.SimpleQueue[list[_Entry[T, R]] | None]"
+
+_SLOW_S = 0.02  # while a group takes longer than this, other threads take what is submitted
 
 
 class GroupCommit(Generic[T, R]):
@@ -25,7 +32,7 @@ class GroupCommit(Generic[T, R]):
 
     execute: returns the result of each item of a group, in order. An exception among the results
         is raised to the caller who submitted that item; one that it raises, to all of the group.
-    name: of the threads.
+    name: of the threads. threads: at most; all but the first help only while a group is slow.
     max_group: a group that has this many items takes no more. It bounds how long the first item
         waits: a group has fewer than twice as many.
     """
@@ -43,9 +50,13 @@ class GroupCommit(Generic[T, R]):
         self._max_group = max_group
         self._submitted: list[_Entry[T, R]] = []
         self._submitted_lock = threading.Lock()
-        self._queue: queue.SimpleQueue[list[_Entry[T, R]] | None] = queue.SimpleQueue()
+        self._queue: _Queue[T, R] = queue.SimpleQueue()
+        self._helpers_queue: _Queue[T, R] = queue.SimpleQueue() if threads > 1 else self._queue
+        self._busy_since_s: float | None = None  # of the first thread
         self._threads = [
-            threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True)
+            threading.Thread(
+                target=self._run, args=(number == 0,), name=f"{name}-{number}", daemon=True
+            )
             for number in range(threads)
         ]
         for thread in self._threads:
@@ -73,35 +84,46 @@ class GroupCommit(Generic[T, R]):
     def _enqueue(self) -> None:
         with self._submitted_lock:
             submitted, self._submitted = self._submitted, []
+        since_s = self._busy_since_s
+        is_slow = since_s is not None and time.monotonic() - since_s > _SLOW_S
+        entries = self._helpers_queue if is_slow else self._queue
         for first in range(0, len(submitted), self._max_group):
-            self._queue.put(submitted[first : first + self._max_group])
+            entries.put(submitted[first : first + self._max_group])
 
     def close(self) -> None:
         """Execute what was submitted and end the threads; harmless when repeated."""
         self._enqueue()
-        for _ in self._threads:
-            self._queue.put(None)
+        self._queue.put(None)
+        for _ in self._threads[1:]:
+            self._helpers_queue.put(None)
         for thread in self._threads:
             thread.join()
         self._threads = []
 
-    def _run(self) -> None:
+    def _run(self, is_first: bool) -> None:  # noqa: FBT001  # an argument of Thread is positional
+        source = self._queue if is_first else self._helpers_queue
         is_open = True
         while is_open:
-            group, is_open = self._next_group()
-            if group:
-                _deliver(group, self._results(group))
+            group, is_open = self._next_group(source)
+            if not group:
+                continue
+            if is_first:
+                self._busy_since_s = time.monotonic()
+            results = self._results(group)
+            if is_first:
+                self._busy_since_s = None
+            _deliver(group, results)
 
-    def _next_group(self) -> "tuple[list[_Entry[T, R]], bool]":
+    def _next_group(self, source: "_Queue[T, R]") -> "tuple[list[_Entry[T, R]], bool]":
         """Wait for a group; False when the queue is closed."""
         group: list[_Entry[T, R]] = []
-        entries = self._queue.get()
+        entries = source.get()
         while entries is not None:
             group += entries
             if len(group) >= self._max_group:
                 break
             try:
-                entries = self._queue.get_nowait()
+                entries = source.get_nowait()
             except queue.Empty:
                 break
         return group, entries is not None

@@ -108,3 +108,29 @@ def test_a_thread_that_cannot_be_started_is_a_storage_error(
     monkeypatch.setattr(threading.Thread, "start", fail)
     with pytest.raises(StorageError, match="allow more memory"):
         GroupCommit(list, name="test", max_group=1)
+
+
+async def test_other_threads_help_only_while_a_group_is_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("batchgen.storage.group_commit._SLOW_S", 0.0)
+    is_blocked, may_end = threading.Event(), threading.Event()
+    threads: dict[str, str] = {}
+
+    def execute(items: Sequence[str]) -> Sequence[str]:
+        for item in items:
+            threads[item] = threading.current_thread().name
+        if "slow" in items:
+            is_blocked.set()
+            may_end.wait(timeout=60)
+        return items
+
+    group = GroupCommit(execute, name="disk", max_group=8, threads=2)
+    slow = asyncio.create_task(group.submit("slow"))
+    await asyncio.to_thread(is_blocked.wait, 60)
+    await group.submit("while it is slow")
+    may_end.set()
+    await slow
+    await group.submit("afterwards")
+    group.close()
+    assert threads == {"slow": "disk-0", "while it is slow": "disk-1", "afterwards": "disk-0"}

@@ -71,8 +71,9 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
         _payload(item, response, flagged=_is_flagged(item, body, index))
         for index, item in enumerate(items)
     ]
-    # A file cannot be stored twice, and a repeated URL is one image.
-    payloads = tuple(dict.fromkeys(i for i in images if isinstance(i, Spooled | RemotePayload)))
+    payloads = tuple(i for i in images if isinstance(i, Spooled | RemotePayload))
+    if len(payloads) > 1:  # a file cannot be stored twice, and a repeated URL is one image
+        payloads = tuple(dict.fromkeys(payloads))  # hashing one image would read all its bytes
     if not payloads:
         return _without_images(response, body, images)
     return Finished(
