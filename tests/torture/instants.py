@@ -118,7 +118,7 @@ CRASH_POINTS = (
     ),
     CrashPoint(
         "a task is about to be sent", Stage.NOT_STARTED, "nothing", _SEND,
-        "batchgen.storage.ledger:Ledger.sent", after=False,
+        "batchgen.storage.ledger:Ledger.record_sent", after=False,
     ),
     CrashPoint(
         "the intent is committed", Stage.SENT, "the intent", _AGAIN,
@@ -141,7 +141,7 @@ CRASH_POINTS = (
     CrashPoint(
         "its remote id is committed", Stage.SUBMITTED, "the id of the provider's job",
         "polls that job; sends nothing",
-        "batchgen.storage.ledger:Ledger.submitted", call=1, deliveries=_JOBS, always=True,
+        "batchgen.storage.ledger:Ledger.record_submitted", call=1, deliveries=_JOBS, always=True,
     ),
     CrashPoint(
         "the job has been polled", Stage.SUBMITTED, "the id of the provider's job",
@@ -150,7 +150,7 @@ CRASH_POINTS = (
     ),
     CrashPoint(
         "its URL is committed", Stage.RECEIVED, "the URL", _FETCH,
-        "batchgen.storage.ledger:Ledger.received", deliveries=_WITH_URLS,
+        "batchgen.storage.ledger:Ledger.record_received", deliveries=_WITH_URLS,
     ),
     CrashPoint(
         "a file arrives", Stage.RECEIVED, "the URL, a part of a temporary file",
@@ -184,7 +184,7 @@ CRASH_POINTS = (
     ),
     CrashPoint(
         "one request of several is done", Stage.BETWEEN, "its artifacts, also in the ledger",
-        "sends the other requests", "batchgen.storage.ledger:Ledger.part_done", call=1, images=2,
+        "sends the other requests", "batchgen.storage.ledger:Ledger.record_part", call=1, images=2,
     ),
     CrashPoint(
         "the outcome is about to be committed", Stage.REPLIED,
@@ -197,7 +197,7 @@ CRASH_POINTS = (
     ),
     CrashPoint(
         "the worker has seen the commit", Stage.DONE, "everything; the artifact has two names",
-        _NOTHING, "batchgen.storage.artifacts:LocalStore.settle", after=False,
+        _NOTHING, "batchgen.storage.artifacts:LocalStore.confirm", after=False,
     ),
     CrashPoint(
         "its line of `results.jsonl` is next", Stage.DONE, "everything but the line",

@@ -161,7 +161,7 @@ async def test_a_file_in_place_of_a_folder_is_reported_and_left_unchanged(
 
         assert await job.run() == 4
 
-        assert "move what is in its place away" in job.take_log()
+        assert "move away what is in its place" in job.take_log()
         assert (obstacle.read_text(), provider.generations) == ("mine", {})
         obstacle.unlink()
         await job.finish_and_check()
