@@ -1,4 +1,4 @@
-"""The number and the price of the tasks that a run would still do, for `plan`. Changes nothing."""
+"""The number and the price of the tasks that a run would do, for `plan`. Changes nothing."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator

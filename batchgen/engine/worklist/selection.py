@@ -49,15 +49,15 @@ class Selection(msgspec.Struct, frozen=True):
     def _narrowed(
         self, items: Iterable[Task | Problem], *, to_the_end: bool
     ) -> Iterator[Task | Problem]:
-        taken = 0
+        selected = 0
         for item in items:
             if isinstance(item, Problem):
                 yield item
-            elif self.limit is not None and taken >= self.limit:
+            elif self.limit is not None and selected >= self.limit:
                 if not to_the_end:
                     return
             elif self.selects(item):
-                taken += 1
+                selected += 1
                 yield item
 
     def is_partial(self) -> bool:
