@@ -1,8 +1,8 @@
-"""Groups operations that cost less together, such as commits and fsyncs, on threads of its own.
+"""Executes operations in groups, such as commits and fsyncs, which cost less together.
 
-A group is all that was submitted while the last one was executed. So a single item never waits for
-others, and many share one commit, one fsync and one change of threads. Items that are submitted in
-the same turn of the event loop are queued together.
+A group has all items that were submitted while the last group was executed. So a single item never
+waits for others, and many share one commit, one fsync and one change of threads. Items that are
+submitted in the same turn of the event loop are queued together.
 """
 
 import asyncio
@@ -21,13 +21,14 @@ _Entry: TypeAlias = tuple[T, asyncio.Future[R], asyncio.AbstractEventLoop]
 
 
 class GroupCommit(Generic[T, R]):
-    """Executes submitted items in groups, on threads of its own.
+    """Executes submitted items in groups, on separate threads.
 
     execute: returns the result of each item of a group, in order. An exception among the results
-        is raised to the caller who submitted that item; one that it raises, to all of the group.
+        is raised to the caller who submitted that item; an exception that `execute` itself raises,
+        to all callers of the group.
     name: of the threads.
-    max_group: a group that has this many items takes no more. It bounds how long the first item
-        waits: a group has fewer than twice as many.
+    max_group: a group with this number of items takes no more, which limits how long the first item
+        waits. A group has fewer than twice this number.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ def _deliver(group: "list[_Entry[T, R]]", results: Sequence[R | BaseException]) 
 
 def _set_results(pairs: "list[tuple[_Entry[T, R], R | BaseException]]") -> None:
     for (_, future, _), result in pairs:
-        if future.done():  # its caller was cancelled; the item was executed all the same
+        if future.done():  # its caller was cancelled; the item was executed anyway
             continue
         if isinstance(result, BaseException):
             future.set_exception(result)

@@ -211,7 +211,7 @@ CRASH_POINTS = (
     ),
     CrashPoint(
         "its sidecar is next", Stage.DONE, "everything but the sidecar", "writes it at its end",
-        "batchgen.storage.sidecars:Sidecars._make", after=False,
+        "batchgen.storage.sidecars:Sidecars._write_files", after=False,
     ),
     CrashPoint(
         "`results.jsonl` is about to be put in order", Stage.DONE, "the lines, unordered",
