@@ -25,7 +25,7 @@ class Exit(IntEnum):
 
 
 class BatchgenError(Exception):
-    """Base of the errors that the command reports in one message, without a traceback."""
+    """An error that the command reports in one message, without a traceback."""
 
     exit_code = Exit.USAGE
 
