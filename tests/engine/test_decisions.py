@@ -106,7 +106,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("answer", "verb", "kind"), TABLE)
-def test_built_in_table_decides(answer: Reply, verb: Verb, kind: str) -> None:
+def test_the_built_in_table_decides(answer: Reply, verb: Verb, kind: str) -> None:
     decision = decide(answer)
     assert (decision.verb, decision.kind) == (verb, kind)
 

@@ -240,7 +240,7 @@ async def test_many_artifacts_with_the_same_name_all_get_their_own_path(
 async def test_the_longest_names_still_have_room_for_a_number(
     store: LocalStore, tmp_path: Path
 ) -> None:
-    from batchgen.manifest.expand.filenames import finish_filename  # noqa: PLC0415  the names as they come
+    from batchgen.manifest.expand.filenames import finish_filename  # noqa: PLC0415  # only here
 
     filename = finish_filename("ü" * 400 + "-{n}.{ext}", several=False)
     paths = [(await store.publish(sink_of(store), filename, 10)).path for _ in range(3)]
