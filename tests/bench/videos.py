@@ -22,7 +22,7 @@ from tests.bench.workspace import Workspace, command, environment, write_manifes
 _MANY = 2000
 _MIN_S, _MAX_S = 30.0, 120.0  # duration of a job
 _LONGEST_S = 300.0
-_LOOK_S = 0.5
+_POLL_S = 0.5
 _MODEL = "google/veo-3.0-fast"
 
 
@@ -65,7 +65,7 @@ def _table_of_waits(served: Statistics) -> str:
     )
     return markdown(
         ("wait, measured by the server", "expected", "minimum", "median", "99 %", "maximum"),
-        [(name, usual, *map(_format_s, _spread(waits))) for name, usual, waits in rows],
+        [(name, expected, *map(_format_s, _spread(waits))) for name, expected, waits in rows],
     )
 
 
@@ -134,14 +134,14 @@ def _killed(words: Sequence[str], workspace: Workspace, is_time: Callable[[], bo
         while not is_time():
             _require(process.poll() is None, f"it ended with exit code {process.returncode}")
             _require(time.monotonic() - started < _LONGEST_S, "too few videos were fetched in time")
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
         process.send_signal(signal.SIGKILL)
     return time.monotonic() - started
 
 
-def _require(good: object, otherwise: str) -> None:
-    if not good:
-        raise RunError(otherwise[:500])
+def _require(condition: object, message: str) -> None:
+    if not condition:
+        raise RunError(message[:500])
 
 
 @contextmanager

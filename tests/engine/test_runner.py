@@ -466,7 +466,7 @@ async def test_cancelling_a_run_keeps_committed_results(ledger: Ledger) -> None:
 
 
 @dataclass
-class Unknown(Rows):
+class UnknownRows(Rows):
     """Tasks that an earlier run sent, with unknown outcomes."""
 
     def items(self) -> Iterator[WorkItem | None]:
@@ -484,7 +484,7 @@ async def test_resent_tasks_are_counted_without_those_that_a_stop_prevented(
     for number in range(5):
         await ledger.record_sent(a_task(number), 1, attempts=1, now=NOW)
     job = Job(ledger, Provider(stop_first))
-    await job.run(Unknown(5), workers=1)
+    await job.run(UnknownRows(5), workers=1)
 
     assert (job.provider.requests, job.counts.resent) == (1, 1)
 
