@@ -130,7 +130,7 @@ class Merge(msgspec.Struct):
         if not is_better(source, existing):
             self.counts.older += 1
             self.report(
-                f"older    {source.id} (of {directory}): left out for the better one in {self.out}"
+                f"older    {source.id} (of {directory}): left out, {self.out} has a better result"
             )
             return True
         self.report(f"newer    {source.id} (of {directory}): replaces the result in {self.out}")

@@ -88,8 +88,8 @@ class FixedResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         return [
-            ResolveResult(hostname=host, host=one, port=port, family=family, proto=0, flags=0)
-            for one in self.table[host]
+            ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
+            for address in self.table[host]
         ]
 
     async def close(self) -> None:
@@ -110,13 +110,13 @@ async def test_a_name_that_resolves_to_a_private_address_is_refused(address: str
 
 @pytest.mark.parametrize("address", PERMITTED)
 async def test_a_name_that_resolves_to_a_public_address_is_permitted(address: str) -> None:
-    found = await resolver(address).resolve("files.example.test", 443)
-    assert [one["host"] for one in found] == [address]
+    results = await resolver(address).resolve("files.example.test", 443)
+    assert [result["host"] for result in results] == [address]
 
 
 async def test_only_the_public_ones_of_mixed_addresses_are_returned() -> None:
-    found = await resolver("127.0.0.1", "8.8.8.8", "::1").resolve("files.example.test", 443)
-    assert [one["host"] for one in found] == ["8.8.8.8"]
+    results = await resolver("127.0.0.1", "8.8.8.8", "::1").resolve("files.example.test", 443)
+    assert [result["host"] for result in results] == ["8.8.8.8"]
 
 
 @pytest.mark.parametrize("address", FORBIDDEN)
@@ -202,8 +202,8 @@ async def test_a_provider_at_a_private_address_may_name_other_private_addresses(
     assert guard.refusal("http://10.0.0.5/a.png") is None
     assert guard.refusal("ftp://10.0.0.5/a.png")
     assert guard.refusal("http://127.1/a.png")
-    found = await resolver("10.0.0.5", base_url=base_url).resolve("files.example.test", 80)
-    assert len(found) == 1
+    results = await resolver("10.0.0.5", base_url=base_url).resolve("files.example.test", 80)
+    assert len(results) == 1
 
 
 async def test_a_provider_whose_name_resolves_to_a_private_address_is_recognized() -> None:

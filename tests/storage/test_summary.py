@@ -84,10 +84,10 @@ def test_causes_beyond_the_limit_are_counted_together() -> None:
     for number in range(MAX_GROUPS + 7):
         groups.add(make_task(), failed("server", f"code-{number}", 500))
     groups.add(make_task(), failed("server", "code-0", 500))
-    found = groups.groups()
-    assert len(found) == MAX_GROUPS + 1
-    assert (found[0].code, found[0].count) == ("code-0", 2)
-    assert (found[-1].kind, found[-1].count) == ("other", 7)
+    causes = groups.groups()
+    assert len(causes) == MAX_GROUPS + 1
+    assert (causes[0].code, causes[0].count) == ("code-0", 2)
+    assert (causes[-1].kind, causes[-1].count) == ("other", 7)
 
 
 def test_the_summary_document_has_the_documented_keys() -> None:
