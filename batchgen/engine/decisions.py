@@ -176,7 +176,7 @@ def describe(rules: Iterable[Rule]) -> list[tuple[str, str, str]]:
 def _poll_after_s(
     result: Finished | Pending, reply: HttpResponse, settings: RetrySettings, now: datetime
 ) -> float | None:
-    """Return seconds until the next poll if the provider named them, else None."""
+    """Return the seconds until the next poll if the provider gives them, else None."""
     if not isinstance(result, Pending):
         return None
     asked_s = requested_wait_s(reply.status, reply.headers, now)

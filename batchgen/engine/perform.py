@@ -85,7 +85,7 @@ class _Part(msgspec.Struct, frozen=True):
 
 
 class _Stored(msgspec.Struct, frozen=True):
-    """The artifacts of a reply, up to the download that failed if one did."""
+    """The stored artifacts of a reply; failed: the decision on the download that failed, if any."""
 
     artifacts: list[Artifact]
     failed: Decision | None = None

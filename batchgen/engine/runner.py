@@ -259,7 +259,7 @@ class Runner(msgspec.Struct, frozen=True):
 
 
 class _Pool(msgspec.Struct, frozen=True):
-    """The worklist, the queue to the workers, and the group of all asyncio tasks that process."""
+    """The worklist, the queue to the workers, and the TaskGroup that the workers belong to."""
 
     worklist: WorkSource
     queue: "asyncio.Queue[WorkItem | None]"

@@ -23,7 +23,7 @@ _Items: TypeAlias = Iterator[Task | Problem]
 
 
 class Session(RunRequest, frozen=True):
-    """A run that has not begun, in its output directory."""
+    """A run before its start: checks the manifest, locks the output directory, opens the ledger."""
 
     def run(self) -> Summary:
         """Check the manifest, run the tasks that are left, and write the results.

@@ -22,7 +22,7 @@ class BudgetSpentError(Exception):
 
 
 class Reservations(Protocol):
-    """Money that other jobs spend too; the methods may block on the disk."""
+    """A budget that other jobs share; the methods may block on the disk."""
 
     def reserve(self, usd: float) -> bool: ...
 

@@ -60,7 +60,7 @@ _WITHOUT_OUTCOME = (DependencyState.OPEN, DependencyState.UNAVAILABLE)
 
 
 class Dependencies:
-    """The sources of one run, in one byte each, with a cache of their outcomes.
+    """The state of every source of a run, in one byte each, and a cache of their outcomes.
 
     directory: the output directory with their artifacts.
     """

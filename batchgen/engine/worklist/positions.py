@@ -16,7 +16,7 @@ _SUCCEEDED = str(Status.SUCCEEDED)
 
 
 class Positions:
-    """Updates the positions of tasks in the ledger, and which tasks the manifest no longer lists.
+    """Updates the ledger: positions of tasks, and which tasks the manifest no longer lists.
 
     Holds one byte per task of the ledger.
 

@@ -348,7 +348,7 @@ class Ledger(LedgerFile):
         return None if duration_s is None else float(duration_s)
 
     def meta(self, name: str) -> str | None:
-        """Return a fact about the job."""
+        """Return a stored fact about the job, such as its provider; None if it is not stored."""
         row = self._first_row("SELECT value FROM meta WHERE name = ?", name)
         return None if row is None else str(row["value"])
 
@@ -364,7 +364,7 @@ class Ledger(LedgerFile):
             yield from (list(group) for _, group in groupby(result_rows, key=itemgetter(0)))
 
     def _in_order(self, listed: int) -> Iterator[str]:
-        """Yield row numbers of tasks in manifest order, some hundred at a time, as JSON."""
+        """Yield row numbers of tasks in manifest order, as JSON lists of TASKS_PER_QUERY."""
         # Only the numbers are sorted; whole rows would fill temporary files.
         ordered = (row["task"] for row in self._read(sql.IN_ORDER, listed))
         while wanted := list(islice(ordered, sql.TASKS_PER_QUERY)):
@@ -381,7 +381,7 @@ class Ledger(LedgerFile):
 def _tuples(
     db: sqlite3.Connection, path: Path, statement: str, *values: object
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield rows as bare tuples; by name, a million rows would take seconds more."""
+    """Yield rows as tuples: a million rows with names would take seconds longer."""
     cursor = db.cursor()
     cursor.row_factory = None
     try:

@@ -151,7 +151,7 @@ def ledger_error(path: Path, error: sqlite3.Error) -> StorageError:
 
 
 def _system_remedy(code: int, path: Path) -> str | None:
-    """Return the remedy for too many open files or a full disk, which SQLite reports as others."""
+    """Return the remedy for too many open files or a full disk; SQLite reports neither as such."""
     try:
         if code == sqlite3.SQLITE_CANTOPEN:
             with ExitStack() as handles:
