@@ -1,8 +1,8 @@
 """Executes operations in groups, such as commits and fsyncs, which cost less together.
 
-A group has all items that were submitted while the last group was executed. So a single item never
-waits for others, and many share one commit, one fsync and one change of threads. Items that are
-submitted in the same turn of the event loop are queued together.
+A group is all that was submitted while the last one was executed. So a single item never waits for
+others, and many share one commit, one fsync and one change of threads. Items that are submitted in
+the same turn of the event loop are queued together.
 """
 
 import asyncio
@@ -24,11 +24,10 @@ class GroupCommit(Generic[T, R]):
     """Executes submitted items in groups, on separate threads.
 
     execute: returns the result of each item of a group, in order. An exception among the results
-        is raised to the caller who submitted that item; an exception that `execute` itself raises,
-        to all callers of the group.
+        is raised to the caller who submitted that item; one that it raises, to all of the group.
     name: of the threads.
-    max_group: a group with this number of items takes no more, which limits how long the first item
-        waits. A group has fewer than twice this number.
+    max_group: a group that has this many items takes no more. It bounds how long the first item
+        waits: a group has fewer than twice as many.
     """
 
     def __init__(
