@@ -1,4 +1,4 @@
-"""The Python interface: the run of the command, for programs.
+"""The Python interface: run a job as the command does.
 
     async for done in batchgen.run("job.yaml"):
         print(done.task.id, done.outcome.status)
@@ -32,7 +32,7 @@ from batchgen.storage.summary import Summary
 from batchgen.types import Json, Outcome, Record, Task
 
 JobLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Json]
-_MAX_QUEUED = 64  # ended tasks that the caller has not taken; then workers wait
+_MAX_QUEUED = 64  # ended tasks that the caller has not received; workers wait if there are more
 _LABEL = "job"  # in messages, in place of a file name
 
 
@@ -160,10 +160,8 @@ def run_sync(  # noqa: PLR0913  # all but the job are keyword-only
 
     See Run for the other arguments. Raises BatchgenError.
     """
-    blocking = Run(
-        job, flags=flags, selection=selection, environment=environment, progress=progress
-    )
-    return blocking.sync(each)
+    job_run = Run(job, flags=flags, selection=selection, environment=environment, progress=progress)
+    return job_run.sync(each)
 
 
 @contextmanager

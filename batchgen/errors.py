@@ -25,7 +25,7 @@ class Exit(IntEnum):
 
 
 class BatchgenError(Exception):
-    """Base of the errors that the command reports in one message, without a traceback."""
+    """An error that the command reports in one message, without a traceback."""
 
     exit_code = Exit.USAGE
 
@@ -81,7 +81,7 @@ def import_optional(module: str, feature: str, library: str) -> ModuleType:
 
 def remedy(error: OSError) -> str:
     """Return what a person can do about an error of the system."""
-    return _REMEDIES.get(error.errno or 0, "fix the disk")
+    return _REMEDIES.get(error.errno or 0, "check the disk")
 
 
 def from_os_error(error: OSError) -> StorageError:

@@ -16,7 +16,7 @@ from batchgen.provider import catalog
 from batchgen.report import export_parquet
 from batchgen.simulator.fault_names import FILE_FAULTS, GENERATION_FAULTS, JOB_FAULTS, POLL_FAULTS
 from batchgen.text import show_money
-from tests.torture.instants import CRASH_POINTS
+from tests.torture.crash_points import CRASH_POINTS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -141,7 +141,7 @@ def _decisions() -> Iterator[tuple[str, str, str]]:
 def _crashes() -> Iterator[tuple[str, str, str, str, str]]:
     for point in CRASH_POINTS:
         charged = "if keys are ignored" if point.may_pay else "no"
-        yield point.name, point.stage, point.left, point.next_run, charged
+        yield point.name, point.stage, point.on_disk, point.next_run, charged
 
 
 def _faults() -> Iterator[tuple[str, str]]:

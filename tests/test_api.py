@@ -50,9 +50,9 @@ async def test_leaving_the_loop_early_ends_the_run_and_loses_nothing(tmp_path: P
     assert run.summary.tasks.unknown == 0
 
     again = batchgen.run(job)
-    left = [done.task.key async for done in again]
-    assert first.task.key not in left
-    assert len(left) == 300 - run.summary.tasks.succeeded
+    remaining_keys = [done.task.key async for done in again]
+    assert first.task.key not in remaining_keys
+    assert len(remaining_keys) == 300 - run.summary.tasks.succeeded
 
 
 async def test_a_halted_run_is_a_value_and_pending_tasks_are_not_yielded(tmp_path: Path) -> None:

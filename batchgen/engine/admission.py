@@ -32,7 +32,7 @@ class Admission:
             try:
                 self._budget.count_request()
             except BudgetSpentError as error:
-                self._stop.set(StopReason.BUDGET, str(error), kind=error.bound)
+                self._stop.set(StopReason.BUDGET, str(error), kind=error.limit)
         if self._stop.is_set():
             self._throttle.release(task.model)
             return Decision(Verb.HALT, STOPPING)

@@ -1,4 +1,4 @@
-"""Assembles the parts of one run, and takes it from its beginning to its summary."""
+"""One run with its parts: begin, work on the tasks that are left, finish with the summary."""
 
 import asyncio
 import os
@@ -47,7 +47,7 @@ from batchgen.types import Outcome, Task
 
 _AnyWorklist: TypeAlias = Worklist | DependentWorklist
 
-_LANES = "BATCHGEN_LANES"  # the number of processes in earlier versions
+_REMOVED_VARIABLE = "BATCHGEN_LANES"  # the number of processes in version 0.1
 
 
 @asynccontextmanager
@@ -82,10 +82,10 @@ class AssembledRun:
         self._positions = positions
         self._stop = stop
         self._job = job = request.manifest.job
-        self._say = request.progress.log
+        self._log = request.progress.log
         self._started_s = request.clock.monotonic()
         self._counts = RunCounts(now := request.clock.now(), now)
-        self._sidecars = _sidecars_of(job, self._say)
+        self._sidecars = _sidecars_of(job, self._log)
         self._signals = Signals(stop, request.progress, drain_timeout_s=job.limits.drain_timeout_s)
         self._store = LocalStore(
             job.output_dir, is_taken=lambda path: ledger.owner_of(path) is not None
@@ -110,6 +110,7 @@ class AssembledRun:
         self._counts.found_unknown = self._ledger.begin_run(
             pid=os.getpid(), total=self._positions.count, now=self._counts.started_at
         )
+        self._report_removed_variable()
         self._report_unknown()
         return self._worklist(), ResultsFile(self._job.output_dir)
 
@@ -135,17 +136,19 @@ class AssembledRun:
 
     # begin
 
+    def _report_removed_variable(self) -> None:
+        if os.environ.get(_REMOVED_VARIABLE):
+            self._log(f"{_REMOVED_VARIABLE} has no effect: a run uses one process")
+
     def _report_unknown(self) -> None:
-        if os.environ.get(_LANES):
-            self._say(f"{_LANES} has no effect: a run uses one process")
         if self._counts.found_unknown:
-            self._say(
+            self._log(
                 f"{self._counts.found_unknown} tasks were sent by an earlier run; their outcome is"
                 f" unknown (--on-unknown {self._request.selection.on_unknown})"
             )
 
     def _worklist(self) -> _AnyWorklist:
-        """Return the worklist: one that orders tasks by their sources if any have some."""
+        """Return the worklist, which yields tasks after their sources if any depend on others."""
         request, references = self._request, self._plan.references
         skipped = request.progress.tasks_skipped
         if not references:
@@ -183,7 +186,7 @@ class AssembledRun:
             provider,
             access,
         ):
-            in_flight = affordable_concurrency(self._job.limits.concurrency, self._say)
+            in_flight = affordable_concurrency(self._job.limits.concurrency, self._log)
             service = service_of(provider, access, self._job.limits)
             async with AiohttpTransport(
                 service, connections=in_flight, open_sink=self._store.open_sink
@@ -200,20 +203,20 @@ class AssembledRun:
             count, failure = await reconcile(transport, self._ledger, self._request.clock.now())
             self._counts.settled = count
             if count:
-                self._say(f"the provider's usage log lists {count} of them")
+                self._log(f"the provider's usage log lists {count} of them")
             if failure:
-                self._say(f"the provider's usage log cannot be read: {failure}")
+                self._log(f"the provider's usage log cannot be read: {failure}")
         if self._request.selection.on_unknown is OnUnknown.FAIL:
             self._ledger.fail_unknown()
 
     async def _preflight(self, transport: Transport) -> None:
         if self._request.preflight:
             for warning in await preflight(transport, self._plan.total.cost_usd):
-                self._say(warning)
+                self._log(warning)
 
     @contextmanager
     def _live_limits(self, workers: int) -> Iterator[LiveLimits]:
-        """Yield the throttle and the budget; SIGUSR1 reloads their limits meanwhile."""
+        """Yield the throttle and the budget; SIGUSR1 reloads their limits until the block ends."""
         request, job = self._request, self._job
         unknown_spend = unknown_spend_of(self._ledger.possibly_charged(), Prices(job))
         with open_shared_budget(
@@ -236,12 +239,12 @@ class AssembledRun:
                 yield limits
 
     def _runner(self, transport: Transport, limits: LiveLimits, results: ResultsFile) -> Runner:
-        request, allowed = self._request, self._job.limits
+        request, job_limits = self._request, self._job.limits
         return Runner(
             self._performer(transport, limits), self._ledger, results, request.progress,
             Prices(self._job), limits.budget, self._stop, request.clock, self._counts,
-            CircuitBreaker(allowed.halt_after, max_refusals=allowed.halt_refusals),
-            asyncio.Semaphore(allowed.pending), self._after_task,
+            CircuitBreaker(job_limits.halt_after, max_refusals=job_limits.halt_refusals),
+            asyncio.Semaphore(job_limits.pending), self._after_task,
         )  # fmt: skip
 
     def _performer(self, transport: Transport, limits: LiveLimits) -> Performer:
@@ -272,7 +275,7 @@ class AssembledRun:
 
     def _report_pending(self, worklist: _AnyWorklist) -> None:
         if isinstance(worklist, DependentWorklist) and worklist.left_pending:
-            self._say(
+            self._log(
                 f"{worklist.left_pending:,} tasks stay pending: the rows they depend on have"
                 " not finished"
             )
@@ -296,14 +299,14 @@ class AssembledRun:
 
     def _report_submitted(self) -> None:
         if self._counts.submitted:
-            self._say(
+            self._log(
                 f"the provider still works on {self._counts.submitted} tasks: run the same command"
                 " again to fetch their results; no request is sent again"
             )
 
     def _write_in_manifest_order(self, worklist: _AnyWorklist, results: ResultsFile) -> None:
-        is_same = _all_done(worklist) and not self._positions.has_changed
-        write_in_manifest_order(results, self._ledger, unchanged=is_same)
+        unchanged = _all_done(worklist) and not self._positions.has_changed
+        write_in_manifest_order(results, self._ledger, unchanged=unchanged)
         if self._sidecars is not None:
             self._sidecars.write_missing(self._ledger.records())
 
@@ -333,8 +336,8 @@ def _all_done(worklist: _AnyWorklist) -> TypeGuard[Worklist]:
     return isinstance(worklist, Worklist) and worklist.all_done > 0
 
 
-def _sidecars_of(job: Job, say: Callable[[str], None]) -> Sidecars | None:
-    """Return what writes files beside the artifacts; None if the job wants none."""
+def _sidecars_of(job: Job, log: Callable[[str], None]) -> Sidecars | None:
+    """Return the writer of sidecars and converted copies; None if the job has neither."""
     if not (job.extras.sidecar or job.extras.convert):
         return None
-    return Sidecars(job.output_dir, job.extras, say)
+    return Sidecars(job.output_dir, job.extras, log)

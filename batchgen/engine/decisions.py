@@ -1,7 +1,7 @@
 """Decisions: what a reply means for its task, by a table of rules.
 
-The job's rules are tried first, then `BUILT_IN`; the first match decides. Decisions are values; no
-exception carries control flow, so status and headers are never lost.
+The job's rules are tried first, then `BUILT_IN`; the first match decides. Decisions are values and
+not exceptions, so status and headers are never lost.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -128,7 +128,7 @@ class _Facts(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-def classify(  # noqa: PLR0913  # the reply and what decides about it; keyword-only
+def classify(  # noqa: PLR0913  # all but the reply are keyword-only
     reply: Reply,
     *,
     parse: Parse,
@@ -176,7 +176,7 @@ def describe(rules: Iterable[Rule]) -> list[tuple[str, str, str]]:
 def _poll_after_s(
     result: Finished | Pending, reply: HttpResponse, settings: RetrySettings, now: datetime
 ) -> float | None:
-    """Return seconds until the next poll if the provider named them, else None."""
+    """Return the seconds until the next poll if the provider gives them, else None."""
     if not isinstance(result, Pending):
         return None
     asked_s = requested_wait_s(reply.status, reply.headers, now)
@@ -216,11 +216,11 @@ def _facts_of_error(reply: HttpResponse, model: str, phase: Phase) -> _Facts:
 
 
 def _decide(facts: _Facts, settings: RetrySettings, now: datetime) -> Decision:
-    own = next((rule for rule in settings.rules if _matches(rule, facts)), None)
+    job_rule = next((rule for rule in settings.rules if _matches(rule, facts)), None)
     built_in = next(rule for rule in BUILT_IN if _matches(rule, facts))
-    rule = own or built_in
+    rule = job_rule or built_in
     # A header does not overrule the job.
-    verb = own.verb if own else _apply_should_retry(built_in, facts)
+    verb = job_rule.verb if job_rule else _apply_should_retry(built_in, facts)
     message, after_s = facts.message, None
     if verb is Verb.RETRY:
         asked_s = requested_wait_s(facts.status, facts.headers, now)
@@ -235,7 +235,7 @@ def _decide(facts: _Facts, settings: RetrySettings, now: datetime) -> Decision:
         http_status=facts.status,
         request_id=request_id(facts.headers),
         after_s=after_s,
-        # A rate limit is the model's, also if a rule of the job decided to retry.
+        # A rate limit applies to the whole model, even if a rule of the job decided to retry.
         hold=verb is Verb.RETRY and (rule.hold or built_in.hold),
         attempts=rule.attempts,
         sent=facts.sent and facts.phase is Phase.SUBMIT,
@@ -289,7 +289,7 @@ _CLASSES = (
     (_ANY_SERVER, "5xx"), (_SERVER, "5xx except 501"), (_CLIENT, "4xx"),
     (_REDIRECT, "3xx"), (_OK, "2xx without a result"),
 )  # fmt: skip
-_MAX_WORDS = 4
+_MAX_TEXTS = 4
 
 
 def _format_condition(rule: Rule) -> str:
@@ -299,8 +299,8 @@ def _format_condition(rule: Rule) -> str:
     if rule.code is not None:
         parts.append(f"code {rule.code}")
     if rule.text:
-        words = ", ".join(f"`{words}`" for words in rule.text[:_MAX_WORDS])
-        parts.append(f"containing {words}{', …' if len(rule.text) > _MAX_WORDS else ''}")
+        texts = ", ".join(f"`{text}`" for text in rule.text[:_MAX_TEXTS])
+        parts.append(f"containing {texts}{', …' if len(rule.text) > _MAX_TEXTS else ''}")
     if rule.model is not None:
         parts.append(f"model {rule.model}")
     if rule.phases is not None:

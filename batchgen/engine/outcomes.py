@@ -98,7 +98,7 @@ def fill_uploads(request: HttpRequest, parts: Sequence[Outcome]) -> HttpRequest:
 
 
 def merge_parts(parts: Sequence[Outcome]) -> Outcome:
-    """Return a task's outcome: that of its last request, with the artifacts and costs of all."""
+    """Return a task's outcome: its last request's, with the artifacts and costs of all requests."""
     last = parts[-1]
     if len(parts) == 1:
         return last
@@ -124,7 +124,7 @@ def idempotency_key(identity: str, task: Task, generation: int, part: int = 0) -
 
 
 def versioned(filename: str, generation: int) -> str:
-    """Return the file name of a generation; a later one never has the name of an earlier one."""
+    """Return the file name of a generation, which differs from those of earlier generations."""
     if generation == 1:
         return filename
     stem, dot, extension = filename.rpartition(".{ext}")
@@ -195,7 +195,7 @@ _MIN_EPOCH_S = 1_000_000_000  # the year 2001; a smaller number is a lifetime
 
 
 def expires_at(url: str) -> datetime | None:
-    """Return when a signed URL expires, in UTC; None if it does not say.
+    """Return when a signed URL expires, in UTC; None if no expiry is found in it.
 
     Reads the signatures of S3, Google, ByteDance TOS and Alibaba OSS (date and seconds), Azure
     (`se`), and `Expires` in seconds since 1970 (OSS, CloudFront, older S3 and Google).

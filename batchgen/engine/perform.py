@@ -1,8 +1,8 @@
-"""The path of one task, from top to bottom.
+"""Performs one task: sends its requests, awaits the results and stores the payloads.
 
-A task takes one request or several. Each is sent until a reply is accepted, its result is awaited
-if the provider works on it remotely, and the payloads are fetched and stored. The outcome goes to
-the caller, which commits it.
+A task takes one request or several. Each is sent until a reply is accepted. If the reply names a
+remote job, the job is polled until it ends. The payloads are then fetched and stored, and the
+caller commits the outcome.
 
 The collaborators are small protocols, so that tests need no network and no waiting. Failures of a
 task are values; StorageError is the only exception that is raised on purpose.
@@ -85,7 +85,7 @@ class _Part(msgspec.Struct, frozen=True):
 
 
 class _Stored(msgspec.Struct, frozen=True):
-    """The artifacts of a reply, up to the download that failed if one did."""
+    """The stored artifacts of a reply; failed: the decision on the download that failed, if any."""
 
     artifacts: list[Artifact]
     failed: Decision | None = None
@@ -164,7 +164,9 @@ class Performer(msgspec.Struct, frozen=True):
             )
         state.ambiguous = state.submitted = False
         outcome = accepted_outcome(finished, decision)
-        return await self._keep(work, part, finished, outcome, is_earlier=decision is earlier)
+        return await self._save_result(
+            work, part, finished, outcome, is_earlier=decision is earlier
+        )
 
     async def _submit(self, work: WorkItem, part: _Part, state: _TaskState) -> Decision:
         """Send the request as often as the rules allow; return the last decision."""
@@ -226,7 +228,7 @@ class Performer(msgspec.Struct, frozen=True):
             is_abandoned=self.admission.abandons_remote,
         )  # fmt: skip
 
-    async def _keep(
+    async def _save_result(
         self, work: WorkItem, part: _Part, finished: Finished, outcome: Outcome, *, is_earlier: bool
     ) -> Outcome:
         """Commit the URLs of a result, then store its payloads; return the final outcome.
@@ -238,12 +240,16 @@ class Performer(msgspec.Struct, frozen=True):
         if only_urls and not is_earlier:
             await self.ledger.record_received(work.task, finished, outcome)
         expired = expiry_failure(finished, self.clock.now()) if is_earlier else None
-        stored = _Stored([], expired) if expired else await self._store(work, finished, part.first)
+        stored = (
+            _Stored([], expired)
+            if expired
+            else await self._store_payloads(work, finished, part.first)
+        )
         if stored.failed is not None:
             return unfetched_outcome(outcome, stored.artifacts, stored.failed, retryable=only_urls)
         return replace(outcome, artifacts=tuple(stored.artifacts))
 
-    async def _store(self, work: WorkItem, finished: Finished, first: int) -> _Stored:
+    async def _store_payloads(self, work: WorkItem, finished: Finished, first: int) -> _Stored:
         """Download remote payloads and publish all, up to a download that fails."""
         stored = _Stored([])
         data: Spooled | GeneratedPayload
@@ -266,10 +272,10 @@ class Performer(msgspec.Struct, frozen=True):
 
     async def _download(self, task: Task, url: str) -> Spooled | Decision:
         """Fetch a URL as often as the rules allow; return its bytes or the last decision."""
-        tries = count()
+        earlier_tries = count()
 
         async def attempt() -> Decision:
-            if next(tries) and self.admission.is_stopping():
+            if next(earlier_tries) and self.admission.is_stopping():
                 return Decision(Verb.HALT, STOPPING)
             reply = await self.transport.fetch(url)
             return self._classify(reply, _parse_download, task, Phase.DOWNLOAD)

@@ -37,7 +37,7 @@ async def send_unless_abandoned(
     return sending.result()
 
 
-async def poll_until_done(  # noqa: PLR0913  # what it polls with, keyword-only
+async def poll_until_done(  # noqa: PLR0913  # all but two are keyword-only
     poll: Callable[[], Awaitable[Decision]],
     polling: Polling,
     *,
@@ -48,16 +48,16 @@ async def poll_until_done(  # noqa: PLR0913  # what it polls with, keyword-only
 ) -> Decision:
     """Poll a remote job until it has ended; return the last decision.
 
-    At the deadline the decision is to retry: the next run polls the same job. If the run abandons
-    remote jobs, it is to halt.
+    At the deadline the decision is `retry`: the next run polls the same job. If the run abandons
+    remote jobs, the decision is `halt`.
 
     after_s: seconds until the first poll.
     wait: returns early when `is_abandoned` becomes true.
     """
-    ends = clock.monotonic() + polling.deadline_s
+    deadline = clock.monotonic() + polling.deadline_s
     failures = 0
     while True:
-        await wait(min(after_s, max(0.0, ends - clock.monotonic())))
+        await wait(min(after_s, max(0.0, deadline - clock.monotonic())))
         if is_abandoned():
             return Decision(Verb.HALT, STOPPING)
         decision = await poll()
@@ -66,7 +66,7 @@ async def poll_until_done(  # noqa: PLR0913  # what it polls with, keyword-only
         failures = failures + 1 if decision.verb is Verb.RETRY else 0
         if decision.attempts is not None and failures >= decision.attempts:
             return replace(decision, verb=Verb.FAIL)
-        if clock.monotonic() >= ends:
+        if clock.monotonic() >= deadline:
             return _timed_out(decision, polling)
         after_s = decision.after_s or polling.interval_s * 2 ** min(failures, _MAX_DOUBLINGS)
 

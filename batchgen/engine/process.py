@@ -18,19 +18,19 @@ def affordable_concurrency(concurrency: int, report: Callable[[str], None]) -> i
     except ImportError:
         return concurrency
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OWN_FILES + _FILES_PER_REQUEST * concurrency
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
+    needed = _OWN_FILES + _FILES_PER_REQUEST * concurrency
+    if soft == resource.RLIM_INFINITY or soft >= needed:
         return concurrency
-    ceiling = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    ceiling = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
     except (ValueError, OSError):  # macOS has a lower maximum of its own
         ceiling = soft
-    if ceiling >= wanted:
+    if ceiling >= needed:
         return concurrency
     affordable = max(1, (ceiling - _OWN_FILES) // _FILES_PER_REQUEST)
     report(
-        f"concurrency {concurrency} needs {wanted} file descriptors, and the limit is {ceiling}:"
+        f"concurrency {concurrency} needs {needed} file descriptors, and the limit is {ceiling}:"
         f" at most {affordable} requests will be in flight (see `ulimit -Hn`)"
     )
     return affordable

@@ -1,8 +1,8 @@
 """Reconciles requests with an unknown outcome with the provider's usage log.
 
-The AI/ML API keeps a log of requests with the client's own request id, `GET /v2/logs` (FACTS
-section 7; newer than the images API, so that 404 and 403 are not errors). A request that it lists
-as failed made nothing and was not charged; one that it lists as succeeded was charged. A request
+The AI/ML API keeps a log of requests with the client's own request id (`GET /v2/logs`). A provider
+without this log replies with 404 or 403, which is not an error. A request that the log lists as
+failed generated nothing and was not charged; one that it lists as succeeded was charged. A request
 that is not listed may still be added to the log: its outcome stays unknown.
 """
 
@@ -30,18 +30,20 @@ async def reconcile(transport: Transport, ledger: Ledger, now: datetime) -> tupl
     unknown = ledger.unknown_sent_at()
     if not unknown:
         return 0, ""
-    began = max(min(unknown.values()) - _CLOCK_SKEW, now - _MAX_AGE)
-    settled: list[Reconciliation] = []
+    start = max(min(unknown.values()) - _CLOCK_SKEW, now - _MAX_AGE)
+    reconciled: list[Reconciliation] = []
     for page in range(_MAX_PAGES):
-        answer = await get_json(transport, _query(began, now + _CLOCK_SKEW, page))
-        if isinstance(answer, Unavailable):
-            ledger.reconcile(settled)
-            return len(settled), answer.reason
-        settled += [entry for entry in _entries(answer) if unknown.pop(entry.idempotency_key, None)]
-        if not unknown or not _has_more(answer):
+        reply = await get_json(transport, _query(start, now + _CLOCK_SKEW, page))
+        if isinstance(reply, Unavailable):
+            ledger.reconcile(reconciled)
+            return len(reconciled), reply.reason
+        reconciled += [
+            entry for entry in _entries(reply) if unknown.pop(entry.idempotency_key, None)
+        ]
+        if not unknown or not _has_more(reply):
             break
-    ledger.reconcile(settled)
-    return len(settled), ""
+    ledger.reconcile(reconciled)
+    return len(reconciled), ""
 
 
 def _query(start: datetime, end: datetime, page: int) -> str:
@@ -53,14 +55,14 @@ def _stamp(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
 
 
-def _entries(answer: Json) -> Iterator[Reconciliation]:
-    listed = answer.get("data") if isinstance(answer, dict) else None
+def _entries(reply: Json) -> Iterator[Reconciliation]:
+    listed = reply.get("data") if isinstance(reply, dict) else None
     for entry in listed if isinstance(listed, list) else ():
         if isinstance(entry, dict) and isinstance(entry.get("client_request_id"), str):
-            yield _settlement(str(entry["client_request_id"]), entry)
+            yield _reconciliation(str(entry["client_request_id"]), entry)
 
 
-def _settlement(key: str, entry: Mapping[str, Json]) -> Reconciliation:
+def _reconciliation(key: str, entry: Mapping[str, Json]) -> Reconciliation:
     name = entry.get("inference_id") or entry.get("request_id")
     cost = entry.get("cost")
     usd = cost.get("usd") if isinstance(cost, dict) else None
@@ -72,6 +74,6 @@ def _settlement(key: str, entry: Mapping[str, Json]) -> Reconciliation:
     )
 
 
-def _has_more(answer: Json) -> bool:
-    pages = answer.get("pagination") if isinstance(answer, dict) else None
+def _has_more(reply: Json) -> bool:
+    pages = reply.get("pagination") if isinstance(reply, dict) else None
     return isinstance(pages, dict) and pages.get("has_more") is True

@@ -1,7 +1,4 @@
-"""Retries: the tenacity policy that repeats an attempt as its decisions say.
-
-Decisions are values; no exception carries control flow, so status and headers are never lost.
-"""
+"""Retries: a tenacity policy that repeats an attempt while its decision is to retry."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -49,10 +46,10 @@ async def run_attempts(attempt: Attempt, make_policy: Callable[[], AsyncRetrying
     first = await attempt()
     if first.verb is not Verb.RETRY:
         return first
-    made = iter((first,))
+    first_result = iter((first,))
 
     async def next_attempt() -> Decision:
-        return next(made, None) or await attempt()
+        return next(first_result, None) or await attempt()
 
     last: Decision = await make_policy()(next_attempt)
     return last
@@ -78,8 +75,8 @@ def _wait_s(state: RetryCallState, settings: RetrySettings, random: Callable[[],
     """Return seconds until the next attempt: the provider's wait and jitter, else the back-off."""
     after_s = _decision(state).after_s
     share = random() if settings.jitter else None
-    if after_s is not None:  # never less; the jitter spreads the workers
+    if after_s is not None:  # never wait less; jitter keeps workers from starting all at once
         return after_s + (share or 0.0) * min(_MAX_JITTER_S, _JITTER_SHARE * after_s)
     doublings = min(state.attempt_number - 1, _MAX_DOUBLINGS)
-    whole = min(settings.max_s, settings.initial_s * 2.0**doublings)
-    return whole if share is None else share * whole
+    backoff_s = min(settings.max_s, settings.initial_s * 2.0**doublings)
+    return backoff_s if share is None else share * backoff_s

@@ -67,9 +67,10 @@ class Runner(msgspec.Struct, frozen=True):
     after_task: OnTaskDone = do_nothing
 
     async def run(self, worklist: WorkSource, *, workers: int, deadline_s: float | None) -> None:
-        """Return when nothing is left, or when the run has stopped and its requests have ended.
+        """Carry out the tasks of a worklist, until none is left or the run has stopped.
 
-        Errors that a person has to fix stop the run; other exceptions are bugs and are raised.
+        Requests in flight have ended when this returns. Errors that a person has to fix stop the
+        run; other exceptions are bugs and are raised.
         """
         try:
             await self._run(worklist, workers, deadline_s)
@@ -181,7 +182,7 @@ class Runner(msgspec.Struct, frozen=True):
             else:
                 reserved = await self.budget.reserve(price, counted_usd=counted)
         except BudgetSpentError as error:
-            self.stop.set(StopReason.BUDGET, str(error), kind=error.bound)
+            self.stop.set(StopReason.BUDGET, str(error), kind=error.limit)
             await self._leave(work)
             return None
         self.progress.task_started(work.task)
@@ -258,7 +259,7 @@ class Runner(msgspec.Struct, frozen=True):
 
 
 class _Pool(msgspec.Struct, frozen=True):
-    """The worklist, the queue to the workers, and the group of all asyncio tasks that process."""
+    """The worklist, the queue to the workers, and the TaskGroup that the workers belong to."""
 
     worklist: WorkSource
     queue: "asyncio.Queue[WorkItem | None]"

@@ -23,7 +23,7 @@ _Items: TypeAlias = Iterator[Task | Problem]
 
 
 class Session(RunRequest, frozen=True):
-    """A run that has not begun, in its output directory."""
+    """A run before its start: checks the manifest, locks the output directory, opens the ledger."""
 
     def run(self) -> Summary:
         """Check the manifest, run the tasks that are left, and write the results.
@@ -34,7 +34,7 @@ class Session(RunRequest, frozen=True):
             return asyncio.run(run.run())
 
     async def run_async(self, stop: Stop) -> Summary:
-        """Do the same in an event loop, which is blocked while the manifest is checked.
+        """Do the same as `run` in the running event loop, which is blocked during the check.
 
         stop: ends the run early when it is set; requests in flight are finished.
         """
@@ -65,7 +65,7 @@ class Session(RunRequest, frozen=True):
             yield stack.enter_context(closing(run))
 
     def _report_unknown_kind(self, ledger: Ledger) -> None:
-        """Report a --retry-failed that matches no task; that is no error in a cron job."""
+        """Report if --retry-failed matches no task, which is not an error in a cron job."""
         kind = self.selection.retry_failed
         if kind in (None, ANY_KIND):
             return

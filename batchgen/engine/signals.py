@@ -29,7 +29,7 @@ class Signals:
     @property
     def exit_code(self) -> Exit:
         """The exit code of a run that was stopped by a signal, or by a Python caller."""
-        is_interrupt = self._first in (None, signal.SIGINT)  # None: the caller left its loop
+        is_interrupt = self._first in (None, signal.SIGINT)  # None: a Python caller left its loop
         return Exit.INTERRUPTED if is_interrupt else Exit.TERMINATED
 
     async def run_with_handlers(self, work: Coroutine[None, None, None]) -> None:

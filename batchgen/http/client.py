@@ -89,7 +89,7 @@ class _Connector(aiohttp.TCPConnector):
     """A connector that never hands out a connection with unread bytes on it.
 
     A server may send something on an idle connection, such as a late reply to a request that was
-    given up. aiohttp would read those bytes as the reply to the next request: a paid result would
+    cancelled. aiohttp would read those bytes as the reply to the next request: a paid result would
     go to the wrong task. `connect` closes such a connection and takes another one.
 
     It also updates the request's deadline when connecting begins and when it ends, because the

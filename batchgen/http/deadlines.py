@@ -1,4 +1,4 @@
-"""Timeouts of requests that do not count the time in which this process was stopped.
+"""Request timeouts that do not count the time in which this process was stopped.
 
 A process that was stopped (SIGSTOP, a frozen container, a suspended machine) finds bytes in its
 sockets and overdue timers in the same iteration of the event loop. A timer of asyncio or aiohttp

@@ -31,7 +31,7 @@ _HEADERS = {"Accept-Encoding": "identity"}
 class Downloads:
     """Fetches files; made inside a running event loop.
 
-    connections: requests in flight at most, direct and through a proxy each.
+    connections: the most requests in flight, for direct and proxied ones separately.
     """
 
     def __init__(
@@ -107,9 +107,9 @@ class Downloads:
             return await self._reader.read_file(response.status, headers, body), None
 
     async def _refuse_private(self, url: yarl.URL) -> None:
-        """Raise ForbiddenAddressError if the name, which the proxy resolves, is forbidden.
+        """Raise ForbiddenAddressError if the host resolves to a forbidden address.
 
-        A name that only the proxy can resolve is permitted.
+        The proxy resolves the name again. A name that only the proxy can resolve is permitted.
         """
         try:
             await self._resolver.resolve(url.raw_host or "", url.port or 0)

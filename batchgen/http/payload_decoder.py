@@ -1,8 +1,8 @@
 """Take base64 payloads out of a JSON reply while its bytes arrive.
 
-An image of some megabytes is never in memory as a whole: its bytes go to a sink as they arrive, and
-the small JSON that is left has `batchgen-payload:N` in its place. The decoder is a state machine
-that leaves half an escape, key or `data:` head to the next chunk, so chunks may end anywhere.
+A large image is never in memory as a whole: its bytes go to a sink as they arrive, and the small
+JSON that is left has `batchgen-payload:N` in its place. The decoder is a state machine. An escape,
+key or `data:` head that a chunk cuts is completed from the next chunk, so chunks may end anywhere.
 """
 
 import binascii
@@ -108,7 +108,7 @@ class PayloadDecoder:
         return bytes(self._rest), tuple(self._spooled)
 
     def abort(self) -> None:
-        """Discard all payloads, closed ones too; may be repeated."""
+        """Discard all payloads, closed ones too; harmless when repeated."""
         for sink in self._sinks:
             sink.discard()
 
@@ -348,19 +348,19 @@ def _unescaped(body: bytes) -> str | None:
 
 
 def _is_decisive(head: bytes) -> bool:
-    """Whether a value's first bytes decide what it is, whatever bytes follow."""
+    """Return whether a value's first bytes decide what it is, for any bytes that follow."""
     if not head.startswith(_HEAD_STARTS) or len(head) == _HEAD_BYTES:
         return True
-    found = _HEAD.match(head)
-    return found is not None and found[2] is not None
+    match = _HEAD.match(head)
+    return match is not None and match[2] is not None
 
 
 def _payload_offset(head: bytes, *, under_payload_key: bool) -> int | None:
-    """Return where the base64 begins in a value with these first bytes; None if no payload."""
-    found = _HEAD.match(head) if head.startswith(_HEAD_STARTS) else None
-    url = (_unescaped(found[1]) or "").lower() if found else ""
-    if found is None or not url.startswith("data:"):
+    """Return the offset of the base64 in a value with these first bytes; None if no payload."""
+    match = _HEAD.match(head) if head.startswith(_HEAD_STARTS) else None
+    url = (_unescaped(match[1]) or "").lower() if match else ""
+    if match is None or not url.startswith("data:"):
         return 0 if under_payload_key and not head.startswith(b'"') else None
-    has_comma = found[2] not in (None, b'"')
+    has_comma = match[2] not in (None, b'"')
     is_base64 = url.endswith(";base64") and len(url) < _HEAD_CHARACTERS
-    return found.end() if has_comma and is_base64 else None
+    return match.end() if has_comma and is_base64 else None

@@ -22,7 +22,7 @@ def proxy_for(url: URL, proxies: Mapping[str, str]) -> str | None:
 
 
 def _is_exempt(host: str, port: int | None, exempt: str) -> bool:
-    """Whether a NO_PROXY list (`example.com`, `.example.com`, `h:8000`) contains the host."""
+    """Return whether a NO_PROXY list such as `example.com,.example.com,h:8000` has the host."""
     names = (name.strip().lower().removeprefix("*.").lstrip(".") for name in exempt.split(","))
     return any(
         name in ("*", whole) or whole.endswith(f".{name}")

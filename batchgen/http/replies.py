@@ -12,7 +12,7 @@ from batchgen.media.formats import TAIL_BYTES, is_truncated
 from batchgen.types import FaultKind, HttpResponse, NetworkFault, Reply, SinkFactory, Spooled
 
 MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
-# Limits of the JSON that is left without its payloads, and of their number.
+# Limits of the JSON without its payloads, and of the number of payloads.
 _USUAL_LIMITS: Mapping[str, int] = {}
 _LONG_LIMITS: Mapping[str, int] = {"max_rest_bytes": 256 * 1024 * 1024, "max_payloads": 10_000}
 _MAX_ERROR_BYTES = 64 * 1024
@@ -73,7 +73,10 @@ class ReplyReader:
         return HttpResponse(status, headers, b"", (named,))
 
     async def _spool(self, body: ReplyBody, *, has_length: bool) -> Spooled | NetworkFault:
-        """has_length: aiohttp reports a body that is cut short; else only the file shows it."""
+        """Write a body to a sink; return its payload, or a fault if it is too large or truncated.
+
+        has_length: aiohttp reports a body that is cut short; else only the file itself shows it.
+        """
         sink = self._open_sink()
         finished = False
         size = 0
@@ -112,14 +115,14 @@ class ReplyReader:
 
 
 def is_success(response: aiohttp.ClientResponse) -> bool:
-    """Whether the status is 2xx."""
+    """Return whether the status is 2xx."""
     return response.status // 100 == 2  # noqa: PLR2004  # a class of statuses
 
 
 def is_whole_file(headers: Mapping[str, str]) -> bool:
-    """Whether a 206 reply, which is a part by its status, has the whole file."""
-    found = _WHOLE_RANGE.fullmatch(headers.get("content-range", ""))
-    return found is not None and int(found[2]) == int(found[1]) + 1
+    """Return whether a 206 reply (partial content) has the whole file."""
+    match = _WHOLE_RANGE.fullmatch(headers.get("content-range", ""))
+    return match is not None and int(match[2]) == int(match[1]) + 1
 
 
 def lower_names(headers: Mapping[str, str]) -> dict[str, str]:
@@ -136,5 +139,5 @@ async def read_error_body(body: ReplyBody) -> bytes:
 
 
 def _is_audio(headers: Mapping[str, str]) -> bool:
-    """Whether a reply is itself an audio file: speech comes without JSON around it."""
+    """Return whether the body is an audio file: speech is not wrapped in JSON."""
     return headers.get("content-type", "").lower().startswith("audio/")

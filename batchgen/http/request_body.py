@@ -35,7 +35,7 @@ class InlineFile(msgspec.Struct, frozen=True):
 
     @property
     def size_bytes(self) -> int:
-        """Its bytes in the body, encoded."""
+        """The size in the body, as encoded."""
         size = self.file.size_bytes
         return 4 * -(-size // 3) if self.base64 else size
 
@@ -157,7 +157,7 @@ class ChangedFileError(Exception):
 class BodyStream:
     """Sends a body once; every attempt needs a new one.
 
-    fault: why a file could not be sent; the client reports only some connection error then.
+    fault: why a file could not be sent. The client then reports only a connection error.
     """
 
     def __init__(self, body: RequestBody) -> None:
@@ -183,7 +183,7 @@ class BodyStream:
 
 
 async def _file_chunks(part: InlineFile) -> AsyncIterator[bytes]:
-    """Yield a file's chunks as they are sent; the last one only if the checksum is right."""
+    """Yield a file's chunks in their encoding; the last one only if the checksum is right."""
     digest = sha256()
     held_back = b""
     try:

@@ -1,4 +1,4 @@
-"""Connection settings of a provider."""
+"""Connection settings of a provider, and the interface of its transport."""
 
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from batchgen.types import HttpRequest, Reply, Timeouts
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Where requests go, their headers, and their timeouts.
+    """The address, headers and timeouts of a provider's API.
 
     api_key: sent as a bearer token to this host only; never printed.
     key_headers: names of the headers that carry the idempotency key.

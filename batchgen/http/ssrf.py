@@ -20,8 +20,8 @@ from yarl import URL
 _Address: TypeAlias = IPv4Address | IPv6Address
 
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
-# Not public, though `ipaddress` says so, in part only in older Pythons: special-purpose addresses
-# (RFC 6890), site-local ones, and the metadata host of Azure machines:
+# Not public, although `ipaddress` (some of it only in older Pythons) says so: special-purpose
+# addresses (RFC 6890), site-local ones, and the metadata host of Azure machines:
 # https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
 _NOT_PUBLIC = tuple(
     ip_network(network)
@@ -78,7 +78,7 @@ class UrlGuard:
         return self._check_host(host, parsed.port)
 
     def allows_address(self, host: str, port: int, address: str) -> bool:
-        """Whether to connect to this host at the address that its name resolved to."""
+        """Return whether to connect to this host at the address that its name resolved to."""
         is_safe = is_public(ip_address(address))
         if (host.lower().rstrip("."), port) == self._provider_host:
             self._allows_private = self._allows_private or not is_safe
@@ -89,7 +89,7 @@ class UrlGuard:
         address = _literal(host)
         if address is None:
             if _is_number(host):
-                return f"its host {host} is an IP address in disguise, unlike the form 192.0.2.1"
+                return f"its host {host} is an IP address that is not written in the form 192.0.2.1"
             return None
         if is_public(address) or self._allows_private or (host, port) == self._provider_host:
             return None
@@ -124,9 +124,9 @@ class GuardedResolver(AbstractResolver):
 
 @lru_cache(_MAX_HOSTS)
 def is_public(address: _Address) -> bool:
-    """Whether the address is the same host for everyone on the internet.
+    """Return whether an address is public: the same host for everyone on the internet.
 
-    For an IPv6 address that embeds an IPv4 address (mapped, NAT64, 6to4) that address counts.
+    If an IPv6 address embeds an IPv4 address (mapped, NAT64, 6to4), the IPv4 address decides.
     """
     embedded = _embedded_ipv4(address) if isinstance(address, IPv6Address) else None
     if embedded is not None:
@@ -163,7 +163,7 @@ def _literal(host: str) -> _Address | None:
 
 @lru_cache(_MAX_HOSTS)
 def _is_number(host: str) -> bool:
-    """Whether the system reads this host as an IPv4 address: 127.1, 0x7f000001, 017700000001."""
+    """Return whether the system reads it as an IPv4 address: 127.1, 0x7f000001, 017700000001."""
     try:
         socket.inet_aton(host)
     except OSError:

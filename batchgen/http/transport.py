@@ -1,7 +1,7 @@
 """Send requests to the provider, and fetch the files that its replies name.
 
-Each has clients of its own, so that the key goes to the provider only: those for requests add the
-key and follow no redirect, those for downloads never have it.
+Requests and downloads have separate clients, so that the key goes to the provider only. Clients for
+requests add the key and follow no redirect; clients for downloads never have the key.
 """
 
 from collections.abc import AsyncIterator, Coroutine
@@ -24,7 +24,7 @@ from batchgen.http.request_body import BodyStream, encode_body
 from batchgen.http.service import Service
 from batchgen.types import HttpRequest, Reply, SinkFactory
 
-# A server answers a long poll late, so each one holds a connection of its own for a while.
+# A server answers a long poll late, so each long poll occupies a connection for a while.
 _MAX_LONG_POLLS = 64
 _LONG_POLL_S = 40  # Luma's servers answer after 30 s at most
 _ACCEPT = {"Accept": "application/json, audio/*;q=0.9"}
@@ -33,7 +33,7 @@ _ACCEPT = {"Accept": "application/json, audio/*;q=0.9"}
 class AiohttpTransport:
     """A `Transport` that uses aiohttp; use it as an async context manager.
 
-    connections: requests in flight at most, and as many downloads.
+    connections: the most requests in flight, and the most downloads.
     open_sink: creates the temporary file that a payload is written to.
     Raises UsageError if the service's `ca_file` has no certificates.
     """
@@ -145,7 +145,7 @@ class AiohttpTransport:
 
 
 def _api_headers(service: Service) -> CIMultiDict[str]:
-    """Return the headers of every request; headers of the job replace the usual ones."""
+    """Return the headers of every request; headers of the job replace the default ones."""
     headers = CIMultiDict(_ACCEPT)
     if service.api_key:
         headers["Authorization"] = f"Bearer {service.api_key}"

@@ -1,8 +1,8 @@
 """Embed metadata in PNG, JPEG and WebP files, and read it, without decoding the image. Pure.
 
-Its place follows from the file's headers alone, so the image's data is only copied: PNG has it in
-an iTXt chunk after the header (PNG 3rd edition, 11.3.3.4), JPEG in an APP1 segment and WebP in a
-chunk at the end, both as XMP (XMP Specification Part 3; RFC 9649).
+The file's headers alone show where metadata belongs, so the image data is only copied. PNG has it
+in an iTXt chunk after the header (PNG 3rd edition, 11.3.3.4). JPEG has it in an APP1 segment and
+WebP in a chunk at the end, both as XMP (XMP Specification Part 3; RFC 9649).
 """
 
 import html
@@ -65,13 +65,13 @@ def metadata_edits(
         return None
 
 
-def apply_edits(file: BinaryIO, changes: tuple[Edit, ...], write: Callable[[bytes], None]) -> None:
-    """Copy a seekable file with changes, which are ordered by their offsets."""
+def apply_edits(file: BinaryIO, edits: tuple[Edit, ...], write: Callable[[bytes], None]) -> None:
+    """Write a copy of a seekable file with these edits, which are ordered by their offsets."""
     at = 0
-    for change in changes:
-        _copy(file, at, change.offset - at, write)
-        write(change.data)
-        at = change.offset + change.removed
+    for edit in edits:
+        _copy(file, at, edit.offset - at, write)
+        write(edit.data)
+        at = edit.offset + edit.removed
     _copy(file, at, None, write)
 
 
@@ -113,8 +113,8 @@ def _xmp(metadata: str, description: str) -> bytes:
 
 
 def _metadata_in(xmp: bytes) -> str | None:
-    found = _METADATA.search(xmp)
-    return None if found is None else html.unescape(found[1].decode())
+    match = _METADATA.search(xmp)
+    return None if match is None else html.unescape(match[1].decode())
 
 
 # PNG

@@ -22,7 +22,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset({0x01, *range(0xD0, 0xD8)})
 _LAST = frozenset({0xD9, 0xDA})
 _PREFIX = 0xFF
-_MAX_OFFSET = 2**40  # no header is beyond it; the file system may refuse to seek there
+_MAX_OFFSET = 2**40  # of a header; the file system may refuse to seek beyond it
 _MAX_SIDE = 2**31 - 1
 
 
@@ -132,9 +132,9 @@ def sniff(head: bytes) -> MediaType | None:
 
 
 def is_truncated(head: bytes, tail: bytes, size_bytes: int) -> bool:
-    """Whether a PNG or WebP ends before its end by its own header; False for other types.
+    """Return whether a PNG or WebP lacks its end; False for other types.
 
-    tail: the last bytes, at most TAIL_BYTES: some programs append a little after the end.
+    tail: the last bytes, at most TAIL_BYTES; some programs append a few bytes after the end.
     """
     media = sniff(head)
     if media == PNG:
@@ -202,7 +202,7 @@ def _markup(head: bytes) -> str:
     return head.decode(encoding, "replace")
 
 
-def _at(file: BinaryIO, offset: int, layout: str) -> tuple[Any, ...]:
+def _unpack_at(file: BinaryIO, offset: int, layout: str) -> tuple[Any, ...]:
     """Unpack values at an offset; raise struct.error if the file ends before."""
     if offset > _MAX_OFFSET:
         raise ValueError(f"no header at {offset}")
@@ -211,18 +211,18 @@ def _at(file: BinaryIO, offset: int, layout: str) -> tuple[Any, ...]:
 
 
 def _png(file: BinaryIO) -> Size | None:
-    kind, width, height = _at(file, 12, ">4sII")
+    kind, width, height = _unpack_at(file, 12, ">4sII")
     return (width, height) if kind == b"IHDR" else None
 
 
 def _gif(file: BinaryIO) -> Size:
-    width, height = _at(file, 6, "<HH")
+    width, height = _unpack_at(file, 6, "<HH")
     return width, height
 
 
 def _bmp(file: BinaryIO) -> Size:
-    (header_bytes,) = _at(file, 14, "<I")
-    width, height = _at(file, 18, "<HH" if header_bytes == _DIB_SIZES[0] else "<ii")
+    (header_bytes,) = _unpack_at(file, 14, "<I")
+    width, height = _unpack_at(file, 18, "<HH" if header_bytes == _DIB_SIZES[0] else "<ii")
     return width, abs(height)  # negative: rows from top to bottom
 
 
@@ -230,31 +230,31 @@ def _jpeg(file: BinaryIO) -> Size | None:
     """Walk the segments up to the frame header (ITU T.81, annex B)."""
     at = 2
     for _ in range(_MARKERS):
-        prefix, marker = _at(file, at, ">BB")
+        prefix, marker = _unpack_at(file, at, ">BB")
         if prefix != _PREFIX or marker in _LAST:
             return None
         if marker in _FRAMES:
-            height, width = _at(file, at + 5, ">HH")
+            height, width = _unpack_at(file, at + 5, ">HH")
             return width, height
         if marker == _PREFIX:  # padding
             at += 1
         elif marker in _BARE:
             at += 2
         else:
-            at += 2 + _at(file, at + 2, ">H")[0]
+            at += 2 + _unpack_at(file, at + 2, ">H")[0]
     return None
 
 
 def _webp(file: BinaryIO) -> Size | None:
     """Read the first chunk, which has three kinds (RFC 9649): lossy, lossless, extended."""
-    (kind,) = _at(file, 12, "4s")
+    (kind,) = _unpack_at(file, 12, "4s")
     if kind == b"VP8X":
-        low_width, high_width, low_height, high_height = _at(file, 24, "<HBHB")
+        low_width, high_width, low_height, high_height = _unpack_at(file, 24, "<HBHB")
         return (high_width << 16 | low_width) + 1, (high_height << 16 | low_height) + 1
     if kind == b"VP8L":
-        signature, bits = _at(file, 20, "<cI")
+        signature, bits = _unpack_at(file, 20, "<cI")
         return ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1) if signature == b"\x2f" else None
-    start_code, width, height = _at(file, 23, "<3sHH")
+    start_code, width, height = _unpack_at(file, 23, "<3sHH")
     is_key_frame = kind == b"VP8 " and start_code == b"\x9d\x01\x2a"
     return (width & 0x3FFF, height & 0x3FFF) if is_key_frame else None
 
@@ -262,17 +262,17 @@ def _webp(file: BinaryIO) -> Size | None:
 def _tiff(file: BinaryIO) -> Size:
     """Read tags 256 and 257 of the first directory (TIFF 6.0), in BigTIFF too."""
     order = "<" if file.read(2) == b"II" else ">"
-    is_big = _at(file, 2, order + "H") == (43,)
-    (directory,) = _at(file, 8, order + "Q") if is_big else _at(file, 4, order + "I")
-    (count,) = _at(file, directory, order + ("Q" if is_big else "H"))
+    is_big = _unpack_at(file, 2, order + "H") == (43,)
+    (directory,) = _unpack_at(file, 8, order + "Q") if is_big else _unpack_at(file, 4, order + "I")
+    (count,) = _unpack_at(file, directory, order + ("Q" if is_big else "H"))
     first, entry_bytes, value = (directory + 8, 20, 12) if is_big else (directory + 2, 12, 8)
     numbers = {3: "H", 4: "I", 16: "Q"}
-    found: dict[int, int] = {}
+    sides: dict[int, int] = {}
     for at in range(first, first + min(count, _ENTRIES) * entry_bytes, entry_bytes):
-        tag, kind = _at(file, at, order + "HH")
+        tag, kind = _unpack_at(file, at, order + "HH")
         if tag in {256, 257}:
-            (found[tag],) = _at(file, at + value, order + numbers[kind])
-    return found[256], found[257]
+            (sides[tag],) = _unpack_at(file, at + value, order + numbers[kind])
+    return sides[256], sides[257]
 
 
 def _heif(file: BinaryIO) -> Size:
@@ -291,11 +291,11 @@ def _meta(file: BinaryIO) -> bytes:
     """Return the content of the file's `meta` box."""
     at = 0
     for _ in range(_BOXES):
-        size, kind = _at(file, at, ">I4s")
+        size, kind = _unpack_at(file, at, ">I4s")
         if kind == b"meta":
             return file.read(min(max(size - 8, 0), _META_BYTES))
         if size == 1:
-            (size,) = _at(file, at + 8, ">Q")
+            (size,) = _unpack_at(file, at + 8, ">Q")
         at += max(size, 8)
     return b""
 
@@ -321,8 +321,8 @@ def _svg(file: BinaryIO) -> Size | None:
 
 
 def _pixels(length: str) -> float | None:
-    found = _SVG_LENGTH.fullmatch(length[:_LENGTH_CHARACTERS])
-    return float(found[1]) * _PIXELS[found[2] or "px"] if found else None
+    match = _SVG_LENGTH.fullmatch(length[:_LENGTH_CHARACTERS])
+    return float(match[1]) * _PIXELS[match[2] or "px"] if match else None
 
 
 _READERS: dict[MediaType, Callable[[BinaryIO], Size | None]] = {

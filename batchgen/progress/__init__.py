@@ -1,6 +1,6 @@
 """Progress of a running job: a bar on a terminal, plain lines or JSON events elsewhere.
 
-The events of the run and the clock argument drive everything: no thread, no timer. The runner calls
+Output is written only when an event of the run arrives, without threads or timers. The runner calls
 `tick` about once per second, so that a waiting run still shows why it waits.
 """
 
@@ -24,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def make_progress(  # noqa: PLR0913  one per flag of the command, all keyword-only
+def make_progress(  # noqa: PLR0913  # one per option of the command; all keyword-only
     *,
     stream: TextIO,
     terminal: bool,
@@ -36,11 +36,11 @@ def make_progress(  # noqa: PLR0913  one per flag of the command, all keyword-on
     metrics_file: Path | None,
     clock: Callable[[], float],
 ) -> Progress:
-    """Return the progress that the flags of `run` ask for.
+    """Return the progress for the options of `run`.
 
     clock: monotonic seconds. interval_s: between two plain status lines. bar: False omits the bar
     and the status lines of `stream`, not its messages. The log file gets everything, quiet or not,
-    and is appended to; the metrics file is replaced. Raise UsageError if one of them cannot be
+    and is appended to; the metrics file is replaced. Raises UsageError if one of them cannot be
     written.
     """
     sink = Sink(stream)

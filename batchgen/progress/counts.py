@@ -1,4 +1,4 @@
-"""Counts, rate, spend and time left of a run, as the fields of a status line."""
+"""The status line of a run (counts, rate, spend, time left), and the base of text progress."""
 
 import math
 from collections import deque
@@ -20,7 +20,7 @@ _MAX_CAUSES = 50
 class CompletionRate:
     """Completed tasks per second in the recent past.
 
-    The window is the last 30 s, or the last 60 completions if they reach further back. So the
+    The window is the last 30 s, or the time of the last 60 completions if that is longer. So the
     rate of a slow run does not depend on its last completion alone.
     """
 
@@ -48,7 +48,7 @@ class CompletionRate:
         return now - at >= self.WINDOW_S and self._count - count >= self.MIN_COMPLETIONS
 
     def per_s(self) -> float | None:
-        """Return the rate; None before the first completion. It falls if nothing completes."""
+        """Return the rate; it falls while nothing completes; None before the first completion."""
         since, count_before = self._marks[0]
         elapsed_s = self._clock() - since
         completed = self._count - count_before
@@ -72,7 +72,7 @@ class StatusLine:
         self._usd = 0.0
         self._has_unknown_price = False
         self._is_running = True
-        self._closed_gates: dict[str, tuple[float, str]] = {}  # by model: until when, and why
+        self._closed_gates: dict[str, tuple[float, str]] = {}  # end and reason, by model
         self._bottleneck: Callable[[int], str | None] = lambda _: None
 
     @property
@@ -100,7 +100,7 @@ class StatusLine:
             self._has_unknown_price |= (
                 outcome.cost_usd is None and outcome.status is Status.SUCCEEDED
             )
-            if outcome.status is not Status.SKIPPED:  # which takes no time
+            if outcome.status is not Status.SKIPPED:  # skipping takes no time
                 self._rate.record()
 
     def attempt_failed(self, decision: Decision) -> None:

@@ -31,7 +31,7 @@ class Progress(Protocol):
         """Report that no requests of this model are sent for this time."""
 
     def task_finished(self, task: Task, outcome: Outcome) -> None:
-        """Report that a worker has left the task; a stopped run leaves tasks that are not done."""
+        """Report that a worker has finished with the task; after a stop it may not be done."""
 
     def log(self, message: str) -> None:
         """Report a message for people."""

@@ -1,4 +1,4 @@
-"""Plain lines or JSON events, for log files and if there is no terminal."""
+"""Plain lines or JSON events, for log files and for output without a terminal."""
 
 import json
 import math
@@ -42,7 +42,7 @@ EVENTS: Mapping[str, tuple[str, str]] = {
 
 
 class TextLines(TextProgress):
-    """Plain lines, for log files and if there is no terminal.
+    """Plain lines, for log files and for output without a terminal.
 
     clock: monotonic seconds. interval_s: between two status lines; `math.inf` for none.
     stamp: returns the beginning of each line, the time in log files.

@@ -40,7 +40,7 @@ class Sink:
         self.flush()
 
     def columns(self) -> int:
-        """Return the current width of the terminal; 80 if the stream is none."""
+        """Return the current width of the terminal; 80 if the stream is not a terminal."""
         with suppress(OSError, ValueError):
             return os.get_terminal_size(self._stream.fileno()).columns or 80
         return 80

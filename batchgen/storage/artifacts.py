@@ -1,10 +1,10 @@
 """The local store: publishes payloads as artifacts, each atomically and durably.
 
-A payload is kept in memory or in a temporary file in DIR/.batchgen/tmp (`spool.py`). Publishing is
-fsync of the temporary file, a hard link at its path, fsync of the folder (and of the parents of
-new folders); only then is the artifact stored. Payloads that wait to be published take these steps
-as a group, so that they share the fsync of their folder. The temporary name is removed when the
-ledger has committed the outcome.
+A payload is kept in memory or in a temporary file in DIR/.batchgen/tmp (`spool.py`). To publish
+it, the store syncs the temporary file, makes a hard link at the artifact's path, and syncs the
+folder (and the parents of new folders); only then is the artifact stored. Payloads that wait take
+these steps as a group, so that they share the fsync of their folder. The temporary name is removed
+when the ledger has committed the outcome.
 
 A crash before the link leaves a temporary file, which the next run removes when it starts. A crash
 after it leaves a file with two names, an orphan: the next artifact for that path replaces it. Any
@@ -48,7 +48,7 @@ class LocalStore:
         self._root = root
         self._temporary = root / ".batchgen" / "tmp"
         self._is_taken = is_taken
-        self._token = secrets.token_hex(4)  # no name clashes with leftovers of earlier runs
+        self._token = secrets.token_hex(4)  # so that names differ from leftovers of earlier runs
         self._numbers = count(1)
         self._orphans: set[tuple[int, int]] = set()  # device and inode
         self._unconfirmed: dict[str, str] = {}  # temporary names by the artifact's path
@@ -60,24 +60,24 @@ class LocalStore:
     def prepare(self) -> int:
         """Make the folders, remove leftover temporary files and return how many were removed.
 
-        Temporary names of orphans stay until `sweep`, so that several crashes lose track of none.
-        Raises StorageError.
+        Temporary names of orphans stay until `sweep`, so that an orphan is recognised after several
+        crashes too. Raises StorageError.
         """
         try:
             self._temporary.mkdir(parents=True, exist_ok=True)
             if self._temporary.is_symlink():
                 raise StorageError(f"{self._temporary} is a symbolic link: remove the link")
-            swept = 0
+            removed = 0
             for leftover in self._temporary.iterdir():
                 status = leftover.lstat()
                 if status.st_nlink > 1:
                     self._orphans.add((status.st_dev, status.st_ino))
                 else:
                     leftover.unlink()
-                    swept += 1
+                    removed += 1
         except OSError as error:
             raise write_error(self._temporary, error) from error
-        return swept
+        return removed
 
     def sweep(self) -> None:
         """Remove all temporary files, after a run that has left nothing to do."""
@@ -220,7 +220,7 @@ class _Publication(msgspec.Struct):
             step(self)
         except OSError as error:
             self.error = write_error(self.spooled.path, error)
-        except BaseException as error:  # noqa: BLE001  # the rest of the group goes on
+        except BaseException as error:  # noqa: BLE001  # the rest of the group continues
             self.error = error
 
     def artifact(self) -> Artifact:
@@ -284,7 +284,7 @@ def candidate_paths(path: str) -> Iterator[str]:
 
 
 def fill_filename(filename: str, n: int, extension: str) -> str:
-    """Replace `{n}` and `{ext}`, which are not known before the payload is."""
+    """Replace `{n}` and `{ext}`, which are known only when the payload is."""
     return filename.replace("{n}", str(n)).replace("{ext}", extension)
 
 

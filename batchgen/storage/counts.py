@@ -13,7 +13,7 @@ _TERMINAL = ("succeeded", "failed", "refused", "unknown", "skipped")
 
 
 class Spend(msgspec.Struct, frozen=True):
-    """An amount of money, parts of which may be unknown.
+    """An amount of money; prices of some results may be unknown.
 
     usd: the sum of the known prices, in US dollars.
     unpriced: results of unknown price.
@@ -65,7 +65,7 @@ class JobCounts(msgspec.Struct, frozen=True):
 
 
 class RunCounts(msgspec.Struct):
-    """What one run did; counted while it goes on.
+    """What one run did, counted while it works.
 
     started_at, finished_at: UTC. duration_s: by a monotonic clock.
     finished_at and duration_s are set when the run ends.

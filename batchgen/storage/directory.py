@@ -70,7 +70,7 @@ def is_locked(directory: Path) -> bool:
 
 
 def _is_locked_read_only(path: Path) -> bool:
-    """Return whether a file on a read-only mount is locked, by a run that can write to it."""
+    """Return whether a run has locked a file that this process sees through a read-only mount."""
     import fcntl  # noqa: PLC0415  # Windows has neither it nor read-only mounts of this kind
 
     try:

@@ -1,4 +1,4 @@
-"""Groups operations that cost less together, such as commits and fsyncs, on threads of its own.
+"""Executes operations in groups, such as commits and fsyncs, which cost less together.
 
 A group is all that was submitted while the last one was executed. So a single item never waits for
 others, and many share one commit, one fsync and one change of threads. Items that are submitted in
@@ -28,7 +28,7 @@ _SLOW_S = 0.02  # while a group takes longer than this, other threads take what 
 
 
 class GroupCommit(Generic[T, R]):
-    """Executes submitted items in groups, on threads of its own.
+    """Executes submitted items in groups, on separate threads.
 
     execute: returns the result of each item of a group, in order. An exception among the results
         is raised to the caller who submitted that item; one that it raises, to all of the group.
@@ -145,7 +145,7 @@ def _deliver(group: "list[_Entry[T, R]]", results: Sequence[R | BaseException]) 
 
 def _set_results(pairs: "list[tuple[_Entry[T, R], R | BaseException]]") -> None:
     for (_, future, _), result in pairs:
-        if future.done():  # its caller was cancelled; the item was executed all the same
+        if future.done():  # its caller was cancelled; the item was executed anyway
             continue
         if isinstance(result, BaseException):
             future.set_exception(result)

@@ -52,7 +52,7 @@ class MergeCounts(msgspec.Struct):
 
 
 class Merge(msgspec.Struct):
-    """A merge into the output directory `out`.
+    """A merge of other output directories into `out`.
 
     report: is called with a line for each task or file that is replaced, renamed or left out.
     """
@@ -102,8 +102,8 @@ class Merge(msgspec.Struct):
     ) -> None:
         if self._is_left_out(directory, source):
             return
-        wanted = _wanted(source, artifacts)
-        damaged = {artifact for artifact in wanted if not _is_whole(directory, artifact)}
+        to_copy = _artifacts_to_copy(source, artifacts)
+        damaged = {artifact for artifact in to_copy if not _is_whole(directory, artifact)}
         self.counts.damaged += len(damaged)
         for artifact in damaged:
             self.report(f"damaged  {artifact.path} (task {source.id} of {directory}): left out")
@@ -111,7 +111,7 @@ class Merge(msgspec.Struct):
             return
         newest = _generation(source)
         task = target.take(source, newest)
-        for artifact in wanted:
+        for artifact in to_copy:
             if artifact not in damaged:
                 is_newest = artifact.generation == source.generation
                 path = self._place(target, directory, artifact)
@@ -130,7 +130,7 @@ class Merge(msgspec.Struct):
         if not is_better(source, existing):
             self.counts.older += 1
             self.report(
-                f"older    {source.id} (of {directory}): left out for the better one in {self.out}"
+                f"older    {source.id} (of {directory}): left out, {self.out} has a better result"
             )
             return True
         self.report(f"newer    {source.id} (of {directory}): replaces the result in {self.out}")
@@ -251,7 +251,7 @@ def _generation(source: SourceTask) -> int:
     return max(source.generation, existing.generation + has_artifacts)
 
 
-def _wanted(source: SourceTask, artifacts: list[SourceArtifact]) -> list[SourceArtifact]:
+def _artifacts_to_copy(source: SourceTask, artifacts: list[SourceArtifact]) -> list[SourceArtifact]:
     """Return the artifacts of the newest generation, and of those that `out` does not have."""
     existing = 0 if source.existing is None else source.existing.generation
     return [

@@ -1,7 +1,7 @@
 """Embeds a task's metadata in its images before they are published (`output.embed_metadata`).
 
-The image with metadata is a new temporary file. A crash leaves it beside the provider's, and the
-next run removes both when it starts.
+The image with metadata is a new temporary file. A crash leaves both temporary files, and the next
+run removes them when it starts.
 """
 
 import asyncio
@@ -41,12 +41,12 @@ class MetadataWriter:
         media = sniff(spooled.head)
         metadata = metadata_of(task, finished)
         with _open(spooled) as file:
-            changes = media and metadata_edits(file, media, _encode(metadata), task.prompt)
-            if not changes:
+            edits = media and metadata_edits(file, media, _encode(metadata), task.prompt)
+            if not edits:
                 return spooled
             sink = self._files.open_sink()
             try:
-                apply_edits(file, changes, sink.write)
+                apply_edits(file, edits, sink.write)
             except BaseException:
                 sink.discard()
                 raise
@@ -78,8 +78,12 @@ def _encode(metadata: dict[str, Json]) -> str:
     encoded = msgspec.json.encode(metadata)
     if len(encoded) > MAX_METADATA_BYTES:
         short = {**metadata, "params": {}, "revised_prompt": None, "cut": True}
-        room = (MAX_METADATA_BYTES - len(msgspec.json.encode({**short, "prompt": ""}))) // 6
-        encoded = msgspec.json.encode({**short, "prompt": str(metadata["prompt"])[: max(0, room)]})
+        max_characters = (
+            MAX_METADATA_BYTES - len(msgspec.json.encode({**short, "prompt": ""}))
+        ) // 6
+        encoded = msgspec.json.encode(
+            {**short, "prompt": str(metadata["prompt"])[: max(0, max_characters)]}
+        )
     return encoded.decode()
 
 

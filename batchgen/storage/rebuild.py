@@ -33,7 +33,7 @@ _DEFAULT_PROVIDER = "aimlapi"
 _SQLITE_SUFFIXES = ("", "-wal", "-shm")  # of the files that make up an SQLite database
 _LINES_PER_TRANSACTION = 500
 _MAX_PROBLEMS = 20
-_VERSION = re.compile(r"\.v([1-9]\d{0,6})(?:~\d+)?\.\w+$")  # as in names that a run gives
+_VERSION = re.compile(r"\.v([1-9]\d{0,6})(?:~\d+)?\.\w+$")  # as in the file names of a run
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 
 
@@ -83,7 +83,7 @@ class RebuildResult(msgspec.Struct):
     lines: all that were read. skipped: lines that are not a task record.
     problems: the first 20 of the skipped lines.
     identity: whether tasks in flight keep their idempotency keys.
-    aside: where the old ledger is now; None if there was none.
+    aside: the new path of the old ledger; None if there was none.
     """
 
     tasks: int = 0

@@ -96,7 +96,7 @@ class ResultsFile:
         self._file.close()
 
     def fingerprint(self) -> str:
-        """Return inode, size and time of change: they differ if the file was changed meanwhile."""
+        """Return inode, size and time of change, which show whether the file was changed."""
         try:
             status = self._path.stat()
         except OSError:

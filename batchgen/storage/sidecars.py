@@ -1,8 +1,8 @@
 """Sidecar files and converted copies of artifacts: `output.sidecar` and `output.convert`.
 
-They are derived from the ledger and the artifacts, and written when a task's outcome has been
-committed, each atomically. A crash before that leaves artifacts without them; at the end of a run
-those that are missing, or older than their artifact, are written.
+They are derived from the ledger and the artifacts. Each is written atomically, after the task's
+outcome was committed. A crash before that leaves artifacts without them. At the end of a run those
+that are missing or older than their artifact are written.
 """
 
 import asyncio
@@ -46,14 +46,14 @@ class Sidecars(msgspec.Struct):
     async def __call__(self, task: Task, outcome: Outcome) -> None:
         """Write the files of a task that has just ended. Raises StorageError."""
         if outcome.artifacts:
-            await asyncio.to_thread(self._make, Record(task, outcome), missing_only=False)
+            await asyncio.to_thread(self._write_files, Record(task, outcome), missing_only=False)
 
     def write_missing(self, records: Iterable[Record]) -> None:
         """Write files that are missing or older than their artifacts. Raises StorageError."""
         for record in records:
-            self._make(record, missing_only=True)
+            self._write_files(record, missing_only=True)
 
-    def _make(self, record: Record, *, missing_only: bool) -> None:
+    def _write_files(self, record: Record, *, missing_only: bool) -> None:
         for artifact in record.outcome.artifacts:
             for target, make_content in self._files_of(record, artifact):
                 if missing_only and not self._is_outdated(target, artifact):
@@ -94,7 +94,7 @@ class Sidecars(msgspec.Struct):
         return data
 
     def _replace(self, target: Path, data: bytes) -> None:
-        temporary = self.root / ".batchgen" / "tmp" / f"{secrets.token_hex(8)}.companion"
+        temporary = self.root / ".batchgen" / "tmp" / f"{secrets.token_hex(8)}.part"
         try:
             make_folder(target.parent)
         except OSError as error:
@@ -116,7 +116,7 @@ def converted_path(artifact: Artifact, convert: Conversion) -> str:
 
 
 def sidecar_content(record: Record, artifact: Artifact) -> bytes:
-    """Return the content of an artifact's sidecar: its metadata as JSON."""
+    """Return the content of an artifact's sidecar: its metadata and result as JSON."""
     content = {
         **metadata_of(record.task, record.outcome),
         "vars": dict(record.task.vars),

@@ -267,8 +267,8 @@ class Summary(msgspec.Struct, frozen=True):
         if tasks.pending or tasks.unknown:
             yield "continue", shlex.join(self.command)
         failed = list(dict.fromkeys(group.kind for group in self.failures if group.retryable))
-        if wrong := [kind for kind in failed if kind in _NEEDS_EDIT]:
-            yield "edit rows", f"with {', '.join(wrong)}, then run: {shlex.join(self.command)}"
+        if to_edit := [kind for kind in failed if kind in _NEEDS_EDIT]:
+            yield "edit rows", f"with {', '.join(to_edit)}, then run: {shlex.join(self.command)}"
         kinds = [kind for kind in failed if kind not in _NEEDS_EDIT]
         named = [kind for kind in kinds if kind != _OTHER]
         retry = (*self.command, "--retry-failed")

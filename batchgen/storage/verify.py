@@ -71,7 +71,8 @@ class Finding(msgspec.Struct, frozen=True):
 class Verification(msgspec.Struct):
     """One pass over an output directory.
 
-    fix: tasks whose newest artifacts are damaged become pending, so that the next run redoes them.
+    fix: tasks whose newest artifacts are damaged become pending, so that the next run generates
+        them again.
     artifacts, size_bytes: checked so far.
     counts: the number of findings by kind.
     repaired: the number of tasks that became pending.

@@ -1,4 +1,4 @@
-"""The terms of the glossary as frozen values, without I/O and clocks.
+"""The terms of the project as frozen values, without I/O and clocks.
 
 Unions are closed by `match` and `assert_never`.
 

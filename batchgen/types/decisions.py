@@ -108,7 +108,7 @@ class Rule(msgspec.Struct, frozen=True):
     statuses: HTTP statuses; faults: kinds of network fault. A rule with neither matches every
         reply that is not accepted.
     code: the provider's code, case-insensitive, with `*` and `?` as in file names.
-    text: texts of which one must be in the provider's code or message, case-insensitive.
+    text: texts; one of them must be in the provider's code or message, case-insensitive.
     model: the model's id, with `*` and `?` as in file names.
     hold: whether the wait applies to every worker of the model.
     after_s: seconds to wait if the provider asks for none; None if the backoff applies.
@@ -129,8 +129,9 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class RetrySettings(msgspec.Struct, frozen=True):
-    """How often a request is attempted, and the backoff; `rules` precede the built-in table.
+    """The number of attempts and the backoff; `rules` precede the built-in table.
 
+    initial_s, max_s: the first and the longest wait of the backoff.
     max_wait_s: the longest `Retry-After` that is obeyed.
     """
 

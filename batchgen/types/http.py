@@ -65,11 +65,11 @@ Payload: TypeAlias = Spooled | RemotePayload | GeneratedPayload
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
-    """A reply whose large payloads were taken out while it arrived.
+    """A reply, with its large payloads separated from the body.
 
     headers: with names in lower case.
-    body: the remaining bytes. The JSON has the string `batchgen-payload:N` in the place of a base64
-        string or `data:` URL; N is the index into `payloads`.
+    body: the remaining bytes. In JSON, the string `batchgen-payload:N` replaces a base64 string or
+        `data:` URL; N is the index into `payloads`.
     """
 
     status: int
@@ -103,8 +103,8 @@ Reply: TypeAlias = HttpResponse | NetworkFault
 class Timeouts:
     """Timeouts of the parts of a request, in seconds.
 
-    connect: until the connection is ready. first_byte: from the request to the first byte of its
-    reply; None if only the total timeout applies. stall: between two chunks of a reply.
+    connect_s: until the connection is ready. first_byte_s: from the request to the first byte of
+    its reply; None if only the total timeout applies. stall_s: between two chunks of a reply.
     """
 
     connect_s: float = 30.0
@@ -115,7 +115,7 @@ class Timeouts:
 class PayloadSink(Protocol):
     """Stores the bytes of one payload while they arrive.
 
-    `discard` deletes them, closed or not, and may be repeated.
+    `discard` deletes them, closed or not; harmless when repeated.
     """
 
     def write(self, data: bytes) -> None: ...

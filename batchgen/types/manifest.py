@@ -39,7 +39,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One raw mapping of a manifest with its file and line (of the row's first character).
+    """A row of a manifest as read, with its file and line (of the row's first character).
 
     textual: whether the row is from CSV, TSV or TXT. Every value is a string then, and is converted
     to the type of the model's parameter of that name.
@@ -104,6 +104,7 @@ class Task(msgspec.Struct, frozen=True):
 
     key: 32 hex digits, from the id or else from the request and its occurrence number.
     digest: 32 hex digits of a hash of the resolved request; if it changes, the row was edited.
+    ordinal: the position in the manifest, from 0. line: of the row in `file`, from 1.
     filename: path below the output directory, in which `{n}` and `{ext}` are not yet replaced.
     params: the request's fields besides `model` and `prompt`; files are given by their paths.
     inputs: the parameters that name files, with the files as values, or with references to files

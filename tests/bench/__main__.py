@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from tests.bench.comparison import large, memory, small
 from tests.bench.parti import parti
-from tests.bench.races import large, memory, small
 from tests.bench.rows import ledger, rows
 from tests.bench.scaling import scaling, waiting
-from tests.bench.scene import Scene, Settings, fsync_ms
 from tests.bench.served import server_name
 from tests.bench.start import start
 from tests.bench.usage import RunError
 from tests.bench.videos import videos
+from tests.bench.workspace import Settings, Workspace, fsync_ms
 
-MEASUREMENTS: Mapping[str, Callable[[Scene], Iterator[str]]] = {
+MEASUREMENTS: Mapping[str, Callable[[Workspace], Iterator[str]]] = {
     "small-b64": partial(small, "b64_json"),
     "small-url": partial(small, "url"),
     "large-b64": large,
@@ -42,12 +42,12 @@ def main(words: Sequence[str] | None = None) -> int:
         parser.error(f"{', '.join(sorted(unknown))} is not one of {', '.join(MEASUREMENTS)}")
     settings = Settings(options.rounds, options.items, options.large_items, options.rows)
     with tempfile.TemporaryDirectory(prefix="batchgen-bench-", dir=options.dir) as folder:
-        scene = Scene(settings, Path(folder))
-        _print(_conditions(scene))
+        workspace = Workspace(settings, Path(folder))
+        _print(_conditions(workspace))
         for name in options.names or MEASUREMENTS:
             _print(f"## {name}")
             try:
-                for paragraph in MEASUREMENTS[name](scene):
+                for paragraph in MEASUREMENTS[name](workspace):
                     _print(paragraph)
             except RunError as error:
                 _print(f"failed: {error}")
@@ -55,12 +55,12 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _conditions(scene: Scene) -> str:
+def _conditions(workspace: Workspace) -> str:
     return (
         f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()};"
         f" server on the same machine: {server_name()}; batchgen with fsync, which takes"
-        f" {fsync_ms(scene.folder):.2f} ms for 12 KB on this disk. Whole processes from start to"
-        " end; medians of alternating runs."
+        f" {fsync_ms(workspace.folder):.2f} ms for 12 KB on this disk. Whole processes from start"
+        " to end; medians of alternating runs."
     )
 
 

@@ -1,7 +1,7 @@
 """`python -m tests.bench.bare_loop MANIFEST BASE_URL IN_FLIGHT FORMAT FOLDER`: no guarantees.
 
-A script of an afternoon: aiohttp, workers, json, base64, files. It has no ledger, no fsync, no
-retries and no checks; after a crash everything is paid for again.
+A simple script: aiohttp, workers, json, base64, files. It has no ledger, no fsync, no retries and
+no checks; after a crash everything is paid for again.
 """
 
 import asyncio

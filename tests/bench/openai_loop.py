@@ -1,4 +1,4 @@
-"""`python -m tests.bench.openai_loop MANIFEST BASE_URL IN_FLIGHT FORMAT FOLDER`: the same by SDK.
+"""`python -m tests.bench.openai_loop MANIFEST BASE_URL IN_FLIGHT FORMAT FOLDER`: with the SDK.
 
 The official `openai` client in a worker loop; URLs are fetched with httpx, which it depends on.
 """

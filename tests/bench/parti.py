@@ -8,28 +8,28 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.bench.scene import Scene, command, environment
 from tests.bench.table import markdown, megabytes
 from tests.bench.usage import RunError, Usage, run
+from tests.bench.workspace import Workspace, command, environment
 from tests.shared import shared_path
 
 _SIZE = (256, 256)
 _COLUMNS = ("Category", "Challenge", "Note")
 
 
-def parti(scene: Scene) -> Iterator[str]:
+def parti(workspace: Workspace) -> Iterator[str]:
     """Run PartiPrompts.tsv as a user would."""
     try:
         manifest = shared_path("data", "PartiPrompts.tsv")
     except pytest.skip.Exception as absent:
         yield f"skipped: {absent}"
         return
-    with scene.output("parti") as output:
+    with workspace.output("parti") as output:
         words = command(
             "run", manifest, "--provider", "simulator", "--model", "dall-e-2",
             "--set", f"size={_SIZE[0]}x{_SIZE[1]}", "--no-progress", "-o", output,
         )  # fmt: skip
-        used = run(words, environment=environment(), log=scene.log)
+        used = run(words, environment=environment(), log=workspace.log)
         tasks = _check(manifest, output)
     yield f"{tasks} real prompts, simulator in the same process, {_SIZE[0]}x{_SIZE[1]}"
     yield _table(tasks, used)

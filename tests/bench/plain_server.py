@@ -46,8 +46,8 @@ def _request_end(received: bytes) -> int | None:
     head = received.find(b"\r\n\r\n")
     if head < 0:
         return None
-    found = _LENGTH.search(received, 0, head)
-    end = head + 4 + (int(found[1]) if found else 0)
+    match = _LENGTH.search(received, 0, head)
+    end = head + 4 + (int(match[1]) if match else 0)
     return end if len(received) >= end else None
 
 

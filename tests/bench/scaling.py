@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from tests.bench.comparison import ENDPOINT, SMALL_SIDE, Comparison, compare
 from tests.bench.images import b64_reply, noise_png
-from tests.bench.races import ENDPOINT, SMALL_SIDE, Race, raced
-from tests.bench.scene import Scene, command, environment, write_manifest
 from tests.bench.served import listen, served
 from tests.bench.table import markdown, megabytes
 from tests.bench.usage import Usage, run
+from tests.bench.workspace import Workspace, command, environment, write_manifest
 
 _ROWS = (1_000, 10_000, 100_000, 1_000_000)
 _RUN_ROWS = (1_000, 10_000)
@@ -22,10 +22,10 @@ _ALONE = ("batchgen",)
 _MANY, _LATENCY_S, _WAVES = 5000, 10.0, 3
 
 
-def scaling(scene: Scene) -> Iterator[str]:
+def scaling(workspace: Workspace) -> Iterator[str]:
     """Measure batchgen alone: rows, requests in flight, image size."""
     yield "`plan` over a CSV"
-    plans = [(f"{rows:,} rows", _planned(rows, scene)) for rows in _ROWS]
+    plans = [(f"{rows:,} rows", _planned(rows, workspace)) for rows in _ROWS]
     yield markdown(
         ("manifest", "seconds", "CPU seconds", "peak RSS"),
         [
@@ -34,30 +34,36 @@ def scaling(scene: Scene) -> Iterator[str]:
         ],
     )
     yield "`run`, images of 12 KB, 64 in flight"
-    races = [(f"{rows:,} rows", Race(64, rows, 64, programs=_ALONE)) for rows in _RUN_ROWS]
-    yield _rates("manifest", races, scene)
+    comparisons = [
+        (f"{rows:,} rows", Comparison(64, rows, 64, programs=_ALONE)) for rows in _RUN_ROWS
+    ]
+    yield _rates("manifest", comparisons, workspace)
     yield "`run`, 1,000 images of 12 KB"
-    races = [(f"{many} in flight", Race(64, 1000, many, programs=_ALONE)) for many in _IN_FLIGHT]
-    yield _rates("requests", races, scene)
+    comparisons = [
+        (f"{many} in flight", Comparison(64, 1000, many, programs=_ALONE)) for many in _IN_FLIGHT
+    ]
+    yield _rates("requests", comparisons, workspace)
     yield "`run`, 16 in flight"
-    races = [(name, Race(side, items, 16, programs=_ALONE)) for side, name, items in _SIDES]
-    yield _rates("image", races, scene)
+    comparisons = [
+        (name, Comparison(side, items, 16, programs=_ALONE)) for side, name, items in _SIDES
+    ]
+    yield _rates("image", comparisons, workspace)
 
 
-def waiting(scene: Scene) -> Iterator[str]:
+def waiting(workspace: Workspace) -> Iterator[str]:
     """Measure thousands of requests in flight with a slow server."""
     yield f"{_MANY:,} in flight, {_LATENCY_S:g} s before each reply (a plain server), 12 KB"
-    manifest = scene.folder / "prompts.csv"
+    manifest = workspace.folder / "prompts.csv"
     write_manifest(manifest, (_WAVES + 1) * _MANY)
     replies = {ENDPOINT: b64_reply(noise_png(SMALL_SIDE))}
-    with scene.output("server") as folder, scene.output("images", kept=True) as output:
+    with workspace.output("server") as folder, workspace.output("images", kept=True) as output:
         with listen() as listener, served(folder, listener, replies, latency_s=_LATENCY_S) as url:
             words = command(
                 "run", manifest, "--base-url", url, "--model", "dall-e-2", "--set",
                 "response_format=b64_json", "--concurrency", str(_MANY), "--no-progress", "-o",
                 output,
             )  # fmt: skip
-            used = run(words, environment=environment(), log=scene.log)
+            used = run(words, environment=environment(), log=workspace.log)
         moments = _finished(output / "results.jsonl")
     ended = bisect_left(moments, moments[0] + _WAVES * _LATENCY_S)
     rate = ended / (_WAVES * _LATENCY_S)
@@ -80,16 +86,19 @@ def _finished(results: Path) -> list[float]:
         return sorted(datetime.fromisoformat(end).timestamp() for end in ends)
 
 
-def _planned(rows: int, scene: Scene) -> list[Usage]:
-    manifest = scene.folder / "rows.csv"
+def _planned(rows: int, workspace: Workspace) -> list[Usage]:
+    manifest = workspace.folder / "rows.csv"
     write_manifest(manifest, rows)
     words = command("plan", manifest, "--model", "dall-e-2")
-    rounds = range(scene.settings.rounds)
-    return [run(words, environment=environment(), log=scene.log) for _ in rounds]
+    rounds = range(workspace.settings.rounds)
+    return [run(words, environment=environment(), log=workspace.log) for _ in rounds]
 
 
-def _rates(label: str, races: Sequence[tuple[str, Race]], scene: Scene) -> str:
-    measured = [(name, race.items, raced(race, scene)["batchgen"]) for name, race in races]
+def _rates(label: str, comparisons: Sequence[tuple[str, Comparison]], workspace: Workspace) -> str:
+    measured = [
+        (name, comparison.items, compare(comparison, workspace)["batchgen"])
+        for name, comparison in comparisons
+    ]
     return markdown(
         (label, "images/s", "CPU ms per image", "peak RSS"),
         [

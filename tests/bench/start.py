@@ -6,9 +6,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from tests.bench.scene import Scene, command, environment
 from tests.bench.table import markdown
 from tests.bench.usage import RunError
+from tests.bench.workspace import Workspace, command, environment
 
 _ROUNDS = 10
 _LIMIT = 0.5  # the help must not import libraries that only a run needs
@@ -16,7 +16,7 @@ _HELP = "batchgen --help"
 _IMPORTS = "import aiohttp, yaml"
 
 
-def start(_: Scene) -> Iterator[str]:
+def start(_: Workspace) -> Iterator[str]:
     """Yield the ratio and a table of medians."""
     programs = {_HELP: command("--help"), _IMPORTS: [sys.executable, "-c", _IMPORTS]}
     for words in programs.values():

@@ -35,11 +35,11 @@ def _main(report: str, limit_s: int, words: list[str]) -> None:
 
 def _family(process: int) -> list[int]:
     """Return a process and all of its descendants."""
-    found = [process]
-    for member in found:
+    members = [process]
+    for member in members:
         children = _read(f"/proc/{member}/task/{member}/children")
-        found += map(int, children.split())
-    return found
+        members += map(int, children.split())
+    return members
 
 
 def _resident(process: int) -> int:

@@ -84,15 +84,15 @@ class _VideoServer:
         return web.Response(body=_VIDEO, content_type="video/mp4")
 
     async def _report(self, _: web.Request) -> web.Response:
-        asked = [job for job in self._jobs.values() if job.polls]
+        polled = [job for job in self._jobs.values() if job.polls]
         statistics = Statistics(
             submissions=self._submissions,
             jobs=len(self._jobs),
             max_open=self._max_open,
-            first_s=[job.polls[0] - job.submitted_at for job in asked],
+            first_s=[job.polls[0] - job.submitted_at for job in polled],
             gaps_s=[
                 after - before
-                for job in asked
+                for job in polled
                 for before, after in zip(job.polls, job.polls[1:], strict=False)
             ],
             files=self._files,

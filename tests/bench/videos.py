@@ -13,26 +13,26 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench.scene import Scene, command, environment, write_manifest
 from tests.bench.served import listen
 from tests.bench.table import markdown, megabytes
 from tests.bench.usage import RunError, Usage, run
 from tests.bench.video_server import Statistics
+from tests.bench.workspace import Workspace, command, environment, write_manifest
 
 _MANY = 2000
 _MIN_S, _MAX_S = 30.0, 120.0  # duration of a job
 _LONGEST_S = 300.0
-_LOOK_S = 0.5
+_POLL_S = 0.5
 _MODEL = "google/veo-3.0-fast"
 
 
-def videos(scene: Scene) -> Iterator[str]:
+def videos(workspace: Workspace) -> Iterator[str]:
     """Run 2,000 jobs together; then 2,000 more, with a kill -9 when half of them are fetched."""
-    job = _job(scene.folder)
+    job = _job(workspace.folder)
     yield f"{_MANY:,} videos in progress together, {_MIN_S:g} to {_MAX_S:g} s each, default polling"
-    with scene.output("videos") as output, _video_server() as url:
+    with workspace.output("videos") as output, _video_server() as url:
         words = _words(job, url, output)
-        used = run(words, environment=environment(), log=scene.log)
+        used = run(words, environment=environment(), log=workspace.log)
         served = _server_statistics(url)
     _require(
         served.jobs == served.submissions == served.files == _MANY, f"not one job each: {served}"
@@ -51,10 +51,10 @@ def videos(scene: Scene) -> Iterator[str]:
     )
     yield _table_of_waits(served)
     yield "killed (SIGKILL) when half of the videos were fetched, then run again"
-    with scene.output("videos") as output, _video_server() as url:
+    with workspace.output("videos") as output, _video_server() as url:
         words = _words(job, url, output)
-        killed = _killed(words, scene, lambda: _server_statistics(url).files >= _MANY / 2)
-        used = run(words, environment=environment(), log=scene.log)
+        killed = _killed(words, workspace, lambda: _server_statistics(url).files >= _MANY / 2)
+        used = run(words, environment=environment(), log=workspace.log)
         yield _table_of_kill(killed, used, _server_statistics(url), output)
 
 
@@ -65,7 +65,7 @@ def _table_of_waits(served: Statistics) -> str:
     )
     return markdown(
         ("wait, measured by the server", "expected", "minimum", "median", "99 %", "maximum"),
-        [(name, usual, *map(_format_s, _spread(waits))) for name, usual, waits in rows],
+        [(name, expected, *map(_format_s, _spread(waits))) for name, expected, waits in rows],
     )
 
 
@@ -122,11 +122,11 @@ def _words(job: Path, url: str, output: Path) -> list[str]:
     return command("run", job, "--base-url", url, "--no-progress", "-o", output)
 
 
-def _killed(words: Sequence[str], scene: Scene, is_time: Callable[[], bool]) -> float:
+def _killed(words: Sequence[str], workspace: Workspace, is_time: Callable[[], bool]) -> float:
     """Start a command and kill it when `is_time()`; return the seconds until then."""
     started = time.monotonic()
     with (
-        scene.log.open("wb") as log,
+        workspace.log.open("wb") as log,
         subprocess.Popen(
             words, env=environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
         ) as process,
@@ -134,14 +134,14 @@ def _killed(words: Sequence[str], scene: Scene, is_time: Callable[[], bool]) -> 
         while not is_time():
             _require(process.poll() is None, f"it ended with exit code {process.returncode}")
             _require(time.monotonic() - started < _LONGEST_S, "too few videos were fetched in time")
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
         process.send_signal(signal.SIGKILL)
     return time.monotonic() - started
 
 
-def _require(good: object, otherwise: str) -> None:
-    if not good:
-        raise RunError(otherwise[:500])
+def _require(condition: object, message: str) -> None:
+    if not condition:
+        raise RunError(message[:500])
 
 
 @contextmanager

@@ -106,7 +106,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("answer", "verb", "kind"), TABLE)
-def test_built_in_table_decides(answer: Reply, verb: Verb, kind: str) -> None:
+def test_the_built_in_table_decides(answer: Reply, verb: Verb, kind: str) -> None:
     decision = decide(answer)
     assert (decision.verb, decision.kind) == (verb, kind)
 
@@ -357,12 +357,12 @@ class Waits(list[float]):
 def run(
     settings: RetrySettings, decision: Decision, random: Callable[[], float] = lambda: 0.5
 ) -> tuple[int, Waits, Decision]:
-    made = 0
+    attempt_count = 0
     waits = Waits()
 
     async def attempt() -> Decision:
-        nonlocal made
-        made += 1
+        nonlocal attempt_count
+        attempt_count += 1
         return decision
 
     async def exchange() -> Decision:
@@ -372,7 +372,7 @@ def run(
         return last
 
     last = asyncio.run(exchange())
-    return made, waits, last
+    return attempt_count, waits, last
 
 
 FRACTIONS = st.floats(0, 1, exclude_max=True)
@@ -383,8 +383,8 @@ def test_attempts_are_made_exactly_as_often_as_allowed(
     attempts: int, bound: int | None, fraction: float
 ) -> None:
     retry = Decision(Verb.RETRY, "server", attempts=bound)
-    made, waits, last = run(RetrySettings(attempts=attempts), retry, lambda: fraction)
-    assert made == len(waits) + 1 == min(attempts, bound or attempts)
+    attempt_count, waits, last = run(RetrySettings(attempts=attempts), retry, lambda: fraction)
+    assert attempt_count == len(waits) + 1 == min(attempts, bound or attempts)
     assert last is retry
 
 
@@ -444,20 +444,20 @@ async def test_copies_of_a_policy_that_run_in_parallel_do_not_mix_results() -> N
     shared = retry_policy(RetrySettings(attempts=4), sleep=waits.sleep, random=lambda: 0.5)
 
     async def exchange(name: str, failures: int) -> tuple[Decision, int]:
-        made = 0
+        attempt_count = 0
 
         async def attempt() -> Decision:
-            nonlocal made
-            made += 1
+            nonlocal attempt_count
+            attempt_count += 1
             await asyncio.sleep(0)
-            return Decision(Verb.RETRY if made <= failures else Verb.ACCEPT, message=name)
+            return Decision(Verb.RETRY if attempt_count <= failures else Verb.ACCEPT, message=name)
 
-        return await shared.copy()(attempt), made
+        return await shared.copy()(attempt), attempt_count
 
     results = await asyncio.gather(*(exchange(str(n), n % 6) for n in range(60)))
-    for n, (decision, made) in enumerate(results):
+    for n, (decision, attempt_count) in enumerate(results):
         assert decision.message == str(n)
-        assert made == min(n % 6 + 1, 4)
+        assert attempt_count == min(n % 6 + 1, 4)
         assert decision.verb is (Verb.ACCEPT if n % 6 < 4 else Verb.RETRY)
 
 

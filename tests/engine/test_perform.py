@@ -1,4 +1,4 @@
-"""The path of one task, with fake surroundings and real decisions."""
+"""Performing one task, with fake collaborators and real decisions."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,11 +63,11 @@ def file_of(payload: Spooled) -> HttpResponse:
 
 @dataclass
 class World:
-    """All collaborators of the path; `log` lists their calls in order."""
+    """All collaborators of a Performer; `log` lists their calls in order."""
 
     replies: list[Reply] = field(default_factory=list)
     files: list[Reply] = field(default_factory=list)
-    stop_after: int | None = None  # the run stops after so many requests and downloads
+    stop_after: int | None = None  # the run stops after this number of requests and downloads
     log: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     bodies: list[Mapping[str, Input]] = field(default_factory=list)
@@ -79,7 +79,7 @@ class World:
     slept: list[float] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
     clock: FakeClock = field(default_factory=FakeClock)
-    abandon_after: int | None = None  # the run abandons remote jobs after so many waits
+    abandon_after: int | None = None  # the run abandons remote jobs after this number of waits
 
     async def send(self, request: HttpRequest, idempotency_key: str) -> Reply:
         self.log.append(f"send {request.path}" if request.method == "POST" else "poll")

@@ -97,18 +97,18 @@ class Priced:
 
 @dataclass
 class Rows:
-    """The tasks that are left; `taken` counts those that the producer has read."""
+    """The tasks that are left; `read` counts those that the producer has read."""
 
     count: int
     prior: Prior | None = None
     error: Exception | None = None
-    taken: int = 0
+    read: int = 0
     ended: Outcome | None = None
     done: list[tuple[str, Status | None]] = field(default_factory=list)
 
     def items(self) -> Iterator[WorkItem | None]:
         for number in range(self.count):
-            self.taken += 1
+            self.read += 1
             generation = 1 if self.prior is None else self.prior.generation + 1
             yield WorkItem(a_task(number), generation, self.prior, self.ended)
             if number % 10 == 9:
@@ -210,7 +210,7 @@ async def test_n_workers_send_in_parallel_and_the_producer_reads_no_more_than_th
     await run_pending()
 
     assert job.provider.in_flight == 3
-    assert rows.taken <= 3 + 2 * 3 + 1
+    assert rows.read <= 3 + 2 * 3 + 1
     released.set()
     assert await running == ["succeeded"] * 100
     assert job.provider.max_in_flight == 3
@@ -466,7 +466,7 @@ async def test_cancelling_a_run_keeps_committed_results(ledger: Ledger) -> None:
 
 
 @dataclass
-class Unknown(Rows):
+class UnknownRows(Rows):
     """Tasks that an earlier run sent, with unknown outcomes."""
 
     def items(self) -> Iterator[WorkItem | None]:
@@ -484,7 +484,7 @@ async def test_resent_tasks_are_counted_without_those_that_a_stop_prevented(
     for number in range(5):
         await ledger.record_sent(a_task(number), 1, attempts=1, now=NOW)
     job = Job(ledger, Provider(stop_first))
-    await job.run(Unknown(5), workers=1)
+    await job.run(UnknownRows(5), workers=1)
 
     assert (job.provider.requests, job.counts.resent) == (1, 1)
 

@@ -1,4 +1,4 @@
-"""Remote jobs: they wait apart from the workers, and an ending run leaves them resumable."""
+"""Remote jobs: they occupy no worker while they wait, and a later run fetches their results."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ FILE = Spooled("1.part", 99, "a" * 64, b"\0\0\0\x18ftypmp42\0\0\0\0")
 
 
 @dataclass
-class Studio:
+class VideoProvider:
     """A provider whose remote jobs take 40 seconds; also the store."""
 
     clock: FakeClock
@@ -92,12 +92,12 @@ def _json(body: object) -> HttpResponse:
 async def job(tmp_path: Path) -> AsyncIterator[Job]:
     with a_ledger(tmp_path) as ledger:
         clock = FakeClock()
-        yield Job(ledger, cast("Any", Studio(clock)), clock)
+        yield Job(ledger, cast("Any", VideoProvider(clock)), clock)
 
 
-def studio(job: Job) -> Studio:
+def video_provider(job: Job) -> VideoProvider:
     provider: object = job.provider
-    assert isinstance(provider, Studio)
+    assert isinstance(provider, VideoProvider)
     return provider
 
 
@@ -107,13 +107,13 @@ def next_run(job: Job) -> Job:
 
 async def started(job: Job, count: int, *, submitted: int) -> "asyncio.Task[list[str]]":
     running = asyncio.create_task(job.run(videos(count, job)))
-    await until(lambda: len(studio(job).submitted) >= submitted)
+    await until(lambda: len(video_provider(job).submitted) >= submitted)
     await run_pending()
     return running
 
 
 async def finished(job: Job, running: "asyncio.Task[list[str]]") -> list[str]:
-    """Advance the clock until the run has ended; the ledger's thread commits meanwhile."""
+    """Advance the clock until the run has ended, and let the ledger's thread commit."""
     while not running.done():
         await job.clock.advance(1)
         await asyncio.sleep(0.001)
@@ -123,7 +123,7 @@ async def finished(job: Job, running: "asyncio.Task[list[str]]") -> list[str]:
 async def test_many_more_jobs_wait_than_there_are_workers(job: Job) -> None:
     running = await started(job, 100, submitted=100)
     await job.clock.advance(30)
-    assert len(studio(job).submitted) == 100, "by four workers, while no job is done"
+    assert len(video_provider(job).submitted) == 100, "by four workers, while no job is done"
     assert await finished(job, running) == ["succeeded"] * 100
 
 
@@ -131,9 +131,9 @@ async def test_no_more_jobs_wait_than_there_are_slots(job: Job) -> None:
     job.pending = 3
     running = await started(job, 7, submitted=3)
     await job.clock.advance(30)
-    assert len(studio(job).submitted) == 3
+    assert len(video_provider(job).submitted) == 3
     assert await finished(job, running) == ["succeeded"] * 7
-    assert sorted(studio(job).submitted.values())[3] >= JOB_S
+    assert sorted(video_provider(job).submitted.values())[3] >= JOB_S
 
 
 async def test_a_signal_abandons_jobs_and_the_next_run_fetches_without_sending(job: Job) -> None:
@@ -146,7 +146,7 @@ async def test_a_signal_abandons_jobs_and_the_next_run_fetches_without_sending(j
 
     job.clock.seconds += JOB_S
     assert await next_run(job).run(videos(20, job)) == ["succeeded"] * 20
-    assert len(studio(job).submitted) == 20
+    assert len(video_provider(job).submitted) == 20
 
 
 async def test_a_spent_budget_still_waits_for_paid_jobs(job: Job) -> None:
@@ -168,5 +168,5 @@ async def test_submitted_jobs_are_fetched_although_the_budget_is_spent(job: Job)
 
     await limited.run(videos(6, job))
 
-    assert len(studio(job).submitted) == 4
+    assert len(video_provider(job).submitted) == 4
     assert job.ledger.totals().counts[Status.SUCCEEDED] == 4

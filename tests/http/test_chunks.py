@@ -28,7 +28,7 @@ async def test_large_chunks_are_processed_on_a_thread_and_small_ones_in_the_even
 async def test_if_all_threads_are_busy_a_chunk_is_processed_in_the_event_loop() -> None:
     threads = ChunkThreads()
     go_on = threading.Event()
-    here: list[bool] = []
+    in_main_thread: list[bool] = []
 
     def wait(_: bytes) -> None:
         go_on.wait()
@@ -37,13 +37,14 @@ async def test_if_all_threads_are_busy_a_chunk_is_processed_in_the_event_loop() 
     await run_pending()
 
     await threads.run(
-        lambda _: here.append(threading.current_thread() is threading.main_thread()), LARGE
+        lambda _: in_main_thread.append(threading.current_thread() is threading.main_thread()),
+        LARGE,
     )
     go_on.set()
     await asyncio.gather(*busy)
     threads.close()
 
-    assert here == [True]
+    assert in_main_thread == [True]
 
 
 async def test_an_error_in_a_thread_is_raised() -> None:

@@ -25,8 +25,8 @@ def stop(seconds: float) -> None:
 
 
 async def cancelled_after(deadlines: Deadlines, *chunks_after_s: float) -> float:
-    """Return after how long a request times out whose server sends chunks at these intervals."""
-    begun = now()
+    """Return the seconds until a request times out if chunks arrive at these intervals."""
+    started = now()
     with pytest.raises(TimeoutError):  # noqa: PT012  # one block
         async with Deadline(deadlines) as deadline:
             deadline.begin_sending()
@@ -34,7 +34,7 @@ async def cancelled_after(deadlines: Deadlines, *chunks_after_s: float) -> float
                 await asyncio.sleep(pause_s)
                 deadline.renew()
             await asyncio.get_running_loop().create_future()
-    return now() - begun
+    return now() - started
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_the_connect_timeout_applies_only_while_connecting(
 ) -> None:
     async def wait() -> None:
         deadline = Deadline(Deadlines(TIMES, TOTAL_S))
-        begun = now()
+        started = now()
         with pytest.raises(TimeoutError):  # noqa: PT012  # one block
             async with deadline:
                 if is_connecting:
                     deadline.begin_connecting()
                 await asyncio.get_running_loop().create_future()
-        assert due_s <= now() - begun <= due_s + LATE_S
+        assert due_s <= now() - started <= due_s + LATE_S
         assert not deadline.is_sent
 
     run_virtually(wait())

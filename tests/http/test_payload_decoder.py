@@ -61,7 +61,9 @@ class Decoding:
             self.decoder.feed(chunk)
         rest, spooled = self.decoder.finish()
         payloads = [bytes(sink.data) for sink in self.sinks]
-        assert [one.sha256 for one in spooled] == [hashlib.sha256(p).hexdigest() for p in payloads]
+        assert [payload.sha256 for payload in spooled] == [
+            hashlib.sha256(p).hexdigest() for p in payloads
+        ]
         return rest, payloads
 
 
@@ -348,9 +350,9 @@ def left_of(document: Any, images: list[bytes]) -> Any:
             images.append(document.data)
             return f"{PLACEHOLDER}{len(images) - 1}"
         case list():
-            return [left_of(one, images) for one in document]
+            return [left_of(item, images) for item in document]
         case dict():
-            return {key: left_of(one, images) for key, one in document.items()}
+            return {key: left_of(item, images) for key, item in document.items()}
     return document
 
 

@@ -88,8 +88,8 @@ class FixedResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         return [
-            ResolveResult(hostname=host, host=one, port=port, family=family, proto=0, flags=0)
-            for one in self.table[host]
+            ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
+            for address in self.table[host]
         ]
 
     async def close(self) -> None:
@@ -110,13 +110,13 @@ async def test_a_name_that_resolves_to_a_private_address_is_refused(address: str
 
 @pytest.mark.parametrize("address", PERMITTED)
 async def test_a_name_that_resolves_to_a_public_address_is_permitted(address: str) -> None:
-    found = await resolver(address).resolve("files.example.test", 443)
-    assert [one["host"] for one in found] == [address]
+    results = await resolver(address).resolve("files.example.test", 443)
+    assert [result["host"] for result in results] == [address]
 
 
 async def test_only_the_public_ones_of_mixed_addresses_are_returned() -> None:
-    found = await resolver("127.0.0.1", "8.8.8.8", "::1").resolve("files.example.test", 443)
-    assert [one["host"] for one in found] == ["8.8.8.8"]
+    results = await resolver("127.0.0.1", "8.8.8.8", "::1").resolve("files.example.test", 443)
+    assert [result["host"] for result in results] == ["8.8.8.8"]
 
 
 @pytest.mark.parametrize("address", FORBIDDEN)
@@ -150,13 +150,13 @@ def test_a_literal_public_address_is_permitted(address: str) -> None:
         ("http://example.test:99999/", "not a URL"),
         ("http://[::1/", "not a URL"),
         ("http://good.test\\@127.0.0.1/", "not a URL"),
-        ("http://2130706433/", "in disguise"),
-        ("http://0x7f000001/", "in disguise"),
-        ("http://0x7f.1/", "in disguise"),
-        ("http://017700000001/", "in disguise"),
-        ("http://0177.0.0.1/", "in disguise"),
-        ("http://127.1/", "in disguise"),
-        ("http://134744072/", "in disguise"),
+        ("http://2130706433/", "not written in the form"),
+        ("http://0x7f000001/", "not written in the form"),
+        ("http://0x7f.1/", "not written in the form"),
+        ("http://017700000001/", "not written in the form"),
+        ("http://0177.0.0.1/", "not written in the form"),
+        ("http://127.1/", "not written in the form"),
+        ("http://134744072/", "not written in the form"),
         ("http://127.0.0.1./", "not a public address"),
         ("HTTP://127.0.0.1", "not a public address"),
         ("http://%31%32%37.0.0.1/", "not a public address"),
@@ -202,8 +202,8 @@ async def test_a_provider_at_a_private_address_may_name_other_private_addresses(
     assert guard.refusal("http://10.0.0.5/a.png") is None
     assert guard.refusal("ftp://10.0.0.5/a.png")
     assert guard.refusal("http://127.1/a.png")
-    found = await resolver("10.0.0.5", base_url=base_url).resolve("files.example.test", 80)
-    assert len(found) == 1
+    results = await resolver("10.0.0.5", base_url=base_url).resolve("files.example.test", 80)
+    assert len(results) == 1
 
 
 async def test_a_provider_whose_name_resolves_to_a_private_address_is_recognized() -> None:

@@ -1,4 +1,4 @@
-"""Each kind of slow server is given up after its own timeout."""
+"""A request to a slow server ends after the timeout that applies."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -102,7 +102,7 @@ async def _send(base_url: str, store: LocalStore, timeout_s: float, timeouts: Ti
         (drips, SHORT_S, Timeouts()),
     ],
 )
-async def test_a_slow_server_is_given_up_and_the_request_counts_as_sent(
+async def test_a_request_to_a_slow_server_times_out_and_counts_as_sent(
     act: Act, timeout_s: float, timeouts: Timeouts, store: LocalStore, tmp_path: Path
 ) -> None:
     async with serving(act) as base_url:
@@ -172,7 +172,7 @@ async def test_the_first_byte_may_take_longer_than_the_stall_timeout(store: Loca
     assert not isinstance(reply, NetworkFault)
 
 
-async def test_a_download_that_stalls_is_given_up(store: LocalStore) -> None:
+async def test_a_download_that_stalls_times_out(store: LocalStore) -> None:
     async with serving(stops_half_way) as base_url:
         service = Service(base_url, None, timeout_s=LONG_S, timeouts=Timeouts(stall_s=SHORT_S))
         async with AiohttpTransport(service, connections=1, open_sink=store.open_sink) as client:

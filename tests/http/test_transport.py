@@ -165,10 +165,10 @@ async def test_a_refused_connection_does_not_count_as_sent(store: LocalStore) ->
 
 
 async def test_a_redirect_of_the_provider_is_not_followed_with_the_key(store: LocalStore) -> None:
-    asked = []
+    requested_paths = []
 
     async def answer(request: web.Request) -> web.Response:
-        asked.append(request.path)
+        requested_paths.append(request.path)
         raise web.HTTPTemporaryRedirect("/elsewhere")
 
     async with serving(answer) as base, transport(base, store) as client:
@@ -176,7 +176,7 @@ async def test_a_redirect_of_the_provider_is_not_followed_with_the_key(store: Lo
 
     assert isinstance(reply, HttpResponse)
     assert reply.status == 307
-    assert asked == ["/v1/images/generations"]
+    assert requested_paths == ["/v1/images/generations"]
 
 
 async def test_a_file_is_fetched_without_the_key_and_with_its_query_unchanged(
@@ -204,14 +204,14 @@ async def test_a_file_is_fetched_without_the_key_and_with_its_query_unchanged(
 
 async def test_redirects_of_a_file_are_followed_up_to_a_limit(store: LocalStore) -> None:
     async def answer(request: web.Request) -> web.Response:
-        left = int(request.query["left"])
-        if left:
-            raise web.HTTPFound(f"/file?left={left - 1}")
+        redirects = int(request.query["redirects"])
+        if redirects:
+            raise web.HTTPFound(f"/file?redirects={redirects - 1}")
         return web.Response(body=IMAGE)
 
     async with serving(answer) as base, transport(base, store) as client:
-        near = await client.fetch(base + "/file?left=3")
-        far = await client.fetch(base + "/file?left=20")
+        near = await client.fetch(base + "/file?redirects=3")
+        far = await client.fetch(base + "/file?redirects=20")
 
     assert isinstance(near, HttpResponse)
     assert len(near.payloads) == 1
@@ -342,10 +342,10 @@ async def test_a_header_of_the_job_replaces_a_usual_one_but_no_idempotency_key(
 async def test_a_header_that_cannot_be_sent_is_a_fault_and_nothing_is_sent(
     store: LocalStore,
 ) -> None:
-    asked: list[str] = []
+    requested_paths: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
-        asked.append(request.path)
+        requested_paths.append(request.path)
         return web.json_response({})
 
     async with serving(answer) as base:
@@ -354,7 +354,7 @@ async def test_a_header_that_cannot_be_sent_is_a_fault_and_nothing_is_sent(
             reply = await client.send(REQUEST, "bg-1")
 
     assert isinstance(reply, NetworkFault)
-    assert (reply.kind, reply.sent, asked) == (FaultKind.CONNECTION, False, [])
+    assert (reply.kind, reply.sent, requested_paths) == (FaultKind.CONNECTION, False, [])
     assert "cannot be sent" in reply.message
     assert "canary" not in reply.message
 

@@ -88,7 +88,7 @@ def test_a_jpeg_keeps_its_first_segment_first() -> None:
     assert edited[20:22] == b"\xff\xe1"
 
 
-def test_metadata_that_are_too_long_are_not_embedded() -> None:
+def test_metadata_that_is_too_long_is_not_embedded() -> None:
     data = IMAGES["jpeg"]
     assert metadata_edits(io.BytesIO(data), JPEG, "x" * (MAX_METADATA_BYTES + 1), "") is None
     assert metadata_edits(io.BytesIO(data), JPEG, "x", "y" * 70_000) is None

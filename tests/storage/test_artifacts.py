@@ -26,13 +26,13 @@ HIDDEN = ".batchgen"
 
 
 @pytest.fixture
-def taken() -> set[str]:
+def ledger_paths() -> set[str]:
     return set()
 
 
 @pytest.fixture
-def store(tmp_path: Path, taken: set[str]) -> Iterator[LocalStore]:
-    store = LocalStore(tmp_path, is_taken=taken.__contains__)
+def store(tmp_path: Path, ledger_paths: set[str]) -> Iterator[LocalStore]:
+    store = LocalStore(tmp_path, is_taken=ledger_paths.__contains__)
     store.prepare()
     yield store
     store.close()
@@ -77,17 +77,17 @@ def test_a_spool_measures_hashes_and_keeps_its_bytes(
     spool = Spool(str(path), memory_bytes=5000)
     for part in parts:
         spool.write(part)
-    found = spool.close()
+    payload = spool.close()
 
-    whole = b"".join(parts)
-    assert found.size_bytes == len(whole)
-    assert found.head == whole[:4096]
-    if len(whole) <= 5000:
-        assert found.data == whole
+    content = b"".join(parts)
+    assert payload.size_bytes == len(content)
+    assert payload.head == content[:4096]
+    if len(content) <= 5000:
+        assert payload.data == content
         assert not path.exists()
     else:
-        assert path.read_bytes() == whole
-        assert found.sha256 == hashlib.sha256(whole).hexdigest()
+        assert path.read_bytes() == content
+        assert payload.sha256 == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/self/fd: run on Linux")
@@ -194,10 +194,10 @@ async def test_two_images_of_one_task_never_get_the_same_path(
 
 
 async def test_an_artifact_in_the_ledger_is_never_replaced(
-    store: LocalStore, tmp_path: Path, taken: set[str]
+    store: LocalStore, tmp_path: Path, ledger_paths: set[str]
 ) -> None:
     await store.publish(sink_of(store), "fox-{n}.{ext}", 1)
-    taken.add("fox-1.png")
+    ledger_paths.add("fox-1.png")
     store.prepare()
 
     artifact = await store.publish(sink_of(store, a_png(pixel=b"?")), "fox-{n}.{ext}", 1)
@@ -240,7 +240,7 @@ async def test_many_artifacts_with_the_same_name_all_get_their_own_path(
 async def test_the_longest_names_still_have_room_for_a_number(
     store: LocalStore, tmp_path: Path
 ) -> None:
-    from batchgen.manifest.expand.filenames import finish_filename  # noqa: PLC0415  the names as they come
+    from batchgen.manifest.expand.filenames import finish_filename  # noqa: PLC0415  # only here
 
     filename = finish_filename("ü" * 400 + "-{n}.{ext}", several=False)
     paths = [(await store.publish(sink_of(store), filename, 10)).path for _ in range(3)]

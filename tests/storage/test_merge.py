@@ -287,8 +287,8 @@ def _run(cwd: Path, out: str, *more: str) -> None:
 
 def _repeatable(directory: Path) -> list[Any]:
     """Return the columns that are the same in every run of a manifest."""
-    kept = ("id", "key", "line", "prompt", "status", "artifacts")
-    return [[line[name] for name in kept] for line in results(directory)]
+    columns = ("id", "key", "line", "prompt", "status", "artifacts")
+    return [[line[name] for name in columns] for line in results(directory)]
 
 
 def test_three_shards_merged_equal_one_whole_run(tmp_path: Path) -> None:

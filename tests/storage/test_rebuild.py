@@ -290,10 +290,10 @@ def test_a_rebuilt_job_continues_where_it_was(how: Callable[[Path], None], tmp_p
         assert "the same idempotency keys" in rebuilt.err
         (tmp_path / "m.csv").write_text("prompt\na new one\n" + "".join(prompts))
         ended = batchgen(*words, cwd=tmp_path, **KEY)
-        seen = stats(base_url)
+        statistics = stats(base_url)
 
     assert ended.code == 0, ended.err
-    assert seen["generations"] == 7
+    assert statistics["generations"] == 7
     after = results(tmp_path / "out")
     assert [line["artifacts"] for line in after[1:]] == [line["artifacts"] for line in before]
     assert batchgen("verify", "out", cwd=tmp_path).code == 0

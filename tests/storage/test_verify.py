@@ -259,9 +259,9 @@ def test_a_repaired_directory_is_complete_after_a_run_and_nothing_is_paid_for_tw
         statuses = [line["status"] for line in results(tmp_path / "out")]
         assert statuses.count("pending") == 2
         assert _run(base_url, tmp_path) == 0
-        seen = stats(base_url)
+        statistics = stats(base_url)
 
-    assert (seen["generations"], seen["double_generations"]) == (8, 0)
+    assert (statistics["generations"], statistics["double_generations"]) == (8, 0)
     after = batchgen("verify", "out", cwd=tmp_path)
     assert (after.code, after.out) == (0, "")
     assert "no problems found" in after.err

@@ -34,9 +34,9 @@ class Delivery(Enum):
 class Family:
     """The requests and replies of a family.
 
-    row: the fields of a row, given a mark that no other row has. fields: those of every row.
-    make: returns the files of a generation. reply: returns the body of the reply, given the files
-    and their URLs; bytes if the reply is the file itself (not in_json). files: per generation.
+    row: returns the fields of a row, for a marker that no other row has. fields: of every row.
+    make: returns the files of a generation. reply: returns the body of the reply for the files and
+    their URLs; bytes if the reply is the file itself (not in_json). files: per generation.
     """
 
     name: str

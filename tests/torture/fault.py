@@ -20,8 +20,8 @@ COMMIT = "commit"
 class Fault(msgspec.Struct, frozen=True):
     """The call that kills the process.
 
-    place: as in `instants.CrashPoint`. call: the number of that call, from 1. after: whether it is
-    killed after the call instead of before it.
+    place: as in `crash_points.CrashPoint`. call: the number of that call, from 1.
+    after: whether the process is killed after the call instead of before it.
     """
 
     place: str

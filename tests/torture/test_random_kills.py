@@ -21,7 +21,7 @@ _MAX_KILL_AFTER_S = 0.35  # a run that is not killed takes a little longer
     [(1, 6, 1, True), (2, 6, 2, False)],
     ids=["keys", "no keys"],
 )
-async def test_killed_at_random_and_run_again(
+async def test_runs_killed_at_random_lose_nothing(
     *, seed: int, kills: int, images: int, honours_keys: bool, tmp_path: Path, launcher: Launcher
 ) -> None:
     await _kill_and_run_again(
@@ -30,7 +30,7 @@ async def test_killed_at_random_and_run_again(
 
 
 @pytest.mark.parametrize(("seed", "honours_keys"), [(3, True), (4, False)], ids=["keys", "no keys"])
-async def test_a_job_of_all_families_killed_at_random_and_run_again(
+async def test_runs_of_all_families_killed_at_random_lose_nothing(
     *, seed: int, honours_keys: bool, tmp_path: Path, launcher: Launcher
 ) -> None:
     await _kill_a_job_of_all_families(
@@ -41,7 +41,7 @@ async def test_a_job_of_all_families_killed_at_random_and_run_again(
 @pytest.mark.torture
 @pytest.mark.parametrize("honours_keys", [True, False], ids=["keys", "no keys"])
 @pytest.mark.parametrize("seed", range(10, 30))
-async def test_killed_at_random_a_dozen_times(
+async def test_a_dozen_runs_killed_at_random_lose_nothing(
     *, seed: int, honours_keys: bool, tmp_path: Path, launcher: Launcher
 ) -> None:
     images = 1 + seed % 2
@@ -53,7 +53,7 @@ async def test_killed_at_random_a_dozen_times(
 @pytest.mark.torture
 @pytest.mark.parametrize("honours_keys", [True, False], ids=["keys", "no keys"])
 @pytest.mark.parametrize("seed", range(30, 50))
-async def test_a_job_of_all_families_killed_at_random_a_dozen_times(
+async def test_a_dozen_runs_of_all_families_killed_at_random_lose_nothing(
     *, seed: int, honours_keys: bool, tmp_path: Path, launcher: Launcher
 ) -> None:
     await _kill_a_job_of_all_families(

@@ -56,7 +56,7 @@ class Throttle:
         return pause_s > 0 and gate.hold(pause_s)
 
     def release(self, model: str) -> None:
-        """Give a ticket of this model back whose request is not sent."""
+        """Give back a ticket of this model; its request is not sent."""
         self._gate(model).release()
 
     def hold(self, model: str, seconds: float) -> bool:
@@ -64,12 +64,12 @@ class Throttle:
         return self._gate(model).hold(seconds)
 
     def bottleneck(self) -> str | None:
-        """Return the limit that a model's next request waits for, for people; None without one."""
+        """Describe the limit that the next request of a model waits for; None if none waits."""
         messages = (gate.bottleneck() for gate in self._gates.values())
         return next((message for message in messages if message), None)
 
     def message_to_log(self, model: str) -> str | None:
-        """Return how the model's refusals are handled, for people; None if logged already."""
+        """Describe the reaction to the model's refusals; None if that is logged already."""
         return self._gate(model).message_to_log()
 
     def set_limits(self, bounds: Callable[[str], Bounds]) -> None:

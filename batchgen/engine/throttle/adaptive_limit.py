@@ -10,13 +10,13 @@ import math
 AFTER_REFUSAL = 0.985  # of the measured limit: just below it
 _CYCLE_INCREASE = 0.03  # over a cycle: from just below the limit to just above it
 _MIN_CYCLE = 200  # accepted requests between two refusals
-_CYCLE_PER_PAUSE = 100  # a cycle lasts this many times as long as the pause after a refusal
+_CYCLE_PER_PAUSE = 100  # the length of a cycle, in pauses after a refusal
 _CLEARLY_ABOVE = 1.02  # times the last refusal: the server must have raised its limit
 _MAX_INCREASE = 0.1
 _INCREASE_DIVISOR = 4.0
 _DOUBLINGS = 10  # of the increase, in a cycle above the last refusal
-_REDUCED = 0.75
-_MAX_SLOPE = 0.7  # of 1/value: a rate doubles in a second, a concurrency with every reply
+_REDUCED = 0.75  # of the maximum
+_MAX_SLOPE = 0.7  # of 1/value: the value at most doubles per second, or per round of replies
 
 
 class AdaptiveLimit:

@@ -13,16 +13,16 @@ _ROUNDING = 1e-9
 class BudgetSpentError(Exception):
     """The next request exceeds the budget.
 
-    bound: the name of the limit that is reached, as in a job file.
+    limit: the name of the limit that is reached, as in a job file.
     """
 
-    def __init__(self, bound: str, message: str) -> None:
-        self.bound = bound
+    def __init__(self, limit: str, message: str) -> None:
+        self.limit = limit
         super().__init__(message)
 
 
 class Reservations(Protocol):
-    """Money that other jobs spend too; the methods may block on the disk."""
+    """A budget that other jobs share; the methods may block on the disk."""
 
     def reserve(self, usd: float) -> bool: ...
 
@@ -128,7 +128,7 @@ class Budget:
         return self._max_cost_usd is not None and self._spent_usd >= self._max_cost_usd
 
     async def _refusal(self, amount: float, *, is_known: bool) -> BudgetSpentError | None:
-        """Return the limit that an amount exceeds; None if it fits and the shared budget has it."""
+        """Return the error if an amount exceeds a limit; else reserve it in the shared budget."""
         bound = self._max_cost_usd
         if bound is not None:
             exceeds = self._spent_usd + self._reserved_usd + amount > bound + _ROUNDING

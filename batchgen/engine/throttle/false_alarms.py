@@ -9,8 +9,8 @@ from batchgen.engine.throttle.rate import Ticket
 
 _MIN_ACCEPTED = 5  # requests, before a rate counts as accepted
 _BELOW = 0.95  # of the accepted rate; closer to it may be an error of measurement
-_TOLERANCE = 2.0  # times the known share that is still explained by it
-_ASSUMED = 2  # refusals more than counted that a series may have had
+_TOLERANCE = 2.0  # times the known share; it explains refusals up to that
+_UNCOUNTED = 2  # refusals that a series may have had besides those counted
 _CHANCE = 5  # refusals beyond the share that may be chance
 _WINDOW = 100  # requests
 _MAX_SHARE = 0.25
@@ -31,7 +31,7 @@ class FalseAlarms:
         self._window_refused = 0
         self._last_serial = 0  # of the last refusal
         self._excess = 0.0  # refusals beyond those that the share explains
-        self._after_decrease = False  # all refusals in such a window are false alarms
+        self._after_decrease = False  # if true, all refusals in the window are false alarms
 
     @property
     def is_known(self) -> bool:
@@ -101,7 +101,7 @@ class FalseAlarms:
         self._accepted_rate = 0.0
 
     def _end_series(self, ticket: Ticket) -> float | None:
-        share = (self._refused + _ASSUMED) / (1 + ticket.serial - self._series_serial)
+        share = (self._refused + _UNCOUNTED) / (1 + ticket.serial - self._series_serial)
         self._share = min(_MAX_SHARE, share)
         rate, self._rate_before = self._rate_before, None
         return rate

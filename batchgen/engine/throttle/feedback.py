@@ -12,9 +12,9 @@ _OVERLOADED = frozenset({503, 529})  # 529: "overloaded" of several providers
 _CONCURRENCY_WORDS = ("concurren", "in flight", "in-flight", "parallel", "simultaneous")
 _MIN_ACCEPTED = 20  # requests, before anything is concluded
 _WINDOW = 200  # accepted requests
-_NEAR = 0.95  # replies on their way make the number in flight a little uncertain
-_MANY = 10
-_CERTAIN = 2  # a token bucket sometimes refuses at the highest number too
+_NEAR_HIGHEST = 0.95  # replies on their way make the number in flight a little uncertain
+_MIN_FOR_NEAR = 10  # requests in flight; with fewer, only a number above the highest counts
+_MIN_REFUSALS = 2  # in a row; a token bucket sometimes refuses at the highest number too
 _MIN_INTERVAL_S = 30.0  # between two messages: a rate that is being learned changes often
 _MIN_CHANGE = 2.0  # factor
 
@@ -57,7 +57,7 @@ class ConcurrencySignal:
         self._accepted = 0
         self._highest = 0  # accepted number in flight, in this window
         self._highest_before = 0  # in the window before
-        self._certainty = 0
+        self._refusals = 0  # in a row at the highest accepted number
 
     def record_accepted(self, in_flight: int) -> None:
         """Record an accepted request; `in_flight` includes it."""
@@ -69,10 +69,10 @@ class ConcurrencySignal:
     def explains(self, in_flight: int) -> bool:
         """Count a refusal; return whether the server limits the number of requests in flight."""
         highest = max(self._highest, self._highest_before)
-        near = _NEAR * highest if highest >= _MANY else highest + 1
+        near = _NEAR_HIGHEST * highest if highest >= _MIN_FOR_NEAR else highest + 1
         at_limit = in_flight >= near and self._accepted >= _MIN_ACCEPTED
-        self._certainty = self._certainty + 1 if at_limit else 0
-        return self._certainty >= _CERTAIN
+        self._refusals = self._refusals + 1 if at_limit else 0
+        return self._refusals >= _MIN_REFUSALS
 
 
 class LogThrottle:

@@ -82,7 +82,7 @@ class Gate:
         self._wake()
 
     def release(self) -> None:
-        """Give a ticket back whose request is not sent."""
+        """Give back a ticket; its request is not sent."""
         self._in_flight -= 1
         self._wake()
 
@@ -92,7 +92,7 @@ class Gate:
         if until <= self._closed_until:
             return False
         self._closed_until = until
-        if self._false_alarms.is_known:  # there is no rate then, all would be sent together
+        if self._false_alarms.is_known:  # without a learned rate all would be sent together
             self._ramp_began_at = until
         return True
 
@@ -103,7 +103,7 @@ class Gate:
         self._wake()
 
     def bottleneck(self) -> str | None:
-        """Return the limit that the next request waits for, for people.
+        """Describe the limit that the next request waits for.
 
         None if no request is waiting, or if the gate is closed: that is reported when it closes.
         """
@@ -117,7 +117,7 @@ class Gate:
         return "images_per_minute" if math.isinf(limit.value) else f"rpm {limit.value * 60:.3g}"
 
     def message_to_log(self) -> str | None:
-        """Return how the gate reacts to refusals, for people; None if that is logged already."""
+        """Describe the reaction to refusals; None if there is none or it is logged already."""
         limits = (self._schedule.rate, self._concurrency)
         reduced = next((limit for limit in limits if limit.is_reduced), None)
         if reduced is None and not self._false_alarms.is_known:

@@ -65,8 +65,8 @@ class RequestSchedule:
         if self._cycle_sent_at is None:
             self._cycle_sent_at = now
         self._set_intervals(images)
-        self._next = _after(self._next, now, self._interval_s)
-        self._next_image = _after(self._next_image, now, self._image_interval_s)
+        self._next = _next_time(self._next, now, self._interval_s)
+        self._next_image = _next_time(self._next_image, now, self._image_interval_s)
 
     def _set_intervals(self, images: int) -> None:
         self._last_images = images
@@ -113,7 +113,7 @@ def _per_second(per_minute: float | None) -> float:
     return math.inf if per_minute is None else per_minute / 60
 
 
-def _after(planned: float, now: float, interval_s: float) -> float:
+def _next_time(planned: float, now: float, interval_s: float) -> float:
     delay_s = now - planned
     made_up_s = _MAX_DELAY_S if delay_s <= _MAX_DELAY_S or interval_s < _MAX_DELAY_S else 0.0
     return max(planned, now - made_up_s) + interval_s

@@ -60,9 +60,9 @@ _WITHOUT_OUTCOME = (DependencyState.OPEN, DependencyState.UNAVAILABLE)
 
 
 class Dependencies:
-    """The sources of one run. Holds one byte per source, and a cache of their outcomes.
+    """The state of every source of a run, in one byte each, and a cache of their outcomes.
 
-    directory: where their artifacts are.
+    directory: the output directory with their artifacts.
     """
 
     def __init__(self, references: References, ledger: Ledger, directory: Path) -> None:
@@ -121,15 +121,15 @@ class Dependencies:
         request.
         """
         self.look_up((task,))
-        contents = []
+        hashes = []
         for name, reference in references_of(task):
             source = self._source(reference)
             if source is None:
                 return ResolvedTask(task, _PENDING)
             if source.outcome.status is not Status.SUCCEEDED:
                 return ResolvedTask(task, _skipped_outcome(name, source))
-            contents.append(_content(source.outcome.artifacts, reference))
-        task = structs.replace(task, digest=digest_with_artifacts(task.digest, contents))
+            hashes.append(_sha256_of(source.outcome.artifacts, reference))
+        task = structs.replace(task, digest=digest_with_artifacts(task.digest, hashes))
         for name, reference in references_of(task):
             if reason := self._mismatch(reference):
                 error = TaskError(_INPUT_FILE, None, f"`{name}`: {reason}")
@@ -182,7 +182,7 @@ class Dependencies:
         )  # fmt: skip
 
 
-def _content(artifacts: tuple[Artifact, ...], reference: Reference) -> str:
+def _sha256_of(artifacts: tuple[Artifact, ...], reference: Reference) -> str:
     return artifacts[reference.n - 1].sha256 if reference.n <= len(artifacts) else ""
 
 

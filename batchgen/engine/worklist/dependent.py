@@ -1,11 +1,11 @@
 """The worklist if tasks depend on other tasks: each task comes after its sources.
 
-The manifest is read in order. A task whose sources have not all ended is held until they have. At
-most `max_held` tasks are held; further ones are deferred: only part of their key is kept, for
-another pass over the manifest. The next pass starts when half of the held tasks could be released,
-when as many sources have ended, or when no source is in flight. Every pass makes progress, since a
-task without open sources is never deferred. A held task occupies no worker, no place in the queue
-and no remote slot.
+The manifest is read in order. A task waits in memory until all of its sources have ended. At most
+`max_waiting` tasks wait; further ones are deferred: only part of their key is kept, for another
+pass over the manifest. The next pass starts when half of `max_waiting` places are free, when that
+number of sources has ended, or when no source is in flight. Every pass makes progress, since a task
+without open sources is never deferred. A waiting task occupies no worker, no place in the queue and
+no remote slot.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import public_status
 from batchgen.types import Outcome, Prior, Status, Task, WorkItem
 
-_MAX_HELD = 4096
+_MAX_WAITING = 4096
 _ENDED = (Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.SKIPPED)
 
 _KeyPrefixes: TypeAlias = "array[int]"
@@ -44,7 +44,7 @@ class DependentWorklist(msgspec.Struct):
     """The tasks that are left, each after its sources.
 
     on_untouched: called with the number of further tasks that need nothing.
-    max_held: how many tasks may wait for their sources.
+    max_waiting: how many tasks may wait for their sources.
     untouched: the number of tasks that need nothing, by status.
     left_pending: the number of tasks whose sources do not end in this run.
     """
@@ -54,15 +54,15 @@ class DependentWorklist(msgspec.Struct):
     selection: Selection
     sources: Dependencies
     on_untouched: Callable[[int], None] = lambda _: None
-    max_held: int = _MAX_HELD
+    max_waiting: int = _MAX_WAITING
     untouched: Counter[Status] = msgspec.field(default_factory=Counter)
     left_pending: int = 0
-    _held: dict[int, list[_Candidate]] = msgspec.field(default_factory=lambda: defaultdict(list))
-    _held_count: int = 0
+    _waiting: dict[int, list[_Candidate]] = msgspec.field(default_factory=lambda: defaultdict(list))
+    _waiting_count: int = 0
     _released: deque[_Candidate] = msgspec.field(default_factory=deque)
     _in_flight: int = 0  # sources that were yielded and have not ended
-    _decided: int = 0  # tasks
-    _ended_sources: int = 0  # sources, since the current pass began
+    _decided: int = 0  # tasks, in all passes
+    _ended_sources: int = 0  # since the current pass began
     _must_wait: bool = False  # nothing can be done until a source ends
     _source_ended: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
@@ -72,7 +72,7 @@ class DependentWorklist(msgspec.Struct):
         Raises RejectedError if the manifest has an error that the check did not find.
         """
         deferred: _KeyPrefixes | None = None
-        while deferred is None or deferred or self._held_count or self._released:
+        while deferred is None or deferred or self._waiting_count or self._released:
             decided, is_idle = self._decided, not self._in_flight
             deferred = yield from self._read_manifest(deferred)
             yield from self._yield_released()
@@ -103,10 +103,10 @@ class DependentWorklist(msgspec.Struct):
         await self._source_ended.wait()
 
     def _has_to_wait(self, deferred: _KeyPrefixes) -> bool:
-        if not self._held_count or not self._in_flight:
+        if not self._waiting_count or not self._in_flight:
             return False
-        half = max(1, self.max_held // 2)
-        return not deferred or (self._held_count >= half and self._ended_sources < half)
+        half = max(1, self.max_waiting // 2)
+        return not deferred or (self._waiting_count >= half and self._ended_sources < half)
 
     def _read_manifest(
         self, wanted: "_KeyPrefixes | None"
@@ -123,8 +123,8 @@ class DependentWorklist(msgspec.Struct):
                 awaited = self.sources.open_sources_of(task) if task.inputs else ()
                 if not awaited:
                     yield from self._decide(candidate)
-                elif self._held_count < self.max_held:
-                    self._hold(candidate, awaited)
+                elif self._waiting_count < self.max_waiting:
+                    self._wait(candidate, awaited)
                 else:
                     deferred.append(_key_prefix(task))
                 yield from self._yield_released()
@@ -134,27 +134,27 @@ class DependentWorklist(msgspec.Struct):
 
     def _tasks(self) -> Iterator[tuple[Task, bool]]:
         """Yield the selected tasks and the sources, each with whether it is selected."""
-        taken = 0
+        selected = 0
         limit = self.selection.limit
         for task in without_problems(self.manifest.tasks(check=False)):
-            is_selected = self.selection.selects(task) and (limit is None or taken < limit)
-            taken += is_selected
+            is_selected = self.selection.selects(task) and (limit is None or selected < limit)
+            selected += is_selected
             if is_selected or self.sources.number(task) is not None:
                 yield task, is_selected
 
-    def _hold(self, candidate: _Candidate, awaited: set[int]) -> None:
+    def _wait(self, candidate: _Candidate, awaited: set[int]) -> None:
         candidate.awaited = len(awaited)
         for number in awaited:
-            self._held[number].append(candidate)
-        self._held_count += 1
+            self._waiting[number].append(candidate)
+        self._waiting_count += 1
 
     def _set_state(self, number: int, state: DependencyState) -> None:
         """Set the state of a source; release the tasks that wait for no other one."""
         self.sources.set_state(number, state)
-        for candidate in self._held.pop(number, ()):
+        for candidate in self._waiting.pop(number, ()):
             candidate.awaited -= 1
             if not candidate.awaited:
-                self._held_count -= 1
+                self._waiting_count -= 1
                 self._released.append(candidate)
 
     def _yield_released(self) -> Iterator[WorkItem]:
@@ -195,7 +195,7 @@ class DependentWorklist(msgspec.Struct):
 
 
 def _key_prefix(task: Task) -> int:
-    """Return 8 bytes of the key: a task keeps it if the manifest is edited during the run."""
+    """Return 8 bytes of the key, which stays the same if the manifest is edited during the run."""
     return int(task.key[:16], 16)
 
 

@@ -9,14 +9,14 @@ from batchgen.storage.ledger.rows import Position
 from batchgen.types import Problem, Status, Task
 
 _MOVES_PER_COMMIT = 20_000  # a row inserted at the top moves all others
-_READ_AHEAD = 2000  # tasks read from the ledger beyond the place in the manifest
+_READ_AHEAD = 2000  # tasks read from the ledger beyond the position in the manifest
 _MAX_NEARBY = 4 * _READ_AHEAD
 _GROWTH = 4096  # tasks by which the table of listed tasks grows
 _SUCCEEDED = str(Status.SUCCEEDED)
 
 
 class Positions:
-    """Updates the positions of tasks in the ledger, and which tasks the manifest no longer lists.
+    """Updates the ledger: positions of tasks, and which tasks the manifest no longer lists.
 
     Holds one byte per task of the ledger.
 
@@ -30,10 +30,10 @@ class Positions:
     ) -> None:
         self._is_counted = is_counted
         self._ledger = None if ledger is None or ledger.is_empty() else ledger
-        self._places = None if self._ledger is None else _LedgerPlaces(self._ledger)
+        self._positions = None if self._ledger is None else _LedgerPositions(self._ledger)
         self._moved: list[tuple[int, str, int, int]] = []
         self._listed = bytearray()
-        self._still_listed = 0  # tasks that the last manifest listed as well
+        self._still_listed = 0  # tasks of this manifest that the last one listed too
         self._tasks = 0
         self.count = 0
         self.done = 0
@@ -49,15 +49,15 @@ class Positions:
 
         Call it after the whole manifest was read.
         """
-        if self._ledger is None or self._places is None:
+        if self._ledger is None or self._positions is None:
             return
-        self._places.close()
-        gone = []
+        self._positions.close()
+        dropped = []
         if self._still_listed < self._ledger.count_listed():
-            gone = [task for task in self._ledger.listed() if not self._is_listed(task)]
-        if self._moved or gone:
-            self._ledger.reposition(self._moved, gone)
-        self.has_changed = bool(self._moves or gone)
+            dropped = [task for task in self._ledger.listed() if not self._is_listed(task)]
+        if self._moved or dropped:
+            self._ledger.reposition(self._moved, dropped)
+        self.has_changed = bool(self._moves or dropped)
         self._moved.clear()
 
     def is_all_done(self) -> bool:
@@ -67,17 +67,17 @@ class Positions:
     def _record(self, chunk: list[Task]) -> None:
         self._tasks += len(chunk)
         self.count += sum(map(self._is_counted, chunk)) if self._is_counted else len(chunk)
-        if self._places is not None:
-            self._compare(chunk, self._places.find([task.key for task in chunk]))
+        if self._positions is not None:
+            self._compare(chunk, self._positions.find([task.key for task in chunk]))
             if len(self._moved) >= _MOVES_PER_COMMIT and self._ledger is not None:
                 self._ledger.reposition(self._moved, ())
                 self._moved.clear()
 
-    def _compare(self, chunk: list[Task], places: Sequence[Position | None]) -> None:
-        for task, place in zip(chunk, places, strict=True):
-            if place is None:
+    def _compare(self, chunk: list[Task], positions: Sequence[Position | None]) -> None:
+        for task, position in zip(chunk, positions, strict=True):
+            if position is None:
                 continue
-            _, number, ordinal, line, listed, digest, status = place
+            _, number, ordinal, line, listed, digest, status = position
             if number >= len(self._listed):
                 self._listed.extend(bytes(number + _GROWTH - len(self._listed)))
             self._listed[number] = 1
@@ -91,11 +91,11 @@ class Positions:
         return number < len(self._listed) and self._listed[number] == 1
 
 
-class _LedgerPlaces:
+class _LedgerPositions:
     """Finds the tasks of a manifest in the ledger, which mostly has them in the same order.
 
-    The ledger is read in parallel to the manifest, from its first task to its last: ten times as
-    fast as looking up each task. Tasks that are not near are looked up.
+    The ledger is read in parallel to the manifest, which is ten times as fast as looking up each
+    task. Only tasks that are not among those just read are looked up.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -105,10 +105,10 @@ class _LedgerPlaces:
         self._is_same_order = True
 
     def find(self, keys: list[str]) -> Sequence[Position | None]:
-        """Return the place of each task; None for one that the ledger does not have."""
+        """Return the position of each task; None for one that the ledger does not have."""
         upcoming = list(islice(self._stream, len(keys)))
         if self._is_same_order:
-            if keys == [place[0] for place in upcoming]:
+            if keys == [position[0] for position in upcoming]:
                 return upcoming
             self._is_same_order = False
             upcoming.extend(islice(self._stream, _READ_AHEAD))
@@ -116,15 +116,17 @@ class _LedgerPlaces:
 
     def _find_nearby(self, keys: list[str], upcoming: list[Position]) -> Sequence[Position | None]:
         nearby = self._nearby
-        nearby.update((place[0], place) for place in upcoming)
-        found = {key: nearby.pop(key) for key in keys if key in nearby}
+        nearby.update((position[0], position) for position in upcoming)
+        by_key = {key: nearby.pop(key) for key in keys if key in nearby}
         if len(nearby) > _MAX_NEARBY:
             for key in list(islice(nearby, len(nearby) - _READ_AHEAD)):
                 del nearby[key]
-        if len(found) < len(keys):
-            missing = [key for key in keys if key not in found]
-            found.update((place[0], place) for place in self._ledger.positions_of(missing))
-        return [found.get(key) for key in keys]
+        if len(by_key) < len(keys):
+            missing = [key for key in keys if key not in by_key]
+            by_key.update(
+                (position[0], position) for position in self._ledger.positions_of(missing)
+            )
+        return [by_key.get(key) for key in keys]
 
     def close(self) -> None:
         """Close the query."""

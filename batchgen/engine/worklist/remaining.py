@@ -1,4 +1,4 @@
-"""The number and the price of the tasks that a run would still do, for `plan`. Changes nothing."""
+"""The number and the price of the tasks that a run would do, for `plan`. Changes nothing."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ class Remaining(msgspec.Struct):
     left_unpriced: int = 0
 
     def count_dependent(self, worklist: DependentWorklist) -> None:
-        """Count again, in the order of a run: what is left depends on the sources."""
+        """Count again in the order of a run, because what is left depends on the sources."""
         self.left.clear()
         self.left_usd = 0.0
         self.left_unpriced = 0

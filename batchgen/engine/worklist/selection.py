@@ -1,4 +1,4 @@
-"""The selection of tasks by the options of a run, and what to do about each of them."""
+"""Selects tasks by the options of a run, and decides what to do about each."""
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -24,7 +24,7 @@ class OnUnknown(StrEnum):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """Which tasks to run, and which of those that have ended to run again.
+    """Which tasks to run, and which ended tasks to run again.
 
     limit: the first N tasks. only: a pattern of ids with `*` and `?`.
     shard: (number from 1, count of shards), by the hash of the key.
@@ -49,19 +49,19 @@ class Selection(msgspec.Struct, frozen=True):
     def _narrowed(
         self, items: Iterable[Task | Problem], *, to_the_end: bool
     ) -> Iterator[Task | Problem]:
-        taken = 0
+        selected = 0
         for item in items:
             if isinstance(item, Problem):
                 yield item
-            elif self.limit is not None and taken >= self.limit:
+            elif self.limit is not None and selected >= self.limit:
                 if not to_the_end:
                     return
             elif self.selects(item):
-                taken += 1
+                selected += 1
                 yield item
 
     def is_partial(self) -> bool:
-        """Return whether it may exclude tasks of the manifest."""
+        """Return whether the selection may exclude tasks of the manifest."""
         return not (self.limit is None and self.only is None and self.shard is None)
 
     def selects(self, task: Task) -> bool:

@@ -6,15 +6,15 @@ Write order, and the state after a crash:
    `unknown` when the next run starts.
 2. `submitted` or `received` is committed as soon as a remote id or URLs are known. After a crash,
    polling or the download continues; nothing is generated again.
-3. The artifact: temporary file, fsync, hard link, fsync of the folder. A crash before the link
-   leaves a temporary file, which the next run removes; a crash after it leaves an orphan, which
-   the next artifact for that path replaces. If a task takes several requests, each result is
+3. The artifact is stored: temporary file, fsync, hard link, fsync of the folder. A crash before
+   the link leaves a temporary file, which the next run removes; a crash after it leaves an orphan,
+   which the next artifact for that path replaces. If a task takes several requests, each result is
    committed before the next request; after a crash only the missing ones are sent.
 4. The outcome is committed. This is the only commit point of a task.
-5. A line of results.jsonl. After a crash before it, the next run writes the line when it ends:
-   the mark that the file is up to date was deleted before 1.
+5. The line of results.jsonl is written. After a crash before that, the next run writes it when it
+   ends, because the mark that the file is up to date is deleted before step 1.
 
-Reads use a connection of their own in the caller's thread; all writes of a run go through the
+Reads use a separate connection in the caller's thread; all writes of a run go through the
 group-commit writer (`writer.py`).
 """
 
@@ -58,7 +58,7 @@ class Totals(msgspec.Struct, frozen=True):
 class RunRow(msgspec.Struct, frozen=True):
     """A run in the ledger.
 
-    total: tasks of the manifest. reason: why it ended; None while it goes on or after a crash.
+    total: tasks of the manifest. reason: why it ended; None while it works or after a crash.
     unknown: tasks whose outcome was unknown when it began. Of these:
     settled: found in the provider's usage log. resent: sent again.
     """
@@ -142,7 +142,7 @@ class Ledger(LedgerFile):
         """Record the end of the run.
 
         reason: why it ended. settled, resent: as in RunRow.
-        Raises StorageError if the file was removed meanwhile: nothing of this run is kept then.
+        Raises StorageError if the file was removed during the run: its records are lost then.
         """
         if not self.path.exists():
             raise StorageError(
@@ -220,7 +220,7 @@ class Ledger(LedgerFile):
         return self._first_row("SELECT 1 FROM tasks LIMIT 1") is None
 
     def priors(self, keys: list[str]) -> dict[str, Prior]:
-        """Return what is known of the tasks with these keys, by key."""
+        """Return the state before this run of the tasks with these keys, by key."""
         wanted = rows.text(keys)
         parts = rows.parts_of(self._read(sql.PARTS, wanted))
         tasks = self._read(sql.PRIORS, wanted)
@@ -229,7 +229,7 @@ class Ledger(LedgerFile):
     def with_priors(
         self, items: Iterable[T], key: Callable[[T], str]
     ) -> Iterator[list[tuple[T, Prior | None]]]:
-        """Yield items with what is known of their tasks, in chunks of one query each.
+        """Yield items with the state of their tasks before this run, in chunks of one query each.
 
         key: returns the key of an item's task.
         """
@@ -348,7 +348,7 @@ class Ledger(LedgerFile):
         return None if duration_s is None else float(duration_s)
 
     def meta(self, name: str) -> str | None:
-        """Return a fact about the job."""
+        """Return a stored fact about the job, such as its provider; None if it is not stored."""
         row = self._first_row("SELECT value FROM meta WHERE name = ?", name)
         return None if row is None else str(row["value"])
 
@@ -364,7 +364,7 @@ class Ledger(LedgerFile):
             yield from (list(group) for _, group in groupby(result_rows, key=itemgetter(0)))
 
     def _in_order(self, listed: int) -> Iterator[str]:
-        """Yield row numbers of tasks in manifest order, some hundred at a time, as JSON."""
+        """Yield row numbers of tasks in manifest order, as JSON lists of TASKS_PER_QUERY."""
         # Only the numbers are sorted; whole rows would fill temporary files.
         ordered = (row["task"] for row in self._read(sql.IN_ORDER, listed))
         while wanted := list(islice(ordered, sql.TASKS_PER_QUERY)):
@@ -381,7 +381,7 @@ class Ledger(LedgerFile):
 def _tuples(
     db: sqlite3.Connection, path: Path, statement: str, *values: object
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield rows as bare tuples; by name, a million rows would take seconds more."""
+    """Yield rows as tuples: a million rows with names would take seconds longer."""
     cursor = db.cursor()
     cursor.row_factory = None
     try:

@@ -1,4 +1,4 @@
-"""Connections to the ledger file, and the context manager that holds one open."""
+"""Connections to the ledger file: opening, transactions, and errors with a remedy."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from batchgen.errors import StorageError, remedy
 from batchgen.storage.ledger.schema import is_current, migrate, refuse_other
 
 _MIN_BYTES = 512  # the smallest page of SQLite
-_FILES = 4  # that SQLite opens at a time: the ledger, its two companions, their folder
+_FILES = 4  # that SQLite opens at a time: the ledger, its -wal and -shm files, their folder
 _PRIMARY_CODE = 0xFF  # of an extended code: https://sqlite.org/rescode.html
 _DAMAGED = "restore it from a backup, or rebuild it with {rebuild}"
 _FREE_SPACE = "free space, then run the same command again to continue"
@@ -151,7 +151,7 @@ def ledger_error(path: Path, error: sqlite3.Error) -> StorageError:
 
 
 def _system_remedy(code: int, path: Path) -> str | None:
-    """Return the remedy for too many open files or a full disk, which SQLite reports as others."""
+    """Return the remedy for too many open files or a full disk; SQLite reports neither as such."""
     try:
         if code == sqlite3.SQLITE_CANTOPEN:
             with ExitStack() as handles:

@@ -121,8 +121,8 @@ class MergeTarget(LedgerFile):
         self._keep_existing = self._with_columns(_KEEP_EXISTING, "versions", set())
         self._take_task = self._with_columns(_TAKE_TASK, "tasks", {"task", "generation"})
         self._take_versions = self._with_columns(_TAKE_VERSIONS, "versions", {"task"})
-        given = {"task", "generation", "path"}
-        self._take_artifact = self._with_columns(_TAKE_ARTIFACT, "artifacts", given)
+        explicit = {"task", "generation", "path"}
+        self._take_artifact = self._with_columns(_TAKE_ARTIFACT, "artifacts", explicit)
 
     @contextmanager
     def attach(self, path: Path) -> Iterator[None]:
@@ -168,10 +168,10 @@ class MergeTarget(LedgerFile):
         self._execute(self._take_artifact, *values)
         self._execute(_INDEX_PATH, path)
 
-    def _with_columns(self, statement: str, table: str, given: set[str]) -> str:
-        """Fill in the table's columns, without those that the statement gives itself."""
+    def _with_columns(self, statement: str, table: str, explicit: set[str]) -> str:
+        """Fill in the table's columns, except those that the statement names explicitly."""
         columns = [row["name"] for row in self._execute(f"PRAGMA main.table_info({table})")]
-        return statement.format(columns=", ".join(c for c in columns if c not in given))
+        return statement.format(columns=", ".join(c for c in columns if c not in explicit))
 
 
 def _source_task(row: sqlite3.Row) -> SourceTask:

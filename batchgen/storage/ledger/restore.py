@@ -82,6 +82,6 @@ def read_meta(path: Path) -> dict[str, str]:
 
 
 def _with_first_ordinal(db: sqlite3.Connection, task: Task) -> Task:
-    """Return the task at the place of its first line, if an earlier line had it too."""
+    """Return the task with the ordinal of its first line, if an earlier line had it too."""
     row = db.execute(_ORDINAL, (task.key,)).fetchone()
     return task if row is None else structs.replace(task, ordinal=row["ordinal"])

@@ -36,7 +36,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-def sent(  # noqa: PLR0913  # these are the columns; keyword-only but two
+def sent(  # noqa: PLR0913  # one per column; all but two are keyword-only
     task: Task,
     generation: int,
     *,
@@ -120,7 +120,7 @@ def part_done(task: Task, generation: int, parts: Sequence[Outcome]) -> Iterator
 
 
 def parts_of(part_rows: Iterable[sqlite3.Row]) -> dict[str, tuple[Outcome, ...]]:
-    """Return the parts of each task up to the first one that is not whole, by the task's key."""
+    """Return the parts of each task up to the first one that is not complete, by the task's key."""
     by_key = groupby(part_rows, key=lambda row: str(row["key"]))
     return {
         key: tuple(
@@ -158,7 +158,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def prior(row: sqlite3.Row, parts: tuple[Outcome, ...] = ()) -> Prior:
-    """Return what is known of a task from a row of PRIORS and its parts."""
+    """Return the state of a task before this run, from a row of PRIORS and its parts."""
     received = None
     if row["urls"] is not None:
         received = Finished(

@@ -1,4 +1,4 @@
-"""Group commit: writes that wait for the ledger share one transaction, on a thread of its own."""
+"""Group commit: writes that wait for the ledger share one transaction, on a separate thread."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ _MAX_GROUP = 512  # writes in a transaction; bounds how long the first of them w
 
 
 class Writer:
-    """Commits statements on a thread of its own; after a failed commit, all that follow fail too.
+    """Commits statements on a separate thread; after a failed commit, all that follow fail too.
 
     db: a connection in autocommit mode that is used for nothing else; closed with the writer.
     path: of the ledger, for messages.

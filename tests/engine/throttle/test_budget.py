@@ -90,7 +90,7 @@ async def test_without_limits_everything_is_allowed() -> None:
         await budget.book(await budget.reserve(1e9), 1e9)
 
 
-async def test_a_budget_knows_whether_a_task_waits_for_it() -> None:
+async def test_a_budget_reports_whether_a_task_waits_for_it() -> None:
     budget = Budget(max_cost_usd=1.0, max_requests=None)
     first = await budget.reserve(0.8)
     assert not budget.is_waited_for()

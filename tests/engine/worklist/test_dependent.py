@@ -37,13 +37,15 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def dependent_worklist(
-    path: Path, ledger: Ledger, text: str, *, max_held: int = 4096, **selected: Any
+    path: Path, ledger: Ledger, text: str, *, max_waiting: int = 4096, **selected: Any
 ) -> DependentWorklist:
     opened = manifest(path, text)
     plan = check(opened, select=iter)
     assert [str(problem) for problem in plan.problems] == []
     sources = Dependencies(plan.references, ledger, path / "out")
-    return DependentWorklist(opened, ledger, Selection(**selected), sources, max_held=max_held)
+    return DependentWorklist(
+        opened, ledger, Selection(**selected), sources, max_waiting=max_waiting
+    )
 
 
 def success(work: WorkItem, *, content: str = "") -> Outcome:
@@ -195,8 +197,8 @@ async def test_dependents_of_an_unknown_source_stay_pending(tmp_path: Path, ledg
     worklist = dependent_worklist(tmp_path, ledger, text)
     assert await execute(worklist, ledger, {"hero": UNSURE}) == ["hero unknown", "clip pending"]
     assert worklist.left_pending == 1
-    held = dependent_worklist(tmp_path, ledger, text, on_unknown=OnUnknown.HOLD)
-    assert await execute(held, ledger, {}) == ["clip pending"]
+    without_resending = dependent_worklist(tmp_path, ledger, text, on_unknown=OnUnknown.HOLD)
+    assert await execute(without_resending, ledger, {}) == ["clip pending"]
     assert await execute(dependent_worklist(tmp_path, ledger, text), ledger, {}) == [
         "hero succeeded", "clip succeeded",
     ]  # fmt: skip
@@ -276,12 +278,14 @@ async def test_with_any_dependencies_each_task_comes_once_and_after_its_sources(
         for n in range(count)
     ]
     order = data.draw(st.permutations(range(count)), "order")
-    max_held = data.draw(st.integers(1, 6), "max_held")
+    max_waiting = data.draw(st.integers(1, 6), "max_waiting")
     chance = random.Random(data.draw(st.integers(0, 99), "seed"))  # noqa: S311  # no secret
     folder = Path(tempfile.mkdtemp(dir=tmp_path))
     (folder / "out").mkdir()
     with a_ledger(folder / "out") as ledger:
-        worklist = dependent_worklist(folder, ledger, image_job(edges, order), max_held=max_held)
+        worklist = dependent_worklist(
+            folder, ledger, image_job(edges, order), max_waiting=max_waiting
+        )
         yielded: list[int] = []
         ended: set[int] = set()
         in_flight: list[WorkItem] = []
@@ -301,7 +305,7 @@ async def test_with_any_dependencies_each_task_comes_once_and_after_its_sources(
                 ended.add(int(done.task.id[1:]))
                 if work is None:
                     break
-            assert worklist._held_count <= max_held
+            assert worklist._waiting_count <= max_waiting
         assert sorted(yielded) == list(range(count))
 
 
@@ -310,7 +314,7 @@ async def test_tasks_beyond_the_limit_are_deferred_and_come_later(
 ) -> None:
     rows = [clip({"from": f"h{n}"}, f"c{n}") for n in range(60)]
     heroes = [{**HERO, "id": f"h{n}"} for n in range(60)]
-    worklist = dependent_worklist(tmp_path, ledger, job(*rows, *heroes), max_held=8)
+    worklist = dependent_worklist(tmp_path, ledger, job(*rows, *heroes), max_waiting=8)
     ended = await execute(worklist, ledger, {})
     assert len(ended) == len(set(ended)) == 120
     assert set(statuses(ledger).values()) == {"succeeded"}
@@ -355,7 +359,7 @@ async def test_a_row_inserted_while_others_are_deferred_repeats_nothing(
 ) -> None:
     rows = [*(clip({"from": f"h{n}"}, f"c{n}") for n in range(8)),
             *({**HERO, "id": f"h{n}"} for n in range(8))]  # fmt: skip
-    worklist = dependent_worklist(tmp_path, ledger, job(*rows), max_held=2)
+    worklist = dependent_worklist(tmp_path, ledger, job(*rows), max_waiting=2)
     yielded = []
     for work in worklist.items():
         if work is None:

@@ -135,42 +135,42 @@ async def test_tasks_that_are_left_are_listed_and_the_others_counted(ledger: Led
     for number, status in enumerate((Status.SUCCEEDED, Status.FAILED, Status.UNKNOWN)):
         await ledger.record_sent(a_task(number), 1, attempts=1, now=NOW)
         await ledger.record_outcome(a_task(number), 1, Outcome(status, attempts=1))
-    left = worklist(ledger, map(a_task, range(1200)), Selection())
+    tasks_left = worklist(ledger, map(a_task, range(1200)), Selection())
 
-    items = [work for work in left.items() if work is not None]
+    items = [work for work in tasks_left.items() if work is not None]
 
     assert [work.task.ordinal for work in items] == list(range(2, 1200))
-    assert left.untouched == {Status.SUCCEEDED: 1, Status.FAILED: 1}
+    assert tasks_left.untouched == {Status.SUCCEEDED: 1, Status.FAILED: 1}
 
 
 def test_control_is_yielded_after_each_chunk(ledger: Ledger) -> None:
-    left = worklist(ledger, map(a_task, range(1200)), Selection())
-    assert sum(work is None for work in left.items()) == 3
+    tasks_left = worklist(ledger, map(a_task, range(1200)), Selection())
+    assert sum(work is None for work in tasks_left.items()) == 3
 
 
 def test_an_error_that_the_check_did_not_find_is_raised(ledger: Ledger) -> None:
     warning = Problem("a.csv", 2, "odd", Severity.WARNING)
     error = Problem("a.csv", 3, "empty prompt")
-    left = worklist(ledger, [warning, a_task(0), error], Selection())
+    tasks_left = worklist(ledger, [warning, a_task(0), error], Selection())
     with pytest.raises(RejectedError, match=r"a\.csv:3: empty prompt"):
-        list(left.items())
+        list(tasks_left.items())
 
 
-async def succeeded_before(ledger: Ledger, keys: Iterable[int]) -> None:
+async def record_successes(ledger: Ledger, keys: Iterable[int]) -> None:
     for ordinal, key in enumerate(keys):
-        task = replace_references(key, ordinal)
+        task = a_task_at(key, ordinal)
         await ledger.record_sent(task, 1, attempts=1, now=NOW)
         await ledger.record_outcome(task, 1, succeeded())
 
 
-def replace_references(key: int, ordinal: int) -> Task:
+def a_task_at(key: int, ordinal: int) -> Task:
     return a_task(key, ordinal=ordinal, line=ordinal + 2)
 
 
 def read(ledger: Ledger, keys: Iterable[int], selection: Selection | None = None) -> list[str]:
     """Read a manifest with these tasks; return the ids of the records afterwards."""
     positions = Positions(ledger)
-    items = positions.watch(replace_references(key, ordinal) for ordinal, key in enumerate(keys))
+    items = positions.watch(a_task_at(key, ordinal) for ordinal, key in enumerate(keys))
     for _ in (selection or Selection()).narrow(items, to_the_end=True):
         pass
     positions.close()
@@ -180,7 +180,7 @@ def read(ledger: Ledger, keys: Iterable[int], selection: Selection | None = None
 async def test_records_follow_rows_that_are_reordered_inserted_removed_and_restored(
     ledger: Ledger,
 ) -> None:
-    await succeeded_before(ledger, [0, 1, 2, 3])
+    await record_successes(ledger, [0, 1, 2, 3])
 
     assert read(ledger, [3, 1, 0, 2]) == ["3", "1", "0", "2"]
     assert read(ledger, [9, 3, 1, 8, 0, 2]) == ["3", "1", "0", "2"]
@@ -194,7 +194,7 @@ async def test_records_follow_rows_that_are_reordered_inserted_removed_and_resto
 
 
 async def test_tasks_beyond_the_limit_are_still_listed(ledger: Ledger) -> None:
-    await succeeded_before(ledger, [0, 1, 2, 3])
+    await record_successes(ledger, [0, 1, 2, 3])
     assert read(ledger, [2, 3, 1], Selection(limit=1)) == ["2", "3", "1"]
 
 
@@ -202,7 +202,7 @@ async def test_thousands_of_moves_end_in_the_new_order(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("batchgen.engine.worklist.positions._MOVES_PER_COMMIT", 1000)
-    await ledger.record_pending(replace_references(number, number) for number in range(2300))
+    await ledger.record_pending(a_task_at(number, number) for number in range(2300))
 
     ids = read(ledger, [*range(2299, 100, -1), 5000])
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.torture.crash_points import CRASH_POINTS, CrashPoint
 from tests.torture.families import FAMILIES, IMAGES, OTHERS, Delivery, Family
 from tests.torture.fault import Fault
-from tests.torture.instants import CRASH_POINTS, CrashPoint
 from tests.torture.provider import Provider
 from tests.torture.runs import KILLED, Launcher, make_job
 

@@ -1,6 +1,6 @@
 """Every moment of the write order at which a run may crash, with the state that it leaves.
 
-`docs/crashes.md` shows this table; `test_instants.py` kills a run at each of them.
+`docs/crashes.md` shows this table; `test_crash_points.py` kills a run at each of them.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,8 @@ _JOBS = frozenset({Delivery.JOB, Delivery.JOB_OF_URLS})
 class CrashPoint:
     """The moment before or after a call.
 
-    name: for people. left: what is on disk. next_run: what the next run does.
+    name: for the table in the docs. on_disk: what the crash leaves there.
+    next_run: what the next run does.
     place: `module:function` or `module:Class.method`; `commit` is the COMMIT of an outcome.
     call: the number of the last call, from 1. after: whether the process dies after that call.
     per_file: whether it is called for each file of a task. deliveries: the results that reach it.
@@ -58,7 +59,7 @@ class CrashPoint:
 
     name: str
     stage: Stage
-    left: str
+    on_disk: str
     next_run: str
     place: str
     call: int = 2
@@ -211,7 +212,7 @@ CRASH_POINTS = (
     ),
     CrashPoint(
         "its sidecar is next", Stage.DONE, "everything but the sidecar", "writes it at its end",
-        "batchgen.storage.sidecars:Sidecars._make", after=False,
+        "batchgen.storage.sidecars:Sidecars._write_files", after=False,
     ),
     CrashPoint(
         "`results.jsonl` is about to be put in order", Stage.DONE, "the lines, unordered",

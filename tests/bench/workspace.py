@@ -32,8 +32,8 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """folder: on the disk that is measured; each measurement cleans up in it."""
+class Workspace:
+    """The settings, and a folder on the disk that is measured; measurements delete their files."""
 
     settings: Settings
     folder: Path
@@ -42,8 +42,8 @@ class Scene:
     def output(self, name: str, *, kept: bool = False) -> Iterator[Path]:
         """Yield an empty folder and delete it at the end of the block, unless it is `kept`.
 
-        Many small files are kept until the benchmark ends: ext4 needs long to find an inode if many
-        were freed a moment ago, which would slow the next measurement.
+        Many small files are kept until the benchmark ends: ext4 takes long to find an inode after
+        many were freed, which would slow down the next measurement.
         """
         path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
         yield path
@@ -63,8 +63,8 @@ def command(*words: str | Path) -> list[str]:
 
 def environment() -> dict[str, str]:
     """Return the environment of a measured process; modules are compiled once, as for a user."""
-    kept = {name: value for name, value in os.environ.items() if name != _NO_BYTECODE}
-    return {**kept, _KEY: "bench"}
+    variables = {name: value for name, value in os.environ.items() if name != _NO_BYTECODE}
+    return {**variables, _KEY: "bench"}
 
 
 def write_manifest(path: Path, rows: int) -> None:
@@ -81,13 +81,13 @@ def write_manifest(path: Path, rows: int) -> None:
 def fsync_ms(folder: Path) -> float:
     """Return the milliseconds of an fsync of 12 KB: the median of some files."""
     path = folder / "probe"
-    took = []
+    times_s = []
     for _ in range(_PROBES):
         with path.open("wb") as file:
             file.write(bytes(12_000))
             file.flush()
             started = time.perf_counter()
             os.fsync(file.fileno())
-            took.append(time.perf_counter() - started)
+            times_s.append(time.perf_counter() - started)
         path.unlink()
-    return 1000 * statistics.median(took)
+    return 1000 * statistics.median(times_s)
