@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from batchgen.errors import Exit, UsageError
 from batchgen.job import PROVIDERS, SIMULATOR, Provider, access_of
-from batchgen.job.providers import bad_base_url
+from batchgen.job.providers import base_url_problem
 from batchgen.provider import catalog
 from batchgen.provider.catalog.describe import describe, format_value
 from batchgen.text import show_money
@@ -52,7 +52,7 @@ def _provider(arguments: argparse.Namespace) -> Provider:
             f"--provider {arguments.provider}: only aimlapi and openai have a catalogue"
         )
     if arguments.base_url:
-        if problem := bad_base_url(arguments.base_url):
+        if problem := base_url_problem(arguments.base_url):
             raise UsageError(f"--base-url: {problem}")
         return replace(provider, base_url=arguments.base_url)
     if arguments.live and provider.name == SIMULATOR:

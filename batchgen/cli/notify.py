@@ -1,4 +1,4 @@
-"""Notices of the end of a run: a shell command and a webhook, both with summary.json.
+"""Notifications at the end of a run: a shell command and a webhook, both with summary.json.
 
 Both have a short timeout, and a failure does not change how the run ended.
 """
