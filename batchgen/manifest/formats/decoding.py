@@ -43,9 +43,9 @@ class TextLines:
             self._report(0, "the file is empty")
 
     def take_problems(self) -> list[Problem]:
-        """Return the problems found since the last call, and forget them."""
-        taken, self.problems = self.problems, []
-        return taken
+        """Return the problems since the last call, and remove them from `problems`."""
+        problems, self.problems = self.problems, []
+        return problems
 
     def _text(self, block: bytes, line: int) -> Iterator[str]:
         """Decode a block in one call, which is far faster, or line by line if it has errors."""

@@ -81,7 +81,7 @@ def open_binary(source: Source) -> Iterator[BinaryIO]:
 
 
 def spool(stream: BinaryIO, path: Path) -> None:
-    """Copy standard input to a file, because a manifest is read more than once.
+    """Copy standard input or a pipe to a file, because a manifest is read more than once.
 
     Raise ManifestError if the file cannot be written.
     """
