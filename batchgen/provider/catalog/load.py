@@ -22,7 +22,7 @@ from batchgen.provider.catalog.parameter import Form, Parameter, Scalar
 from batchgen.provider.catalog.prices import Price, TokenPrice
 
 OPENAI = "openai"
-# The order in which an id is looked up; the file of a family is read when the search reaches it.
+# In the order in which an id is looked up; a family's file is read when the search reaches it.
 _IMAGE_TABLE = "image"
 _OTHER_TABLES = ("video", "music", "tts", "stt", "3d", "ocr", "embeddings", "chat", "moderation")
 _EDITS = "/v1/images/edits"

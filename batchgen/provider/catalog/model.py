@@ -35,9 +35,9 @@ _MORE_IMAGES = "for more images use `repeat:` or several rows"
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """The prompt of a model and the limits of its length in characters (max None: no limit).
+    """The prompt of a model, with the limits of its length in characters; None is no limit.
 
-    name: of the request field; in a row it is always `prompt`.
+    name: the field of the request; in a row it is always `prompt`.
     """
 
     name: str = "prompt"
@@ -209,7 +209,7 @@ class Model:
         return self.count_key or next((key for key in COUNT_KEYS if key in params), "")
 
     def from_text(self, name: str, text: str) -> Json:
-        """Parse a CSV cell or `--set` value as the parameter's type; keep text that is not."""
+        """Parse a CSV cell or `--set` value as the parameter's type; return the text if it is not."""
         key = self.count_key if name in COUNT_KEYS and name not in self.parameters else name
         parameter = self.parameters.get(key or "")
         if parameter is not None:
@@ -232,24 +232,24 @@ class Model:
     def check(self, params: Mapping[str, Json]) -> tuple[Finding, ...]:
         """Return the problems of the parameters; a null counts as absent."""
         undisputed = self._undisputed
-        found: list[Finding] = []
+        findings: list[Finding] = []
         for name, value in params.items():
             accepts = undisputed.get(name)
             if value is None or (accepts is not None and accepts(value)):
                 continue
             if not self._is_split(name, value, params):
-                found += self._findings(name, value, params)
+                findings += self._findings(name, value, params)
         for name in self._required:
             if params.get(name) is None and not self._is_newer(name, params):
                 takes = describe(self.parameters[name].forms)
-                found.append(_error(f"`{name}` is missing; {self.id} needs it: {takes}"))
+                findings.append(_error(f"`{name}` is missing; {self.id} needs it: {takes}"))
         if self.one_of and all(params.get(name) is None for name in self.one_of):
             names = " or ".join(f"`{name}`" for name in self.one_of)
-            found.append(_error(f"{names} is missing; {self.id} needs one of them"))
-        return tuple(found)
+            findings.append(_error(f"{names} is missing; {self.id} needs one of them"))
+        return tuple(findings)
 
     def _is_newer(self, name: str, params: Mapping[str, Json]) -> bool:
-        """Whether the request goes to the endpoint of 2025-05, which has no such parameter."""
+        """Return whether the request goes to the endpoint of 2025-05, which lacks the parameter."""
         is_new = self.parameters[name].old_forms == ()
         return is_new and self.path_for(params) == self.old_path
 
@@ -267,7 +267,7 @@ class Model:
         return coerce(value, self.parameters[name].all_forms)
 
     def _is_split(self, name: str, value: Json, params: Mapping[str, Json]) -> bool:
-        """Whether a count needs several requests, and not too many."""
+        """Return whether a count needs several requests, and not too many."""
         if not isinstance(value, int) or name != self._count_name(params):
             return False
         return self.count_max < value <= self.count_max * MAX_REQUESTS
