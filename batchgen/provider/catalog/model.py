@@ -209,7 +209,7 @@ class Model:
         return self.count_key or next((key for key in COUNT_KEYS if key in params), "")
 
     def from_text(self, name: str, text: str) -> Json:
-        """Parse a CSV cell or `--set` value as the parameter's type; return the text if it is not."""
+        """Parse a CSV cell or `--set` value as the parameter's type; return other text as it is."""
         key = self.count_key if name in COUNT_KEYS and name not in self.parameters else name
         parameter = self.parameters.get(key or "")
         if parameter is not None:
