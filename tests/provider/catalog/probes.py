@@ -46,7 +46,7 @@ def _is_open_form(schema: Raw) -> bool:
         *schema.get("properties", {}).values(),
         *([schema["items"]] if "items" in schema else []),
     ]
-    return any("anyOf" in one or is_open(one) for one in inner)
+    return any("anyOf" in part or is_open(part) for part in inner)
 
 
 def probes(schema: Raw) -> Iterator[Probe]:
