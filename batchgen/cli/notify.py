@@ -55,7 +55,7 @@ def run_command(command: str, body: bytes, variables: Mapping[str, str]) -> str 
 
 
 def check_webhook(url: str) -> None:
-    """Raise UsageError if this is no http(s) URL, or one without TLS to a public host."""
+    """Raise UsageError unless this is an https URL, or an http URL of a private host."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -8,9 +8,8 @@ from batchgen.job.canonical import describe_value
 from batchgen.job.keys import KeyPath, SectionReader
 from batchgen.types import Json, Phase, Rule, Verb
 
-_API_PHASES = frozenset(
-    {Phase.SUBMIT, Phase.POLL}
-)  # a rule applies to downloads only if it says so
+# The phases of a rule that names none: it does not apply to downloads.
+_API_PHASES = frozenset({Phase.SUBMIT, Phase.POLL})
 
 
 def read_rules(values: Sequence[Json], reader: SectionReader) -> tuple[Rule, ...]:

@@ -37,7 +37,7 @@ def service_of(provider: Provider, access: Access, limits: Limits) -> Service:
 
 
 class Unavailable(msgspec.Struct, frozen=True):
-    """Why there is no usable reply of the provider."""
+    """The reason why the provider gave no usable reply."""
 
     reason: str
 

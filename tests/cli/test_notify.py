@@ -1,4 +1,4 @@
-"""Notices of the end of a run: a real command, and a real server on loopback."""
+"""Notifications at the end of a run: a real command, and a real server on loopback."""
 
 import json
 import os

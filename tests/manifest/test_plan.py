@@ -107,7 +107,7 @@ def test_a_chat_row_sends_its_prompt_as_messages_and_no_default(model: str, tmp_
     }
 
 
-# Where rows come from.
+# Sources of rows.
 
 
 @pytest.mark.parametrize(

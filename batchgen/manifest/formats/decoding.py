@@ -20,7 +20,7 @@ class TextLines:
 
     problems: those of the line yielded last, or, after the last line, of the whole file. A line
         with problems is yielded too, with replacement characters, so that a reader of quoted
-        cells keeps its place. The reader takes the problems and skips the row.
+        cells finds the end of the record. The reader takes the problems and skips the row.
     """
 
     def __init__(self, stream: BinaryIO, label: str) -> None:

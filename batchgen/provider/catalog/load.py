@@ -168,7 +168,7 @@ def _load(table: str) -> Mapping[str, Model]:
 
 
 def _edit(model_id: str, file: _File) -> Model:
-    """Return the model as it is at the edits endpoint; its tokens cost the same there."""
+    """Return the model with its parameters at the edits endpoint; its token prices are the same."""
     entry = file.edits[model_id]
     entry.token_price = file.models[model_id].token_price
     edits = msgspec.structs.replace(file, models=file.edits)

@@ -154,7 +154,7 @@ class Model:
         return self.edit if self.edit is not None and not IMAGE_KEYS.isdisjoint(names) else self
 
     def for_family(self, family: str) -> "Model":
-        """Return the model as it is at the endpoint of a family."""
+        """Return the model with its parameters at the endpoint of a family."""
         return self.edit if self.edit is not None and self.edit.family == family else self
 
     def price(self, params: Mapping[str, Json]) -> float | None:
@@ -209,7 +209,7 @@ class Model:
         return self.count_key or next((key for key in COUNT_KEYS if key in params), "")
 
     def from_text(self, name: str, text: str) -> Json:
-        """Parse a CSV cell or `--set` value as the parameter's type; return other text as it is."""
+        """Parse a CSV cell or `--set` value as the parameter's type; return other text."""
         key = self.count_key if name in COUNT_KEYS and name not in self.parameters else name
         parameter = self.parameters.get(key or "")
         if parameter is not None:

@@ -104,7 +104,7 @@ def _image_form(compact: Raw) -> Raw:
 
 
 def is_upload(schema: Raw) -> bool:
-    """Whether a field is a file; the spec of the edits says so only in its description."""
+    """Return whether a field is a file; the spec of the edits says so only in its description."""
     return re.search(r"local (PNG )?file", schema.get("description", "")) is not None
 
 

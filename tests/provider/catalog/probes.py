@@ -13,7 +13,7 @@ FOREIGN = "no-such-value"
 
 
 def allows(schema: Raw, value: Any) -> bool:
-    """Whether a JSON schema of the vendor's kind accepts the value."""
+    """Return whether a JSON schema of the vendor's kind accepts the value."""
     if "anyOf" in schema:
         return any(allows(inner, value) for inner in schema["anyOf"])
     if not _has_type(schema["type"], value) or value not in schema.get("enum", [value]):
@@ -30,7 +30,7 @@ def allows(schema: Raw, value: Any) -> bool:
 
 
 def is_open(schema: Raw) -> bool:
-    """Whether the catalogue accepts any value: no type, or several forms inside another one."""
+    """Return whether the catalogue accepts any value: no type, or several forms inside another one."""
     if schema.get("format") == "binary":
         return True  # the schema has a buffer, the catalogue a file's path
     forms = schema.get("anyOf", [schema])
