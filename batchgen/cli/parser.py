@@ -180,7 +180,9 @@ def _add_merge(commands: _Commands) -> None:  # type: ignore[valid-type]  # see 
 def _add_models(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
     parser = _command(commands, "models", "list the models of the catalogue, or show one")
     parser.add_argument("id", nargs="?", metavar="ID", help="show this model; without it, list all")
-    parser.add_argument("--search", metavar="TEXT", help="list only models with TEXT in their id")
+    parser.add_argument(
+        "--search", metavar="TEXT", help="list only models whose id or alias contains TEXT"
+    )
     parser.add_argument(
         "--provider",
         metavar="NAME",

@@ -30,7 +30,7 @@ def allows(schema: Raw, value: Any) -> bool:
 
 
 def is_open(schema: Raw) -> bool:
-    """Return whether the catalogue accepts any value: no type, or several forms inside another one."""
+    """Return whether the catalogue accepts any value: no type, or forms inside another form."""
     if schema.get("format") == "binary":
         return True  # the schema has a buffer, the catalogue a file's path
     forms = schema.get("anyOf", [schema])
