@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from batchgen.engine.worklist.selection import OnUnknown, Selection, parse_shard
 from batchgen.errors import UsageError
 from batchgen.job import SIMULATOR, Access, Flags
-from batchgen.manifest.formats.source import Source, spool
+from batchgen.manifest.formats.source import Source, copy_to_file
 from batchgen.manifest.open import Manifest, source_of
 from batchgen.storage.directory import ledger_path
 from batchgen.storage.ledger import Ledger
@@ -39,7 +39,7 @@ def open_source(arguments: argparse.Namespace) -> Iterator[Source]:
             return
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="batchgen-"))
         path = Path(folder) / "stdin"
-        spool(stream, path)
+        copy_to_file(stream, path)
         yield replace(source, path=path)
 
 

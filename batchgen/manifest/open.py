@@ -136,17 +136,17 @@ def _names_of_templates(entry: Mapping[str, Json]) -> frozenset[str]:
     return frozenset(name for name, value in entry.items() if "{" in str(value))
 
 
-def source_of(path: str, format_name: str | None, spooled: Path | None) -> Source:
+def source_of(path: str, format_name: str | None, copy: Path | None) -> Source:
     """Return the path, label and format of a manifest that the command line names.
 
     path: `-` for standard input. format_name: the value of `--format`, if given.
-    spooled: the file that standard input was copied to.
+    copy: the file that standard input was copied to.
     Raise ManifestError if the format is unknown.
     """
     if path == "-":
-        if format_name is None or spooled is None:
+        if format_name is None or copy is None:
             raise ManifestError("standard input needs --format", file="<stdin>")
-        return Source(spooled, "<stdin>", Format(format_name))
+        return Source(copy, "<stdin>", Format(format_name))
     file_format = Format(format_name) if format_name else format_of(path)
     if file_format is None:
         suffix = Path(path).suffix

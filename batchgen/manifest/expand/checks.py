@@ -91,7 +91,7 @@ class RequestChecks:
 
     def valid_prompt_lengths(self, draft: Draft) -> tuple[int, float]:
         """Return the lengths in characters (from, to) of prompts that need no check."""
-        return draft.model.undisputed_prompt if self._enabled and draft.model else (0, inf)
+        return draft.model.prompt_lengths if self._enabled and draft.model else (0, inf)
 
     def parameter_errors(self, draft: Draft) -> list[str]:
         """Return the errors of a draft's parameters, for a row whose prompt has errors too."""
