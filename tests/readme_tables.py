@@ -89,8 +89,14 @@ def _subparsers() -> dict[str, argparse.ArgumentParser]:
 
 def _commands() -> Iterator[tuple[str, str]]:
     for name, parser in _subparsers().items():
-        words = [action.metavar for action in parser._actions if not action.option_strings]
-        yield f"`batchgen {' '.join([name, *map(str, words)])}`", str(parser.description)
+        words = [_usage(action) for action in parser._actions if not action.option_strings]
+        yield f"`batchgen {' '.join([name, *words])}`", str(parser.description)
+
+
+def _usage(argument: argparse.Action) -> str:
+    """Return an argument as the usage line shows it: `[ID]` may be left out, `DIR...` repeats."""
+    forms = {"?": f"[{argument.metavar}]", "+": f"{argument.metavar}..."}
+    return forms.get(str(argument.nargs), str(argument.metavar))
 
 
 def _options(command: str) -> Iterator[tuple[str, str]]:

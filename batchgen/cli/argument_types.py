@@ -4,7 +4,7 @@ import argparse
 
 from batchgen.text import did_you_mean, seconds
 
-_MAX_WORKERS = 10_000  # the limit of limits.concurrency in a job too
+_MAX_CONCURRENCY = 10_000  # as for limits.concurrency in a job file
 
 
 def whole_number(text: str) -> int:
@@ -14,16 +14,16 @@ def whole_number(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
 
 
-def workers(text: str) -> int:
-    """Return a number of workers, which is that of requests in flight."""
+def concurrency(text: str) -> int:
+    """Return a number of requests in flight: 1 to 10,000."""
     number = whole_number(text)
-    if number > _MAX_WORKERS:
-        raise argparse.ArgumentTypeError(f"{text!r} is above {_MAX_WORKERS:,}")
+    if number > _MAX_CONCURRENCY:
+        raise argparse.ArgumentTypeError(f"{text!r} is above the maximum of {_MAX_CONCURRENCY:,}")
     return number
 
 
 def statuses(text: str) -> frozenset[str]:
-    """Return the statuses in a list with commas."""
+    """Return the statuses of a comma-separated list."""
     known = ("succeeded", "failed", "refused", "unknown", "skipped", "pending")
     words = text.split(",")
     for word in words:
@@ -37,7 +37,7 @@ def statuses(text: str) -> frozenset[str]:
 
 
 def port(text: str) -> int:
-    """Return a TCP port; 0 stands for a free one."""
+    """Return a TCP port; 0 means any free port."""
     if text.isascii() and text.isdigit() and int(text) < 2**16:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")

@@ -1,4 +1,4 @@
-"""From parsed arguments to what commands work with: source, flags, selection, ledger."""
+"""Values that several commands make from their arguments: source, flags, selection, ledger."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from batchgen.engine.worklist.selection import OnUnknown, Selection, parse_shard
 from batchgen.errors import UsageError
 from batchgen.job import SIMULATOR, Access, Flags
-from batchgen.manifest.formats.source import Source, spool
+from batchgen.manifest.formats.source import Source, copy_to_file
 from batchgen.manifest.open import Manifest, source_of
 from batchgen.storage.directory import ledger_path
 from batchgen.storage.ledger import Ledger
@@ -39,7 +39,7 @@ def open_source(arguments: argparse.Namespace) -> Iterator[Source]:
             return
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="batchgen-"))
         path = Path(folder) / "stdin"
-        spool(stream, path)
+        copy_to_file(stream, path)
         yield replace(source, path=path)
 
 
@@ -81,20 +81,20 @@ def selection_of(arguments: argparse.Namespace) -> Selection:
 
 @contextmanager
 def open_ledger(directory: Path) -> Iterator[Ledger]:
-    """Open the ledger of an output directory; raise the errors of `check_ledger`."""
+    """Open the ledger of an output directory. Raise the errors of `check_ledger`."""
     check_ledger(directory)
     with Ledger(ledger_path(directory)) as ledger:
         yield ledger
 
 
 def check_ledger(directory: Path) -> None:
-    """Raise UsageError if this is no output directory, StorageError if its ledger is lost."""
+    """Raise UsageError if this is not an output directory, StorageError if its ledger is lost."""
     check_directory(directory)
     ensure_not_lost(ledger_path(directory))
 
 
 def check_directory(directory: Path) -> None:
-    """Raise UsageError if this is no output directory, before anything is written to it."""
+    """Raise UsageError if this is not an output directory."""
     if not directory.is_dir():
         raise UsageError(f"{directory} does not exist or is not a directory")
     results = directory / FILE_NAME
@@ -105,7 +105,7 @@ def check_directory(directory: Path) -> None:
 def with_live_prices(manifest: Manifest, access: Access, log: Callable[[str], None]) -> Manifest:
     """Return the manifest with the provider's current prices, unchanged if it does not answer.
 
-    log: gets one line about the result.
+    log: called with one line about the result.
     """
     job = manifest.job
     if job.provider.name == SIMULATOR:

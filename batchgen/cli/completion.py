@@ -1,4 +1,4 @@
-"""`batchgen completion`: the script with which a shell completes the command's words."""
+"""`batchgen completion`: print the script that completes commands and options in a shell."""
 
 import argparse
 import sys

@@ -43,8 +43,8 @@ EXAMPLES: Mapping[str, str] = {
   batchgen show ~/Downloads/hero.png -o out/spring   by its hash in the ledger
 """,
     "verify": """\
-  batchgen verify out/spring           list missing, damaged and unknown files
-  batchgen verify out/spring --fix     let the next run generate them again
+  batchgen verify out/spring           list missing, damaged and extra files
+  batchgen verify out/spring --fix     let the next run generate damaged files again
 """,
     "merge": """\
   batchgen merge out/all out/part-1 out/part-2

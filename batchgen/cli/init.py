@@ -1,4 +1,4 @@
-"""`batchgen init`: a commented starter job, and the JSON Schema with which editors check it."""
+"""`batchgen init`: write a commented starter job, and the JSON Schema for editors beside it."""
 
 import argparse
 import re

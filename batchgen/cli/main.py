@@ -1,4 +1,4 @@
-"""The entry point of the command: parses, calls, and maps errors to messages and exit codes."""
+"""The entry point: parse the arguments, call the command, turn errors into exit codes."""
 
 import io
 import os
@@ -30,9 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error)
     except KeyboardInterrupt:
         return int(Exit.INTERRUPTED)
-    except (
-        BrokenPipeError
-    ):  # the reader of standard output has ended: `batchgen results DIR | head`
+    except BrokenPipeError:
+        # The reader of standard output has ended, as in `batchgen results DIR | head`.
         discard_stdout()
         return int(Exit.OK)
     except OSError as error:
@@ -44,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def prepare_streams() -> None:
-    """Let both output streams accept every character; replace a closed one by /dev/null."""
+    """Make both output streams accept every character; replace a closed one with /dev/null."""
     if sys.stdout is None:  # started with >&-
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # until the end of the process
     if sys.stderr is None:

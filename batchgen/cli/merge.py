@@ -24,8 +24,8 @@ def merge_command(arguments: argparse.Namespace) -> int:
     if not ledger_path(out).is_file() and (out / FILE_NAME).exists():
         raise UsageError(f"{out} has a {FILE_NAME} but no ledger: choose a new directory")
     with ExitStack() as stack:
-        for place in (out, *directories):
-            stack.enter_context(locked(place))
+        for directory in (out, *directories):
+            stack.enter_context(locked(directory))
         merge = Merge(out, _print)
         merge.take(directories)
         code = Exit.SOME_FAILED if merge.counts.damaged else Exit.OK

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from batchgen.errors import Exit, UsageError
 from batchgen.job import PROVIDERS, SIMULATOR, Provider, access_of
-from batchgen.job.providers import bad_base_url
+from batchgen.job.providers import base_url_problem
 from batchgen.provider import catalog
 from batchgen.provider.catalog.describe import describe, format_value
+from batchgen.provider.catalog.model import OLD_DATE
 from batchgen.text import show_money
 from batchgen.types import Json
 
@@ -52,7 +53,7 @@ def _provider(arguments: argparse.Namespace) -> Provider:
             f"--provider {arguments.provider}: only aimlapi and openai have a catalogue"
         )
     if arguments.base_url:
-        if problem := bad_base_url(arguments.base_url):
+        if problem := base_url_problem(arguments.base_url):
             raise UsageError(f"--base-url: {problem}")
         return replace(provider, base_url=arguments.base_url)
     if arguments.live and provider.name == SIMULATOR:
@@ -200,7 +201,17 @@ def _parameter_lines(model: catalog.Model) -> Iterator[str]:
         default = (
             "" if parameter.default is None else f", default {format_value(parameter.default)}"
         )
-        yield f"  {name:<24} {describe(parameter.all_forms)}{needed}{default}"
+        current = describe(parameter.forms or parameter.all_forms)
+        yield f"  {name:<24} {current}{needed}{default}{_old_values(parameter)}"
+
+
+def _old_values(parameter: catalog.Parameter) -> str:
+    """Return the values of the spec of 2025-05 in brackets; empty if the current one has them."""
+    if not parameter.forms:
+        return f" (spec of {OLD_DATE} only)"
+    if parameter.all_forms == parameter.forms:
+        return ""
+    return f" (spec of {OLD_DATE}: {describe(parameter.old_forms or ())})"
 
 
 def _prompt(model: catalog.Model) -> str:

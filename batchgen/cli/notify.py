@@ -1,4 +1,4 @@
-"""Notices of the end of a run: a shell command and a webhook, both with summary.json.
+"""Notifications at the end of a run: a shell command and a webhook, both with summary.json.
 
 Both have a short timeout, and a failure does not change how the run ended.
 """
@@ -55,7 +55,7 @@ def run_command(command: str, body: bytes, variables: Mapping[str, str]) -> str 
 
 
 def check_webhook(url: str) -> None:
-    """Raise UsageError if this is no http(s) URL, or one without TLS to a public host."""
+    """Raise UsageError unless this is an https URL, or an http URL of a private host."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

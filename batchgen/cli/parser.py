@@ -60,7 +60,7 @@ def _command(commands: _Commands, name: str, summary: str) -> Parser:  # type: i
 
 
 class _LazyCommand:
-    """The function of a command; its module is imported when it is called."""
+    """A command's function, whose module is imported when it is called."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -97,14 +97,14 @@ def _add_status(commands: _Commands) -> None:  # type: ignore[valid-type]  # see
     _add_directory(parser)
     _add_json(parser)
     parser.add_argument(
-        "--watch", action="store_true", help="print again every --interval until the run ends"
+        "--watch", action="store_true", help="print again at every --interval until the run ends"
     )
     parser.add_argument(
         "--interval",
         type=argument_types.duration,
         default=2.0,
         metavar="DURATION",
-        help="set the time between two prints of --watch (default 2s)",
+        help="with --watch, print at this interval (default 2s)",
     )
 
 
@@ -180,7 +180,9 @@ def _add_merge(commands: _Commands) -> None:  # type: ignore[valid-type]  # see 
 def _add_models(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
     parser = _command(commands, "models", "list the models of the catalogue, or show one")
     parser.add_argument("id", nargs="?", metavar="ID", help="show this model; without it, list all")
-    parser.add_argument("--search", metavar="TEXT", help="list only models with TEXT in their id")
+    parser.add_argument(
+        "--search", metavar="TEXT", help="list only models whose id or alias contains TEXT"
+    )
     parser.add_argument(
         "--provider",
         metavar="NAME",

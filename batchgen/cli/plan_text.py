@@ -15,7 +15,7 @@ from batchgen.manifest.preview import preview_body
 from batchgen.text import show_count, show_duration, show_money
 from batchgen.types import Rule
 
-_TYPICAL_S = 10.0  # FACTS section 4: an image takes about 1 s to 60 s
+_TYPICAL_S = 10.0  # an image takes about 1 s to 60 s, depending on the model
 _HEAD = ("model", "tasks", "requests", "images", "price")
 
 

@@ -17,7 +17,6 @@ from batchgen.types import Record
 
 def report_command(arguments: argparse.Namespace) -> int:
     """Write the page, and the contact sheet if `--contact-sheet` is given."""
-    """`batchgen report`."""
     directory: Path = arguments.directory
     message = write_report(directory, arguments.output)
     if arguments.contact_sheet is not None:

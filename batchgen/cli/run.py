@@ -1,4 +1,4 @@
-"""`batchgen run`: run a job, print its summary, write the report and send the notices."""
+"""`batchgen run`: run a job, print its summary, write the report, send the notifications."""
 
 import argparse
 import os
@@ -21,16 +21,14 @@ from batchgen.manifest.plan import check
 from batchgen.progress import Progress, make_progress
 from batchgen.storage.summary import Summary
 
-_INTERRUPTED = (
-    Exit.INTERRUPTED,
-    Exit.TERMINATED,
-)  # a user who interrupts a run does not wait for a report
+# A user who interrupts a run does not wait for a report.
+_INTERRUPTED = (Exit.INTERRUPTED, Exit.TERMINATED)
 
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Run the job; return its exit code."""
     if arguments.dry_run:
-        # Imported here, because it would delay the start of each run by a fifth.
+        # Imported here, because imports like this one would delay the start of each run by a fifth.
         from batchgen.cli.plan import plan_command  # noqa: PLC0415  # as above
 
         return plan_command(arguments)
@@ -43,7 +41,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             sys.stderr.write(f"batchgen: {summary.to_line()}\n")
     if arguments.report and summary.exit_code not in _INTERRUPTED:
         _write_report(Path(summary.output), quiet=arguments.quiet or arguments.log_format == "json")
-    _send_notices(arguments, summary)
+    _notify(arguments, summary)
     return summary.exit_code
 
 
@@ -98,8 +96,8 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
         ).run()
 
 
-def _send_notices(arguments: argparse.Namespace, summary: Summary) -> None:
-    """Run the command and call the webhook; print problems, which change no exit code."""
+def _notify(arguments: argparse.Namespace, summary: Summary) -> None:
+    """Run the command and call the webhook; print problems, but keep the exit code."""
     if not (arguments.notify or arguments.webhook):
         return
     from batchgen.cli.notify import call_webhook, run_command  # noqa: PLC0415  # see run_command
@@ -120,7 +118,7 @@ def _send_notices(arguments: argparse.Namespace, summary: Summary) -> None:
 
 
 def _write_report(directory: Path, *, quiet: bool) -> None:
-    """Write the report; print a problem, which changes no exit code."""
+    """Write the report; print a problem, but keep the exit code."""
     from batchgen.cli.report import write_report  # noqa: PLC0415  # see run_command
 
     try:

@@ -18,15 +18,17 @@ def add_manifest_options(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="DIR",
-        help="set the output directory (default out/NAME); {date} becomes the date of today",
+        help="set the output directory (default out/NAME); {date} becomes today's date",
     )
     parser.add_argument(
         "--format",
         choices=("yaml", "csv", "tsv", "jsonl", "txt"),
-        help="set the manifest's format, if the file name does not show it",
+        help="set the manifest's format if the file name does not show it",
     )
     _add_request(parser.add_argument_group("requests"))
-    _add_limits(parser.add_argument_group("limits"))
+    limits = parser.add_argument_group("limits")
+    _add_rate_limits(limits)
+    _add_run_limits(limits)
     _add_selection(parser.add_argument_group("selection"))
 
 
@@ -69,10 +71,11 @@ def _add_request(group: "argparse._ArgumentGroup") -> None:
     )
 
 
-def _add_limits(group: "argparse._ArgumentGroup") -> None:
+def _add_rate_limits(group: "argparse._ArgumentGroup") -> None:
+    """Add the limits on requests: how many at once, how often, how long."""
     group.add_argument(
         "--concurrency",
-        type=argument_types.workers,
+        type=argument_types.concurrency,
         metavar="N",
         help="keep at most N requests in flight (default 16)",
     )
@@ -92,8 +95,12 @@ def _add_limits(group: "argparse._ArgumentGroup") -> None:
         "--timeout",
         type=argument_types.duration,
         metavar="SECONDS",
-        help="give up a request after this time (default 600)",
+        help="give up on a request after this time (default 600)",
     )
+
+
+def _add_run_limits(group: "argparse._ArgumentGroup") -> None:
+    """Add the limits on the cost, the requests and the time of a whole run."""
     group.add_argument(
         "--max-cost",
         type=argument_types.positive_number,
@@ -150,7 +157,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     _add_retries(parser.add_argument_group("retries"))
     _add_checks(parser.add_argument_group("before the run"))
     _add_output(parser.add_argument_group("output"))
-    _add_notices(parser.add_argument_group("after the run"))
+    _add_notifications(parser.add_argument_group("after the run"))
 
 
 def _add_retries(group: "argparse._ArgumentGroup") -> None:
@@ -202,11 +209,11 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
         type=argument_types.duration,
         default=30.0,
         metavar="DURATION",
-        help="set the time between status lines, if there is no terminal (default 30s)",
+        help="without a terminal, print a status line at this interval (default 30s)",
     )
 
 
-def _add_notices(group: "argparse._ArgumentGroup") -> None:
+def _add_notifications(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--report", action="store_true", help="write DIR/report.html")
     group.add_argument(
         "--notify",

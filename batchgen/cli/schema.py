@@ -31,7 +31,7 @@ _INPUT: Json = {
     "then": {"items": _ONE_INPUT},
     "else": _ONE_INPUT,
 }
-_REQUIRED = "required"  # stands for the default of a setting without one
+_REQUIRED = "required"  # the `default` of a setting that must be given
 _TEXT: Mapping[str, Json] = {"type": "string", "minLength": 1}
 
 
@@ -40,8 +40,8 @@ def job_schema() -> dict[str, Json]:
     schema = _section("")
     properties = schema["properties"]
     if isinstance(properties, dict):
-        for name, shape in _ROWS_AND_NAMES.items():
-            properties[name] = {**_described(properties[name]), **shape()}
+        for name, schema_of_key in _SPECIAL_KEYS.items():
+            properties[name] = {**_description_of(properties[name]), **schema_of_key()}
     return {"$schema": DIALECT, "title": "a job of batchgen", **schema}
 
 
@@ -74,7 +74,7 @@ def _property(path: str, setting: Setting) -> dict[str, Json]:
     return {**description, **setting.read.schema}
 
 
-def _described(schema: Json) -> dict[str, Json]:
+def _description_of(schema: Json) -> dict[str, Json]:
     return {"description": schema["description"]} if isinstance(schema, dict) else {}
 
 
@@ -104,7 +104,7 @@ def _prompts() -> dict[str, Json]:
 
 
 def _fields() -> dict[str, Json]:
-    """Return the keys of a row and the parameters of all models, the latter with any value."""
+    """Return the schemas of a row's own keys, and of all models' parameters with any value."""
     parameters: dict[str, Json] = dict.fromkeys(sorted(catalog.parameter_names()), True)
     parameters |= dict.fromkeys(sorted(catalog.input_names()), _INPUT)
     return {
@@ -118,7 +118,8 @@ def _fields() -> dict[str, Json]:
     }
 
 
-_ROWS_AND_NAMES = {
+# Keys whose schema depends on the catalogue or on the fields of a row.
+_SPECIAL_KEYS = {
     "provider": _provider,
     "defaults": _defaults,
     "matrix": _matrix,
@@ -127,7 +128,7 @@ _ROWS_AND_NAMES = {
 
 
 def schema_command(_arguments: argparse.Namespace) -> int:
-    """Print the schema."""
+    """Print the schema of the job file."""
     sys.stdout.write(schema_text())
     return Exit.OK
 

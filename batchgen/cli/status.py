@@ -57,7 +57,7 @@ def _read(directory: Path) -> dict[str, Json]:
 
 
 def _print(status: Mapping[str, Json], *, as_json: bool, clear: bool) -> None:
-    """Print a status; clear: in place of the one before."""
+    """Print a status; clear: replace the one that was printed before."""
     if as_json:
         lines = [msgspec.json.encode(status).decode()]
     else:

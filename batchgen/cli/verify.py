@@ -1,4 +1,4 @@
-"""`batchgen verify`: compare the ledger with the files, and repair either."""
+"""`batchgen verify`: compare the ledger with the files, and repair damage in either."""
 
 import argparse
 import sys
@@ -21,7 +21,7 @@ from batchgen.text import show_bytes, show_count
 
 _PHRASES = {
     FindingKind.MISSING: "missing",
-    FindingKind.EXTRA: "extra (of no task)",
+    FindingKind.EXTRA: "extra (not in the ledger)",
     FindingKind.SIZE: "with a wrong size",
     FindingKind.HASH: "with a wrong hash",
 }
@@ -91,7 +91,7 @@ def _print_lines(findings: Iterable[Finding]) -> None:
 
 
 def _print_json(check: Verification, rebuilt: RebuildResult | None) -> None:
-    """Print one JSON object piece by piece: there may be a million findings."""
+    """Print one JSON object in parts, because there may be a million findings."""
     sys.stdout.write('{"findings":[')
     for number, finding in enumerate(check.findings()):
         fields = finding.to_json() | {"path": _printable(finding.path)}

@@ -1,4 +1,4 @@
-"""Check a job file and the flags of the command, and turn them into a `Job`. Pure."""
+"""Turn a job file and the flags of the command into a checked `Job`, without I/O."""
 
 from batchgen.job.access import Access, access_of
 from batchgen.job.limits import Bounds, Limits, ModelLimits

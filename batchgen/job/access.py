@@ -71,7 +71,10 @@ def _header(provider: Provider, name: str, value: str, environment: Mapping[str,
 
 
 def _proxies(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Read them as curl does: lower case wins; in CGI scripts HTTP_PROXY is a request header."""
+    """Yield the proxies as curl reads them: lower case wins.
+
+    In a CGI script HTTP_PROXY is a header of the request, so only http_proxy is read.
+    """
     for name in _PROXIES:
         variable = f"{name}_proxy"
         upper_case = "" if name == "http" and "REQUEST_METHOD" in environment else variable.upper()

@@ -25,7 +25,7 @@ class UnstorableError(ValueError):
 def canonical(value: Json) -> bytes:
     """Return the one JSON encoding of a value, with sorted names.
 
-    Raises UnstorableError for NUL characters, which end a text in many tools; for lone surrogates,
+    Raise UnstorableError for NUL characters, which end a text in many tools; for lone surrogates,
     which UTF-8 cannot encode; for numbers that are not finite or have thousands of digits; and for
     nesting beyond MAX_DEPTH.
     """

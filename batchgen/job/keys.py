@@ -55,8 +55,7 @@ def flag(value: Json) -> Json:
     raise ValueError(f"{_describe(value)} is neither true nor false")
 
 
-@_reads(anyOf=[{"const": False}, {"type": "string", "pattern": "^[A-Za-z0-9_-]+$"}])
-@_reads(anyOf=[{"type": "string", "pattern": f"^{_HEADER.pattern}$"}, {"const": False}])
+@_reads(anyOf=[{"const": False}, {"type": "string", "pattern": f"^{_HEADER.pattern}$"}])
 def header(value: Json) -> Json:
     """Read the name of a header; empty for `off`, `none` or false, if none is to be sent."""
     if value is False or (isinstance(value, str) and value.lower() in ("none", "off")):
@@ -360,7 +359,7 @@ class SectionReader:
         return checked
 
     def path(self, name: str) -> Path:
-        """Return the path of a file that is named relative to the job file's folder."""
+        """Return the path of a file whose name is relative to the job file's folder."""
         return Path(self._label).parent / name
 
     def add_flag_problem(self, flag: str, message: str) -> None:

@@ -29,7 +29,7 @@ class ModelLimits(msgspec.Struct, frozen=True):
 class PollingOverrides(msgspec.Struct, frozen=True):
     """When remote jobs are polled, in seconds; None if the family's default applies.
 
-    first: after submission. interval: between two polls. deadline: in total.
+    first_s: after submission. interval_s: between two polls. deadline_s: in total.
     """
 
     first_s: float | None = None
@@ -37,7 +37,7 @@ class PollingOverrides(msgspec.Struct, frozen=True):
     deadline_s: float | None = None
 
     def applied_to(self, defaults: Polling) -> Polling:
-        """Return the family's defaults with the job's values instead, if given."""
+        """Return the job's values, and the family's defaults for those that are None."""
         return Polling(
             defaults.first_s if self.first_s is None else self.first_s,
             defaults.interval_s if self.interval_s is None else self.interval_s,
@@ -49,7 +49,7 @@ class Limits(msgspec.Struct, frozen=True):
     """Limits on requests, time (seconds) and cost (USD); None is no limit.
 
     drain_timeout_s: how long a run that is stopped by a signal waits for requests in flight.
-    pending: remote jobs in progress at the provider at most, of families that are polled.
+    pending: the maximum number of remote jobs in progress at the provider.
     halt_refusals: the fraction of refusals among the last 100 tasks that halts the run.
     """
 
@@ -85,7 +85,7 @@ def read_limits(value: Json, flags: object, reader: SectionReader) -> Limits:
     Problems are added to `reader`.
     """
     section: dict[str, Any] = reader.section(value, keys.LIMITS, ("limits",))
-    given: dict[str, Any] = {
+    values: dict[str, Any] = {
         "concurrency": section.get("concurrency"),
         "rpm": section.get("rpm"),
         "timeout_s": section.get("timeout"),
@@ -99,15 +99,15 @@ def read_limits(value: Json, flags: object, reader: SectionReader) -> Limits:
         "halt_refusals": section.get("halt_refusals"),
         "pending": section.get("pending"),
     }
-    for name in given:
+    for name in values:
         from_flag = getattr(flags, name, None)
         if from_flag is not None:
-            given[name] = from_flag
+            values[name] = from_flag
     return Limits(
         timeouts=_timeouts(section.get("timeouts"), reader),
         polling=_polling(section.get("polling"), reader),
         models=_models(section.get("models") or {}, reader),
-        **_without_none(given),
+        **_without_none(values),
     )
 
 

@@ -1,4 +1,4 @@
-"""Providers: the built-in ones, those of a job file, and which of them a job uses."""
+"""The built-in providers, those of a job file, and the choice of the one that a job uses."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -51,7 +51,7 @@ class Provider(msgspec.Struct, frozen=True):
 
 SIMULATOR = "simulator"
 
-# Key variables: FACTS section 1 (vendor's integration pages); base URLs: the vendors' specs.
+# Key variables: the vendors' integration pages; base URLs: the vendors' specs.
 PROVIDERS: Mapping[str, Provider] = {
     "aimlapi": Provider(
         "aimlapi",
@@ -85,7 +85,7 @@ class ProviderFlags(msgspec.Struct, frozen=True):
 
 
 def read_provider(
-    section: Mapping[str, Any], wish: ProviderFlags, reader: SectionReader
+    section: Mapping[str, Any], flags: ProviderFlags, reader: SectionReader
 ) -> Provider:
     """Return the provider that flags or the job file choose, built in or of the job file.
 
@@ -96,31 +96,31 @@ def read_provider(
     for name, value in own.items():
         if provider := _own_provider(name, value, reader):
             known[name] = provider
-    name = wish.name or section.get("provider") or "aimlapi"
+    name = flags.name or section.get("provider") or "aimlapi"
     if name in known:
-        return _redirected(known[name], wish, reader)
+        return _redirected(known[name], flags, reader)
     if name not in own:  # else its problems are reported already
         hint = did_you_mean(name, known)
         advice = f"did you mean `{hint}`?" if hint else f"the providers are {', '.join(known)}"
         message = f"unknown provider `{one_line(name, 60)}`; {advice}"
-        if wish.name:
+        if flags.name:
             reader.add_flag_problem("--provider", message)
         else:
             reader.add_problem(("provider",), message)
     return PROVIDERS["aimlapi"]
 
 
-def _redirected(provider: Provider, wish: ProviderFlags, reader: SectionReader) -> Provider:
-    if wish.base_url:
-        if problem := bad_base_url(wish.base_url, insecure=provider.insecure):
+def _redirected(provider: Provider, flags: ProviderFlags, reader: SectionReader) -> Provider:
+    if flags.base_url:
+        if problem := base_url_problem(flags.base_url, insecure=provider.insecure):
             reader.add_flag_problem("--base-url", problem)
         if provider.name == SIMULATOR:
             provider = replace(PROVIDERS["aimlapi"], name="custom")
-        provider = replace(provider, base_url=wish.base_url)
-    if wish.api_key_env:
-        if not _VARIABLE.fullmatch(wish.api_key_env):
+        provider = replace(provider, base_url=flags.base_url)
+    if flags.api_key_env:
+        if not _VARIABLE.fullmatch(flags.api_key_env):
             reader.add_flag_problem("--api-key-env", _VARIABLE_ADVICE)
-        provider = replace(provider, key_variables=(wish.api_key_env,), needs_key=True)
+        provider = replace(provider, key_variables=(flags.api_key_env,), needs_key=True)
     return provider
 
 
@@ -128,10 +128,10 @@ def _own_provider(name: str, value: Json, reader: SectionReader) -> Provider | N
     path: KeyPath = ("providers", name)
     section: dict[str, Any] = reader.section(value, keys.PROVIDER, path)
     variable = section.get("api_key_env") or f"{re.sub('[^A-Za-z0-9]', '_', name).upper()}_API_KEY"
-    wrong = [*_faults(name, section), *_header_faults(section), *_path_faults(section)]
-    for key, message in wrong:
+    problems = [*_key_problems(name, section), *_header_problems(section), *_path_problems(section)]
+    for key, message in problems:
         reader.add_problem((*path, *key), message)
-    if wrong or "base_url" not in section:
+    if problems or "base_url" not in section:
         return None
     return Provider(
         name,
@@ -148,12 +148,12 @@ def _own_provider(name: str, value: Json, reader: SectionReader) -> Provider | N
     )
 
 
-def _faults(name: str, section: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+def _key_problems(name: str, section: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     if name in PROVIDERS:
         yield (), f"provider `{name}` is built in; rename yours, or use --base-url"
     if "base_url" not in section:
         yield (), f"provider `{name}` needs a `base_url`"
-    elif problem := bad_base_url(section["base_url"], insecure=section.get("insecure", False)):
+    elif problem := base_url_problem(section["base_url"], insecure=section.get("insecure", False)):
         yield ("base_url",), f"`base_url`: {problem}"
     variable = section.get("api_key_env")
     if variable is not None and not _VARIABLE.fullmatch(variable):
@@ -161,11 +161,11 @@ def _faults(name: str, section: Mapping[str, Any]) -> Iterator[tuple[KeyPath, st
 
 
 def is_sendable(value: str) -> bool:
-    """Whether a text can be the value of a header."""
+    """Return whether a text can be the value of a header."""
     return value.isascii() and value.isprintable()
 
 
-def _header_faults(section: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+def _header_problems(section: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     for name, value in (section.get("headers") or {}).items():
         path: KeyPath = ("headers", name)
         label = f"`headers.{one_line(str(name), 60)}`"
@@ -181,7 +181,7 @@ def _header_faults(section: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
             yield path, f"{label} holds a secret: use a variable, as in {name}: ${{LAB_KEY}}"
 
 
-def _path_faults(section: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+def _path_problems(section: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     for name, value in (section.get("paths") or {}).items():
         path: KeyPath = ("paths", name)
         if name not in FAMILIES:
@@ -195,8 +195,8 @@ _PRIVATE_ENDINGS = (".localhost", ".local", ".internal")
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")  # some resolvers read these as addresses
 
 
-def bad_base_url(url: str, *, insecure: bool = False) -> str | None:
-    """Return what is wrong with a base URL, or None; a URL that may hold a secret is not repeated.
+def base_url_problem(url: str, *, insecure: bool = False) -> str | None:
+    """Return the problem of a base URL, or None; a URL that may hold a secret is not repeated.
 
     insecure: whether plain http is allowed to any host.
     """
@@ -218,7 +218,7 @@ def bad_base_url(url: str, *, insecure: bool = False) -> str | None:
 
 
 def is_private_host(host: str) -> bool:
-    """Whether a host is loopback or private by its name; nothing is resolved.
+    """Return whether a host is loopback or private by its name; nothing is resolved.
 
     A name is private if it is localhost, ends in .local or .internal, or is a single label.
     """

@@ -1,4 +1,4 @@
-"""Read a job file and flags into a `Job`; every invalid key is reported with file and line."""
+"""Read a job file and flags into a `Job`; report every invalid key with file and line."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -58,9 +58,9 @@ def read_job(
     return job, reader.problems
 
 
-def _output_dir(given: str | None, name: str, flags: Flags, reader: SectionReader) -> Path:
+def _output_dir(from_file: str | None, name: str, flags: Flags, reader: SectionReader) -> Path:
     directory = _dated(
-        flags.output or (Path(given) if given else default_output(name)), flags.today
+        flags.output or (Path(from_file) if from_file else default_output(name)), flags.today
     )
     for part in directory.parts:
         if len(os.fsencode(part)) > MAX_NAME_BYTES:
@@ -68,7 +68,7 @@ def _output_dir(given: str | None, name: str, flags: Flags, reader: SectionReade
             if flags.output:
                 reader.add_flag_problem("-o", message)
             else:
-                reader.add_problem(("output", "dir") if given else ("name",), message)
+                reader.add_problem(("output", "dir") if from_file else ("name",), message)
     return directory
 
 
@@ -100,8 +100,8 @@ def _filename(pattern: str | None, reader: SectionReader) -> str:
 
 
 def _overrides(flags: Flags, reader: SectionReader) -> dict[str, str]:
-    given = {**flags.parameters, **({"model": flags.model} if flags.model else {})}
-    for name, value in given.items():
+    overrides = {**flags.parameters, **({"model": flags.model} if flags.model else {})}
+    for name, value in overrides.items():
         flag = f"--set {one_line(name, 60)}"
         if name in OWN_KEYS and name != "model":
             reader.add_flag_problem(
@@ -111,7 +111,7 @@ def _overrides(flags: Flags, reader: SectionReader) -> dict[str, str]:
             canonical({name: value})
         except UnstorableError as error:
             reader.add_flag_problem(flag, str(error))
-    return given
+    return overrides
 
 
 def stem(label: str) -> str:
@@ -127,7 +127,7 @@ def _retry(value: Json, flags: Flags, reader: SectionReader) -> RetrySettings:
     backoff: dict[str, Any] = reader.section(
         section.get("backoff"), keys.BACKOFF, ("retry", "backoff")
     )
-    given: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "attempts": flags.attempts or section.get("attempts"),
         "initial_s": backoff.get("initial"),
         "max_s": backoff.get("max"),
@@ -136,7 +136,7 @@ def _retry(value: Json, flags: Flags, reader: SectionReader) -> RetrySettings:
     }
     rules = read_rules(section.get("rules") or [], reader)
     return RetrySettings(
-        **{name: value for name, value in given.items() if value is not None}, rules=rules
+        **{name: value for name, value in settings.items() if value is not None}, rules=rules
     )
 
 
@@ -162,7 +162,7 @@ def _matrix(
 
 
 def _is_model(value: Json) -> bool:
-    """Whether a value of a `model` axis is valid: an id, or null for the row's own model."""
+    """Return whether a `model` axis may have this value: an id, or null for the row's own model."""
     return value is None or (isinstance(value, str) and value.strip() != "")
 
 

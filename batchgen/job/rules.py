@@ -8,7 +8,8 @@ from batchgen.job.canonical import describe_value
 from batchgen.job.keys import KeyPath, SectionReader
 from batchgen.types import Json, Phase, Rule, Verb
 
-_PROVIDER = frozenset({Phase.SUBMIT, Phase.POLL})  # a rule applies to downloads only if it says so
+# The phases of a rule that names none: it does not apply to downloads.
+_API_PHASES = frozenset({Phase.SUBMIT, Phase.POLL})
 
 
 def read_rules(values: Sequence[Json], reader: SectionReader) -> tuple[Rule, ...]:
@@ -39,7 +40,7 @@ def _rule(section: Mapping[str, Any], statuses: frozenset[int] | None) -> Rule:
         code=section.get("code"),
         text=(section["text"],) if "text" in section else (),
         model=section.get("model"),
-        phases=frozenset({Phase(section["phase"])}) if "phase" in section else _PROVIDER,
+        phases=frozenset({Phase(section["phase"])}) if "phase" in section else _API_PHASES,
         after_s=section.get("after"),
         attempts=section.get("attempts"),
     )
@@ -51,15 +52,15 @@ def _statuses(value: Json) -> frozenset[int] | None:
         return None
     if value == []:
         raise ValueError("the list is empty; name a status such as 503 or a class such as 5xx")
-    found: set[int] = set()
+    statuses: set[int] = set()
     for item in value if isinstance(value, list) else [value]:
         word = str(item).lower()
         if len(word) == 3 and word[0] in "12345" and word[1:] == "xx":  # noqa: PLR2004  # 4xx
-            found.update(range(int(word[0]) * 100, int(word[0]) * 100 + 100))
+            statuses.update(range(int(word[0]) * 100, int(word[0]) * 100 + 100))
         elif word.isascii() and word.isdigit() and 100 <= int(word) <= 599:  # noqa: PLR2004  # HTTP
-            found.add(int(word))
+            statuses.add(int(word))
         else:
             raise ValueError(
                 f"{describe_value(item)} is neither a status such as 503 nor a class such as 5xx"
             )
-    return frozenset(found)
+    return frozenset(statuses)

@@ -15,14 +15,14 @@ class TemplateError(ValueError):
 
 
 def names(text: str) -> frozenset[str]:
-    """Return the variables in a template. Raises TemplateError for a stray brace."""
+    """Return the variables in a template. Raise TemplateError for a stray brace."""
     return _parse(text)[1] if "{" in text or "}" in text else frozenset()
 
 
 def render(text: str, scope: Callable[[], Mapping[str, str]]) -> str:
-    """Return the text with its variables replaced. Raises TemplateError for an undefined one.
+    """Return the text with its variables replaced. Raise TemplateError for an undefined one.
 
-    scope: returns the variables; called only if the text has a brace, which few of a million have.
+    scope: returns the variables; called only if the text has a brace, because few texts have one.
     """
     if "{" not in text and "}" not in text:
         return text

@@ -61,7 +61,7 @@ OWN_KEYS = frozenset({"id", "prompt", "model", "filename", "vars", "repeat"})  #
 
 
 def default_output(name: str) -> Path:
-    """Return the output directory of a job that names none."""
+    """Return the output directory of a job that does not set one."""
     return Path("out") / name
 
 
@@ -102,7 +102,7 @@ class Job(msgspec.Struct, frozen=True):
     extras: Extras = msgspec.field(default_factory=Extras)
 
     def has_default_output(self) -> bool:
-        """Whether the output directory follows from the job's name."""
+        """Return whether the output directory is the default for the job's name."""
         return self.output_dir == default_output(self.name)
 
 

@@ -85,7 +85,7 @@ class References:
         self._dependents = array("q")
         self._sources = array("q")
         self._file_numbers = array("H")
-        self._accepted = array("B")  # the kinds of file that it may be: index of `_kinds`
+        self._accepted = array("B")  # the kinds of file that are accepted: index of `_kinds`
         self._kinds: list[tuple[str, ...]] = []
         # One item per source, sorted by the hash of its id:
         self._ids = array("q")
@@ -170,7 +170,7 @@ class References:
             if hashed_id in in_cycles:
                 cycle_tasks[hashed_id] = task
         for cycle in cycles:
-            yield from _cycle_problem([cycle_tasks[each] for each in cycle if each in cycle_tasks])
+            yield from _cycle_problem([cycle_tasks[id_] for id_ in cycle if id_ in cycle_tasks])
 
     def _dependents_with_errors(self) -> set[int]:
         """Return the dependents with a reference that is wrong even without a cycle."""
@@ -220,6 +220,7 @@ class References:
 
     def _cycles(self) -> Iterator[list[int]]:
         """Yield at most 20 cycles as hashes of ids, each task before the source it depends on."""
+        # A cycle has only tasks that are both dependent and source.
         both = {dependent for dependent in self._dependents if self._is_source(dependent)}
         graph: dict[int, set[int]] = {}
         for dependent, source in zip(self._dependents, self._sources, strict=True):

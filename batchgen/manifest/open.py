@@ -76,8 +76,10 @@ class Manifest(msgspec.Struct, frozen=True):
         if not isinstance(from_file, str):
             yield Problem(label, line, "`from` must be a file's path, relative to this file")
             return
-        if fixed := sorted(entry.keys() & {"id", "filename"} - _names_of_templates(entry)):
-            message = f"`{fixed[0]}` beside `from` would be the same for every row; use a variable"
+        if constant := sorted(entry.keys() & {"id", "filename"} - _names_of_templates(entry)):
+            message = (
+                f"`{constant[0]}` beside `from` would be the same for every row; use a variable"
+            )
             yield Problem(label, line, message)
             return
         file_format = format_of(from_file)
@@ -103,7 +105,7 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def open_manifest(source: Source, flags: Flags) -> Manifest:
-    """Read the settings of a manifest: a job file's own, or for a list of rows only the flags.
+    """Read the settings of a manifest: those of a job file, or only the flags for a list of rows.
 
     Rows are read later, by `Manifest.tasks`. Problems of the settings are in `problems`.
     Raise ManifestError if the file cannot be opened or its gzip data is damaged.
@@ -134,17 +136,17 @@ def _names_of_templates(entry: Mapping[str, Json]) -> frozenset[str]:
     return frozenset(name for name, value in entry.items() if "{" in str(value))
 
 
-def source_of(path: str, format_name: str | None, spooled: Path | None) -> Source:
+def source_of(path: str, format_name: str | None, copy: Path | None) -> Source:
     """Return the path, label and format of a manifest that the command line names.
 
     path: `-` for standard input. format_name: the value of `--format`, if given.
-    spooled: the file that standard input was copied to.
+    copy: the file that standard input was copied to.
     Raise ManifestError if the format is unknown.
     """
     if path == "-":
-        if format_name is None or spooled is None:
+        if format_name is None or copy is None:
             raise ManifestError("standard input needs --format", file="<stdin>")
-        return Source(spooled, "<stdin>", Format(format_name))
+        return Source(copy, "<stdin>", Format(format_name))
     file_format = Format(format_name) if format_name else format_of(path)
     if file_format is None:
         suffix = Path(path).suffix

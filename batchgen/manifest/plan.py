@@ -21,7 +21,7 @@ class Plan(msgspec.Struct):
     """The result of checking a whole manifest.
 
     total, models: the estimate of the selected tasks, in total and per model.
-    requests: the first few.
+    requests: the first three.
     tasks_read: the number of tasks of the manifest, selected or not.
     problems: all errors, and the first of equal warnings; at most 100,000.
     errors, warnings: how many there are in total.

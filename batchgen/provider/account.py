@@ -1,7 +1,7 @@
 """Prices, key state and balance of the account, read from the provider before a run.
 
-The vendor documented these endpoints later than the images API (FACTS section 7), and other
-providers do not have them: a missing or unreadable answer is reported, never an error.
+The vendor documented these endpoints later than the images API, and other providers do not have
+them: a missing or unreadable reply is reported, but it is not an error.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ def service_of(provider: Provider, access: Access, limits: Limits) -> Service:
 
 
 class Unavailable(msgspec.Struct, frozen=True):
-    """Why the provider gave no usable answer."""
+    """The reason why the provider gave no usable reply."""
 
     reason: str
 
@@ -59,7 +59,7 @@ def live_quotes(service: Service) -> dict[str, Quote] | Unavailable:
 async def preflight(transport: Transport, cost_usd: float) -> list[str]:
     """Return warnings about the key and the balance for a job with this estimate in USD.
 
-    Raises UsageError if the key is disabled.
+    Raise UsageError if the key is disabled.
     """
     key, billing = await asyncio.gather(
         get_json(transport, "/v1/key"), get_json(transport, "/v2/billing")

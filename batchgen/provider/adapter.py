@@ -57,7 +57,7 @@ class Adapter:
     def parse_upload(
         self, task: Task, request: HttpRequest, response: HttpResponse
     ) -> Finished | Unusable:
-        """Read a 2xx reply to an upload. Raises KeyError for a family without uploads."""
+        """Read a 2xx reply to an upload. Raise KeyError for a family without uploads."""
         return UPLOADERS[task.endpoint].parse_upload(request, response)
 
     def parse(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
@@ -80,13 +80,13 @@ class Adapter:
     def poll(self, task: Task, remote_id: str) -> HttpRequest:
         """Return the request for the state of a remote job.
 
-        Raises KeyError for a family without remote jobs.
+        Raise KeyError for a family without remote jobs.
         """
         remote = REMOTE[task.endpoint]
         return remote.build_poll(self._path(task) or remote.PATH, remote_id)
 
     def parse_poll(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
-        """Read a 2xx reply to a poll. Raises KeyError for a family without remote jobs."""
+        """Read a 2xx reply to a poll. Raise KeyError for a family without remote jobs."""
         return REMOTE[task.endpoint].parse_poll(response)
 
     def _path(self, task: Task) -> str | None:

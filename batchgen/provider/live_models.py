@@ -31,7 +31,7 @@ class ListedModel(msgspec.Struct, frozen=True):
 
 
 async def live_models(service: Service) -> tuple[ListedModel, ...]:
-    """Return the provider's list of models. Raises UsageError if it cannot be read."""
+    """Return the provider's list of models. Raise UsageError if it cannot be read."""
     async with AiohttpTransport(service, connections=1, open_sink=_no_sink) as transport:
         body = await get_json(transport, _PATH)
     if isinstance(body, Unavailable):

@@ -33,7 +33,7 @@ class WrittenReport(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A report to be written.
+    """Writes the report of an output directory.
 
     running: a run is using the directory, so tasks in flight count as pending, not as unknown.
     watch: receives the records and passes them on, to show progress while thumbnails are made.

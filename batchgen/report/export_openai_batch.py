@@ -28,9 +28,9 @@ def batch_line(record: Record) -> dict[str, Json]:
     outcome = record.outcome
     response, error = None, None
     if outcome.status is Status.SUCCEEDED:
-        response = _response(outcome, outcome.http_status or _OK, _images(outcome))
+        response = _response(outcome, outcome.http_status or _OK, _success_body(outcome))
     elif outcome.error is not None and outcome.http_status is not None:
-        response = _response(outcome, outcome.http_status, _refusal(outcome))
+        response = _response(outcome, outcome.http_status, _error_body(outcome))
     else:
         error = _error(outcome)
     return {
@@ -45,7 +45,7 @@ def _response(outcome: Outcome, status: int, body: dict[str, Json]) -> dict[str,
     return {"status_code": status, "request_id": outcome.request_id, "body": body}
 
 
-def _images(outcome: Outcome) -> dict[str, Json]:
+def _success_body(outcome: Outcome) -> dict[str, Json]:
     revised: dict[str, Json] = {}
     if outcome.revised_prompt is not None:
         revised["revised_prompt"] = outcome.revised_prompt
@@ -53,7 +53,7 @@ def _images(outcome: Outcome) -> dict[str, Json]:
     return {"created": _epoch(outcome.finished_at), "data": data}
 
 
-def _refusal(outcome: Outcome) -> dict[str, Json]:
+def _error_body(outcome: Outcome) -> dict[str, Json]:
     error = outcome.error
     message, kind, code = (error.message, error.kind, error.code) if error else ("", "", None)
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}

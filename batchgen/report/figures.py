@@ -13,7 +13,7 @@ from batchgen.types import Json, Outcome
 IDLE_S = 300.0  # a longer gap between tasks, as between two runs, is not shown
 _MIN_BINS, _MAX_BINS = 12, 90  # of a timeline; few tasks in many bins would look like a comb
 _PERCENTILES = (50, 75, 90, 95, 99, 100)
-MAX_ATTEMPTS = 6  # tasks with more attempts are counted here too
+MAX_ATTEMPTS = 6  # the last bar counts tasks with this many attempts or more
 
 
 class Timeline(msgspec.Struct, frozen=True):

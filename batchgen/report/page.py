@@ -40,7 +40,7 @@ def render(heading: Heading, collector: Collector) -> list[bytes]:
 def policy(*, style: str, script: str) -> str:
     """Return the content security policy: only this style, this script, and media by relative URL.
 
-    `file:` is for Firefox, location 'self' does not match the files of a page opened from disk.
+    `file:` is for Firefox, in which 'self' does not match the files of a page opened from disk.
     """
     return (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}';"

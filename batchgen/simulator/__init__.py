@@ -1,5 +1,5 @@
 """A loopback server that behaves like the AI/ML API, with faults.
 
-It reads the vendor's specs and pages itself and shares nothing with the endpoints and the
-catalogue, so that an error in those is not checked against itself.
+It is written from the vendor's specs and pages and shares no code with `provider`, so that a wrong
+adapter fails against it.
 """

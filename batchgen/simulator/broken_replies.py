@@ -55,7 +55,10 @@ async def send_slowly(
 
 
 def send_more_than_announced(request: web.Request, body: bytes) -> web.StreamResponse:
-    """Announce half of a JSON body, send all of it, and close. aiohttp refuses to do that."""
+    """Announce half of a JSON body, send all of it, and close.
+
+    It writes to the transport, because aiohttp's responses refuse to do that.
+    """
     head = (
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body) // 2}\r\n\r\n"

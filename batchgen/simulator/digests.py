@@ -1,4 +1,4 @@
-"""Numbers that a text determines: seeds, ids, and the looks of files."""
+"""Numbers derived from texts: seeds, ids, and what generated files look like."""
 
 import hashlib
 

@@ -53,7 +53,7 @@ JOB_FAULTS: Mapping[str, str] = MappingProxyType(
 def fault_lines() -> str:
     """Return the faults as `simulate --help` shows them."""
     faults = {
-        "429, 500, ...": "that status, for any from 200 to 599",
+        "429, 500, ...": "this HTTP status; any from 200 to 599",
         **GENERATION_FAULTS,
         **FILE_FAULTS,
         **POLL_FAULTS,

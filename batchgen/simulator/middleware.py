@@ -1,4 +1,4 @@
-"""What every paid request passes: API key, rate limit, faults, statistics."""
+"""The steps around the handler of a paid request: API key, rate limit, faults, statistics."""
 
 import re
 import time
@@ -94,9 +94,9 @@ class Middleware:
         body = await request.read()
         key = request.headers.get("Idempotency-Key")
         draw = self.injector.draws.generation(key or body.decode("utf-8", "replace"))
-        broken = await self.injector.before_generation(request, draw.fault, self.other_host)
-        if broken is not None:
-            return broken
+        faulty = await self.injector.before_generation(request, draw.fault, self.other_host)
+        if faulty is not None:
+            return faulty
         client_id = request.headers.get("X-Client-Request-Id", "")
         paid = PaidRequest(
             path=request.path,
@@ -108,9 +108,9 @@ class Middleware:
             expired=draw.fault == "expired",
         )
         reply = await handler(paid)
-        broken = await self.injector.after_generation(request, draw.fault, reply.body)
-        if broken is not None:
-            return broken
+        faulty = await self.injector.after_generation(request, draw.fault, reply.body)
+        if faulty is not None:
+            return faulty
         echo = {"x-client-request-id": paid.client_id} if paid.client_id else {}
         response = web.Response(
             body=reply.body,

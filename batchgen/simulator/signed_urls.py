@@ -1,7 +1,7 @@
-"""Self-contained URLs of files, so that a million of them need no memory.
+"""URLs of files that contain the file's description, so that a million need no memory.
 
-The path holds the file's description, the query a signature in percent-encoded base64, as blob
-stores do: a client that changes a character of either gets no file. If files expire, the query
+The path has the description, the query a signature in percent-encoded base64, like the URLs of
+blob stores: a client that changes a character of either gets no file. If files expire, the query
 says when.
 """
 

@@ -90,8 +90,12 @@ def test_a_model_of_openai_is_priced_by_its_tokens(tmp_path: Path) -> None:
 
 
 def test_json_has_the_fields_of_a_model(tmp_path: Path) -> None:
-    (one,) = json.loads(batchgen("models", "--search", "reve/edit", "--json", cwd=tmp_path).out)
-    assert (one["id"], one["count_key"], one["inputs"]) == ("reve/edit-image", None, ["image_url"])
+    (model,) = json.loads(batchgen("models", "--search", "reve/edit", "--json", cwd=tmp_path).out)
+    assert (model["id"], model["count_key"], model["inputs"]) == (
+        "reve/edit-image",
+        None,
+        ["image_url"],
+    )
 
 
 def test_live_asks_the_provider_and_needs_no_key(tmp_path: Path) -> None:

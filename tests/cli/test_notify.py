@@ -1,4 +1,4 @@
-"""Notices of the end of a run: a real command, and a real server on loopback."""
+"""Notifications at the end of a run: a real command, and a real server on loopback."""
 
 import json
 import os
@@ -111,7 +111,7 @@ def test_a_command_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) 
     assert problem == "--notify: the command was killed after 0.1 s"
 
 
-def test_a_run_sends_notices_and_keeps_its_exit_code(tmp_path: Path) -> None:
+def test_a_run_sends_notifications_and_keeps_its_exit_code(tmp_path: Path) -> None:
     (tmp_path / "m.txt").write_text("a fox\n")
     words = ["run", "m.txt", "--provider", "simulator", "--model", "dall-e-2", "--quiet"]
     with listener(500, 200) as (url, bodies):

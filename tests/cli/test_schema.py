@@ -41,8 +41,8 @@ _SETTINGS = [
 
 def _shape(section: str, key: str) -> dict[str, Any]:
     node = SCHEMA["properties"][section] if section else SCHEMA
-    found: dict[str, Any] = node["properties"][key]
-    return found
+    schema: dict[str, Any] = node["properties"][key]
+    return schema
 
 
 def _values(shape: Mapping[str, Any]) -> st.SearchStrategy[Any]:  # noqa: PLR0911  # one return per kind
@@ -71,9 +71,9 @@ def _values(shape: Mapping[str, Any]) -> st.SearchStrategy[Any]:  # noqa: PLR091
             return st.fixed_dictionaries(
                 {key: _values(shape["properties"][key]) for key in shape.get("required", ())},
                 optional={
-                    key: _values(one)
-                    for key, one in shape["properties"].items()
-                    if key not in shape.get("required", ()) and isinstance(one, dict)
+                    key: _values(inner)
+                    for key, inner in shape["properties"].items()
+                    if key not in shape.get("required", ()) and isinstance(inner, dict)
                 },
             )
         case _:

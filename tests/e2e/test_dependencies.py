@@ -17,12 +17,12 @@ from tests.e2e.provider import FamilyProvider, serving
 
 KEY = {"AIMLAPI_API_KEY": "sk-canary-4410"}
 IMAGE_URL: dict[str, Any] = {"prompt": "A lighthouse", "model": "flux/schnell"}
-FILM: dict[str, Any] = {"prompt": "It moves", "model": "google/veo-3.1-i2v-fast"}
+VIDEO: dict[str, Any] = {"prompt": "It moves", "model": "google/veo-3.1-i2v-fast"}
 PAIRS = 6
 
 
-def film(source: str, **more: Any) -> dict[str, Any]:
-    return {**FILM, "image_url": {"from": source}, **more}
+def video(source: str, **more: Any) -> dict[str, Any]:
+    return {**VIDEO, "image_url": {"from": source}, **more}
 
 
 def write_job(folder: Path, rows: dict[str, dict[str, Any]], **more: Any) -> None:
@@ -51,21 +51,21 @@ def sent(folder: Path) -> set[str]:
 
 
 def pairs() -> dict[str, dict[str, Any]]:
-    """Return films before the images that they depend on, so that each has to wait."""
-    films = {f"film-{n}": film(f"hero-{n}") for n in range(PAIRS)}
-    return films | {f"hero-{n}": {**IMAGE_URL, "prompt": f"Fox {n}"} for n in range(PAIRS)}
+    """Return videos before the images that they depend on, so that each has to wait."""
+    videos = {f"video-{n}": video(f"hero-{n}") for n in range(PAIRS)}
+    return videos | {f"hero-{n}": {**IMAGE_URL, "prompt": f"Fox {n}"} for n in range(PAIRS)}
 
 
-def test_each_film_is_sent_with_the_image_of_its_row(tmp_path: Path) -> None:
+def test_each_video_is_sent_with_the_image_of_its_row(tmp_path: Path) -> None:
     heroes = {name: {**IMAGE_URL, "prompt": name} for name in ("ink", "oil")}
-    write_job(tmp_path, {"a": film("ink"), "b": film("oil"), "c": film("ink"), **heroes})
+    write_job(tmp_path, {"a": video("ink"), "b": video("oil"), "c": video("ink"), **heroes})
     assert run(tmp_path).code == 0
-    films = {name: (tmp_path / f"out/{name}.webm").read_bytes() for name in "abc"}
-    assert films["a"] == films["c"] != films["b"]
+    videos = {name: (tmp_path / f"out/{name}.webm").read_bytes() for name in "abc"}
+    assert videos["a"] == videos["c"] != videos["b"]
 
     again = run(tmp_path)
     assert (again.code, "0 in this run" in again.err) == (0, True)
-    write_job(tmp_path, {"a": film("ink"), "b": film("oil"), "c": film("ink"), **heroes, "oil": {
+    write_job(tmp_path, {"a": video("ink"), "b": video("oil"), "c": video("ink"), **heroes, "oil": {
         **IMAGE_URL, "prompt": "oil on canvas",
     }})  # fmt: skip
     assert run(tmp_path).code == 0
@@ -74,12 +74,14 @@ def test_each_film_is_sent_with_the_image_of_its_row(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_refused_image_skips_its_film_until_the_row_is_edited(tmp_path: Path) -> None:
-    write_job(tmp_path, {"film": film("hero"), "hero": {**IMAGE_URL, "prompt": "A forbidden-word"}})
+def test_a_refused_image_skips_its_video_until_the_row_is_edited(tmp_path: Path) -> None:
+    write_job(
+        tmp_path, {"video": video("hero"), "hero": {**IMAGE_URL, "prompt": "A forbidden-word"}}
+    )
     ended = run(tmp_path)
     assert ended.code == 1
     assert "  skipped    1 (a row they depend on did not succeed)\n" in ended.err
-    assert statuses(tmp_path) == {"film": "skipped", "hero": "refused"}
+    assert statuses(tmp_path) == {"video": "skipped", "hero": "refused"}
     summary = json.loads((tmp_path / "out/summary.json").read_text())
     assert (summary["tasks"]["skipped"], summary["run"]["skipped"]) == (1, 1)
     assert summary["run"]["requests"] == 1
@@ -88,27 +90,27 @@ def test_a_refused_image_skips_its_film_until_the_row_is_edited(tmp_path: Path) 
     assert {"skipped": 1, "refused": 1, "pending": 0}.items() <= json.loads(status.out).items()
     chosen = batchgen("results", "out", "--status", "skipped", cwd=tmp_path)
     (line,) = map(json.loads, chosen.out.splitlines())
-    assert (line["id"], line["attempts"], line["cost_usd"]) == ("film", 0, None)
+    assert (line["id"], line["attempts"], line["cost_usd"]) == ("video", 0, None)
     assert line["error"]["message"].startswith("`image_url` needs a file of 'hero', which was")
     assert batchgen("report", "out", cwd=tmp_path).code == 0
     assert '"skipped":1' in (tmp_path / "out/report.html").read_text()
     assert run(tmp_path).code == 1
 
-    write_job(tmp_path, {"film": film("hero"), "hero": IMAGE_URL})
+    write_job(tmp_path, {"video": video("hero"), "hero": IMAGE_URL})
     assert run(tmp_path).code == 0
-    assert statuses(tmp_path) == {"film": "succeeded", "hero": "succeeded"}
+    assert statuses(tmp_path) == {"video": "succeeded", "hero": "succeeded"}
 
 
-def test_a_missing_or_changed_image_fails_its_film_until_it_is_repaired(tmp_path: Path) -> None:
+def test_a_missing_or_changed_image_fails_its_video_until_it_is_repaired(tmp_path: Path) -> None:
     write_job(tmp_path, {"hero": IMAGE_URL})
     assert run(tmp_path).code == 0
     hero = tmp_path / "out/hero.jpg"
-    write_job(tmp_path, {"hero": IMAGE_URL, "film": film("hero")})
+    write_job(tmp_path, {"hero": IMAGE_URL, "video": video("hero")})
     whole = hero.read_bytes()
     hero.write_bytes(whole[:-1] + b"?")
     ended = run(tmp_path)
     assert ended.code == 1
-    assert statuses(tmp_path) == {"hero": "succeeded", "film": "failed"}
+    assert statuses(tmp_path) == {"hero": "succeeded", "video": "failed"}
     (error,) = [line["error"] for line in results(tmp_path / "out") if line["error"]]
     assert error["kind"] == "input_file"
     assert re.search(
@@ -120,18 +122,18 @@ def test_a_missing_or_changed_image_fails_its_film_until_it_is_repaired(tmp_path
     assert batchgen("verify", "out", "--fix", cwd=tmp_path).code == 1
     assert run(tmp_path, "--retry-failed", "input_file").code == 0
     assert hero.read_bytes() == whole
-    assert statuses(tmp_path) == {"hero": "succeeded", "film": "succeeded"}
+    assert statuses(tmp_path) == {"hero": "succeeded", "video": "succeeded"}
 
 
 def test_a_task_selected_without_its_source_stays_pending_and_is_reported(tmp_path: Path) -> None:
-    write_job(tmp_path, {"hero": IMAGE_URL, "film": film("hero")})
-    alone = run(tmp_path, "--only", "film")
+    write_job(tmp_path, {"hero": IMAGE_URL, "video": video("hero")})
+    alone = run(tmp_path, "--only", "video")
     assert alone.code == 1
     assert "1 tasks stay pending: the rows they depend on have not" in alone.err
-    assert statuses(tmp_path) == {"film": "pending"}
+    assert statuses(tmp_path) == {"video": "pending"}
     assert run(tmp_path, "--limit", "1").code == 0
-    assert run(tmp_path, "--only", "film").code == 0
-    assert statuses(tmp_path) == {"hero": "succeeded", "film": "succeeded"}
+    assert run(tmp_path, "--only", "video").code == 0
+    assert statuses(tmp_path) == {"hero": "succeeded", "video": "succeeded"}
 
 
 def test_a_spent_budget_leaves_dependent_tasks_pending(tmp_path: Path) -> None:
@@ -178,8 +180,8 @@ def test_a_run_killed_at_any_request_continues_and_generates_nothing_twice(
     again = [key for key, count in provider.submitted.items() if count > 1]
     assert len(again) <= 2, "only what was in flight is sent again"
     assert set(again) <= in_flight
-    films = [body for body in provider.bodies if "image_url" in body]
-    assert {body["image_url"][:22] for body in films} == {"data:image/png;base64,"}
+    videos = [body for body in provider.bodies if "image_url" in body]
+    assert {body["image_url"][:22] for body in videos} == {"data:image/png;base64,"}
 
 
 def start(folder: Path, provider: FamilyProvider) -> subprocess.Popen[bytes]:

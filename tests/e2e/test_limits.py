@@ -27,8 +27,8 @@ def words(base_url: str, *more: str) -> list[str]:
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "out" / "summary.json").read_text())
-    return found
+    summary: dict[str, Any] = json.loads((folder / "out" / "summary.json").read_text())
+    return summary
 
 
 def test_64_workers_do_not_overshoot_max_cost(tmp_path: Path) -> None:

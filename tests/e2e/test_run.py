@@ -251,7 +251,7 @@ def test_a_finished_selection_gets_no_advice_to_continue(tmp_path: Path) -> None
     ended = batchgen(*typed, cwd=tmp_path)
 
     assert ended.code == 0, ended.err
-    assert "go on" not in ended.err
+    assert "continue" not in ended.err
 
 
 def test_an_env_file_that_is_not_utf8_is_reported(tmp_path: Path) -> None:

@@ -50,17 +50,17 @@ def test_the_files_of_every_family_are_known() -> None:
 
 def test_a_source_may_be_before_or_after_its_dependents(tmp_path: Path) -> None:
     rows = [clip({"from": "hero"}, "before"), HERO, clip({"from": "hero", "n": 1}, "after")]
-    found = references_by_id(tmp_path, job(*rows))
+    references = references_by_id(tmp_path, job(*rows))
 
     wanted = Reference("hero", 1, ("image",))
-    assert found == {"before": [("image_url", wanted)], "after": [("image_url", wanted)]}
+    assert references == {"before": [("image_url", wanted)], "after": [("image_url", wanted)]}
 
 
 def test_references_may_name_ids_that_a_matrix_makes(tmp_path: Path) -> None:
     rows = [{**HERO, "prompt": "A fox, {style}"}, clip({"from": "hero-{style}"}, "clip")]
-    found = references_by_id(tmp_path, job(*rows, matrix={"style": ["ink", "oil"]}))
+    references = references_by_id(tmp_path, job(*rows, matrix={"style": ["ink", "oil"]}))
 
-    assert {task_id: refs[0][1].source for task_id, refs in found.items()} == {
+    assert {task_id: refs[0][1].source for task_id, refs in references.items()} == {
         "clip-ink": "hero-ink",
         "clip-oil": "hero-oil",
     }
@@ -81,9 +81,9 @@ def test_references_may_be_in_lists_and_in_nested_mappings(tmp_path: Path) -> No
         "id": "page", "model": "mistral/mistral-ocr-latest",
         "document": {"type": "image_url", "image_url": {"from": "hero"}},
     }  # fmt: skip
-    found = references_by_id(tmp_path, job(HERO, several, page))
+    references = references_by_id(tmp_path, job(HERO, several, page))
     assert {
-        task_id: [reference.source for _, reference in refs] for task_id, refs in found.items()
+        task_id: [reference.source for _, reference in refs] for task_id, refs in references.items()
     } == {
         "two": ["hero"],
         "page": ["hero"],
@@ -172,7 +172,7 @@ def test_a_parameter_that_takes_no_file_takes_no_reference(tmp_path: Path) -> No
     assert problem.startswith("job.yaml:4: `duration`")
 
 
-def test_a_circle_is_reported_once_at_its_first_row(tmp_path: Path) -> None:
+def test_a_cycle_is_reported_once_at_its_first_row(tmp_path: Path) -> None:
     ring = [
         {"id": name, "prompt": "A fox", "model": "flux/dev/image-to-image",
          "image_url": {"from": source}}
@@ -183,7 +183,7 @@ def test_a_circle_is_reported_once_at_its_first_row(tmp_path: Path) -> None:
     ]
 
 
-def test_a_long_chain_of_rows_is_not_a_circle(tmp_path: Path) -> None:
+def test_a_long_chain_of_rows_is_not_a_cycle(tmp_path: Path) -> None:
     line = [
         {"id": f"f{n}", "prompt": "A fox", "model": "flux/dev/image-to-image",
          "image_url": {"from": f"f{n - 1}"} if n else "https://x.test/a.png"}
@@ -230,14 +230,14 @@ def test_the_source_changes_the_digest_and_not_the_key(tmp_path: Path) -> None:
 def test_a_plan_counts_dependent_rows(tmp_path: Path) -> None:
     text = job(HERO, clip({"from": "hero"}, "c1"), clip({"from": "hero"}, "c2"))
     opened = manifest(tmp_path, text)
-    found = check(opened, select=iter)
+    result = check(opened, select=iter)
 
-    report = found.to_json()
+    report = result.to_json()
     assert (report["tasks"], report["fed"], report["unpriced"]) == (3, 2, 0)
-    assert [request["body"].get("image_url") for request in found.to_json()["requests"]] == [  # type: ignore[union-attr,index,call-overload]
+    assert [request["body"].get("image_url") for request in result.to_json()["requests"]] == [  # type: ignore[union-attr,index,call-overload]
         None, "<file 1 of hero>", "<file 1 of hero>",
     ]  # fmt: skip
-    lines = list(plan_lines(opened, found, None, None))
+    lines = list(plan_lines(opened, result, None, None))
     assert "inputs    2 tasks wait for files of 1 other tasks" in lines
 
 
@@ -247,9 +247,9 @@ def test_only_a_manifest_with_references_is_read_again(
     readings = []
     whole = Manifest.tasks
 
-    def counting(self: Manifest, *, check: bool = True, **how: Any) -> Iterator[Any]:
+    def counting(self: Manifest, *, check: bool = True, **options: Any) -> Iterator[Any]:
         readings.append(check)
-        return whole(self, check=check, **how)
+        return whole(self, check=check, **options)
 
     monkeypatch.setattr(Manifest, "tasks", counting)
     plan(tmp_path, job(HERO, clip("https://x.test/a.png")))
@@ -268,12 +268,12 @@ def test_references_take_less_than_seventy_bytes_each() -> None:
 
     assert references.source_count == count
     assert references.key(references.number("hero-7") or 0) == f"{7:032x}"
-    held = sum(
+    size_bytes = sum(
         field.buffer_info()[1] * field.itemsize if hasattr(field, "buffer_info") else len(field)
         for field in (getattr(references, name) for name in vars(references))
         if isinstance(field, bytearray) or hasattr(field, "buffer_info")
     )
-    assert held / count < 70
+    assert size_bytes / count < 70
 
 
 def test_lines_of_a_batch_file_may_have_references_in_their_body(tmp_path: Path) -> None:
@@ -300,10 +300,10 @@ def test_an_image_in_the_messages_of_a_chat_may_be_a_reference(tmp_path: Path) -
     asked = {"id": "asked", "model": "openai/gpt-4o", "prompt": "What is it?"}
     row = {**asked, "messages": [{"role": "user", "content": [part]}]}
 
-    found = references_by_id(tmp_path, job(HERO, row))
+    references = references_by_id(tmp_path, job(HERO, row))
 
-    assert [reference.source for _, reference in found["asked"]] == ["hero"]
-    assert found["asked"][0][1].families == ("image",)
+    assert [reference.source for _, reference in references["asked"]] == ["hero"]
+    assert references["asked"][0][1].families == ("image",)
     missing = {**row, "messages": [{"role": "user", "content": [{"url": {"from": "hera"}}]}]}
     (problem,) = check_rows(tmp_path, HERO, missing)
     assert "hera" in problem

@@ -28,11 +28,11 @@ def error_of(files: InputFiles, name: str, folder: Path) -> str:
 
 
 def test_a_file_is_identified_by_its_bytes(shop: Path) -> None:
-    found = InputFiles(shop).find("pics/cat.png", shop)
+    file = InputFiles(shop).find("pics/cat.png", shop)
 
     digest = sha256(a_png()).hexdigest()
     path = (shop / "pics/cat.png").resolve()
-    assert found == LocalFile(path, "pics/cat.png", len(a_png()), digest, "image/png")
+    assert file == LocalFile(path, "pics/cat.png", len(a_png()), digest, "image/png")
 
 
 @pytest.mark.parametrize("name", ["file:pics/a%20cat.png", "pics/a cat.png"])

@@ -34,13 +34,13 @@ def plan(path: Path, text: str, name: str = "job.yaml", flags: Flags | None = No
 
 def tasks(opened: Manifest) -> list[Task]:
     assert [str(problem) for problem in opened.problems] == []
-    found = list(opened.tasks())
-    assert [str(item) for item in found if isinstance(item, Problem)] == []
-    return [task for task in found if isinstance(task, Task)]
+    result = list(opened.tasks())
+    assert [str(item) for item in result if isinstance(item, Problem)] == []
+    return [task for task in result if isinstance(task, Task)]
 
 
-def messages(found: Plan) -> list[str]:
-    return [str(problem) for problem in found.problems]
+def messages(result: Plan) -> list[str]:
+    return [str(problem) for problem in result.problems]
 
 
 # A job with most of the settings that a job file can have.
@@ -97,9 +97,9 @@ def test_a_job_with_a_matrix_a_row_and_a_csv_file_gives_exactly_these_tasks(tmp_
     ["o3-mini", "gpt-4o-audio-preview", "claude-3-7-sonnet-20250219", "deepseek/deepseek-r1"],
 )
 def test_a_chat_row_sends_its_prompt_as_messages_and_no_default(model: str, tmp_path: Path) -> None:
-    found = plan(tmp_path, f'prompts: [{{model: {model}, prompt: "Name a colour"}}]')
-    assert messages(found) == []
-    (request,) = found.requests
+    result = plan(tmp_path, f'prompts: [{{model: {model}, prompt: "Name a colour"}}]')
+    assert messages(result) == []
+    (request,) = result.requests
     assert (request.method, request.path) == ("POST", "/v1/chat/completions")
     assert request.body == {
         "model": model,
@@ -107,7 +107,7 @@ def test_a_chat_row_sends_its_prompt_as_messages_and_no_default(model: str, tmp_
     }
 
 
-# Where rows come from.
+# Sources of rows.
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_rows_of_another_file_may_be_json_with_variables(tmp_path: Path) -> None
 
 def test_rows_for_a_model_without_prompts_need_no_prompt_column(tmp_path: Path) -> None:
     text = "image_url,mode\nhttps://host/a.png,Standard\n"
-    found = plan(tmp_path, text, "m.csv", Flags(model="topaz-labs/sharpen"))
-    (request,) = found.requests
+    result = plan(tmp_path, text, "m.csv", Flags(model="topaz-labs/sharpen"))
+    (request,) = result.requests
     assert request.body == {
         "model": "topaz-labs/sharpen",
         "image_url": "https://host/a.png",
@@ -172,9 +172,9 @@ def test_a_list_without_a_prompt_column_is_an_error(tmp_path: Path) -> None:
 )
 def test_errors_of_an_item_are_reported(item: str, expected: str, tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("prompt,name\nfox,lamp\n")
-    found = plan(tmp_path, f"defaults: {{model: dall-e-2}}\nprompts:\n  - {item}\n")
-    assert expected in messages(found)[0]
-    assert found.errors == 1
+    result = plan(tmp_path, f"defaults: {{model: dall-e-2}}\nprompts:\n  - {item}\n")
+    assert expected in messages(result)[0]
+    assert result.errors == 1
 
 
 def test_a_from_file_of_batch_lines_takes_no_other_keys(tmp_path: Path) -> None:
@@ -197,12 +197,12 @@ def test_a_manifest_of_unknown_format_is_refused_with_a_suggestion() -> None:
 
 
 def test_a_plan_counts_prices_and_shows_the_first_requests(tmp_path: Path) -> None:
-    found = plan(tmp_path, "".join(f"fox {number}\n" for number in range(5)), "m.txt", DALLE2)
-    report = found.to_json()
-    assert (found.total.tasks, found.errors) == (5, 0)
-    assert {model: estimate.tasks for model, estimate in found.models.items()} == {"dall-e-2": 5}
-    assert found.total.cost_usd > 0
-    assert found.total.unpriced == 0
+    result = plan(tmp_path, "".join(f"fox {number}\n" for number in range(5)), "m.txt", DALLE2)
+    report = result.to_json()
+    assert (result.total.tasks, result.errors) == (5, 0)
+    assert {model: estimate.tasks for model, estimate in result.models.items()} == {"dall-e-2": 5}
+    assert result.total.cost_usd > 0
+    assert result.total.unpriced == 0
     assert isinstance(report["requests"], list)
     assert report["requests"][0] == {
         "method": "POST",
@@ -213,33 +213,33 @@ def test_a_plan_counts_prices_and_shows_the_first_requests(tmp_path: Path) -> No
 
 
 def test_an_unknown_price_is_null_and_not_zero(tmp_path: Path) -> None:
-    found = plan(tmp_path, "fox\n", "m.txt", Flags(model="own", provider="openai"))
-    assert found.to_json()["cost_usd"] is None
-    assert found.total.unpriced == 1
+    result = plan(tmp_path, "fox\n", "m.txt", Flags(model="own", provider="openai"))
+    assert result.to_json()["cost_usd"] is None
+    assert result.total.unpriced == 1
 
 
 def test_a_count_of_hundreds_of_digits_has_no_price(tmp_path: Path) -> None:
     text = f"- {{prompt: x, n: 1{'0' * 400}}}"
-    found = plan(tmp_path, text, flags=Flags(model="dall-e-2", check=False))
-    assert (found.total.tasks, found.total.unpriced) == (1, 1)
+    result = plan(tmp_path, text, flags=Flags(model="dall-e-2", check=False))
+    assert (result.total.tasks, result.total.unpriced) == (1, 1)
 
 
 def test_only_the_first_of_equal_warnings_is_kept(tmp_path: Path) -> None:
-    found = plan(tmp_path, "a\nb\nc\n", "m.txt", Flags(model="flux/schnel"))
-    assert (found.warnings, len(found.problems), found.errors) == (3, 1, 0)
-    found.raise_errors()
+    result = plan(tmp_path, "a\nb\nc\n", "m.txt", Flags(model="flux/schnel"))
+    assert (result.warnings, len(result.problems), result.errors) == (3, 1, 0)
+    result.raise_errors()
 
 
 def test_all_errors_are_in_the_json_and_twenty_in_the_message(tmp_path: Path) -> None:
     rows = "".join(f"fox,{n}\n" for n in range(-24, 1))
-    found = plan(tmp_path, "prompt,n\n" + rows, "m.csv", DALLE2)
-    problems = found.to_json()["problems"]
+    result = plan(tmp_path, "prompt,n\n" + rows, "m.csv", DALLE2)
+    problems = result.to_json()["problems"]
     assert isinstance(problems, list)
     assert len(problems) == 25
     assert isinstance(problems[0], dict)
     assert (problems[0]["file"], problems[0]["line"]) == ("m.csv", 2)
     with pytest.raises(RejectedError) as caught:
-        found.raise_errors()
+        result.raise_errors()
     lines = str(caught.value).splitlines()
     assert len(lines) == 21
     assert lines[-1] == "and 5 more: `batchgen plan --json` lists them"
@@ -262,8 +262,8 @@ def test_twenty_equal_errors_have_a_message_each(tmp_path: Path) -> None:
 
 
 def test_equal_warnings_are_counted(tmp_path: Path) -> None:
-    found = plan(tmp_path, "a\n" * 1000, "m.txt", Flags(model="flux/schnel"))
-    (message,) = found.lines()
+    result = plan(tmp_path, "a\n" * 1000, "m.txt", Flags(model="flux/schnel"))
+    (message,) = result.lines()
     assert message.startswith("m.txt:1: warning: model `flux/schnel` is not in the catalogue")
     assert message.endswith("(also at 2, 3, 4 and 996 more)")
 
@@ -278,8 +278,8 @@ def test_a_list_without_rows_is_an_error(tmp_path: Path) -> None:
 
 
 def test_an_error_of_the_settings_is_reported_once(tmp_path: Path) -> None:
-    found = plan(tmp_path, "nam: x\ndefaults: {model: dall-e-2}\nprompts: [x]\n")
-    assert messages(found) == ["job.yaml:1: unknown key `nam`; did you mean `name`?"]
+    result = plan(tmp_path, "nam: x\ndefaults: {model: dall-e-2}\nprompts: [x]\n")
+    assert messages(result) == ["job.yaml:1: unknown key `nam`; did you mean `name`?"]
 
 
 # Selections.

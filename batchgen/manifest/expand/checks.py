@@ -1,4 +1,4 @@
-"""Translate parameters into their model's names and check its limits, with a cache."""
+"""Translate parameters to the names of their model and check them against its limits."""
 
 from collections.abc import Mapping, Sequence
 from math import inf
@@ -38,14 +38,14 @@ class CheckedParams(msgspec.Struct, frozen=True):
 
 
 class RequestChecks:
-    """Checks requests against the catalogue.
+    """Checks requests against the catalogue; keeps the results of equal parameters.
 
-    on: whether limits are checked. catalogue: the name of the provider's list of models, if it is
-        complete; None for a service with models of its own.
+    enabled: whether limits are checked. catalogue: the name of the provider's list of models, if
+        it is complete; None for a service with models of its own.
     """
 
-    def __init__(self, *, on: bool, catalogue: str | None) -> None:
-        self._on = on
+    def __init__(self, *, enabled: bool, catalogue: str | None) -> None:
+        self._enabled = enabled
         self._catalogue = catalogue
         self._cache: dict[tuple[str, bytes], CheckedParams] = {}
         self._unknown: dict[str, Sequence[str]] = {}
@@ -73,23 +73,25 @@ class RequestChecks:
 
     def warnings(self, draft: Draft, prompt: str, checked: CheckedParams) -> Sequence[str]:
         """Return the warnings about a request; raise RowError if it has errors."""
-        if not self._on:
+        if not self._enabled:
             return ()
         if draft.model is None:
             return self._unknown_model(draft.model_id)
-        length = draft.model.check_prompt(prompt)
-        if length is None and not checked.findings and checked.prompt_key is None:
+        prompt_finding = draft.model.check_prompt(prompt)
+        if prompt_finding is None and not checked.findings and checked.prompt_key is None:
             return ()
-        if checked.prompt_key and (prompt or length is not None):
-            length = _two_prompts(checked.prompt_key) if prompt else None
-        findings = checked.findings if length is None else (*checked.findings, length)
+        if checked.prompt_key and (prompt or prompt_finding is not None):
+            prompt_finding = _two_prompts(checked.prompt_key) if prompt else None
+        findings = (
+            checked.findings if prompt_finding is None else (*checked.findings, prompt_finding)
+        )
         if errors := _errors(findings):
             raise RowError("; ".join(errors))
         return [finding.message for finding in findings]
 
     def valid_prompt_lengths(self, draft: Draft) -> tuple[int, float]:
         """Return the lengths in characters (from, to) of prompts that need no check."""
-        return draft.model.undisputed_prompt if self._on and draft.model else (0, inf)
+        return draft.model.prompt_lengths if self._enabled and draft.model else (0, inf)
 
     def parameter_errors(self, draft: Draft) -> list[str]:
         """Return the errors of a draft's parameters, for a row whose prompt has errors too."""
@@ -101,7 +103,7 @@ class RequestChecks:
 
     def check_batch_text(self, draft: Draft, prompt: str) -> None:
         """Raise RowError if a text is too long for a request with several texts."""
-        limit = draft.model.batch_text_max if self._on and draft.model else None
+        limit = draft.model.batch_text_max if self._enabled and draft.model else None
         if limit is not None and len(prompt) > limit:
             raise RowError(
                 f"prompt is {len(prompt)} characters; {draft.model_id} takes at most {limit} per"
@@ -121,7 +123,7 @@ class RequestChecks:
     def _findings(
         self, model: catalog.Model | None, params: Mapping[str, Json]
     ) -> tuple[catalog.Finding, ...]:
-        return () if model is None or not self._on else model.check(params)
+        return () if model is None or not self._enabled else model.check(params)
 
     def _cache_result(self, request: tuple[str, bytes], checked: CheckedParams) -> None:
         if len(request[1]) > _MAX_CACHED_BYTES:

@@ -96,16 +96,16 @@ class Drafts:
         self._cells: dict[tuple[str, str, str], Json] = {}
 
     def draft(self, fields: Fields, axes: Mapping[str, Json]) -> Draft:
-        """Return the draft of a row for one combination; raise RowError if it has no model.
+        """Return the draft of a row for one combination. Raise RowError if it has no model.
 
         axes: the values of the combination.
         """
         model_id = self._model_id(fields, axes)
-        given = {**fields.given, **axes} if axes else fields.given
-        model = self._model_for(model_id, given)
+        values = {**fields.merged, **axes} if axes else fields.merged
+        model = self._model_for(model_id, values)
         draft = Draft(model_id, model, {}, dict(fields.variables))
-        for name, is_variable, is_text in self._layout(model_id, model, given, fields, axes):
-            value = given[name]
+        for name, is_variable, is_text in self._layout(model_id, model, values, fields, axes):
+            value = values[name]
             if value is None:
                 if name in axes:  # a null on an axis leaves the parameter out
                     draft.variables[name] = None
@@ -141,12 +141,12 @@ class Drafts:
             self._models[model_id] = catalog.find(model_id, self._job.provider.catalog)
         return self._models[model_id]
 
-    def _model_for(self, model_id: str, given: Mapping[str, Json]) -> catalog.Model | None:
+    def _model_for(self, model_id: str, values: Mapping[str, Json]) -> catalog.Model | None:
         """Return the model for these fields: with input images it may use another endpoint."""
         model = self.find_model(model_id)
         if model is None or model.edit is None:
             return model
-        names = {name for name, value in given.items() if value is not None}
+        names = {name for name, value in values.items() if value is not None}
         return model.for_parameters(names | self._flags.keys())
 
     def _model_id(self, fields: Fields, axes: Mapping[str, Json]) -> str:
@@ -161,12 +161,12 @@ class Drafts:
         self,
         model_id: str,
         model: catalog.Model | None,
-        given: Mapping[str, Json],
+        values: Mapping[str, Json],
         fields: Fields,
         axes: Mapping[str, Json],
     ) -> _Layout:
         """Return how each field is used; cached, because most rows of a list have one layout."""
-        names = tuple(given)
+        names = tuple(values)
         origins = (tuple(fields.own), tuple(fields.row.fields), tuple(axes), fields.from_file)
         shape = (model_id, model and model.family, names, origins, fields.row.textual)
         layout = self._layouts.get(shape)

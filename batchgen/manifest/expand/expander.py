@@ -64,12 +64,12 @@ class Expander:
         self._matrix = Matrix(job, referenced)
         self._drafts = Drafts(job, referenced)
         catalogue = job.provider.catalog if job.provider.name in PROVIDERS else None
-        self._checks = RequestChecks(on=check and job.check, catalogue=catalogue)
+        self._checks = RequestChecks(enabled=check and job.check, catalogue=catalogue)
         self._names = TaskNamer(job.output_dir, identify=identify)
         self._cache = RowCache(identify=identify)
         self._batch: list[BatchMember] = []  # rows of the open batch
         self._max_tasks = job.limits.max_tasks
-        self._is_full = False
+        self._limit_reported = False
         self.count = 0  # tasks so far
 
     def expand(self, groups: Iterable[RowGroup], label: str) -> Iterator[Task | Problem]:
@@ -90,7 +90,7 @@ class Expander:
         yield from self._matrix.unused_axes(label)
 
     def _from_cache(self, row: Row, entry: Mapping[str, Json] | None) -> Task | Problem | None:
-        """Return the task of a row with the parameters of an earlier row; None for any other."""
+        """Return the task of a row whose parameters are in the cache; None for any other."""
         if self._batch or self.count >= self._max_tasks:
             return None
         cached = self._cache.lookup(row, entry)
@@ -114,9 +114,9 @@ class Expander:
             else:
                 yield from self._tasks(merge(row, entry, self._job.defaults), entry)
         except TooManyTasksError as error:
-            if not self._is_full:
-                self._is_full = True
-                yield Problem(row.file, row.line, self._too_many(error.size))
+            if not self._limit_reported:
+                self._limit_reported = True
+                yield Problem(row.file, row.line, self._too_many_message(error.size))
         except _ROW_ERRORS as error:
             yield Problem(row.file, row.line, str(error))
 
@@ -139,7 +139,7 @@ class Expander:
             ):
                 self._cache.store(fields, entry, draft, partial(self._cached_row, draft, checked))
             resolved = _resolved(draft, prompt, checked, inputs)
-            task_id = _given_id(fields, draft, combination)
+            task_id = _row_id(fields, draft, combination)
             if checked.batch_size > 1:
                 self._checks.check_batch_text(draft, prompt)
                 member = BatchMember(row, resolved, self._names.member(resolved, task_id), pattern)
@@ -181,8 +181,8 @@ class Expander:
         members, self._batch = self._batch, []
         row = members[0].row
         try:
-            resolved, own_id = batch_request(members), batch_id(members)
-            yield self._names.batch(row, resolved, own_id, members[0].pattern, self.count)
+            resolved, task_id = batch_request(members), batch_id(members)
+            yield self._names.batch(row, resolved, task_id, members[0].pattern, self.count)
             self.count += 1
         except template.TemplateError as error:
             message = f"{error}; a batch has only the variables that are equal in all its rows"
@@ -229,7 +229,7 @@ class Expander:
             return Path()
         return Path(fields.row.file).parent if names & fields.row.fields.keys() else self._folder
 
-    def _too_many(self, size: int) -> str:
+    def _too_many_message(self, size: int) -> str:
         limit = self._max_tasks
         if size > limit:
             return (
@@ -285,19 +285,19 @@ def _prompt(fields: Fields, draft: Draft) -> str:
     return template.render(text, lambda: {"prompt": row_prompt, **draft.scope()})
 
 
-def _seed(draft: Draft, given: Json, prompt: str, combination: Combination) -> int | None:
-    """Return the seed of a copy; None if the request is not changed, such as without seeds."""
-    if type(given) is int:
-        return given + combination.copy
-    if given is not None or draft.model is None or "seed" not in draft.model.parameters:
+def _seed(draft: Draft, row_seed: Json, prompt: str, combination: Combination) -> int | None:
+    """Return the seed of a copy; None if its model has no seeds or the row's seed is no number."""
+    if type(row_seed) is int:
+        return row_seed + combination.copy
+    if row_seed is not None or draft.model is None or "seed" not in draft.model.parameters:
         return None
     base = f"{draft.model_id}\0{prompt}\0{combination.copy}".encode()
     return int.from_bytes(sha256(base).digest()[:4]) % _MAX_SEED + 1
 
 
-def _given_id(fields: Fields, draft: Draft, combination: Combination) -> str | None:
+def _row_id(fields: Fields, draft: Draft, combination: Combination) -> str | None:
     """Return a row's id with a suffix of the axis values and copy number that it does not name."""
-    value = fields.given.get("id")
+    value = fields.merged.get("id")
     if value is None:
         return None
     text = as_text(value)

@@ -15,13 +15,13 @@ _NONE: Mapping[str, Json] = MappingProxyType({})
 
 
 class RowError(ValueError):
-    """A row is wrong; the message says why, and what to do."""
+    """A row cannot be used; the message says why, and what to do."""
 
 
 class Fields(msgspec.Struct, frozen=True):
     """A row's merged fields, with checked types; templates are not rendered yet.
 
-    given: all fields; the row overrides the `from` entry, which overrides the defaults. A null
+    merged: all fields; the row overrides the `from` entry, which overrides the defaults. A null
         removes a default.
     own: the names that the row or the entry sets, variables included; no axis varies them.
     variables: the merged `vars`.
@@ -31,7 +31,7 @@ class Fields(msgspec.Struct, frozen=True):
     """
 
     row: Row
-    given: Mapping[str, Json]
+    merged: Mapping[str, Json]
     own: AbstractSet[str]
     variables: Mapping[str, Json]
     copies: int
@@ -40,7 +40,7 @@ class Fields(msgspec.Struct, frozen=True):
 
     def text(self, name: str) -> str | None:
         """Return the value of a text field of OWN_KEYS; None if it is not given."""
-        value = self.given.get(name)
+        value = self.merged.get(name)
         return value if isinstance(value, str) else None
 
 
@@ -58,18 +58,18 @@ def merge(row: Row, entry: Mapping[str, Json] | None, defaults: Mapping[str, Jso
         prompt = row.fields.get("prompt")
         row_prompt = prompt if isinstance(prompt, str) else None
         own = {**own, "prompt": entry_fields["prompt"]}
-    given = {**defaults, **own} if defaults else own
+    merged = {**defaults, **own} if defaults else own
     if entry_fields or defaults or not row.textual:  # a cell is always a valid text
-        canonical(dict(given))
-        _check_types(given)
+        canonical(dict(merged))
+        _check_types(merged)
     names: AbstractSet[str] = own.keys()
     variables = _NONE
-    if given.get("vars") is not None:
+    if merged.get("vars") is not None:
         own_variables = {**_variables(entry_fields), **_variables(row.fields)}
         names = own.keys() | own_variables.keys()
         variables = {**_variables(defaults), **own_variables}
-    copies = _copies(given.get("repeat"))
-    return Fields(row, given, names, variables, copies, row_prompt, entry is not None)
+    copies = _copies(merged.get("repeat"))
+    return Fields(row, merged, names, variables, copies, row_prompt, entry is not None)
 
 
 def _without_nulls(fields: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -81,12 +81,12 @@ def _without_nulls(fields: Mapping[str, Json]) -> Mapping[str, Json]:
     }
 
 
-def _check_types(given: Mapping[str, Json]) -> None:
+def _check_types(merged: Mapping[str, Json]) -> None:
     for name in ("prompt", "model", "filename"):
-        value = given.get(name)
+        value = merged.get(name)
         if value is not None and not isinstance(value, str):
             raise RowError(f"`{name}` is {describe_value(value)}, not a text; put it in quotes")
-    task_id = given.get("id")
+    task_id = merged.get("id")
     if task_id is not None and (isinstance(task_id, bool | list | dict) or task_id == ""):
         raise RowError(f"`id` is {describe_value(task_id)}; it must be a text or a number")
 

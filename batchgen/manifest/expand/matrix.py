@@ -58,7 +58,7 @@ class Matrix:
         named = template.names(fields.text("prompt") or "") | template.names(
             fields.text("id") or ""
         )
-        named |= variables_in_references(fields.given)
+        named |= variables_in_references(fields.merged)
         axes = [axis for axis in self._axes if self._varies(axis, fields, named)]
         size = prod(len(axis.values) for axis in axes) * fields.copies
         if size > limit:

@@ -48,20 +48,20 @@ class TaskNamer:
         self._filenames = Occurrences()  # of all tasks without a plain id
 
     def task(
-        self, row: Row, resolved: Resolved, given: str | None, pattern: str, ordinal: int
+        self, row: Row, resolved: Resolved, row_id: str | None, pattern: str, ordinal: int
     ) -> Task:
-        """Return the task of a request; given: its id, if the row has one.
+        """Return the task of a request; row_id: its id, if the row has one.
 
         pattern: the template of its file name. ordinal: the number of the task, from 0.
         Raise RowError for an id or file name that is not unique, NamingError for an invalid one.
         """
-        if given is None:
+        if row_id is None:
             key, task_id, filename = self._generated(resolved, pattern, ordinal)
-        elif pattern == DEFAULT_FILENAME and filenames.is_plain(given):
-            key, task_id, filename = self._key_of_plain(given), given, given + _AFTER_ID
+        elif pattern == DEFAULT_FILENAME and filenames.is_plain(row_id):
+            key, task_id, filename = self._key_of_plain(row_id), row_id, row_id + _AFTER_ID
         else:
-            key, task_id = self._key_of(given), given
-            filename = self._filename(resolved, pattern, given, key, ordinal)
+            key, task_id = self._key_of(row_id), row_id
+            filename = self._filename(resolved, pattern, row_id, key, ordinal)
             if self._is_taken(filename):
                 raise RowError(_taken(filename))
         return Task(
@@ -70,19 +70,21 @@ class TaskNamer:
             resolved.inputs,
         )  # fmt: skip
 
-    def member(self, resolved: Resolved, given: str | None) -> str:
+    def member(self, resolved: Resolved, row_id: str | None) -> str:
         """Return the id of a row that becomes part of a batch; raise errors as `task` does."""
-        if given is not None:
-            self._key_of(given)
-            return given
+        if row_id is not None:
+            self._key_of(row_id)
+            return row_id
         key = key_of_request(resolved.digest, self._identities.add(resolved.digest))
         return f"{slug(resolved.prompt) or 'task'}-{key[:_HASH_DIGITS]}"
 
-    def batch(self, row: Row, resolved: Resolved, given: str, pattern: str, ordinal: int) -> Task:
-        """Return the task of a batch; given: its id. Raise errors as `task` does."""
+    def batch(
+        self, row: Row, resolved: Resolved, batch_id: str, pattern: str, ordinal: int
+    ) -> Task:
+        """Return the task of a batch. Raise errors as `task` does."""
         filename = ""
         # The second id is for two first rows with equal hashes in their ids.
-        for task_id in (given, f"{given}-{resolved.digest[:_HASH_DIGITS]}"):
+        for task_id in (batch_id, f"{batch_id}-{resolved.digest[:_HASH_DIGITS]}"):
             key = key_of_id(task_id)
             filename = self._filename(resolved, pattern, task_id, key, ordinal)
             if not self._is_taken(filename):
@@ -162,9 +164,9 @@ def _taken(filename: str) -> str:
 
 def _rendered(resolved: Resolved, pattern: str, task_id: str, key: str, ordinal: int) -> str:
     def values() -> dict[str, str]:
-        given = {**resolved.params, **resolved.variables}
+        fields = {**resolved.params, **resolved.variables}
         return {
-            **{name: filenames.safe_value(as_text(value)) for name, value in given.items()},
+            **{name: filenames.safe_value(as_text(value)) for name, value in fields.items()},
             "model": filenames.safe_value(resolved.model),
             "id": filenames.safe_id(task_id),
             "slug": slug(resolved.prompt) or "task",

@@ -59,11 +59,11 @@ class RowCache:
         fields: Fields,
         entry: Mapping[str, Json] | None,
         draft: Draft,
-        make: Callable[[], CachedRow],
+        build: Callable[[], CachedRow],
     ) -> None:
         """Store the values that later rows share with this one, if it is cacheable.
 
-        make: returns these values.
+        build: returns these values.
         """
         own = fields.row.fields
         if not (_is_independent(fields) and _is_plain(draft, own)):
@@ -79,7 +79,7 @@ class RowCache:
             first_names = self._param_names.setdefault(shape, names)
             # Rows whose prompt is a template are not looked up, so an entry may exist already.
             if first_names == names and (shape, values) not in self._rows:
-                self._rows[shape, values] = make()
+                self._rows[shape, values] = build()
 
     def lookup(
         self, row: Row, entry: Mapping[str, Json] | None
@@ -96,23 +96,23 @@ class RowCache:
         cached = None if names is None else self._rows.get((shape, _values(own, names)))
         if cached is None:
             return None
-        prompt, given, pattern = own["prompt"], own.get("id"), own.get("filename", cached.pattern)
-        if type(given) is int:
-            given = str(given)
+        prompt, row_id, pattern = own["prompt"], own.get("id"), own.get("filename", cached.pattern)
+        if type(row_id) is int:
+            row_id = str(row_id)
         if (
             not _is_literal(prompt)
             or not cached.min_length <= len(prompt) <= cached.max_length
             or prompt.isspace()
-            or not (given is None or _is_literal(given))
+            or not (row_id is None or _is_literal(row_id))
             or not (isinstance(pattern, str) and pattern)
         ):
             return None
         resolved = Resolved(
             cached.endpoint, cached.model, prompt, cached.params,
             {name: own[name] for name in cached.variables},
-            cached.digest(prompt) if self._identify or given is None else "",
+            cached.digest(prompt) if self._identify or row_id is None else "",
         )  # fmt: skip
-        return resolved, given, pattern
+        return resolved, row_id, pattern
 
 
 def _shape(row: Row) -> _Shape:
@@ -142,13 +142,13 @@ def _is_storable(own: Mapping[str, Json]) -> bool:
 
 def _is_independent(fields: Fields) -> bool:
     """Return whether texts and variables are the row's own, not from the job or `from` entry."""
-    own, given = fields.row.fields, fields.given
+    own, merged = fields.row.fields, fields.merged
     return (
         fields.row_prompt is None
-        and given.get("vars") is None
+        and merged.get("vars") is None
         and "prompt" in own
         and None not in own.values()
-        and all(given.get(name) is own.get(name) for name in _TEXTS)
+        and all(merged.get(name) is own.get(name) for name in _TEXTS)
     )
 
 

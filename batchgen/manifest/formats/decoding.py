@@ -20,7 +20,7 @@ class TextLines:
 
     problems: those of the line yielded last, or, after the last line, of the whole file. A line
         with problems is yielded too, with replacement characters, so that a reader of quoted
-        cells keeps its place. The reader takes the problems and skips the row.
+        cells finds the end of the record. The reader takes the problems and skips the row.
     """
 
     def __init__(self, stream: BinaryIO, label: str) -> None:
@@ -43,9 +43,9 @@ class TextLines:
             self._report(0, "the file is empty")
 
     def take_problems(self) -> list[Problem]:
-        """Return the problems found since the last call, and forget them."""
-        taken, self.problems = self.problems, []
-        return taken
+        """Return the problems since the last call, and remove them from `problems`."""
+        problems, self.problems = self.problems, []
+        return problems
 
     def _text(self, block: bytes, line: int) -> Iterator[str]:
         """Decode a block in one call, which is far faster, or line by line if it has errors."""

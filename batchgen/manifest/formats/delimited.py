@@ -100,7 +100,7 @@ def _header(cells: list[str], *, needs_prompt: bool) -> _Header:
 def _rows(
     records: Iterator[_Record | Problem], label: str, *, needs_prompt: bool
 ) -> Iterator[Row | Problem]:
-    """Turn records into rows; the first record is the header, and a Problem there is the end."""
+    """Turn records into rows. The first record is the header; if it has a Problem, stop there."""
     header = None
     for record in records:
         if isinstance(record, Problem):

@@ -80,8 +80,8 @@ def open_binary(source: Source) -> Iterator[BinaryIO]:
         raise ManifestError(_why_unreadable(error), file=source.label) from error
 
 
-def spool(stream: BinaryIO, path: Path) -> None:
-    """Copy standard input to a file, because a manifest is read more than once.
+def copy_to_file(stream: BinaryIO, path: Path) -> None:
+    """Copy standard input or a pipe to a file, because a manifest is read more than once.
 
     Raise ManifestError if the file cannot be written.
     """

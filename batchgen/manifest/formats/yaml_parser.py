@@ -82,16 +82,16 @@ class _BoundedLines:
         self._stream = stream
         self._label = label
         self._line = 1
-        self._begun_bytes = 0
+        self._line_bytes = 0  # of the current line, in earlier reads
 
     def read(self, size: int = -1, /) -> bytes:
         piece = self._stream.read(size)
         first, last = piece.find(b"\n"), piece.rfind(b"\n")
-        if self._begun_bytes + (first if first >= 0 else len(piece)) > MAX_ROW_BYTES:
+        if self._line_bytes + (first if first >= 0 else len(piece)) > MAX_ROW_BYTES:
             message = f"the line is longer than {MAX_ROW_TEXT}, the limit for a row"
             raise UnreadableError(Problem(self._label, self._line, message))
-        carried = self._begun_bytes if last < 0 else 0
-        self._begun_bytes = carried + len(piece) - (last + 1)
+        carried = self._line_bytes if last < 0 else 0
+        self._line_bytes = carried + len(piece) - (last + 1)
         self._line += piece.count(b"\n")
         return piece
 

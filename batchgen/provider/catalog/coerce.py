@@ -62,7 +62,7 @@ def _takes(forms: tuple[Form, ...], value_type: ValueType) -> bool:
 
 
 def _takes_image_list(forms: tuple[Form, ...]) -> bool:
-    """Whether the forms accept a list of files and not a single file."""
+    """Return whether the forms accept a list of files and not a single file."""
     takes_list = any(form.items is not None and is_input(form.items) for form in forms)
     return takes_list and not any(map(is_input, forms))
 

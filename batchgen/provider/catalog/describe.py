@@ -54,7 +54,7 @@ def suggestion(word: str, words: Iterable[str]) -> str:
 
 
 def describe(forms: tuple[Form, ...]) -> str:
-    """Describe the accepted values, to follow "it takes"."""
+    """Return the accepted values as words that can follow "it takes"."""
     return " or ".join(_describe_form(form) for form in forms) or "nothing"
 
 
@@ -164,7 +164,8 @@ def _item_range(form: Form) -> str:
 
 def _number_range(form: Form) -> str:
     span = _range(form.minimum, form.maximum)
-    return f"a whole number, {span}" if form.type is ValueType.INTEGER and span else span
+    is_range = form.type is ValueType.INTEGER and span and form.minimum != form.maximum
+    return f"a whole number, {span}" if is_range else span
 
 
 def _range(low: float | None, high: float | None) -> str:

@@ -37,7 +37,7 @@ def upload_form(model: Model, name: str) -> Form | None:
 
 
 def is_upload_id(model: Model, name: str, text: str) -> bool:
-    """Whether a parameter accepts ids of uploads and the text is one."""
+    """Return whether a parameter accepts ids of uploads and the text is one."""
     parameter = model.parameters.get(name)
     return parameter is not None and any(is_id(form, text) for form in parameter.forms)
 

@@ -22,7 +22,7 @@ from batchgen.provider.catalog.parameter import Form, Parameter, Scalar
 from batchgen.provider.catalog.prices import Price, TokenPrice
 
 OPENAI = "openai"
-# The order in which an id is looked up; the file of a family is read when the search reaches it.
+# In the order in which an id is looked up; a family's file is read when the search reaches it.
 _IMAGE_TABLE = "image"
 _OTHER_TABLES = ("video", "music", "tts", "stt", "3d", "ocr", "embeddings", "chat", "moderation")
 _EDITS = "/v1/images/edits"
@@ -168,7 +168,7 @@ def _load(table: str) -> Mapping[str, Model]:
 
 
 def _edit(model_id: str, file: _File) -> Model:
-    """Return the model as it is at the edits endpoint; its tokens cost the same there."""
+    """Return the model with its parameters at the edits endpoint; its token prices are the same."""
     entry = file.edits[model_id]
     entry.token_price = file.models[model_id].token_price
     edits = msgspec.structs.replace(file, models=file.edits)

@@ -35,9 +35,9 @@ _MORE_IMAGES = "for more images use `repeat:` or several rows"
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """The prompt of a model and the limits of its length in characters (max None: no limit).
+    """The prompt of a model, with the limits of its length in characters; None is no limit.
 
-    name: of the request field; in a row it is always `prompt`.
+    name: the field of the request; in a row it is always `prompt`.
     """
 
     name: str = "prompt"
@@ -59,7 +59,7 @@ class Model:
     extensions: parameters that batchgen adds; it translates them or does not send them.
     edit: the model at its endpoint for input images, if it has a separate one.
     count_key: the parameter for the number of images; None if a request makes one image.
-    undisputed_prompt: shortest and longest prompt, in characters, that all specs accept.
+    prompt_lengths: shortest and longest prompt, in characters, that the specs of both dates accept.
     """
 
     id: str
@@ -77,22 +77,20 @@ class Model:
     extensions: frozenset[str] = frozenset()
     edit: "Model | None" = None
     count_key: str | None = field(init=False)
-    _undisputed: Mapping[str, Accepts] = field(init=False, repr=False, compare=False)
+    _accepts: Mapping[str, Accepts] = field(init=False, repr=False, compare=False)
     _required: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    undisputed_prompt: tuple[int, float] = field(init=False, repr=False, compare=False)
+    prompt_lengths: tuple[int, float] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        undisputed = {
+        accepts = {
             name: _accepted_by_both(parameter) for name, parameter in self.parameters.items()
         }
         required = tuple(p.name for p in self.parameters.values() if p.required)
         count_key = next((key for key in COUNT_KEYS if key in self.parameters), None)
         object.__setattr__(self, "count_key", count_key)
-        object.__setattr__(self, "_undisputed", undisputed)
+        object.__setattr__(self, "_accepts", accepts)
         object.__setattr__(self, "_required", required)
-        object.__setattr__(
-            self, "undisputed_prompt", _undisputed_lengths(self.prompt, self.old_prompt)
-        )
+        object.__setattr__(self, "prompt_lengths", _lengths_in_both(self.prompt, self.old_prompt))
 
     @property
     def prompt_max(self) -> int | None:
@@ -154,7 +152,7 @@ class Model:
         return self.edit if self.edit is not None and not IMAGE_KEYS.isdisjoint(names) else self
 
     def for_family(self, family: str) -> "Model":
-        """Return the model as it is at the endpoint of a family."""
+        """Return the model with its parameters at the endpoint of a family."""
         return self.edit if self.edit is not None and self.edit.family == family else self
 
     def price(self, params: Mapping[str, Json]) -> float | None:
@@ -199,7 +197,7 @@ class Model:
         changed: dict[str, Json] = {self.count_key: size} if self.count_key else {}
         seed = rest.get("seed")
         if isinstance(seed, int):
-            accepts = self._undisputed.get("seed")
+            accepts = self._accepts.get("seed")
             fits = accepts is None or accepts(seed + index)
             changed["seed"] = seed + index if fits else seed - index
         return {**rest, **changed}
@@ -209,7 +207,7 @@ class Model:
         return self.count_key or next((key for key in COUNT_KEYS if key in params), "")
 
     def from_text(self, name: str, text: str) -> Json:
-        """Parse a CSV cell or `--set` value as the parameter's type; keep text that is not."""
+        """Parse a CSV cell or `--set` value as the parameter's type; return other text."""
         key = self.count_key if name in COUNT_KEYS and name not in self.parameters else name
         parameter = self.parameters.get(key or "")
         if parameter is not None:
@@ -231,43 +229,42 @@ class Model:
 
     def check(self, params: Mapping[str, Json]) -> tuple[Finding, ...]:
         """Return the problems of the parameters; a null counts as absent."""
-        undisputed = self._undisputed
-        found: list[Finding] = []
+        findings: list[Finding] = []
         for name, value in params.items():
-            accepts = undisputed.get(name)
+            accepts = self._accepts.get(name)
             if value is None or (accepts is not None and accepts(value)):
                 continue
             if not self._is_split(name, value, params):
-                found += self._findings(name, value, params)
+                findings += self._findings(name, value, params)
         for name in self._required:
             if params.get(name) is None and not self._is_newer(name, params):
                 takes = describe(self.parameters[name].forms)
-                found.append(_error(f"`{name}` is missing; {self.id} needs it: {takes}"))
+                findings.append(_error(f"`{name}` is missing; {self.id} needs it: {takes}"))
         if self.one_of and all(params.get(name) is None for name in self.one_of):
             names = " or ".join(f"`{name}`" for name in self.one_of)
-            found.append(_error(f"{names} is missing; {self.id} needs one of them"))
-        return tuple(found)
+            findings.append(_error(f"{names} is missing; {self.id} needs one of them"))
+        return tuple(findings)
 
     def _is_newer(self, name: str, params: Mapping[str, Json]) -> bool:
-        """Whether the request goes to the endpoint of 2025-05, which has no such parameter."""
+        """Return whether the request goes to the endpoint of 2025-05, which lacks the parameter."""
         is_new = self.parameters[name].old_forms == ()
         return is_new and self.path_for(params) == self.old_path
 
     def check_prompt(self, prompt: str) -> Finding | None:
         """Return the problem with a prompt: its length, or that the model takes none; else None."""
-        low, high = self.undisputed_prompt
+        low, high = self.prompt_lengths
         if low <= len(prompt) <= high:
             return None
         return self._prompt_finding(len(prompt))
 
     def _coerced(self, name: str, value: Json) -> Json:
-        accepts = self._undisputed.get(name)
+        accepts = self._accepts.get(name)
         if accepts is None or accepts(value):
             return value
         return coerce(value, self.parameters[name].all_forms)
 
     def _is_split(self, name: str, value: Json, params: Mapping[str, Json]) -> bool:
-        """Whether a count needs several requests, and not too many."""
+        """Return whether a count needs several requests, and not too many."""
         if not isinstance(value, int) or name != self._count_name(params):
             return False
         return self.count_max < value <= self.count_max * MAX_REQUESTS
@@ -282,13 +279,13 @@ class Model:
         in_old_spec = parameter.old_forms is not None and any_of(parameter.old_forms)(value)
         forms = parameter.forms or parameter.old_forms or ()
         if is_current or in_old_spec:
-            return [_warning(self._disputed_message(parameter, value, is_current=is_current))]
+            return [_warning(self._one_spec_message(parameter, value, is_current=is_current))]
         message = describe_mismatch(name, value, forms, self.id)
         if name == self.count_key and isinstance(value, int) and value > self.count_max:
             message = f"{message}; {_MORE_IMAGES}"
         return [_error(message)]
 
-    def _disputed_message(self, parameter: Parameter, value: Json, *, is_current: bool) -> str:
+    def _one_spec_message(self, parameter: Parameter, value: Json, *, is_current: bool) -> str:
         date, other = (CURRENT_DATE, OLD_DATE) if is_current else (OLD_DATE, CURRENT_DATE)
         other_forms = parameter.old_forms if is_current else parameter.forms
         if not other_forms:
@@ -342,12 +339,12 @@ class Model:
             return _error(f"{self.id} needs a prompt") if self.prompt.required else None
         if length < (shortest := self.prompt.min_chars):
             return _error(f"prompt is {length} characters; {self.id} takes at least {shortest}")
-        longest, undisputed = self.prompt_max, self.undisputed_prompt[1]
+        longest, in_both = self.prompt_max, self.prompt_lengths[1]
         if longest is not None and length > longest:
             return _error(f"prompt is {length} characters; {self.id} takes at most {longest}")
         return _warning(
             f"prompt is {length} characters; one of the vendor's specs of {OLD_DATE} and"
-            f" {CURRENT_DATE} allows {self.id} at most {undisputed:.0f}; it is sent as given"
+            f" {CURRENT_DATE} allows {self.id} at most {in_both:.0f}; it is sent as given"
         )
 
 
@@ -360,7 +357,7 @@ def _accepted_by_both(parameter: Parameter) -> Accepts:
     return lambda value: current(value) and old(value)
 
 
-def _undisputed_lengths(prompt: Prompt | None, old_prompt: Prompt | None) -> tuple[int, float]:
+def _lengths_in_both(prompt: Prompt | None, old_prompt: Prompt | None) -> tuple[int, float]:
     if prompt is None:
         return 0, 0
     low = max(prompt.min_chars, 1 if prompt.required else 0)

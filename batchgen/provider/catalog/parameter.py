@@ -88,7 +88,7 @@ class Parameter(msgspec.Struct, frozen=True):
         return self.forms + tuple(f for f in self.old_forms or () if f not in self.forms)
 
     def is_old_only(self, value: Json) -> bool:
-        """Whether the spec of 2025-05 accepts the value and the current one does not."""
+        """Return whether the spec of 2025-05 accepts the value and the current one does not."""
         return (
             bool(self.old_forms)
             and any_of(self.old_forms or ())(value)
@@ -142,28 +142,28 @@ def acceptor(form: Form) -> Accepts:  # noqa: PLR0911 - one return per type
 
 
 def is_uri(text: str) -> bool:
-    """Whether the text begins with a URL scheme; a single letter is a drive, not a scheme."""
+    """Return whether the text begins with a URL scheme; a single letter is a drive."""
     scheme = text[: max(text.find(":", 0, _MAX_SCHEME_LENGTH), 0)]  # the rest may be megabytes
     return len(scheme) > 1 and scheme.replace("+", "").isalnum()
 
 
 def is_input(form: Form) -> bool:
-    """Whether the form accepts the path or URL of a file."""
+    """Return whether the form accepts the path or URL of a file."""
     return form.uri or form.file
 
 
 def is_path(text: str) -> bool:
-    """Whether the text is a local path or a `file:` URL."""
+    """Return whether the text is a local path or a `file:` URL."""
     return bool(text) and (not is_uri(text) or text[:5].lower() == "file:")
 
 
 def is_id(form: Form, text: str) -> bool:
-    """Whether the form accepts ids of uploads and the text can be one."""
+    """Return whether the form accepts ids of uploads and the text can be one."""
     return form.ids and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
 
 
 def is_reference(value: Json) -> bool:
-    """Whether a value refers to an artifact of another row: `{from: ID}` or `{from: ID, n: 2}`."""
+    """Return whether a value is a reference to another row: `{from: ID}` or `{from: ID, n: 2}`."""
     return type(value) is dict and "from" in value and value.keys() <= {"from", "n"}
 
 

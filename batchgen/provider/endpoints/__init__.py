@@ -37,7 +37,7 @@ class Endpoint(Protocol):
         """
 
     def parse_response(self, response: HttpResponse) -> Finished | Pending | Unusable:
-        """Read a 2xx reply; never raises, whatever the bytes."""
+        """Read a 2xx reply; never raise an error."""
 
 
 class RemoteEndpoint(Endpoint, Protocol):
@@ -49,14 +49,14 @@ class RemoteEndpoint(Endpoint, Protocol):
         """Return the request for the state of a job that was submitted at `path`."""
 
     def parse_poll(self, response: HttpResponse) -> Finished | Pending | Unusable:
-        """Read a 2xx reply to a poll; never raises, whatever the bytes."""
+        """Read a 2xx reply to a poll; never raise an error."""
 
 
 class TaskReader(Endpoint, Protocol):
     """The adapter for a family whose replies are compared with their tasks."""
 
     def parse_for_task(self, task: Task, response: HttpResponse) -> Finished | Unusable:
-        """Read a 2xx reply to a task's request; never raises, whatever the bytes."""
+        """Read a 2xx reply to a task's request; never raise an error."""
 
 
 class Uploader(Endpoint, Protocol):
@@ -66,7 +66,7 @@ class Uploader(Endpoint, Protocol):
         """Return the uploads; `build_request` leaves places for the ids that they return."""
 
     def parse_upload(self, request: HttpRequest, response: HttpResponse) -> Finished | Unusable:
-        """Read a 2xx reply to an upload; never raises, whatever the bytes."""
+        """Read a 2xx reply to an upload; never raise an error."""
 
 
 _REMOTE: tuple[RemoteEndpoint, ...] = (video, music, stt)

@@ -55,7 +55,7 @@ def build_request(task: Task, prompt_name: str = "messages") -> HttpRequest:
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
-    """Read a 2xx reply: one file per answer; never raises, whatever the bytes."""
+    """Read a 2xx reply: one file per answer; never raise an error."""
     body = read_object(response, "answer")
     if isinstance(body, Unusable):
         return body

@@ -18,5 +18,5 @@ def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
-    """Read a 2xx reply; never raises, whatever the bytes."""
+    """Read a 2xx reply; never raise an error."""
     return images.parse_response(response)

@@ -1,6 +1,6 @@
 """The embeddings family: texts in, one file of vectors back.
 
-The file has one row per text, in the order of the texts, whatever order the reply has
+The file has one row per text, in the order of the texts; the reply may have another order
 (https://docs.aimlapi.com, "Embedding models").
 """
 
@@ -41,14 +41,14 @@ def build_request(task: Task, prompt_name: str = "input") -> HttpRequest:
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
-    """Read a 2xx reply without its task; never raises, whatever the bytes."""
+    """Read a 2xx reply without its task; never raise an error."""
     return _parse(response, None)
 
 
 def parse_for_task(task: Task, response: HttpResponse) -> Finished | Unusable:
     """Read a 2xx reply to a task's request: exactly one vector for each of its texts.
 
-    Raises UsageError if the task wants Parquet and pyarrow is not installed.
+    Raise UsageError if the task wants Parquet and pyarrow is not installed.
     """
     return _parse(response, task)
 

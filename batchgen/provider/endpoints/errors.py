@@ -78,7 +78,7 @@ class ProviderError(msgspec.Struct, frozen=True):
 
 
 def read_error(response: HttpResponse) -> ProviderError:
-    """Return the error in a reply, whatever its shape; never raises."""
+    """Return the error in a reply, whatever its shape; never raise an error."""
     try:
         value = read_json(response.body)
     except ValueError:
@@ -93,13 +93,13 @@ def find_error(value: Json) -> ProviderError:
 
 
 def is_refusal(error: ProviderError) -> bool:
-    """Whether the error is a refusal by a content filter, judged by its words."""
+    """Return whether the error is a refusal by a content filter, judged by its words."""
     text = f"{error.code or ''}\n{error.message}".casefold()
     return any(word in text for word in REFUSAL_WORDS)
 
 
 def read_json(body: bytes) -> Json:
-    """Parse a JSON body. Raises ValueError if it is not JSON."""
+    """Parse a JSON body. Raise ValueError if it is not JSON."""
     try:
         return cast("Json", msgspec.json.decode(body))
     except (msgspec.MsgspecError, ValueError, RecursionError):

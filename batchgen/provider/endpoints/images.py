@@ -57,7 +57,7 @@ def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
-    """Read a 2xx reply; never raises, whatever the bytes.
+    """Read a 2xx reply; never raise an error.
 
     A reply with at least one good image is Finished with all good ones, because they are paid
     for; flagged and broken ones are dropped. Payloads without an item are not returned; the caller
@@ -128,10 +128,11 @@ def _payload(item: Json, response: HttpResponse, *, flagged: bool) -> Payload | 
         return _Broken(
             f"neither an http(s) URL nor complete base64: {sanitize(source, _EXCERPT_WIDTH)}"
         )
-    return _unless_text(payload) if isinstance(payload, Spooled) else payload
+    return _checked_image(payload) if isinstance(payload, Spooled) else payload
 
 
-def _unless_text(payload: Spooled) -> Spooled | _Broken:
+def _checked_image(payload: Spooled) -> Spooled | _Broken:
+    """Return the payload; _Broken if its first bytes are not those of an image."""
     media = sniff(payload.head)
     if media is None or media.family != "image":
         head = payload.head[:24]

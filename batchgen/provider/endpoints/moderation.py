@@ -21,7 +21,7 @@ def build_request(task: Task, prompt_name: str = "messages") -> HttpRequest:
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
-    """Read a 2xx reply: a JSON file with the verdict; never raises, whatever the bytes."""
+    """Read a 2xx reply: a JSON file with the verdict; never raise an error."""
     body = read_object(response, "verdict")
     if isinstance(body, Unusable):
         return body

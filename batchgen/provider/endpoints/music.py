@@ -72,7 +72,7 @@ def build_uploads(task: Task) -> tuple[HttpRequest, ...]:
 
 
 def parse_upload(request: HttpRequest, response: HttpResponse) -> Finished | Unusable:
-    """Read a 2xx reply to an upload: the expected ids; never raises."""
+    """Read a 2xx reply to an upload: the expected ids; never raise an error."""
     body = read_object(response, "upload id")
     if isinstance(body, Unusable):
         return body
@@ -87,7 +87,7 @@ def parse_upload(request: HttpRequest, response: HttpResponse) -> Finished | Unu
 
 
 def parse_response(response: HttpResponse) -> Finished | Pending | Unusable:
-    """Read a 2xx reply: the id of a job, or music-01's file; never raises."""
+    """Read a 2xx reply: the id of a job, or music-01's file; never raise an error."""
     body = read_object(response, "job")
     if isinstance(body, Unusable):
         return body
@@ -98,7 +98,7 @@ def parse_response(response: HttpResponse) -> Finished | Pending | Unusable:
 
 
 def parse_poll(response: HttpResponse) -> Finished | Pending | Unusable:
-    """Read a 2xx reply; never raises, whatever the bytes."""
+    """Read a 2xx reply; never raise an error."""
     audio = partial(find_files, response=response, names=("audio_file", "audio", "audio_url"))
     return remote.parse_result(response, "audio", audio)
 

@@ -58,7 +58,7 @@ def _is_image(document: str | LocalFile) -> bool:
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
-    """Read a 2xx reply: one Markdown file, then its images; never raises."""
+    """Read a 2xx reply: one Markdown file, then its images; never raise an error."""
     body = read_object(response, "page")
     if isinstance(body, Unusable):
         return body

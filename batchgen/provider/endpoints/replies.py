@@ -1,4 +1,4 @@
-"""Shared by all families: request bodies, and the JSON, files, cost and failures of replies."""
+"""Functions that all families share: request bodies; the JSON, files, cost, errors of replies."""
 
 import math
 import re

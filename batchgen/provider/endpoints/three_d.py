@@ -25,7 +25,7 @@ def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
-    """Read a 2xx reply with any number of files; never raises, whatever the bytes."""
+    """Read a 2xx reply with any number of files; never raise an error."""
     body = read_object(response, "mesh")
     if isinstance(body, Unusable):
         return body

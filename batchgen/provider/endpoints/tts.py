@@ -25,7 +25,7 @@ def build_request(task: Task, prompt_name: str = "text") -> HttpRequest:
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
-    """Read a 2xx reply; never raises, whatever the bytes."""
+    """Read a 2xx reply; never raise an error."""
     if response.payloads and not response.body:
         return Finished(response.payloads[:1], cost_usd=cost_usd({}, response.headers))
     body = read_object(response, "audio")

@@ -37,7 +37,7 @@ def npy(vectors: Sequence[Vector]) -> bytes:
 def parquet(vectors: Sequence[Vector], rows: Sequence[VectorRow]) -> bytes:
     """Return a Parquet file with the columns `id`, `line`, `text` and `vector`.
 
-    Raises UsageError if pyarrow is not installed.
+    Raise UsageError if pyarrow is not installed.
     """
     feature = "`vector_format: parquet`"
     arrow = import_optional("pyarrow", feature, "pyarrow")

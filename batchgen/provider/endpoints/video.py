@@ -40,6 +40,6 @@ def build_poll(path: str, remote_id: str) -> HttpRequest:
 
 
 def parse_poll(response: HttpResponse) -> Finished | Pending | Unusable:
-    """Read a 2xx reply; never raises, whatever the bytes."""
+    """Read a 2xx reply; never raise an error."""
     videos = partial(find_files, response=response, names=("video", "videos", "assets"))
     return remote.parse_result(response, "video", videos)

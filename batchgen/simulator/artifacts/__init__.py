@@ -1,1 +1,1 @@
-"""Generated pictures, sounds, videos and meshes."""
+"""Generated images, recordings, videos and meshes."""

@@ -29,7 +29,7 @@ PALETTES = (  # five colours from the darkest to the lightest
     "0f2b26 1f6f5c 57b48a f2c462 fdf6dd", "1a2233 3b5875 8fb0c6 d9e4ea ffffff",
 )  # fmt: skip
 _PANEL, _DIM_INK, _INK = 24, 160, 255
-_SKIES = ((140, 255), (140, 255), (10, 160))  # shades at top and bottom: day twice, night
+_SKIES = ((140, 255), (140, 255), (10, 160))  # shades at top and bottom: two days, one night
 _LAYERS = 6
 _CAPTION_FROM_PX = 128
 _ENCODING: dict[str, dict[str, int]] = {

@@ -1,1 +1,1 @@
-"""Replies of each API family."""
+"""Handlers and reply bodies of each API family."""

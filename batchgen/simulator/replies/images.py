@@ -183,7 +183,7 @@ def _plain(generation: Generation, items: Sequence[JsonObject]) -> JsonObject:
 
 _Shape: TypeAlias = Callable[[Generation, Sequence[JsonObject]], JsonObject]
 
-# The first prefix of a model's id that matches decides.
+# By prefix of the model's id; the first one that matches counts.
 _SHAPES: Mapping[str, _Shape] = {
     "dall-e-": _openai,
     "any/": _openai,

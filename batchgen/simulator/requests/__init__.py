@@ -1,1 +1,1 @@
-"""Requests, checked by the vendor's specs."""
+"""Requests, checked against the vendor's specs."""

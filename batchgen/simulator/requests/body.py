@@ -35,7 +35,7 @@ def is_form(content_type: str) -> bool:
 
 
 def read_json(raw: bytes) -> JsonObject:
-    """Return the object of a JSON body. Raise Rejection (400) if it is none."""
+    """Return the object of a JSON body. Raise Rejection (400) if it is not an object."""
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError) as error:
@@ -66,7 +66,7 @@ def read_image_form(raw: bytes, content_type: str) -> JsonObject:
     """Return the fields of a form with images to edit, as the vendor's spec describes them.
 
     A file becomes an object with its size; fields of the same name become a list. Raise Rejection
-    (400) if the body is no form or a file breaks a rule of the spec's descriptions
+    (400) if the body is not a form or a file breaks a rule of the spec's descriptions
     (`POST /v1/images/edits`).
     """
     if not is_form(content_type):

@@ -139,11 +139,11 @@ def _either(current: Raw, old: Raw) -> Raw:
 
 
 def _either_form(name: str, current: Raw, old: Raw) -> Raw:
-    """Return either form; the current spec decides a count that the old one does not limit."""
+    """Return a schema of either form; only the current one for a count without an old limit."""
     if name in _COUNTS and "maximum" not in old and "enum" not in old:
         return current
-    given = [form for schema in (current, old) for form in schema.get("anyOf", [schema])]
-    bare = [{key: form[key] for key in form if key != "default"} for form in given]
+    all_forms = [form for schema in (current, old) for form in schema.get("anyOf", [schema])]
+    bare = [{key: form[key] for key in form if key != "default"} for form in all_forms]
     forms = [form for index, form in enumerate(bare) if form not in bare[:index]]
     default = {key: schema[key] for schema in (old, current) for key in schema if key == "default"}
     return {**(forms[0] if len(forms) == 1 else {"anyOf": forms}), **default}

@@ -70,16 +70,16 @@ def read_family_request(
     _check_files(body, urls)
     if message := _missing(path, body, file):
         raise invalid_body(message)
-    given = {name: value for name, value in body.items() if value is not None}
-    text = next((_text(given[name]) for name in _TEXT_FIELDS if name in given), "")
+    present = {name: value for name, value in body.items() if value is not None}
+    text = next((_text(present[name]) for name in _TEXT_FIELDS if name in present), "")
     check_prompt(text, refuse_words)
     params: JsonObject = {name: inner.default for name, inner in schema.properties.items()}
     digest = hashlib.blake2b(file, digest_size=8).hexdigest() if file else ""
-    return FamilyRequest(path, model, text, {**params, **given}, digest)
+    return FamilyRequest(path, model, text, {**params, **present}, digest)
 
 
 def _missing(path: str, body: Mapping[str, Json], file: bytes) -> str:
-    """Return a problem with a rule that the vendor's pages add to the schemas, or an empty text."""
+    """Return what is missing by rules that only the vendor's pages have; empty if nothing is."""
     match path:
         case "/v1/stt/create" if not (file or body.get("url")):
             return "url: Required, or a file as `audio`"

@@ -80,8 +80,8 @@ def _checked(
         if messages := list(problems(body, schema, "")):
             raise invalid_body("; ".join(messages))
     defaults = {name: inner.default for name, inner in schema.properties.items()} if schema else {}
-    given = {name: value for name, value in body.items() if value is not None}
-    request = _parsed(model, {**defaults, **given}, schema)
+    present = {name: value for name, value in body.items() if value is not None}
+    request = _parsed(model, {**defaults, **present}, schema)
     check_prompt(request.prompt, refuse_words)
     return replace(request, delivery=Delivery.B64, by_tokens=True) if by_tokens else request
 

@@ -57,31 +57,31 @@ def type_of(value: Json) -> str:
             return "object"
 
 
-def problems(value: Json, schema: Schema, where: str) -> Iterator[str]:
-    """Yield every problem of a value as `path: problem, expectation`."""
+def problems(value: Json, schema: Schema, path: str) -> Iterator[str]:
+    """Yield every problem of a value as `path: problem, expectation`; path: of the value."""
     value_type = type_of(value)
     if schema.any_of:
-        yield from _nearest(value, schema, where)
+        yield from _nearest(value, schema, path)
     elif value is None and schema.nullable:
         return
     elif schema.type not in (None, value_type) and (schema.type, value_type) != (
         "number",
         "integer",
     ):
-        yield f"{where}: Expected {schema.type}, received {value_type}"
+        yield f"{path}: Expected {schema.type}, received {value_type}"
     elif schema.enum and value not in schema.enum:
         allowed = " | ".join(map(repr, schema.enum))
-        yield f"{where}: Invalid enum value. Expected {allowed}, received {value!r:.80}"
+        yield f"{path}: Invalid enum value. Expected {allowed}, received {value!r:.80}"
     else:
-        yield from _inside(value, schema, where)
+        yield from _inside(value, schema, path)
 
 
-def _nearest(value: Json, schema: Schema, where: str) -> Iterator[str]:
+def _nearest(value: Json, schema: Schema, path: str) -> Iterator[str]:
     """Yield no problems if any form fits, else those of the last form of the same type.
 
     The last form is from the older spec, which mostly allows more.
     """
-    by_form = [list(problems(value, form, where)) for form in schema.any_of]
+    by_form = [list(problems(value, form, path)) for form in schema.any_of]
     if all(by_form):
         same_type = [
             messages
@@ -91,58 +91,58 @@ def _nearest(value: Json, schema: Schema, where: str) -> Iterator[str]:
         yield from (same_type or by_form)[-1]
 
 
-def _inside(value: Json, schema: Schema, where: str) -> Iterator[str]:
+def _inside(value: Json, schema: Schema, path: str) -> Iterator[str]:
     match value:
         case bool():
             return
         case int() | float():
-            yield from _number(value, schema, where)
+            yield from _number(value, schema, path)
         case str():
-            yield from _string(value, schema, where)
+            yield from _string(value, schema, path)
         case list():
-            yield from _array(value, schema, where)
+            yield from _array(value, schema, path)
         case dict():
-            yield from _object(value, schema, where)
+            yield from _object(value, schema, path)
 
 
-def _number(value: float, schema: Schema, where: str) -> Iterator[str]:
+def _number(value: float, schema: Schema, path: str) -> Iterator[str]:
     if schema.minimum is not None and value < schema.minimum:
-        yield f"{where}: Number must be greater than or equal to {schema.minimum:g}"
+        yield f"{path}: Number must be greater than or equal to {schema.minimum:g}"
     if schema.maximum is not None and value > schema.maximum:
-        yield f"{where}: Number must be less than or equal to {schema.maximum:g}"
+        yield f"{path}: Number must be less than or equal to {schema.maximum:g}"
     if schema.multiple_of and value % schema.multiple_of:
-        yield f"{where}: Number must be a multiple of {schema.multiple_of}"
+        yield f"{path}: Number must be a multiple of {schema.multiple_of}"
 
 
-def _string(value: str, schema: Schema, where: str) -> Iterator[str]:
+def _string(value: str, schema: Schema, path: str) -> Iterator[str]:
     if len(value) < schema.min_length:
-        yield f"{where}: String must contain at least {schema.min_length} character(s)"
+        yield f"{path}: String must contain at least {schema.min_length} character(s)"
     if schema.max_length is not None and len(value) > schema.max_length:
-        yield f"{where}: String must contain at most {schema.max_length} character(s)"
+        yield f"{path}: String must contain at most {schema.max_length} character(s)"
     if schema.format == "uri" and not _URI.fullmatch(value):
-        yield f"{where}: Invalid url, received {value!r:.80}"
+        yield f"{path}: Invalid url, received {value!r:.80}"
     if schema.sides and not _size_within(value, *schema.sides):
         low, high = schema.sides
-        yield f"{where}: Must be between [{low}x{low}, {high}x{high}], received {value!r:.80}"
+        yield f"{path}: Must be between [{low}x{low}, {high}x{high}], received {value!r:.80}"
 
 
 def _size_within(value: str, low: int, high: int) -> bool:
-    found = _SIZE.fullmatch(value)
-    return found is not None and all(low <= int(side) <= high for side in found.groups())
+    match = _SIZE.fullmatch(value)
+    return match is not None and all(low <= int(side) <= high for side in match.groups())
 
 
-def _array(value: list[Json], schema: Schema, where: str) -> Iterator[str]:
+def _array(value: list[Json], schema: Schema, path: str) -> Iterator[str]:
     if len(value) < schema.min_items:
-        yield f"{where}: Array must contain at least {schema.min_items} element(s)"
+        yield f"{path}: Array must contain at least {schema.min_items} element(s)"
     if schema.max_items is not None and len(value) > schema.max_items:
-        yield f"{where}: Array must contain at most {schema.max_items} element(s)"
+        yield f"{path}: Array must contain at most {schema.max_items} element(s)"
     if schema.items is not None:
         for index, item in enumerate(value):
-            yield from problems(item, schema.items, f"{where}.{index}")
+            yield from problems(item, schema.items, f"{path}.{index}")
 
 
-def _object(value: dict[str, Json], schema: Schema, where: str) -> Iterator[str]:
-    prefix = f"{where}." if where else ""
+def _object(value: dict[str, Json], schema: Schema, path: str) -> Iterator[str]:
+    prefix = f"{path}." if path else ""
     for name in sorted(schema.required - value.keys()):
         yield f"{prefix}{name}: Required"
     for name, inner in value.items():
@@ -151,4 +151,4 @@ def _object(value: dict[str, Json], schema: Schema, where: str) -> Iterator[str]
     unknown = ", ".join(repr(name) for name in value if name not in schema.properties)
     if unknown and schema.properties:
         known = ", ".join(schema.properties)
-        yield f"{where or 'body'}: Unrecognized key(s) in object: {unknown:.200}; it has {known}"
+        yield f"{path or 'body'}: Unrecognized key(s) in object: {unknown:.200}; it has {known}"

@@ -41,10 +41,10 @@ def _named(value: Json) -> tuple[int, int] | None:
             return _clamped(_whole(width, _DEFAULT_SIDES[0]), _whole(height, _DEFAULT_SIDES[1]))
         case str() if value in _PRESETS:
             return _PRESETS[value]
-        case str() if found := _PIXELS.fullmatch(value):
-            return _clamped(int(found[1]), int(found[2]))
-        case str() if found := _SCALE.fullmatch(value):
-            side = round(1024 * float(found[1]))
+        case str() if match := _PIXELS.fullmatch(value):
+            return _clamped(int(match[1]), int(match[2]))
+        case str() if match := _SCALE.fullmatch(value):
+            side = round(1024 * float(match[1]))
             return _clamped(side, side)
         case str():  # `adaptive`, `auto`
             return _FALLBACK
@@ -62,13 +62,13 @@ def _clamped(width: int, height: int) -> tuple[int, int]:
 
 def _area(resolution: Json) -> float:
     """Return the pixels of a resolution such as `2K`: (2 * 1024) squared."""
-    found = _SCALE.fullmatch(resolution) if isinstance(resolution, str) else None
-    return (1024 * (float(found[1]) if found else 1)) ** 2
+    match = _SCALE.fullmatch(resolution) if isinstance(resolution, str) else None
+    return (1024 * (float(match[1]) if match else 1)) ** 2
 
 
 def _ratio(aspect: Json) -> tuple[float, float]:
-    found = _RATIO.fullmatch(aspect) if isinstance(aspect, str) else None
-    width, height = (float(found[1]), float(found[2])) if found else (1.0, 1.0)
+    match = _RATIO.fullmatch(aspect) if isinstance(aspect, str) else None
+    width, height = (float(match[1]), float(match[2])) if match else (1.0, 1.0)
     return (width, height) if width and height else (1.0, 1.0)
 
 

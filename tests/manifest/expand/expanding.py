@@ -30,18 +30,18 @@ def expand(
     return list(expander.expand([(numbered, entry)], "job.yaml"))
 
 
-def tasks(job: Job, *rows: Fields, **how: Any) -> list[Task]:
-    found = expand(job, rows, **how)
-    assert [str(item) for item in found if isinstance(item, Problem)] == []
-    return [task for task in found if isinstance(task, Task)]
+def tasks(job: Job, *rows: Fields, **options: Any) -> list[Task]:
+    items = expand(job, rows, **options)
+    assert [str(item) for item in items if isinstance(item, Problem)] == []
+    return [task for task in items if isinstance(task, Task)]
 
 
-def problems(job: Job, *rows: Fields, **how: Any) -> list[str]:
-    return [str(item) for item in expand(job, rows, **how) if isinstance(item, Problem)]
+def problems(job: Job, *rows: Fields, **options: Any) -> list[str]:
+    return [str(item) for item in expand(job, rows, **options) if isinstance(item, Problem)]
 
 
-def task(job: Job, fields: Fields, **how: Any) -> Task:
-    (single,) = tasks(job, fields, **how)
+def task(job: Job, fields: Fields, **options: Any) -> Task:
+    (single,) = tasks(job, fields, **options)
     return single
 
 

@@ -58,8 +58,8 @@ def test_any_row_of_texts_gives_tasks_or_problems(
     assert_storable(expand(job, rows, entry={}, textual=True))
 
 
-def assert_storable(found: list[Task | Problem]) -> None:
-    made = [task for task in found if isinstance(task, Task)]
+def assert_storable(items: list[Task | Problem]) -> None:
+    made = [task for task in items if isinstance(task, Task)]
     assert len({task.key for task in made}) == len(made)
     assert len({task.filename for task in made}) == len(made)
     for task in made:
@@ -86,8 +86,8 @@ def test_nul_characters_and_lone_surrogates_are_reported_with_their_place() -> N
         {"prompt": "x", "filename": "\udcff"},
         {"prompt": "x", "user\0": "y"},
     ]
-    found = problems(DALLE2, *rows)
-    assert [line.split(": ", 1)[1] for line in found] == [
+    items = problems(DALLE2, *rows)
+    assert [line.split(": ", 1)[1] for line in items] == [
         "`prompt` has a NUL character at position 2; remove it",
         "`prompt` has \\ud83d, half of a surrogate pair and no character; remove it",
         "`vars.deep.0.key` has a NUL character at position 1; remove it",

@@ -12,8 +12,8 @@ SMALL: dict[str, Json] = {"model": "text-embedding-3-small", "batch_size": 3}
 BATCHES = job_of({"defaults": SMALL})
 
 
-def texts(found: list[Task]) -> list[Any]:
-    return [task.params["input"] for task in found]
+def texts(batches: list[Task]) -> list[Any]:
+    return [task.params["input"] for task in batches]
 
 
 def numbered(*numbers: int) -> list[Fields]:
@@ -21,13 +21,13 @@ def numbered(*numbers: int) -> list[Fields]:
 
 
 def test_consecutive_rows_become_one_request_in_order() -> None:
-    found = tasks(BATCHES, *numbered(1, 2, 3, 4))
+    batches = tasks(BATCHES, *numbered(1, 2, 3, 4))
 
-    assert texts(found) == [["text 1", "text 2", "text 3"], ["text 4"]]
-    assert [task.id for task in found] == ["r1+2", "r4"]
-    assert [task.filename for task in found] == ["r1+2-{n}.{ext}", "r4-{n}.{ext}"]
-    assert [(task.prompt, task.line, task.ordinal) for task in found] == [("", 1, 0), ("", 4, 1)]
-    assert all("batch_size" not in task.params for task in found)
+    assert texts(batches) == [["text 1", "text 2", "text 3"], ["text 4"]]
+    assert [task.id for task in batches] == ["r1+2", "r4"]
+    assert [task.filename for task in batches] == ["r1+2-{n}.{ext}", "r4-{n}.{ext}"]
+    assert [(task.prompt, task.line, task.ordinal) for task in batches] == [("", 1, 0), ("", 4, 1)]
+    assert all("batch_size" not in task.params for task in batches)
 
 
 def test_a_batch_lists_the_rows_of_its_vectors() -> None:
@@ -35,11 +35,11 @@ def test_a_batch_lists_the_rows_of_its_vectors() -> None:
         {"id": "a", "prompt": "A {colour} fox", "vars": {"colour": "red", "lot": 7}},
         {"prompt": "A cat", "vars": {"lot": 7}},
     ]
-    (found,) = tasks(BATCHES, *rows)
+    (batches,) = tasks(BATCHES, *rows)
 
-    assert found.params["input"] == ["A red fox", "A cat"]
+    assert batches.params["input"] == ["A red fox", "A cat"]
     cat = task(job_of({"defaults": {"model": SMALL["model"]}}), {"prompt": "A cat"})
-    assert found.vars == {
+    assert batches.vars == {
         "lot": 7,
         "rows": [
             {"id": "a", "line": 1, "vars": {"colour": "red", "lot": 7}},
@@ -62,8 +62,8 @@ def test_a_batch_lists_the_rows_of_its_vectors() -> None:
 def test_a_row_with_other_settings_is_not_in_the_batch(other: dict[str, Json]) -> None:
     first, second, third, fourth = numbered(1, 2, 3, 4)
     row: dict[str, Json] = {**third, **other}
-    found = tasks(BATCHES, first, second, row, fourth)
-    assert [task.id for task in found] == ["r1+1", "r3", "r4"]
+    batches = tasks(BATCHES, first, second, row, fourth)
+    assert [task.id for task in batches] == ["r1+1", "r3", "r4"]
 
 
 def test_appended_rows_do_not_change_complete_batches() -> None:
@@ -94,9 +94,9 @@ def test_a_batch_is_the_same_task_as_the_row_it_is_exported_as() -> None:
 
 
 def test_a_row_may_be_a_list_of_texts() -> None:
-    found = task(job_of(), {"model": "text-embedding-3-small", "input": ["one", "two {n}"],
+    batches = task(job_of(), {"model": "text-embedding-3-small", "input": ["one", "two {n}"],
                             "vars": {"n": 2}})  # fmt: skip
-    assert (found.params["input"], found.prompt) == (["one", "two 2"], "")
+    assert (batches.params["input"], batches.prompt) == (["one", "two 2"], "")
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_a_row_may_be_a_list_of_texts() -> None:
     ],
 )
 def test_errors_of_batches_are_reported(row: dict[str, Json], expected: str) -> None:
-    found = problems(job_of(), {"prompt": "A fox", **SMALL, **row})
-    assert len(found) == 1
-    assert expected in found[0]
+    batches = problems(job_of(), {"prompt": "A fox", **SMALL, **row})
+    assert len(batches) == 1
+    assert expected in batches[0]
 
 
 def test_a_long_text_of_voyage_is_accepted_alone() -> None:
@@ -144,9 +144,9 @@ def test_the_file_name_of_a_batch_has_only_variables_that_its_rows_share() -> No
 
 
 def test_batch_size_has_no_effect_on_models_of_other_families() -> None:
-    found = tasks(BATCHES, {"model": "openai/gpt-4o", "prompt": "A"}, *numbered(1, 2))
-    assert [task.endpoint for task in found] == ["chat", "embeddings"]
-    assert found[0].params == {}
+    batches = tasks(BATCHES, {"model": "openai/gpt-4o", "prompt": "A"}, *numbered(1, 2))
+    assert [task.endpoint for task in batches] == ["chat", "embeddings"]
+    assert batches[0].params == {}
 
 
 def test_parquet_without_pyarrow_is_an_error_before_anything_is_sent(

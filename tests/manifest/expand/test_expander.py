@@ -146,8 +146,7 @@ def test_columns_for_an_unknown_model_are_sent_if_any_model_has_such_a_parameter
 
 
 def test_a_model_id_with_a_typing_error_is_sent_with_a_warning() -> None:
-    found = expand(job_of(model="flux/schnel"), [{"prompt": "x"}])
-    warning, made = found
+    warning, made = expand(job_of(model="flux/schnel"), [{"prompt": "x"}])
     assert isinstance(made, Task)
     assert isinstance(warning, Problem)
     assert warning.severity is Severity.WARNING

@@ -85,6 +85,6 @@ def test_a_slug_is_words_cut_at_a_words_end(text: str, result: str) -> None:
 
 @given(st.text())
 def test_a_slug_is_short_and_safe_in_a_file_name(text: str) -> None:
-    found = slug(text)
-    assert len(found) <= 32
-    assert not set(found) & set('/\\:*?"<>|{}. \0\n')
+    shortened = slug(text)
+    assert len(shortened) <= 32
+    assert not set(shortened) & set('/\\:*?"<>|{}. \0\n')

@@ -20,21 +20,21 @@ def read(path: Path, text: str, **flags: object) -> list[Task | Problem]:
 
 
 def only_task(path: Path, text: str, **flags: object) -> Task:
-    (found,) = read(path, text, **flags)
-    assert isinstance(found, Task), str(found)
-    return found
+    (item,) = read(path, text, **flags)
+    assert isinstance(item, Task), str(item)
+    return item
 
 
 def problem(path: Path, text: str, **flags: object) -> str:
-    (found,) = read(path, text, **flags)
-    assert isinstance(found, Problem)
-    return found.message
+    (item,) = read(path, text, **flags)
+    assert isinstance(item, Problem)
+    return item.message
 
 
 def file_of(task: Task, name: str = "image_url") -> LocalFile:
-    found = task.inputs[name]
-    assert isinstance(found, LocalFile)
-    return found
+    file = task.inputs[name]
+    assert isinstance(file, LocalFile)
+    return file
 
 
 @pytest.fixture
@@ -91,10 +91,10 @@ def test_paths_are_templates_in_lists_too(shop: Path) -> None:
 
 def test_urls_and_files_may_be_in_one_list(shop: Path) -> None:
     row = '{"prompt": "Both", "image_urls": ["https://a.test/b.png", "cat.png"]}\n'
-    given = only_task(shop / "rows.jsonl", row, model=SEVERAL).inputs["image_urls"]
-    assert isinstance(given, tuple)
-    assert given[0] == "https://a.test/b.png"
-    assert isinstance(given[1], LocalFile)
+    images = only_task(shop / "rows.jsonl", row, model=SEVERAL).inputs["image_urls"]
+    assert isinstance(images, tuple)
+    assert images[0] == "https://a.test/b.png"
+    assert isinstance(images[1], LocalFile)
     only = '{"prompt": "One", "image_urls": ["https://a.test/b.png"]}\n'
     assert only_task(shop / "rows.jsonl", only, model=SEVERAL).inputs == {}
 
@@ -116,8 +116,8 @@ def test_image_is_the_name_of_the_input_for_every_model(shop: Path, model: str, 
 def test_an_unknown_model_takes_paths_with_the_extension_of_an_image(shop: Path) -> None:
     rows = "prompt,image\nA cat,{}\n"
     assert "image" in only_task(shop / "rows.csv", rows.format("cat.png"), model="my/model").inputs
-    for given in ("cat", "aGVsbG8=", "https://a.test/cat.png"):
-        assert only_task(shop / "rows.csv", rows.format(given), model="my/model").inputs == {}
+    for text in ("cat", "aGVsbG8=", "https://a.test/cat.png"):
+        assert only_task(shop / "rows.csv", rows.format(text), model="my/model").inputs == {}
     wrong = problem(shop / "rows.csv", rows.format("file:cat"), model="my/model")
     assert wrong == f"`image`: there is no file file:cat in {shop}"
 
@@ -161,8 +161,8 @@ def test_files_that_cannot_be_uploaded_are_errors(shop: Path) -> None:
 def test_a_document_must_have_a_type_that_its_model_reads(shop: Path) -> None:
     (shop / "a.pdf").write_bytes(b"%PDF-1.7\n%%EOF\n")
     (shop / "a.tif").write_bytes(b"II*\0" + bytes(99))
-    for given in ("a.pdf", "{type: document_url, document_url: a.pdf}"):
-        row = f"prompts: [{{model: mistral/mistral-ocr-latest, document: {given}}}]\n"
+    for document in ("a.pdf", "{type: document_url, document_url: a.pdf}"):
+        row = f"prompts: [{{model: mistral/mistral-ocr-latest, document: {document}}}]\n"
         assert (
             file_of(only_task(shop / "job.yaml", row), "document").media_type == "application/pdf"
         )
@@ -177,8 +177,8 @@ def test_a_document_must_have_a_type_that_its_model_reads(shop: Path) -> None:
 def test_a_recording_is_a_path_or_the_id_of_an_upload(shop: Path) -> None:
     (shop / "lead.mp3").write_bytes(b"ID3\x04" + bytes(99))
     row = "prompts: [{model: music-01, prompt: La la, refer_voice: %s}]\n"
-    found = only_task(shop / "job.yaml", row % "lead.mp3")
-    assert file_of(found, "refer_voice").media_type == "audio/mpeg"
+    task = only_task(shop / "job.yaml", row % "lead.mp3")
+    assert file_of(task, "refer_voice").media_type == "audio/mpeg"
     assert only_task(shop / "job.yaml", row % "vocal-2025-a0A_a").inputs == {}
     assert "there is no file ./lead" in problem(shop / "job.yaml", row % "./lead")
     assert "is not an audio file" in problem(shop / "job.yaml", row % "cat.png")

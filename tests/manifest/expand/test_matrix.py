@@ -105,15 +105,17 @@ def test_an_axis_that_no_row_uses_is_reported_with_its_line() -> None:
 def test_a_matrix_over_the_limit_is_an_error_before_it_is_expanded() -> None:
     numbers: list[Json] = list(range(10_000))
     job = matrix_job({"a": numbers, "b": numbers, "c": numbers})
-    found = problems(job, {"prompt": "{a}{b}{c}"}, {"prompt": "{a}{b}"}, referenced="abc")
+    messages = problems(job, {"prompt": "{a}{b}{c}"}, {"prompt": "{a}{b}"}, referenced="abc")
     message = "the row expands to 1,000,000,000,000 tasks; the limit is 1,000,000"
-    assert found == [f"m.csv:1: {message}: shorten the matrix, or raise --max-tasks"]
+    assert messages == [f"m.csv:1: {message}: shorten the matrix, or raise --max-tasks"]
 
 
 def test_a_manifest_over_the_limit_is_reported_once() -> None:
     job = job_of(model="dall-e-2", max_tasks=2)
-    found = problems(job, *({"prompt": f"{number}"} for number in range(5)))
-    assert found == ["m.csv:3: the manifest has more than 2 tasks; split it, or raise --max-tasks"]
+    messages = problems(job, *({"prompt": f"{number}"} for number in range(5)))
+    assert messages == [
+        "m.csv:3: the manifest has more than 2 tasks; split it, or raise --max-tasks"
+    ]
 
 
 def test_combinations_are_generated_one_by_one() -> None:

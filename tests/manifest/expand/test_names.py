@@ -72,8 +72,8 @@ def test_ids_with_equal_hash_digits_get_more_digits(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_duplicate_id_is_reported_with_file_and_line() -> None:
-    found = problems(DALLE2, {"id": "a", "prompt": "x"}, {"id": "a", "prompt": "y"})
-    assert found == ["m.csv:2: duplicate id 'a'; ids must be unique in a manifest"]
+    messages = problems(DALLE2, {"id": "a", "prompt": "x"}, {"id": "a", "prompt": "y"})
+    assert messages == ["m.csv:2: duplicate id 'a'; ids must be unique in a manifest"]
 
 
 def test_an_id_may_be_a_number_a_template_or_have_folders() -> None:
@@ -115,9 +115,9 @@ def test_a_file_name_may_name_variables_parameters_and_the_task() -> None:
 
 
 def test_equal_file_names_are_an_error() -> None:
-    found = problems(files("{slug}.{ext}"), {"prompt": "A fox"}, {"prompt": "a fox!"})
-    assert len(found) == 1
-    assert found[0].startswith("m.csv:2: file name 'a-fox.{ext}' is used by an earlier row")
+    messages = problems(files("{slug}.{ext}"), {"prompt": "A fox"}, {"prompt": "a fox!"})
+    assert len(messages) == 1
+    assert messages[0].startswith("m.csv:2: file name 'a-fox.{ext}' is used by an earlier row")
 
 
 @pytest.mark.parametrize(

@@ -69,9 +69,9 @@ def test_messages_of_a_batch_line_are_sent_unchanged(model: str) -> None:
     assert (request.path, request.body) == ("/v1/chat/completions", body)
 
 
-@pytest.mark.parametrize("given", ["a {fox}", ["a {fox}", "a cat"]])
-def test_texts_of_a_batch_line_are_sent_unchanged(given: Json) -> None:
-    body: dict[str, Json] = {"model": "text-embedding-3-small", "input": given}
+@pytest.mark.parametrize("texts", ["a {fox}", ["a {fox}", "a cat"]])
+def test_texts_of_a_batch_line_are_sent_unchanged(texts: Json) -> None:
+    body: dict[str, Json] = {"model": "text-embedding-3-small", "input": texts}
     made = task(DALLE2, batch_line(url="/v1/embeddings", body=body), entry={})
     assert made.endpoint == "embeddings"
     (request,) = Adapter(DALLE2).requests(made)

@@ -48,12 +48,12 @@ def test_rows_from_the_cache_equal_rows_expanded_in_full(
     job = job_of({"defaults": {"model": "dall-e-2", **defaults}}, check=check)
     cells = [{name: str(value) for name, value in row.items() if value} for row in rows]
     entry: Fields = {}
-    for given_rows, textual in ((rows, False), (cells, True)):
-        found = expand(job, given_rows, entry=entry, textual=textual)
+    for variant, textual in ((rows, False), (cells, True)):
+        cached = expand(job, variant, entry=entry, textual=textual)
         # 1 and true are equal in Python, and not the same request.
-        assert repr(found) == repr(in_full(job, given_rows, textual=textual))
-        checked = expand(job, given_rows, entry=entry, textual=textual, identify=False)
-        assert repr(list(map(anonymous, checked))) == repr(list(map(anonymous, found)))
+        assert repr(cached) == repr(in_full(job, variant, textual=textual))
+        unidentified = expand(job, variant, entry=entry, textual=textual, identify=False)
+        assert repr(list(map(anonymous, unidentified))) == repr(list(map(anonymous, cached)))
 
 
 def anonymous(item: Task | Problem) -> Task | Problem:
@@ -65,10 +65,10 @@ def test_without_identify_rows_with_ids_have_no_keys_and_digests() -> None:
     rows += [{"prompt": "A fox"}, {"prompt": "A fox"}]
     job = job_of(model="dall-e-2")
     made = tasks(job, *rows, entry={}, textual=True)
-    checked = tasks(job, *rows, entry={}, textual=True, identify=False)
-    assert [task.key for task in checked] == ["", "", "", made[3].key, made[4].key]
-    assert [task.digest for task in checked[1:]] == ["", "", made[3].digest, made[4].digest]
-    assert [task.filename for task in checked] == [task.filename for task in made]
+    unidentified = tasks(job, *rows, entry={}, textual=True, identify=False)
+    assert [task.key for task in unidentified] == ["", "", "", made[3].key, made[4].key]
+    assert [task.digest for task in unidentified[1:]] == ["", "", made[3].digest, made[4].digest]
+    assert [task.filename for task in unidentified] == [task.filename for task in made]
 
 
 def test_only_the_first_row_with_equal_parameters_is_expanded_in_full() -> None:

@@ -33,13 +33,13 @@ def rows_of(
 
 def fields_of(content: str | bytes, name: str = "m.csv") -> list[dict[str, Json]]:
     """Return the fields of every row; fail if there is a Problem."""
-    found = rows_of(content, name)
-    assert [str(each) for each in found if isinstance(each, Problem)] == []
-    return [dict(each.fields) for each in found if isinstance(each, Row)]
+    items = rows_of(content, name)
+    assert [str(item) for item in items if isinstance(item, Problem)] == []
+    return [dict(item.fields) for item in items if isinstance(item, Row)]
 
 
 def problems_of(content: str | bytes, name: str = "m.csv") -> list[str]:
-    return [str(each) for each in rows_of(content, name) if isinstance(each, Problem)]
+    return [str(item) for item in rows_of(content, name) if isinstance(item, Problem)]
 
 
 def settings_of(content: str | bytes) -> Settings:

@@ -28,8 +28,8 @@ def _row(name: str, text: bytes) -> bytes:
     return b'{"prompt": "' + text + b'"}\n' if name == "m.jsonl" else text + b"\n"
 
 
-def _prompts(found: list[Row | Problem]) -> list[object]:
-    return [each.fields["prompt"] for each in found if isinstance(each, Row)]
+def _prompts(items: list[Row | Problem]) -> list[object]:
+    return [item.fields["prompt"] for item in items if isinstance(item, Row)]
 
 
 @every_format
@@ -50,18 +50,18 @@ def test_the_last_line_needs_no_end(name: str) -> None:
 
 @every_format
 def test_empty_lines_are_skipped_and_counted(name: str) -> None:
-    found = rows_of(b"\n \r\n" + TWO_ROWS[name].replace(b"\n", b"\n\n\t\n"), name)
+    items = rows_of(b"\n \r\n" + TWO_ROWS[name].replace(b"\n", b"\n\n\t\n"), name)
     first = 3 if not HEADER[name] else 6
-    assert [each.line for each in found] == [first, first + 3]
-    assert _prompts(found) == ["fox", "owl"]
+    assert [item.line for item in items] == [first, first + 3]
+    assert _prompts(items) == ["fox", "owl"]
 
 
 @every_format
 def test_a_byte_that_is_not_utf8_is_an_error_of_its_row_alone(name: str) -> None:
     content = HEADER[name] + _row(name, b"fox") + _row(name, b"caf\xe9") + _row(name, b"owl")
-    found = rows_of(content, name)
-    assert _prompts(found) == ["fox", "owl"]
-    (problem,) = (str(each) for each in found if isinstance(each, Problem))
+    items = rows_of(content, name)
+    assert _prompts(items) == ["fox", "owl"]
+    (problem,) = (str(item) for item in items if isinstance(item, Problem))
     line = 3 if HEADER[name] else 2
     assert problem.startswith(f"{name}:{line}: ")
     assert "0xe9" in problem
@@ -71,9 +71,9 @@ def test_a_byte_that_is_not_utf8_is_an_error_of_its_row_alone(name: str) -> None
 @every_format
 def test_a_nul_byte_is_an_error_of_its_row_alone(name: str) -> None:
     content = HEADER[name] + _row(name, b"fo\0x") + _row(name, b"owl")
-    found = rows_of(content, name)
-    assert _prompts(found) == ["owl"]
-    assert ["NUL byte" in str(each) for each in found] == [True, False]
+    items = rows_of(content, name)
+    assert _prompts(items) == ["owl"]
+    assert ["NUL byte" in str(item) for item in items] == [True, False]
 
 
 @every_format
@@ -102,11 +102,11 @@ def test_a_line_of_fifty_megabytes_is_an_error_and_never_in_memory(name: str) ->
     )
     with on_disk(content, name) as source:
         tracemalloc.start()
-        found = list(read_rows(source))
+        items = list(read_rows(source))
         _, peak_bytes = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-    assert _prompts(found) == ["fox", "owl"]
-    (problem,) = (str(each) for each in found if isinstance(each, Problem))
+    assert _prompts(items) == ["fox", "owl"]
+    (problem,) = (str(item) for item in items if isinstance(item, Problem))
     assert problem.endswith("the line is longer than 8 MiB, the limit for a row")
     assert peak_bytes < 2 * MAX_ROW_BYTES + 4_000_000
 
@@ -118,12 +118,12 @@ def test_arbitrary_bytes_give_rows_and_problems_and_nothing_else(
 ) -> None:
     content = data.draw(_odd_bytes(name))
     try:
-        found = rows_of(content, name)
+        items = rows_of(content, name)
     except ManifestError:
         assert content.startswith(b"\x1f\x8b")
         return
-    assert all(isinstance(each, Row | Problem) for each in found)
-    lines = [each.line for each in found]
+    assert all(isinstance(item, Row | Problem) for item in items)
+    lines = [item.line for item in items]
     assert all(0 <= line <= content.count(b"\n") + 1 for line in lines)
 
 
@@ -137,8 +137,8 @@ def _odd_bytes(name: str) -> st.SearchStrategy[bytes]:
 
 def test_line_numbers_are_right_across_block_borders() -> None:
     prompts = [f"fox {n}-" + "x" * (n * 37 % 5000) for n in range(2000)]
-    found = rows_of("\n".join(prompts), "m.txt")
-    assert [(each.line, each.fields["prompt"]) for each in _only_rows(found)] == list(
+    items = rows_of("\n".join(prompts), "m.txt")
+    assert [(item.line, item.fields["prompt"]) for item in _only_rows(items)] == list(
         enumerate(prompts, 1)
     )
 
@@ -150,5 +150,5 @@ def test_a_bad_line_in_a_late_block_is_reported_with_its_line() -> None:
     assert problem.startswith("m.txt:7001: byte 4 ")
 
 
-def _only_rows(found: list[Row | Problem]) -> Iterator[Row]:
-    return (each for each in found if isinstance(each, Row))
+def _only_rows(items: list[Row | Problem]) -> Iterator[Row]:
+    return (item for item in items if isinstance(item, Row))

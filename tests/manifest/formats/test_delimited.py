@@ -57,8 +57,8 @@ def test_built_in_columns_are_recognised_in_any_case_and_others_keep_theirs() ->
 
 
 def test_a_quoted_cell_may_contain_line_breaks_and_the_row_has_its_first_line() -> None:
-    found = rows_of('prompt,id\n"a ""red""\nfox",1\nowl,2\n')
-    assert [(each.line, dict(each.fields)) for each in found if isinstance(each, Row)] == [
+    items = rows_of('prompt,id\n"a ""red""\nfox",1\nowl,2\n')
+    assert [(item.line, dict(item.fields)) for item in items if isinstance(item, Row)] == [
         (2, {"prompt": 'a "red"\nfox', "id": "1"}),
         (4, {"prompt": "owl", "id": "2"}),
     ]
@@ -143,17 +143,17 @@ def test_an_unclosed_quote_is_reported_on_the_line_where_it_was_opened() -> None
 
 
 def test_an_unclosed_quote_before_another_quote_is_reported_where_it_was_opened() -> None:
-    found = rows_of('prompt,id\n"fox,1\nowl,2\n"cat",3\ndog,4\n')
-    assert isinstance(found[0], Problem)
-    assert found[0].line == 2
-    assert isinstance(found[1], Row)
-    assert found[1].line == 5
+    items = rows_of('prompt,id\n"fox,1\nowl,2\n"cat",3\ndog,4\n')
+    assert isinstance(items[0], Problem)
+    assert items[0].line == 2
+    assert isinstance(items[1], Row)
+    assert items[1].line == 5
 
 
 def test_an_unclosed_quote_ends_at_the_length_limit_of_a_row() -> None:
-    found = rows_of('prompt,id\nowl,0\n"fox,1\n' + ("x" * 99 + ",2\n") * 100_000)
-    assert [each.line for each in found] == [2, 3]
-    assert "does not end within 8 MiB" in str(found[1])
+    items = rows_of('prompt,id\nowl,0\n"fox,1\n' + ("x" * 99 + ",2\n") * 100_000)
+    assert [item.line for item in items] == [2, 3]
+    assert "does not end within 8 MiB" in str(items[1])
 
 
 def test_a_quote_inside_a_cell_is_text() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from batchgen.errors import ManifestError
-from batchgen.manifest.formats.source import Format, Source, format_of, open_binary, spool
+from batchgen.manifest.formats.source import Format, Source, copy_to_file, format_of, open_binary
 from tests.manifest.formats.reading import fields_of, rows_of, settings_of
 
 _MANY_ROWS = b"prompt\n" + b"".join(b"fox number %d\n" % n for n in range(50_000))
@@ -89,10 +89,10 @@ def test_a_file_without_read_permission_is_an_error(
 
 
 def test_standard_input_is_copied_byte_for_byte(tmp_path: Path) -> None:
-    spool(io.BytesIO(_MANY_ROWS), tmp_path / "copy")
+    copy_to_file(io.BytesIO(_MANY_ROWS), tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == _MANY_ROWS
 
 
 def test_standard_input_that_cannot_be_copied_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="cannot copy standard input to this file"):
-        spool(io.BytesIO(b"x"), tmp_path / "none" / "copy")
+        copy_to_file(io.BytesIO(b"x"), tmp_path / "none" / "copy")

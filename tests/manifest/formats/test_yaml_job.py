@@ -229,10 +229,13 @@ def test_an_anchor_without_an_alias_is_accepted() -> None:
 
 def test_a_bad_item_is_reported_and_the_next_is_read() -> None:
     content = "prompts:\n- {a: 1, a: 2, b: .nan}\n- *x\n- fox\n- {<<: {a: 1}, c: 2}\n- owl\n"
-    found = prompts_of(content)
-    problems = [each for each in found if isinstance(each, Problem)]
-    assert [each.line for each in problems] == [2, 2, 3, 5]
-    assert [each for each in found if not isinstance(each, Problem)] == [(4, "fox"), (6, "owl")]
+    prompts = prompts_of(content)
+    problems = [prompt for prompt in prompts if isinstance(prompt, Problem)]
+    assert [prompt.line for prompt in problems] == [2, 2, 3, 5]
+    assert [prompt for prompt in prompts if not isinstance(prompt, Problem)] == [
+        (4, "fox"),
+        (6, "owl"),
+    ]
     assert _messages(content) == []
 
 
@@ -314,8 +317,8 @@ def test_json_values_round_trip_as_flow_yaml(items: list[Json]) -> None:
     content = (
         "prompts: [" + ", ".join(json.dumps(item, ensure_ascii=False) for item in items) + "]\n"
     )
-    found = [each[1] for each in prompts_of(content) if not isinstance(each, Problem)]
-    assert found == items
+    prompts = [prompt[1] for prompt in prompts_of(content) if not isinstance(prompt, Problem)]
+    assert prompts == items
 
 
 @given(st.lists(values, min_size=1, max_size=4))
@@ -323,8 +326,8 @@ def test_values_round_trip_through_a_dumper_that_quotes_and_tags(items: list[Jso
     content = yaml.safe_dump({"prompts": items}, default_style='"', allow_unicode=True)
     if "&id" in content:  # the dumper wrote an alias for a list that occurs twice
         return
-    found = [each[1] for each in prompts_of(content) if not isinstance(each, Problem)]
-    assert found == items
+    prompts = [prompt[1] for prompt in prompts_of(content) if not isinstance(prompt, Problem)]
+    assert prompts == items
 
 
 @given(st.integers() | st.floats(allow_infinity=False, allow_nan=False))
@@ -350,9 +353,9 @@ def test_arbitrary_bytes_give_values_and_problems_and_nothing_else(
 ) -> None:
     try:
         settings = settings_of(start + rest)
-        found = prompts_of(start + rest)
+        prompts = prompts_of(start + rest)
     except ManifestError:
         assert (start + rest).startswith(b"\x1f\x8b")
         return
-    assert all(isinstance(each, Problem | tuple) for each in found)
-    assert all(isinstance(each, Problem) for each in settings.problems)
+    assert all(isinstance(prompt, Problem | tuple) for prompt in prompts)
+    assert all(isinstance(prompt, Problem) for prompt in settings.problems)

@@ -16,14 +16,14 @@ from tests.shared import shared_path
 
 CATALOG = Path(__file__).resolve().parents[3] / "batchgen" / "provider" / "catalog"
 COUNT_KEYS = ("n", "num_images")
-# A page of 2025-05 describes these in prose only, not in its schema (FACTS, section 5).
+# A page of 2025-05 describes these in prose only, not in its schema.
 PROSE_ONLY = ("url", "audio", "file")
 # Some schemas give the type text only; their descriptions name URLs and base64.
 IMAGE_NAMES = ("image", "image_url", "image_urls")
 _MEDIA = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
 _MIN_SHARED_ENUM = 5
 _ANY: Raw = {"type": "any"}
-# Models whose page has another id than their spec (FACTS, notes on 2b).
+# Models whose page has another id than their spec.
 PAGE_IDS = {
     "google/nano-banana-edit": ["google/gemini-2.5-flash-image-edit"],
     "google/gemini-3-pro-image-edit": ["google/nano-banana-pro-edit"],
@@ -81,12 +81,12 @@ def parameter(name: str, schema: Raw, *, required: bool) -> Raw:
         return {**upload(schema), **({"required": True} if required else {})}
     forms = [form(inner) for inner in schema.get("anyOf", [schema])]
     if name in IMAGE_NAMES:
-        forms = [_image_form(one) for one in forms]
+        forms = [_image_form(each) for each in forms]
     if name in COUNT_KEYS:
         forms = [_count(schema)]
     if _ANY in forms:
         forms = [dict(_ANY)]
-    forms = [one for index, one in enumerate(forms) if one not in forms[:index]]
+    forms = [each for index, each in enumerate(forms) if each not in forms[:index]]
     compact: Raw = forms[0] if len(forms) == 1 else {"any_of": forms}
     default = schema.get("default")
     if default is not None and not isinstance(default, list | dict):
@@ -104,7 +104,7 @@ def _image_form(compact: Raw) -> Raw:
 
 
 def is_upload(schema: Raw) -> bool:
-    """Whether a field is a file; the spec of the edits says so only in its description."""
+    """Return whether a field is a file; the spec of the edits says so only in its description."""
     return re.search(r"local (PNG )?file", schema.get("description", "")) is not None
 
 
@@ -239,8 +239,8 @@ def _named_enums(common: Raw, models: Raw) -> dict[str, list[Any]]:
     places += [place for entry in models.values() for place in entry["own"].items()]
     uses: Counter[tuple[str, tuple[Any, ...]]] = Counter()
     for name, compact in places:
-        for one in compact.get("any_of", [compact]):
-            uses[name, tuple(one.get("enum", ()))] += 1
+        for variant in compact.get("any_of", [compact]):
+            uses[name, tuple(variant.get("enum", ()))] += 1
     names: dict[str, list[Any]] = {}
     for (name, values), count in uses.most_common():
         if count > 1 and len(values) >= _MIN_SHARED_ENUM:

@@ -13,7 +13,7 @@ FOREIGN = "no-such-value"
 
 
 def allows(schema: Raw, value: Any) -> bool:
-    """Whether a JSON schema of the vendor's kind accepts the value."""
+    """Return whether a JSON schema of the vendor's kind accepts the value."""
     if "anyOf" in schema:
         return any(allows(inner, value) for inner in schema["anyOf"])
     if not _has_type(schema["type"], value) or value not in schema.get("enum", [value]):
@@ -30,7 +30,7 @@ def allows(schema: Raw, value: Any) -> bool:
 
 
 def is_open(schema: Raw) -> bool:
-    """Whether the catalogue accepts any value: no type, or several forms inside another one."""
+    """Return whether the catalogue accepts any value: no type, or forms inside another form."""
     if schema.get("format") == "binary":
         return True  # the schema has a buffer, the catalogue a file's path
     forms = schema.get("anyOf", [schema])
@@ -46,7 +46,7 @@ def _is_open_form(schema: Raw) -> bool:
         *schema.get("properties", {}).values(),
         *([schema["items"]] if "items" in schema else []),
     ]
-    return any("anyOf" in one or is_open(one) for one in inner)
+    return any("anyOf" in part or is_open(part) for part in inner)
 
 
 def probes(schema: Raw) -> Iterator[Probe]:

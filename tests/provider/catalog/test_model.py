@@ -15,9 +15,9 @@ MORE_IMAGES = "for more images use `repeat:` or several rows"
 
 
 def model(model_id: str, provider: str = "aimlapi") -> catalog.Model:
-    found = catalog.find(model_id, provider)
-    assert found is not None
-    return found
+    model = catalog.find(model_id, provider)
+    assert model is not None
+    return model
 
 
 def messages(model_id: str, params: dict[str, Any], provider: str = "aimlapi") -> list[str]:
@@ -361,23 +361,23 @@ NAMES = st.sampled_from(sorted(catalog.parameter_names())) | st.sampled_from(["c
 
 
 @given(st.sampled_from(ALL), st.dictionaries(NAMES | st.text(), JSON | SIDES))
-def test_any_json_is_checked_without_a_crash(each: catalog.Model, params: dict[str, Json]) -> None:
-    for finding in each.check(params) + each.check(each.normalise(params)):
+def test_any_json_is_checked_without_a_crash(model: catalog.Model, params: dict[str, Json]) -> None:
+    for finding in model.check(params) + model.check(model.normalise(params)):
         assert finding.message
-    each.price(params)
+    model.price(params)
 
 
 @given(st.sampled_from(ALL), st.dictionaries(NAMES, JSON | SIDES))
 def test_translating_a_request_twice_changes_nothing_more(
-    each: catalog.Model, params: dict[str, Json]
+    model: catalog.Model, params: dict[str, Json]
 ) -> None:
-    once = each.normalise(params)
-    assert repr(each.normalise(once)) == repr(once)
+    once = model.normalise(params)
+    assert repr(model.normalise(once)) == repr(once)
 
 
 @given(st.sampled_from(ALL), NAMES, st.text() | st.integers().map(str))
-def test_any_text_is_parsed_without_a_crash(each: catalog.Model, name: str, text: str) -> None:
-    each.check({name: each.from_text(name, text)})
+def test_any_text_is_parsed_without_a_crash(model: catalog.Model, name: str, text: str) -> None:
+    model.check({name: model.from_text(name, text)})
 
 
 @given(st.integers(16, 48), st.integers(16, 48))
@@ -477,8 +477,8 @@ def test_a_model_may_have_another_name_for_the_prompt() -> None:
 def test_a_chat_model_takes_the_parameters_of_its_own_spec(
     name: str, params: dict[str, Any], message: str | None
 ) -> None:
-    found = messages(name, params)
-    assert [text[: len(message or "")] for text in found] == ([message] if message else [])
+    texts = messages(name, params)
+    assert [text[: len(message or "")] for text in texts] == ([message] if message else [])
 
 
 def test_one_of_several_inputs_is_enough() -> None:
@@ -531,8 +531,8 @@ def test_transcription_models_of_2025_05_take_a_url_or_a_file() -> None:
 def test_a_text_may_be_too_short() -> None:
     model = catalog.find("minimax/music-1.5")
     assert model is not None
-    (found,) = model.check({"lyrics": "La la"})
-    assert found.message == "`lyrics` is 5 characters; minimax/music-1.5 takes 10 to 3000"
+    (finding,) = model.check({"lyrics": "La la"})
+    assert finding.message == "`lyrics` is 5 characters; minimax/music-1.5 takes 10 to 3000"
     short = model.check_prompt("A waltz")
     assert short is not None
     assert short.message == "prompt is 7 characters; minimax/music-1.5 takes at least 10"

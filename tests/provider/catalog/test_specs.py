@@ -206,8 +206,8 @@ def test_a_missing_required_parameter_is_an_error(family: str) -> None:
     for model in listed(family):
         needed = _needed(family, dated(family, model.id)[0])
         for name in needed:
-            given = {key: value for key, value in needed.items() if key != name}
-            missing = [f for f in model.check(given) if "is missing" in f.message]
+            incomplete = {key: value for key, value in needed.items() if key != name}
+            missing = [f for f in model.check(incomplete) if "is missing" in f.message]
             assert [f.severity for f in missing] == [Severity.ERROR]
             assert f"`{name}`" in missing[0].message
 
@@ -259,14 +259,14 @@ def test_every_model_of_the_index_is_found_in_its_family() -> None:
             and row["method"] == "POST"
             and row["path"] in paths
         ]
-    found = {row["model_id"]: catalog.find(row["model_id"]) for row in rows}
+    by_id = {row["model_id"]: catalog.find(row["model_id"]) for row in rows}
     wrong = [
         row["model_id"]
         for row in rows
-        if (model := found[row["model_id"]]) is None or model.family != names[row["family"]]
+        if (model := by_id[row["model_id"]]) is None or model.family != names[row["family"]]
     ]
     assert wrong == []
-    assert len(found) > 300
+    assert len(by_id) > 300
 
 
 @EVERY_FAMILY

@@ -33,9 +33,9 @@ def rows(file: GeneratedPayload) -> Any:
     return read_table(io.BytesIO(file.data)).to_pylist()
 
 
-def made(found: Finished | Unusable) -> GeneratedPayload:
-    assert isinstance(found, Finished)
-    (only,) = found.payloads
+def made(result: Finished | Unusable) -> GeneratedPayload:
+    assert isinstance(result, Finished)
+    (only,) = result.payloads
     assert isinstance(only, GeneratedPayload)
     return only
 
@@ -46,8 +46,8 @@ def test_a_request_has_the_texts_but_no_parameters_of_batchgen() -> None:
 
 
 def test_vectors_are_in_the_order_of_the_texts() -> None:
-    found = embeddings.parse_for_task(batch(), reply((1, [3, 4]), (0, [1, 2])))
-    assert floats(made(found).data) == [[1, 2], [3, 4]]
+    result = embeddings.parse_for_task(batch(), reply((1, [3, 4]), (0, [1, 2])))
+    assert floats(made(result).data) == [[1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ def test_vectors_are_in_the_order_of_the_texts() -> None:
 def test_a_reply_that_does_not_match_the_texts_is_a_bad_response(
     vectors: list[Any], message: str
 ) -> None:
-    found = embeddings.parse_for_task(batch(), reply(*vectors))
-    assert isinstance(found, Unusable)
-    assert found.kind == "bad_response"
-    assert message in found.message
+    result = embeddings.parse_for_task(batch(), reply(*vectors))
+    assert isinstance(result, Unusable)
+    assert result.kind == "bad_response"
+    assert message in result.message
 
 
 def test_a_parquet_file_has_the_rows_with_their_vectors() -> None:

@@ -149,16 +149,16 @@ def test_tokens_of_an_answer_are_counted() -> None:
         "choices": [{"message": {"content": "A fox."}}],
         "usage": {"prompt_tokens": 12, "completion_tokens": 3},
     }
-    found = ENDPOINTS["chat"].parse_response(HttpResponse(200, {}, json.dumps(body).encode()))
-    assert isinstance(found, Finished)
-    assert found.tokens is not None
-    assert (found.tokens.text_input, found.tokens.output) == (12, 3)
+    result = ENDPOINTS["chat"].parse_response(HttpResponse(200, {}, json.dumps(body).encode()))
+    assert isinstance(result, Finished)
+    assert result.tokens is not None
+    assert (result.tokens.text_input, result.tokens.output) == (12, 3)
 
 
 def test_a_reply_whose_body_is_audio_is_a_file() -> None:
     headers = {"content-type": "audio/wav", "x-aimlapi-credits-used": "2000"}
-    found = ENDPOINTS["tts"].parse_response(HttpResponse(200, headers, b"", (PNG,)))
-    assert found == Finished((PNG,), cost_usd=0.001)
+    result = ENDPOINTS["tts"].parse_response(HttpResponse(200, headers, b"", (PNG,)))
+    assert result == Finished((PNG,), cost_usd=0.001)
 
 
 @pytest.mark.parametrize(
@@ -202,8 +202,8 @@ def test_any_object_is_read_without_raising(family: str, body: dict[str, Any]) -
     response = HttpResponse(200, {}, json.dumps(body).encode(), (PNG,))
     kinds = ("submit", "poll") if family in REMOTE else ("submit",)
     for kind in kinds:
-        found = parsed(family, kind, response)
-        assert not isinstance(found, Finished) or found.payloads
+        result = parsed(family, kind, response)
+        assert not isinstance(result, Finished) or result.payloads
 
 
 @given(st.sampled_from(FAMILIES), st.binary())

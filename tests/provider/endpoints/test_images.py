@@ -148,19 +148,19 @@ def test_base64_is_preferred_to_the_url_of_the_same_item() -> None:
 
 @pytest.mark.parametrize("usage", [{"credits_used": "NaN"}, {"usd_spent": -1}, {"usd_spent": True}])
 def test_an_impossible_cost_is_unknown(usage: object) -> None:
-    found = parse_response(reply({"data": [{"url": URL}], "meta": {"usage": usage}}))
-    assert found == Finished((RemotePayload(URL),))
+    result = parse_response(reply({"data": [{"url": URL}], "meta": {"usage": usage}}))
+    assert result == Finished((RemotePayload(URL),))
 
 
 def test_half_a_surrogate_pair_is_replaced() -> None:
-    found = parse_response(reply({"data": [{"url": URL, "revised_prompt": "fox \ud83e"}]}))
-    assert isinstance(found, Finished)
-    assert found.revised_prompt == "fox ?"
+    result = parse_response(reply({"data": [{"url": URL, "revised_prompt": "fox \ud83e"}]}))
+    assert isinstance(result, Finished)
+    assert result.revised_prompt == "fox ?"
 
 
 def test_the_url_beside_an_error_is_not_an_image() -> None:
-    found = parse_response(reply({"error": {"message": "no worker"}, "url": URL}))
-    assert found == Unusable("remote_failed", "no worker")
+    result = parse_response(reply({"error": {"message": "no worker"}, "url": URL}))
+    assert result == Unusable("remote_failed", "no worker")
 
 
 KEYS = st.sampled_from(
@@ -211,8 +211,8 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(KEYS, VALUES))
 def test_any_object_is_read_without_raising(body: dict[str, Any]) -> None:
-    found = parse_response(reply(body, spooled(PNG)))
-    assert isinstance(found, Unusable) or found.payloads
+    result = parse_response(reply(body, spooled(PNG)))
+    assert isinstance(result, Unusable) or result.payloads
 
 
 @given(st.binary())
@@ -221,18 +221,18 @@ def test_any_bytes_are_read_without_raising(body: bytes) -> None:
 
 
 def test_json_that_is_nested_too_deeply_is_a_bad_response() -> None:
-    found = parse_response(HttpResponse(200, {}, b"[" * 100_000))
-    assert isinstance(found, Unusable)
-    assert found.kind == "bad_response"
+    result = parse_response(HttpResponse(200, {}, b"[" * 100_000))
+    assert isinstance(result, Unusable)
+    assert result.kind == "bad_response"
 
 
 @given(st.integers(), st.integers(min_value=0, max_value=10**12))
 def test_the_seed_is_exact_and_a_dollar_is_two_million_credits(seed: int, credit: int) -> None:
     body = {"data": [{"url": URL}], "seed": seed, "meta": {"usage": {"credits_used": credit}}}
-    found = parse_response(reply(body))
-    assert isinstance(found, Finished)
-    assert found.seed == seed
-    assert found.cost_usd == credit / 2_000_000
+    result = parse_response(reply(body))
+    assert isinstance(result, Finished)
+    assert result.seed == seed
+    assert result.cost_usd == credit / 2_000_000
 
 
 def test_the_tokens_of_a_gpt_image_are_counted_by_kind() -> None:
@@ -241,14 +241,14 @@ def test_the_tokens_of_a_gpt_image_are_counted_by_kind() -> None:
         "input_tokens_details": {"text_tokens": 10, "image_tokens": 40},
         "output_tokens": 4160,
     }
-    found = parse_response(reply({"data": [{"url": URL}], "usage": usage}))
-    assert isinstance(found, Finished)
-    assert found.tokens == Tokens(text_input=10, image_input=40, output=4160)
-    assert found.cost_usd is None
+    result = parse_response(reply({"data": [{"url": URL}], "usage": usage}))
+    assert isinstance(result, Finished)
+    assert result.tokens == Tokens(text_input=10, image_input=40, output=4160)
+    assert result.cost_usd is None
 
 
 @pytest.mark.parametrize("usage", [None, 7, {}, {"output_tokens": -1}, {"output_tokens": "many"}])
 def test_impossible_token_counts_are_left_out(usage: Json) -> None:
-    found = parse_response(reply({"data": [{"url": URL}], "usage": usage}))
-    assert isinstance(found, Finished)
-    assert found.tokens is None
+    result = parse_response(reply({"data": [{"url": URL}], "usage": usage}))
+    assert isinstance(result, Finished)
+    assert result.tokens is None

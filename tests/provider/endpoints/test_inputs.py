@@ -121,9 +121,9 @@ def test_the_id_of_an_earlier_upload_is_sent_unchanged() -> None:
 )
 def test_an_upload_must_return_its_ids(cat: LocalFile, body: Any, message: str | None) -> None:
     (upload,) = music.build_uploads(a_song(refer_voice=cat))
-    found = music.parse_upload(upload, HttpResponse(200, {}, json.dumps(body).encode()))
+    result = music.parse_upload(upload, HttpResponse(200, {}, json.dumps(body).encode()))
     if message is None:
-        assert found == Finished((), cost_usd=0.0, uploads=(("voice_id", "v-1"),))
+        assert result == Finished((), cost_usd=0.0, uploads=(("voice_id", "v-1"),))
     else:
-        assert isinstance(found, Unusable)
-        assert message in found.message
+        assert isinstance(result, Unusable)
+        assert message in result.message
