@@ -32,11 +32,9 @@ def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
 def build_poll(path: str, remote_id: str) -> HttpRequest:
     """Return the request for the state of a job; Luma's endpoint of 2025-05 supports long polls."""
     request = remote.poll_by_query(path, remote_id)
-    return (
-        replace(request, long_poll_path=f"{request.path}&state=completed")
-        if _LUMA in path
-        else request
-    )
+    if _LUMA not in path:
+        return request
+    return replace(request, long_poll_path=f"{request.path}&state=completed")
 
 
 def parse_poll(response: HttpResponse) -> Finished | Pending | Unusable:
