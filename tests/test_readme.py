@@ -64,11 +64,11 @@ def test_every_page_is_reachable_from_the_readme() -> None:
     assert {page.name for page in DOCS.glob("*.md")} - moved == set(linked)
 
 
-def test_the_example_job_of_the_readme_plans(tmp_path: Path) -> None:
-    (tmp_path / "spring.yaml").write_text(_examples(README)[0])
-    shutil.copy(ROOT / "jobs" / "products.csv", tmp_path / "products.csv")
+def test_the_example_job_of_the_readme_is_in_jobs_and_plans(tmp_path: Path) -> None:
+    job = ROOT / "jobs" / "spring.yaml"
+    assert _examples(README)[0] == job.read_text()
 
-    ended = batchgen("plan", "spring.yaml", cwd=tmp_path)
+    ended = batchgen("plan", job, "-o", "out", cwd=tmp_path)
 
     assert ended.code == 0, ended.err
     assert "5 tasks" in ended.out
