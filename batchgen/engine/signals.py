@@ -3,9 +3,11 @@
 import asyncio
 import signal
 from collections.abc import Coroutine
+from functools import partial
 
 from batchgen.engine.stop import Stop, StopReason
 from batchgen.errors import Exit
+from batchgen.http.deadlines import RunningTimer
 from batchgen.progress import Progress
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -14,8 +16,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Signals:
     """Handles SIGINT, SIGTERM and SIGHUP (a closed terminal) while a run works.
 
-    drain_timeout_s: how long to wait for requests in flight after the first signal; None waits
-        until they end.
+    drain_timeout_s: how long to wait for requests in flight after the first signal, without time
+        in which the process is stopped; None waits until they end.
     """
 
     def __init__(self, stop: Stop, progress: Progress, *, drain_timeout_s: float | None) -> None:
@@ -24,7 +26,7 @@ class Signals:
         self._drain_timeout_s = drain_timeout_s
         self._first: signal.Signals | None = None
         self._work: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: RunningTimer | None = None
 
     @property
     def exit_code(self) -> Exit:
@@ -62,9 +64,7 @@ class Signals:
                 f"requests still in flight after {self._drain_timeout_s:g} s are recorded as"
                 " unknown"
             )
-            self._timer = asyncio.get_running_loop().call_later(
-                self._drain_timeout_s, self._abort, message
-            )
+            self._timer = RunningTimer(self._drain_timeout_s, partial(self._abort, message))
 
     def _abort(self, message: str) -> None:
         if self._stop.aborted or self._work is None:

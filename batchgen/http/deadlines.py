@@ -8,6 +8,7 @@ that becomes due is cancelled at the next tick, after the sockets have been read
 """
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Self
@@ -109,3 +110,29 @@ class Deadline:
 
     def _allow(self, seconds: float) -> None:
         self.due_s = min(self._deadlines.now_s + seconds, self._end_s)
+
+
+class RunningTimer:
+    """Calls back once after the process has been running for some time; see the module's rule."""
+
+    def __init__(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Start the timer inside a running event loop. seconds: above 0."""
+        self._callback = callback
+        self._left_s = seconds
+        self._tick_s = min(_TICK_S, seconds / _TICKS)
+        self._loop = asyncio.get_running_loop()
+        self._ticked_at_s = self._loop.time()
+        self._timer = self._loop.call_later(self._tick_s, self._tick)
+
+    def cancel(self) -> None:
+        """Stop the timer."""
+        self._timer.cancel()
+
+    def _tick(self) -> None:
+        if self._left_s <= 0:
+            self._callback()
+            return
+        at_s = self._loop.time()
+        self._left_s -= min(at_s - self._ticked_at_s, 2 * self._tick_s)
+        self._ticked_at_s = at_s
+        self._timer = self._loop.call_later(self._tick_s, self._tick)

@@ -69,7 +69,10 @@ _HEADER = re.compile(r"[A-Za-z0-9_-]+")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]+")
 _SECRET = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
 _OWN_HEADERS = frozenset(
-    {"host", "content-length", "content-type", "transfer-encoding", "connection", "accept-encoding"}
+    {
+        *("host", "connection", "expect", "accept-encoding"),
+        *("content-length", "content-type", "transfer-encoding"),
+    }
 )
 _VARIABLE_ADVICE = (
     "give the name of an environment variable such as LAB_API_KEY, not the key itself"

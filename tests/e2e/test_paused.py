@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.command import COMMAND, environment, results
 from tests.given import a_png
 
@@ -84,8 +86,9 @@ def serving(provider: Provider) -> Iterator[None]:
         server.server_close()
 
 
+@pytest.mark.parametrize("is_draining", [False, True], ids=["running", "after a signal"])
 def test_replies_that_arrived_while_the_run_was_paused_are_not_paid_again(
-    tmp_path: Path,
+    tmp_path: Path, *, is_draining: bool
 ) -> None:
     formats = ("url", "b64_json")
     rows = [f"picture-{number},{formats[number % 2]}\n" for number in range(ROWS)]
@@ -95,7 +98,8 @@ def test_replies_that_arrived_while_the_run_was_paused_are_not_paid_again(
         run = subprocess.Popen(
             [
                 *(COMMAND, "run", "m.csv", "--base-url", provider.url, "--model", "dall-e-2"),
-                *("--concurrency", str(ROWS), "--timeout", f"{TIMEOUT_S:g}", "-o", "out"),
+                *("--concurrency", str(ROWS), "-o", "out"),
+                *("--drain-timeout" if is_draining else "--timeout", f"{TIMEOUT_S:g}"),
             ],
             cwd=tmp_path,
             env=environment(AIMLAPI_API_KEY="sk-canary-7731"),
@@ -103,6 +107,10 @@ def test_replies_that_arrived_while_the_run_was_paused_are_not_paid_again(
             text=True,
         )
         assert provider.all_wait.wait(60)
+        if is_draining:
+            run.send_signal(signal.SIGINT)
+            assert run.stderr is not None
+            assert any("stopping" in line for line in run.stderr)
         run.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, run.pid, os.WSTOPPED)
         provider.answer.set()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from batchgen.http.deadlines import Deadline, Deadlines
+from batchgen.http.deadlines import Deadline, Deadlines, RunningTimer
 from batchgen.types import Timeouts
 from tests.engine.throttle.virtual import VirtualLoop, run_virtually
 
@@ -172,5 +172,30 @@ def test_an_error_of_the_request_itself_is_raised() -> None:
         with pytest.raises(OSError, match="reset"):
             async with Deadline(Deadlines(TIMES, TOTAL_S)):
                 raise OSError("reset")
+
+    run_virtually(wait())
+
+
+def test_a_running_timer_does_not_count_a_stop_of_the_process() -> None:
+    async def wait() -> None:
+        called_at_s: list[float] = []
+        RunningTimer(5.0, lambda: called_at_s.append(now()))
+        await asyncio.sleep(1)
+        stop(60)
+        await asyncio.sleep(30)
+        [at_s] = called_at_s
+        assert 65.0 - LATE_S <= at_s <= 65.0 + LATE_S
+
+    run_virtually(wait())
+
+
+def test_a_cancelled_running_timer_does_not_call_back() -> None:
+    async def wait() -> None:
+        called: list[bool] = []
+        timer = RunningTimer(5.0, lambda: called.append(True))
+        await asyncio.sleep(4)
+        timer.cancel()
+        await asyncio.sleep(10)
+        assert called == []
 
     run_virtually(wait())

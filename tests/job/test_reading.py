@@ -359,6 +359,7 @@ def test_a_provider_may_name_headers_paths_and_certificates(tmp_path: Path) -> N
     [
         ("headers: {X-Api-Key: sk-1}", "holds a secret: use a variable, as in X-Api-Key:"),
         ("headers: {Host: x}", "`headers.Host` is set by the HTTP client"),
+        ("headers: {Expect: 100-continue}", "`headers.Expect` is set by the HTTP client"),
         ("headers: {'a b': x}", "`headers.a b` is not a valid header name"),
         (
             'headers: {X-N: "a\\nb"}',
