@@ -49,7 +49,7 @@ class Signals:
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
             if self._timer is not None:
-                self._timer.cancel()
+                self._timer.close()
 
     def _receive(self, number: signal.Signals) -> None:
         if self._first is not None:

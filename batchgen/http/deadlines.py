@@ -21,37 +21,52 @@ _TICKS = 16  # per shortest timeout; a request is cancelled at most two ticks to
 DEADLINE: ContextVar["Deadline"] = ContextVar("DEADLINE")  # of the request that this task sends
 
 
-class Deadlines:
-    """The deadlines of all requests of a transport; made inside a running event loop.
+class _RunningClock:
+    """Counts the seconds in which the event loop runs, in ticks; made inside a running loop.
 
     now_s: seconds counted until the last tick.
     """
 
-    def __init__(self, timeouts: Timeouts, total_s: float) -> None:
-        self.total_s = total_s
-        self.connect_s = timeouts.connect_s
-        self.first_byte_s = total_s if timeouts.first_byte_s is None else timeouts.first_byte_s
-        self.stall_s = timeouts.stall_s
+    def __init__(self, shortest_s: float) -> None:
+        """shortest_s: the shortest time that is measured."""
         self.now_s = 0.0
-        self.pending: set[Deadline] = set()
-        shortest_s = min(total_s, self.connect_s, self.first_byte_s, self.stall_s)
         self._tick_s = min(_TICK_S, shortest_s / _TICKS)
         self._loop = asyncio.get_running_loop()
         self._ticked_at_s = self._loop.time()
         self._timer = self._loop.call_later(self._tick_s, self._tick)
 
     def close(self) -> None:
-        """Stop the timer."""
+        """Stop the clock."""
         self._timer.cancel()
+
+    def on_tick(self) -> None:
+        """Act on what was due at the last tick: the sockets have been read since."""
+        raise NotImplementedError
 
     def _tick(self) -> None:
         at_s = self._loop.time()
+        self._timer = self._loop.call_later(self._tick_s, self._tick)
+        self.on_tick()
+        self.now_s += min(at_s - self._ticked_at_s, 2 * self._tick_s)
+        self._ticked_at_s = at_s
+
+
+class Deadlines(_RunningClock):
+    """The deadlines of all requests of a transport."""
+
+    def __init__(self, timeouts: Timeouts, total_s: float) -> None:
+        self.total_s = total_s
+        self.connect_s = timeouts.connect_s
+        self.first_byte_s = total_s if timeouts.first_byte_s is None else timeouts.first_byte_s
+        self.stall_s = timeouts.stall_s
+        self.pending: set[Deadline] = set()
+        super().__init__(min(total_s, self.connect_s, self.first_byte_s, self.stall_s))
+
+    def on_tick(self) -> None:
+        """Cancel the requests that are due."""
         expired = [deadline for deadline in self.pending if deadline.due_s <= self.now_s]
         for deadline in expired:
             deadline.expire()
-        self.now_s += min(at_s - self._ticked_at_s, 2 * self._tick_s)
-        self._ticked_at_s = at_s
-        self._timer = self._loop.call_later(self._tick_s, self._tick)
 
 
 class Deadline:
@@ -112,27 +127,17 @@ class Deadline:
         self.due_s = min(self._deadlines.now_s + seconds, self._end_s)
 
 
-class RunningTimer:
+class RunningTimer(_RunningClock):
     """Calls back once after the process has been running for some time; see the module's rule."""
 
     def __init__(self, seconds: float, callback: Callable[[], None]) -> None:
         """Start the timer inside a running event loop. seconds: above 0."""
+        self._due_s = seconds
         self._callback = callback
-        self._left_s = seconds
-        self._tick_s = min(_TICK_S, seconds / _TICKS)
-        self._loop = asyncio.get_running_loop()
-        self._ticked_at_s = self._loop.time()
-        self._timer = self._loop.call_later(self._tick_s, self._tick)
+        super().__init__(seconds)
 
-    def cancel(self) -> None:
-        """Stop the timer."""
-        self._timer.cancel()
-
-    def _tick(self) -> None:
-        if self._left_s <= 0:
+    def on_tick(self) -> None:
+        """Call back if the time is over."""
+        if self.now_s >= self._due_s:
+            self.close()
             self._callback()
-            return
-        at_s = self._loop.time()
-        self._left_s -= min(at_s - self._ticked_at_s, 2 * self._tick_s)
-        self._ticked_at_s = at_s
-        self._timer = self._loop.call_later(self._tick_s, self._tick)

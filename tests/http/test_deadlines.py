@@ -194,7 +194,7 @@ def test_a_cancelled_running_timer_does_not_call_back() -> None:
         called: list[bool] = []
         timer = RunningTimer(5.0, lambda: called.append(True))
         await asyncio.sleep(4)
-        timer.cancel()
+        timer.close()
         await asyncio.sleep(10)
         assert called == []
 
