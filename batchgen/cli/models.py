@@ -90,7 +90,12 @@ def _live(provider: Provider) -> Mapping[str, bool]:
 
     access = access_of(replace(provider, needs_key=False), os.environ)
     service = Service(
-        provider.base_url, access.key, timeout_s=60, secrets=access.secrets, proxies=access.proxies
+        provider.base_url,
+        access.key,
+        timeout_s=60,
+        secrets=access.secrets,
+        proxies=access.proxies,
+        ca_bundles=access.ca_bundles,
     )
     listed = asyncio.run(live_models(service))
     aliases = {alias: False for model in listed for alias in model.aliases}

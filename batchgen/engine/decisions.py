@@ -104,6 +104,11 @@ BUILT_IN: tuple[Rule, ...] = (
     Rule(Verb.FAIL, "bad_response", _REDIRECT),
     Rule(Verb.RETRY, "timeout", faults=frozenset({FaultKind.TIMEOUT})),
     Rule(Verb.RETRY, "connection", faults=frozenset({FaultKind.CONNECTION})),
+    # A file's host is one of many: what is wrong with it must not halt the run.
+    Rule(Verb.RETRY, "connection", faults=frozenset({FaultKind.TLS}), phases=_FILE_HOST),
+    Rule(Verb.HALT, "tls", faults=frozenset({FaultKind.TLS})),
+    Rule(Verb.HALT, "proxy", faults=frozenset({FaultKind.PROXY})),
+    Rule(Verb.FAIL, "bad_response", faults=frozenset({FaultKind.UNREADABLE})),
     Rule(Verb.RETRY, "bad_response", faults=frozenset({FaultKind.BAD_RESPONSE}), attempts=3),
     Rule(Verb.FAIL, "unsafe_url", faults=frozenset({FaultKind.UNSAFE_URL})),
     Rule(Verb.FAIL, "input_file", faults=frozenset({FaultKind.INPUT_FILE})),
@@ -151,7 +156,11 @@ def classify(  # noqa: PLR0913  # all but the reply are keyword-only
         case NetworkFault(kind, message, sent):
             facts = _Facts(model, phase, sanitize(message), fault=kind, sent=sent)
         case HttpResponse() if reply.status in _OK:
-            result = parse(reply)
+            result = (
+                Unusable(FaultKind.BAD_RESPONSE, reply.undecodable)
+                if reply.undecodable
+                else parse(reply)
+            )
             if not isinstance(result, Unusable):
                 return Decision(
                     Verb.ACCEPT,

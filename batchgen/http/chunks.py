@@ -6,11 +6,12 @@ no more chunks are in memory than there are threads.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from batchgen.http.deadlines import Deadline
+from batchgen.http.encodings import BodyDecoder
 
 _THREADS = 2
 _MIN_THREAD_BYTES = 32 * 1024  # processing fewer bytes costs less than switching threads
@@ -31,14 +32,33 @@ class ByteStream(Protocol):
 class ReplyBody:
     """The body of a reply while it arrives; each chunk renews the deadline of its request."""
 
-    __slots__ = ("_deadline", "_stream")
+    __slots__ = ("_deadline", "_decoder", "_pieces", "_stream")
 
-    def __init__(self, stream: ByteStream, deadline: Deadline) -> None:
+    def __init__(self, stream: ByteStream, deadline: Deadline, content_encoding: str = "") -> None:
+        """content_encoding: the header of the reply; `read_chunk` undoes it."""
         self._stream = stream
         self._deadline = deadline
+        self._decoder = BodyDecoder(content_encoding)
+        self._pieces: Iterator[bytes] = iter(())
 
     async def read_chunk(self) -> bytes:
-        """Return the next bytes; empty at the end."""
+        """Return the next decoded bytes; empty at the end.
+
+        Raises UndecodableError and DamagedBodyError.
+        """
+        is_end = False
+        while (piece := next(self._pieces, None)) is None and not is_end:
+            chunk = await self.read_raw()
+            is_end = not chunk
+            self._pieces = self._decoder.finish() if is_end else self._decoder.feed(chunk)
+        return piece or b""
+
+    def limit_rest(self, seconds: float, close: Callable[[], None]) -> None:
+        """Call `close` when reading on takes longer than this; see `Deadline.limit_rest`."""
+        self._deadline.limit_rest(seconds, close)
+
+    async def read_raw(self) -> bytes:
+        """Return the next bytes as they arrive; empty at the end."""
         stream = self._stream
         if not stream.is_eof():  # else the whole body is in memory already
             self._deadline.renew()

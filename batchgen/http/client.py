@@ -2,8 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import aiohttp
 import yarl
@@ -12,11 +11,12 @@ from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 
 from batchgen._version import __version__
-from batchgen.errors import UsageError
 from batchgen.http.deadlines import DEADLINE
+from batchgen.http.head_first import divide_heads
 
 READ_BYTES = 256 * 1024
-_MAX_HEADER_BYTES = 64 * 1024
+_MAX_HEADER_BYTES = 65 * 1024  # 64 KB and the name
+_MAX_HEADERS = 1024
 _MAX_UNSOLICITED = 8  # connections in a row on which the server sends something first
 
 
@@ -33,6 +33,7 @@ class Client:
 
     headers: of every request, besides the User-Agent unless they have one.
     slots: one for each request; the caller acquires one before `open`.
+    on_connect: called with the address of each new connection that is not through a proxy.
     """
 
     def __init__(
@@ -42,20 +43,30 @@ class Client:
         *,
         tls: ssl.SSLContext | bool,
         resolver: aiohttp.abc.AbstractResolver | None = None,
+        on_connect: Callable[[str], None] = lambda _: None,
     ) -> None:
         all_headers = CIMultiDict({"User-Agent": f"batchgen/{__version__}"})
         all_headers.update(headers)
         # aiohttp's own limit would count the wait for a slot as time to connect.
         self.slots = asyncio.Semaphore(limit)
+        self._connector = _Connector(limit=0, resolver=resolver, ssl=tls)
+        self._connector.on_connect = on_connect
         self._session = aiohttp.ClientSession(
-            connector=_Connector(limit=0, resolver=resolver, ssl=tls),
+            connector=self._connector,
             timeout=aiohttp.ClientTimeout(total=None),  # see `Deadlines`
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=all_headers,
             read_bufsize=READ_BYTES,
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
+            max_headers=_MAX_HEADERS,
+            auto_decompress=False,  # see `ReplyBody`
         )
+
+    @property
+    def has_connected(self) -> bool:
+        """Return whether a connection was ready for a request at least once."""
+        return self._connector.has_connected
 
     async def close(self) -> None:
         """Close the connections."""
@@ -96,6 +107,9 @@ class _Connector(aiohttp.TCPConnector):
     request may have been sent from then on, and a lost reply may have been paid for.
     """
 
+    on_connect: Callable[[str], None]
+    has_connected = False
+
     async def connect(
         self,
         req: aiohttp.ClientRequest,
@@ -108,23 +122,16 @@ class _Connector(aiohttp.TCPConnector):
             connection = await super().connect(req, traces, timeout)
             if connection.protocol is not None and not connection.protocol.should_close:
                 deadline.begin_sending()
+                self._prepare(connection, is_direct=req.proxy is None)
                 return connection
             connection.close()
         raise UnsolicitedDataError("the server sends data before it receives a request")
 
-
-def tls_settings(ca_file: Path | None) -> ssl.SSLContext | bool:
-    """Return aiohttp's `ssl` argument; the certificates of `ca_file` are trusted additionally.
-
-    Raises UsageError if the file has no certificates.
-    """
-    if ca_file is None:
-        return True
-    context = ssl.create_default_context()
-    try:
-        context.load_verify_locations(ca_file)
-    except OSError as error:  # an ssl.SSLError is one
-        missing = isinstance(error, FileNotFoundError)
-        reason = "the file does not exist" if missing else "the file has no PEM certificates"
-        raise UsageError(f"`ca_file` {ca_file}: {reason}") from error
-    return context
+    def _prepare(self, connection: Connection, *, is_direct: bool) -> None:
+        self.has_connected = True
+        transport, protocol = connection.transport, connection.protocol
+        if transport is None or protocol is None or not divide_heads(transport, protocol):
+            return
+        address = transport.get_extra_info("peername")
+        if is_direct and address:
+            self.on_connect(address[0])

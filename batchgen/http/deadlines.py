@@ -75,9 +75,13 @@ class Deadline:
     Use it as an async context manager; it raises TimeoutError in the block when it is due.
 
     due_s: compared with `Deadlines.now_s`. is_sent: whether the request may have been sent.
+    is_handshaking: whether a TLS handshake has begun and not ended.
     """
 
-    __slots__ = ("_deadlines", "_end_s", "_timeout", "_token", "due_s", "is_sent")
+    __slots__ = (
+        *("_close", "_deadlines", "_end_s", "_timeout", "_token"),
+        *("due_s", "is_handshaking", "is_sent"),
+    )
 
     due_s: float
     _end_s: float
@@ -86,7 +90,9 @@ class Deadline:
     def __init__(self, deadlines: Deadlines) -> None:
         self._deadlines = deadlines
         self._timeout = asyncio.timeout(None)
+        self._close: Callable[[], None] | None = None
         self.is_sent = False
+        self.is_handshaking = False
 
     async def __aenter__(self) -> Self:
         await self._timeout.__aenter__()
@@ -112,16 +118,29 @@ class Deadline:
     def begin_sending(self) -> None:
         """Start the timeout for the first byte of the reply: the connection is ready."""
         self.is_sent = True
+        self.is_handshaking = False
         self._allow(self._deadlines.first_byte_s)
 
     def renew(self) -> None:
         """Start the timeout for the next chunk of the reply."""
         self._allow(self._deadlines.stall_s)
 
+    def limit_rest(self, seconds: float, close: Callable[[], None]) -> None:
+        """Call `close` when the rest takes longer than this, or is due; the block is not cancelled.
+
+        For the body of an error: what has arrived by then is enough.
+        """
+        self._close = close
+        self._end_s = min(self._end_s, self._deadlines.now_s + seconds)
+        self.renew()
+
     def expire(self) -> None:
         """Cancel the block, unless it ends in this iteration of the event loop."""
         self._deadlines.pending.discard(self)
-        self._timeout.reschedule(0.0)  # a time in the past: in the next iteration
+        if self._close is not None:
+            self._close()
+        else:
+            self._timeout.reschedule(0.0)  # a time in the past: in the next iteration
 
     def _allow(self, seconds: float) -> None:
         self.due_s = min(self._deadlines.now_s + seconds, self._end_s)

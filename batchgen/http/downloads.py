@@ -10,10 +10,11 @@ import yarl
 from batchgen.http.chunks import ReplyBody
 from batchgen.http.client import Client
 from batchgen.http.deadlines import Deadline, Deadlines
-from batchgen.http.faults import download_fault
+from batchgen.http.faults import NEEDS_PASSWORD, download_fault, proxy_refusal
 from batchgen.http.proxy import proxy_for
 from batchgen.http.replies import (
     ReplyReader,
+    content_encoding,
     is_success,
     is_whole_file,
     lower_names,
@@ -32,6 +33,7 @@ class Downloads:
     """Fetches files; made inside a running event loop.
 
     connections: the most requests in flight, for direct and proxied ones separately.
+    guard: learns the addresses of the API's connections.
     """
 
     def __init__(
@@ -46,8 +48,8 @@ class Downloads:
         self._proxies = service.proxies
         self._deadlines = deadlines
         self._reader = reader
-        self._guard = UrlGuard(service.base_url)
-        self._resolver = GuardedResolver(self._guard)
+        self.guard = UrlGuard(service.base_url)
+        self._resolver = GuardedResolver(self.guard)
         self._direct = Client(connections, _HEADERS, tls=tls, resolver=self._resolver)
         # It resolves only the proxy's name, which the guard must not check.
         self._proxied = Client(connections, _HEADERS, tls=tls)
@@ -58,34 +60,42 @@ class Downloads:
         await self._proxied.close()
         await self._resolver.close()
 
+    async def decide(self) -> None:
+        """Decide where the provider is, before a reply of it arrives; see `GuardedResolver`."""
+        await self._resolver.decide()
+
     async def fetch(self, url: str) -> Reply:
         """Get a payload by its URL; the reply has it as its only payload.
 
         The query string is sent as given. The guard checks the target of each redirect.
         Raises StorageError if the file cannot be written.
         """
+        await self.decide()
         for _ in range(_MAX_REDIRECTS + 1):
-            refusal = self._guard.refusal(url)
+            refusal = self.guard.refusal(url)
             if refusal is not None:
                 return NetworkFault(FaultKind.UNSAFE_URL, refusal, sent=False)
             deadline = Deadline(self._deadlines)
+            proxy = None
             try:
-                reply, target = await self._get(url, deadline)
+                proxy = proxy_for(exact_url(url), self._proxies)
+                reply, target = await self._get(url, deadline, proxy)
                 if target is None:
                     return reply
                 url = urljoin(url, target)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                return download_fault(error, deadline)
+                return download_fault(error, deadline, proxy=proxy)
             except ValueError as error:  # a host or redirect that no URL can have
                 reason = f"not a URL that can be fetched ({error})"
                 return NetworkFault(FaultKind.UNSAFE_URL, reason, sent=False)
         message = f"more than {_MAX_REDIRECTS} redirects"
         return NetworkFault(FaultKind.UNSAFE_URL, message, sent=False)
 
-    async def _get(self, url: str, deadline: Deadline) -> tuple[Reply, str | None]:
+    async def _get(
+        self, url: str, deadline: Deadline, proxy: str | None
+    ) -> tuple[Reply, str | None]:
         """Return the reply to one GET, and the target if it is a redirect."""
         target = exact_url(url)
-        proxy = proxy_for(target, self._proxies)
         if proxy is not None:
             await self._refuse_private(target)
         client = self._direct if proxy is None else self._proxied
@@ -94,15 +104,17 @@ class Downloads:
             client.slots,
             await client.open("GET", target, headers={}, data=None, proxy=proxy) as response,
         ):
-            body = ReplyBody(response.content, deadline)
+            body = ReplyBody(response.content, deadline, content_encoding(response))
             headers = lower_names(response.headers)
+            if proxy and target.scheme == "http" and response.status == NEEDS_PASSWORD:
+                return proxy_refusal(response.status, proxy), None
             if response.status in _REDIRECTS and "location" in headers:
                 return HttpResponse(response.status, headers, b""), headers["location"]
             if response.status == HTTPStatus.PARTIAL_CONTENT and not is_whole_file(headers):
                 message = "the server sent only a part of the file (HTTP 206)"
                 return NetworkFault(FaultKind.BAD_RESPONSE, message, sent=True), None
             if not is_success(response):
-                error_body = await read_error_body(body)
+                error_body = await read_error_body(response, body)
                 return HttpResponse(response.status, headers, error_body), None
             return await self._reader.read_file(response.status, headers, body), None
 

@@ -1,12 +1,14 @@
 """Read a reply while it arrives: large payloads go to disk, the JSON that is left to memory."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 import aiohttp
 from msgspec.structs import replace
 
 from batchgen.http.chunks import ChunkThreads, ReplyBody
+from batchgen.http.encodings import DamagedBodyError, UndecodableError
 from batchgen.http.payload_decoder import PayloadDecoder, PayloadError
 from batchgen.media.formats import TAIL_BYTES, is_truncated
 from batchgen.types import FaultKind, HttpResponse, NetworkFault, Reply, SinkFactory, Spooled
@@ -15,7 +17,8 @@ MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
 # Limits of the JSON without its payloads, and of the number of payloads.
 _USUAL_LIMITS: Mapping[str, int] = {}
 _LONG_LIMITS: Mapping[str, int] = {"max_rest_bytes": 256 * 1024 * 1024, "max_payloads": 10_000}
-_MAX_ERROR_BYTES = 64 * 1024
+_MAX_ERROR_BYTES = 256 * 1024
+_MAX_ERROR_S = 5.0
 _LENGTH_HEADERS = frozenset({"content-length", "transfer-encoding"})  # either gives a body's end
 _WHOLE_RANGE = re.compile(r"bytes 0-([0-9]{1,15})/([0-9]{1,15})")
 
@@ -42,19 +45,30 @@ class ReplyReader:
         expects_long_reply: bool = False,
     ) -> Reply:
         """Read a reply of the provider. Raises StorageError if a payload cannot be written."""
+        status = response.status
         headers = self._without_secrets_in_headers(response.headers)
         if not is_success(response):
-            return HttpResponse(
-                response.status, headers, self._without_secrets(await read_error_body(body))
-            )
+            error_body = await read_error_body(response, body)
+            return HttpResponse(status, headers, self._without_secrets(error_body))
         if _is_audio(headers):
-            return await self.read_file(response.status, headers, body)
+            return await self.read_file(status, headers, body)
         limits = _LONG_LIMITS if expects_long_reply else _USUAL_LIMITS
+        try:
+            return await self._read_json(status, headers, body, limits)
+        except UndecodableError as error:
+            return await self._keep_raw(status, headers, body, error)
+
+    async def _read_json(
+        self, status: int, headers: Mapping[str, str], body: ReplyBody, limits: Mapping[str, int]
+    ) -> Reply:
+        """Read a reply of JSON, with its payloads taken out."""
         decoder = PayloadDecoder(self._open_sink, max_payload_bytes=MAX_PAYLOAD_BYTES, **limits)
         finished = False
         try:
-            while chunk := await body.read_chunk():
-                await self._threads.run(decoder.feed, chunk)
+            # JSON shows whether it is whole, so a damaged end of its compression does not matter.
+            with suppress(DamagedBodyError):
+                while chunk := await body.read_chunk():
+                    await self._threads.run(decoder.feed, chunk)
             rest, payloads = decoder.finish()
             finished = True
         except PayloadError as error:
@@ -62,19 +76,40 @@ class ReplyReader:
         finally:
             if not finished:
                 decoder.abort()
-        return HttpResponse(response.status, headers, self._without_secrets(rest), payloads)
+        return HttpResponse(status, headers, self._without_secrets(rest), payloads)
 
     async def read_file(self, status: int, headers: Mapping[str, str], body: ReplyBody) -> Reply:
         """Read a reply whose body is the payload. Raises StorageError if it cannot be written."""
-        payload = await self._spool(body, has_length=not _LENGTH_HEADERS.isdisjoint(headers))
+        has_length = not _LENGTH_HEADERS.isdisjoint(headers)
+        try:
+            payload = await self._spool(body.read_chunk, has_length=has_length)
+        except UndecodableError as error:
+            return await self._keep_raw(status, headers, body, error)
         if isinstance(payload, NetworkFault):
             return payload
         named = replace(payload, media_type=headers.get("content-type", ""))
         return HttpResponse(status, headers, b"", (named,))
 
-    async def _spool(self, body: ReplyBody, *, has_length: bool) -> Spooled | NetworkFault:
+    async def _keep_raw(
+        self, status: int, headers: Mapping[str, str], body: ReplyBody, error: UndecodableError
+    ) -> Reply:
+        """Read the rest of a reply that cannot be decoded; its bytes are the payload."""
+        seen = iter((error.seen,) if error.seen else ())
+
+        async def read() -> bytes:
+            return next(seen, None) or await body.read_raw()
+
+        payload = await self._spool(read, has_length=True)
+        if isinstance(payload, NetworkFault):
+            return payload
+        return HttpResponse(status, headers, b"", (payload,), undecodable=str(error))
+
+    async def _spool(
+        self, read: Callable[[], Awaitable[bytes]], *, has_length: bool
+    ) -> Spooled | NetworkFault:
         """Write a body to a sink; return its payload, or a fault if it is too large or truncated.
 
+        read: returns the next bytes, empty at the end.
         has_length: aiohttp reports a body that is cut short; else only the file itself shows it.
         """
         sink = self._open_sink()
@@ -82,7 +117,7 @@ class ReplyReader:
         size = 0
         tail = b""
         try:
-            while chunk := await body.read_chunk():
+            while chunk := await read():
                 size += len(chunk)
                 if size > MAX_PAYLOAD_BYTES:
                     message = f"the file is over {MAX_PAYLOAD_BYTES // 1024**2} MB"
@@ -119,6 +154,11 @@ def is_success(response: aiohttp.ClientResponse) -> bool:
     return response.status // 100 == 2  # noqa: PLR2004  # a class of statuses
 
 
+def content_encoding(response: aiohttp.ClientResponse) -> str:
+    """Return the Content-Encoding of a reply, of several headers too; empty if it has none."""
+    return ",".join(response.headers.getall("Content-Encoding", ()))
+
+
 def is_whole_file(headers: Mapping[str, str]) -> bool:
     """Return whether a 206 reply (partial content) has the whole file."""
     match = _WHOLE_RANGE.fullmatch(headers.get("content-range", ""))
@@ -130,11 +170,16 @@ def lower_names(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-async def read_error_body(body: ReplyBody) -> bytes:
-    """Return the beginning of an error's body, at most 64 KiB."""
+async def read_error_body(response: aiohttp.ClientResponse, body: ReplyBody) -> bytes:
+    """Return the beginning of an error's body, as far as it arrives within a few seconds.
+
+    Status and headers decide about an error, so nothing that happens to its body is raised.
+    """
+    body.limit_rest(_MAX_ERROR_S, response.close)
     data = b""
-    while len(data) < _MAX_ERROR_BYTES and (chunk := await body.read_chunk()):
-        data += chunk
+    with suppress(aiohttp.ClientError, OSError, UndecodableError):
+        while len(data) < _MAX_ERROR_BYTES and (chunk := await body.read_chunk()):
+            data += chunk
     return data[:_MAX_ERROR_BYTES]
 
 

@@ -18,7 +18,8 @@ class Service:
     headers: of every request to this host; never printed.
     secrets: texts that are removed from this host's replies.
     proxies: the argument of `proxy_for`, for this host and for downloads.
-    ca_file: certificates (PEM) that are trusted besides the system's.
+    ca_bundles: files and folders of certificates (PEM) that are trusted besides the system's, each
+        with the name of its setting.
     """
 
     base_url: str
@@ -29,7 +30,7 @@ class Service:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
-    ca_file: Path | None = None
+    ca_bundles: tuple[tuple[str, Path], ...] = ()
 
     def url(self, path: str) -> str:
         """Return the URL of a path such as /v1/images/generations; the base may end in /v1."""

@@ -8,6 +8,7 @@ addresses, so `UrlGuard.refusal` checks those, in the first URL and in the targe
 import errno
 import re
 import socket
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeAlias
@@ -21,11 +22,21 @@ _Address: TypeAlias = IPv4Address | IPv6Address
 
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
 # Not public, although `ipaddress` (some of it only in older Pythons) says so: special-purpose
-# addresses (RFC 6890), site-local ones, and the metadata host of Azure machines:
+# addresses (RFC 6890), site-local ones, and the host of Azure's agents:
 # https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
 _NOT_PUBLIC = tuple(
     ip_network(network)
     for network in ("192.0.0.0/24", "168.63.129.16", "fec0::/10", "3fff::/20", "5f00::/16")
+)
+_COMPATIBLE = IPv6Network("::/96")  # RFC 4291: as above
+_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")  # RFC 8215: as above, if its prefix has 96 bits
+# Metadata services: of most clouds, of ECS tasks, EKS pods, EC2 over IPv6, Alibaba, Oracle, Azure.
+_METADATA = frozenset(
+    ip_address(address)
+    for address in (
+        *("169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23"),
+        *("100.100.100.200", "192.0.0.192", "168.63.129.16"),
+    )
 )
 _MAX_HOSTS = 256  # in the cache: downloads come from a few
 _UNSENDABLE = re.compile(r"[^\x21-\x7e]+")
@@ -45,22 +56,38 @@ class ForbiddenAddressError(OSError):
 
 
 class UrlGuard:
-    """Decides by the provider's base URL which hosts its replies may name.
+    """Decides which hosts the provider's replies may name.
 
-    Public addresses are always permitted. Others are permitted only if the provider itself is at
-    such an address, by its base URL or when its host name is resolved.
+    Public addresses are always permitted. Private ones are permitted only if the provider itself
+    is at such an address: by its base URL, or because all connections to its API went to such
+    addresses. Link-local addresses, which the metadata services of clouds have, are permitted only
+    if the base URL has such an address or the API's connection went to the same one. No reply
+    changes what is permitted: the provider's host name may lead elsewhere when a reply names it.
     """
 
     def __init__(self, base_url: str) -> None:
         url = exact_url(base_url)
-        host = _host(url)
-        address = _literal(host)
-        self._provider_host = (host, url.port)
-        self._allows_private = (
-            host == "localhost"
-            or host.endswith(".localhost")
-            or (address is not None and not is_public(address))
+        self.host, self.port = _host(url), url.port or 0
+        self._address = _literal(self.host)
+        is_local_name = self.host == "localhost" or self.host.endswith(".localhost")
+        self._is_fixed = is_local_name or self._address is not None
+        self._allows_private = self._is_fixed and (
+            self._address is None or not is_public(self._address)
         )
+        self._connected_to: set[_Address] = set()
+
+    @property
+    def is_undecided(self) -> bool:
+        """Return whether neither the base URL nor a connection shows where the provider is."""
+        return not self._is_fixed and not self._connected_to
+
+    def learn(self, address: str) -> None:
+        """Note the address of a connection to the API, made for its base URL."""
+        parsed = ip_address(address)
+        if not self._is_fixed:
+            self._connected_to.add(parsed)
+            self._is_fixed = is_public(parsed)
+            self._allows_private = not self._is_fixed
 
     def refusal(self, url: str) -> str | None:
         """Return why a URL must not be fetched; None if it may be, with the guarded resolver."""
@@ -75,25 +102,30 @@ class UrlGuard:
             return "it has no host"
         if parsed.raw_user is not None or parsed.raw_password is not None:
             return "it contains a user name or password"
-        return self._check_host(host, parsed.port)
+        return self._check_host(host)
 
-    def allows_address(self, host: str, port: int, address: str) -> bool:
-        """Return whether to connect to this host at the address that its name resolved to."""
-        is_safe = is_public(ip_address(address))
-        if (host.lower().rstrip("."), port) == self._provider_host:
-            self._allows_private = self._allows_private or not is_safe
+    def allows_address(self, address: str) -> bool:
+        """Return whether to connect to a host at the address that its name resolved to."""
+        return self._allows(ip_address(address))
+
+    def _allows(self, address: _Address) -> bool:
+        if is_public(address):
             return True
-        return is_safe or self._allows_private
+        if not self._allows_private or not is_link_local(address):
+            return self._allows_private
+        if self._address is not None:
+            return address == self._address or (
+                is_link_local(self._address) and not _is_metadata(address)
+            )
+        return address in self._connected_to and not _is_metadata(address)
 
-    def _check_host(self, host: str, port: int | None) -> str | None:
+    def _check_host(self, host: str) -> str | None:
         address = _literal(host)
         if address is None:
             if _is_number(host):
                 return f"its host {host} is an IP address that is not written in the form 192.0.2.1"
             return None
-        if is_public(address) or self._allows_private or (host, port) == self._provider_host:
-            return None
-        return _not_public(host)
+        return None if self._allows(address) else _refused(host, address)
 
 
 class GuardedResolver(AbstractResolver):
@@ -105,18 +137,30 @@ class GuardedResolver(AbstractResolver):
     def __init__(self, guard: UrlGuard, inner: AbstractResolver | None = None) -> None:
         self._guard = guard
         self._inner = DefaultResolver() if inner is None else inner
+        self._has_resolved = False
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Return a host's permitted addresses; raise ForbiddenAddressError if there are none."""
         resolved = await self._inner.resolve(host, port, family)
-        permitted = [
-            result for result in resolved if self._guard.allows_address(host, port, result["host"])
-        ]
+        permitted = [result for result in resolved if self._guard.allows_address(result["host"])]
         if resolved and not permitted:
-            raise ForbiddenAddressError(_not_public(f"{host} ({resolved[0]['host']})"))
+            address = resolved[0]["host"]
+            raise ForbiddenAddressError(_refused(f"{host} ({address})", ip_address(address)))
         return permitted
+
+    async def decide(self) -> None:
+        """Resolve the provider's host name if no connection to the API has shown its address.
+
+        Call it before the first reply is trusted with a URL: the first call decides.
+        """
+        if self._has_resolved or not self._guard.is_undecided:
+            return
+        self._has_resolved = True
+        with suppress(OSError):
+            for result in await self._inner.resolve(self._guard.host, self._guard.port):
+                self._guard.learn(result["host"])
 
     async def close(self) -> None:
         await self._inner.close()
@@ -134,6 +178,25 @@ def is_public(address: _Address) -> bool:
     is_special = address.is_multicast or address.is_reserved
     is_listed = any(address in network for network in _NOT_PUBLIC)
     return address.is_global and not is_special and not is_listed
+
+
+def is_link_local(address: _Address) -> bool:
+    """Return whether an address is link-local, or one at which a cloud has its metadata service.
+
+    If an IPv6 address may lead to an IPv4 address, the IPv4 address counts too.
+    """
+    if isinstance(address, IPv6Address):
+        inner = [_embedded_ipv4(address), *(address.teredo or ())]
+        if address in _COMPATIBLE or address in _LOCAL_NAT64:
+            inner.append(IPv4Address(int(address) & 0xFFFF_FFFF))
+        if any(is_link_local(embedded) for embedded in inner if embedded is not None):
+            return True
+    return address.is_link_local or _is_metadata(address)
+
+
+def _is_metadata(address: _Address) -> bool:
+    embedded = _embedded_ipv4(address) if isinstance(address, IPv6Address) else None
+    return (embedded or address) in _METADATA
 
 
 def exact_url(url: str) -> URL:
@@ -177,7 +240,11 @@ def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
     return address.ipv4_mapped or address.sixtofour
 
 
-def _not_public(host: str) -> str:
+def _refused(host: str, address: _Address) -> str:
+    if is_link_local(address):
+        return (
+            f"{host} is not a public address but a link-local one, as cloud metadata services have"
+        )
     return (
         f"{host} is not a public address; replies may name it only if the provider's own base URL"
         " is at such an address"

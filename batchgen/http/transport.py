@@ -13,16 +13,17 @@ import yarl
 from msgspec.structs import replace
 from multidict import CIMultiDict
 
+from batchgen.http.certificates import tls_settings
 from batchgen.http.chunks import ChunkThreads, ReplyBody
-from batchgen.http.client import Client, tls_settings
+from batchgen.http.client import Client
 from batchgen.http.deadlines import Deadline, Deadlines
 from batchgen.http.downloads import Downloads
-from batchgen.http.faults import network_fault
+from batchgen.http.faults import NEEDS_PASSWORD, network_fault, proxy_refusal
 from batchgen.http.proxy import proxy_for
-from batchgen.http.replies import ReplyReader
+from batchgen.http.replies import ReplyReader, content_encoding
 from batchgen.http.request_body import BodyStream, encode_body
 from batchgen.http.service import Service
-from batchgen.types import HttpRequest, Reply, SinkFactory
+from batchgen.types import FaultKind, HttpRequest, NetworkFault, Reply, SinkFactory
 
 # A server answers a long poll late, so each long poll occupies a connection for a while.
 _MAX_LONG_POLLS = 64
@@ -35,7 +36,7 @@ class AiohttpTransport:
 
     connections: the most requests in flight, and the most downloads.
     open_sink: creates the temporary file that a payload is written to.
-    Raises UsageError if the service's `ca_file` has no certificates.
+    Raises UsageError if a file of the service's `ca_bundles` has no certificates.
     """
 
     _api: Client
@@ -49,7 +50,10 @@ class AiohttpTransport:
         self._service = service
         self._open_sink = open_sink
         self._connections = connections
-        self._tls = tls_settings(service.ca_file)
+        self._tls = tls_settings(
+            service.ca_bundles, is_https=service.base_url.lower().startswith("https:")
+        )
+        self._failed_handshakes = 0
         self._routes: dict[str, tuple[yarl.URL, str | None]] = {}
         self._open_long_polls = 0
 
@@ -59,8 +63,6 @@ class AiohttpTransport:
         self._deadlines = Deadlines(service.timeouts, service.timeout_s)
         self._reader = ReplyReader(self._threads, self._open_sink, service.secrets)
         headers = _api_headers(service)
-        self._api = Client(self._connections, headers, tls=self._tls)
-        self._long_polls = Client(_MAX_LONG_POLLS, headers, tls=self._tls)
         self._downloads = Downloads(
             service,
             connections=self._connections,
@@ -68,6 +70,9 @@ class AiohttpTransport:
             deadlines=self._deadlines,
             reader=self._reader,
         )
+        learn = self._downloads.guard.learn
+        self._api = Client(self._connections, headers, tls=self._tls, on_connect=learn)
+        self._long_polls = Client(_MAX_LONG_POLLS, headers, tls=self._tls, on_connect=learn)
         return self
 
     async def __aexit__(
@@ -117,6 +122,8 @@ class AiohttpTransport:
             if not isinstance(data, bytes):
                 headers["Content-Length"] = str(body.size_bytes)
         url, proxy = self._route(request.path)
+        if proxy is not None:  # else the connection shows the address
+            await self._downloads.decide()
         deadline = Deadline(self._deadlines)
         try:
             async with (
@@ -126,14 +133,24 @@ class AiohttpTransport:
                     request.method, url, headers=headers, data=data, proxy=proxy
                 ) as response,
             ):
-                reply_body = ReplyBody(response.content, deadline)
+                if proxy is not None and url.scheme == "http" and response.status == NEEDS_PASSWORD:
+                    return proxy_refusal(response.status, proxy)
+                reply_body = ReplyBody(response.content, deadline, content_encoding(response))
                 return await self._reader.read(
                     response, reply_body, expects_long_reply=request.expects_long_reply
                 )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if stream is not None and stream.fault is not None:
                 return stream.fault
-            return network_fault(error, deadline)
+            fault = network_fault(error, deadline, proxy=proxy)
+            return self._without_tls(fault) if deadline.is_handshaking else fault
+
+    def _without_tls(self, fault: NetworkFault) -> NetworkFault:
+        """Return the fault of a handshake without an answer: not a passing one if none worked."""
+        if self._api.has_connected or fault.kind is FaultKind.TLS:
+            return fault
+        self._failed_handshakes += 1
+        return replace(fault, kind=FaultKind.TLS) if self._failed_handshakes > 1 else fault
 
     def _route(self, path: str) -> tuple[yarl.URL, str | None]:
         """Return the URL of a path below the provider's host, and the proxy to it."""

@@ -1,8 +1,10 @@
 """Read keys, header values and proxies from environment variables; they are never printed."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from batchgen.errors import UsageError
@@ -11,6 +13,9 @@ from batchgen.job.providers import Provider, is_sendable
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _MIN_SECRET_LENGTH = 6  # characters; a shorter one may be a part of ordinary words
 _PROXIES = ("http", "https", "all", "no")
+# OpenSSL's, requests' and curl's variables: a file or folder of certificates; a list of folders.
+_BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_FOLDERS = "SSL_CERT_DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +25,15 @@ class Access:
     headers: the headers of the job's provider, with variables replaced by their values.
     proxies: by `http`, `https`, `all` and `no`, from HTTP_PROXY and so on.
     secrets: texts that are removed from replies before these are printed or stored.
+    ca_bundles: the provider's file and those of the environment, each with the name of its setting;
+        the variables count for an https provider only.
     """
 
     key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    ca_bundles: tuple[tuple[str, Path], ...] = ()
 
 
 def access_of(provider: Provider, environment: Mapping[str, str]) -> Access:
@@ -42,6 +50,7 @@ def access_of(provider: Provider, environment: Mapping[str, str]) -> Access:
         headers,
         dict(_proxies(environment)),
         tuple(secret for secret in secrets if len(secret) >= _MIN_SECRET_LENGTH),
+        tuple(_ca_bundles(provider, environment)),
     )
 
 
@@ -70,6 +79,19 @@ def _header(provider: Provider, name: str, value: str, environment: Mapping[str,
     return filled
 
 
+def _ca_bundles(provider: Provider, environment: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    if provider.ca_file is not None:
+        yield f"providers.{provider.name}.ca_file", provider.ca_file
+    if not provider.base_url.lower().startswith("https:"):
+        return
+    for variable in _BUNDLES:
+        if path := environment.get(variable, "").strip():
+            yield variable, Path(path)
+    for path in environment.get(_FOLDERS, "").split(os.pathsep):
+        if path and Path(path).is_dir():  # OpenSSL ignores those that do not exist
+            yield _FOLDERS, Path(path)
+
+
 def _proxies(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield the proxies as curl reads them: lower case wins.
 
@@ -83,6 +105,16 @@ def _proxies(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             continue
         if name != "no":
             value = value if "://" in value else f"http://{value}"
-            if urlsplit(value).scheme not in ("http", "https"):
-                raise UsageError(f"{variable.upper()} is not an http or https proxy")
+            if not _is_proxy(value):
+                raise UsageError(
+                    f"{variable.upper()} is not an http or https proxy such as http://host:8080"
+                )
         yield name, value
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # invalid brackets or port
+        return False

@@ -32,7 +32,7 @@ def service_of(provider: Provider, access: Access, limits: Limits) -> Service:
         headers=access.headers,
         secrets=access.secrets,
         proxies=access.proxies,
-        ca_file=provider.ca_file,
+        ca_bundles=access.ca_bundles,
     )
 
 

@@ -70,12 +70,15 @@ class HttpResponse(msgspec.Struct, frozen=True):
     headers: with names in lower case.
     body: the remaining bytes. In JSON, the string `batchgen-payload:N` replaces a base64 string or
         `data:` URL; N is the index into `payloads`.
+    undecodable: why the Content-Encoding of a 2xx reply could not be undone; the bytes as they
+        arrived are then the only payload. Empty for all other replies.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     payloads: tuple[Spooled, ...] = ()
+    undecodable: str = ""
 
 
 class FaultKind(StrEnum):
@@ -83,7 +86,10 @@ class FaultKind(StrEnum):
 
     TIMEOUT = "timeout"
     CONNECTION = "connection"
+    PROXY = "proxy"  # the proxy refuses for good: the request has not left it
+    TLS = "tls"  # the certificate is not trusted, or the port speaks no TLS
     BAD_RESPONSE = "bad_response"
+    UNREADABLE = "unreadable"  # a reply that will be the same again, such as one with a huge header
     UNSAFE_URL = "unsafe_url"  # a reply names a URL that must not be fetched
     INPUT_FILE = "input_file"  # a file to be sent is missing or has changed since it was checked
 

@@ -206,16 +206,90 @@ async def test_a_provider_at_a_private_address_may_name_other_private_addresses(
     assert len(results) == 1
 
 
-async def test_a_provider_whose_name_resolves_to_a_private_address_is_recognized() -> None:
-    guard = UrlGuard("http://GPU-box:8000/v1")
-    table = {"gpu-box": ["10.0.0.5"], "files.example.test": ["10.0.0.6"]}
-    guarded = GuardedResolver(guard, FixedResolver(table))
-    assert guard.refusal("http://10.0.0.6/a.png")
+@pytest.mark.parametrize(
+    ("base_url", "connected_to", "permitted", "refused"),
+    [
+        ("http://gpu-box:8000/v1", [], [], ["10.0.0.5", "127.0.0.1"]),
+        ("http://gpu-box:8000/v1", ["10.0.0.5"], ["10.0.0.5", "10.0.0.6"], ["169.254.169.254"]),
+        ("http://home.evil.test/v1", ["8.8.8.8"], ["8.8.4.4"], ["127.0.0.1", "10.0.0.5"]),
+        # The name turns private later: where the first connections went counts.
+        ("http://home.evil.test/v1", ["8.8.8.8", "127.0.0.1"], [], ["127.0.0.1", "10.0.0.5"]),
+        ("http://home.evil.test/v1", ["10.0.0.5", "8.8.8.8"], [], ["127.0.0.1", "10.0.0.5"]),
+        ("https://8.8.8.8/v1", ["10.0.0.5"], [], ["10.0.0.5"]),
+        ("http://gpu.local/v1", ["169.254.7.7"], ["169.254.7.7", "10.0.0.5"], ["169.254.7.8"]),
+        ("http://gpu.local/v1", ["169.254.169.254"], [], ["169.254.169.254"]),
+        ("http://169.254.7.7/v1", [], ["169.254.7.7", "169.254.7.8"], ["169.254.169.254"]),
+        ("http://169.254.169.254/v1", [], ["169.254.169.254"], []),
+    ],
+)
+def test_base_url_and_api_connections_decide_which_addresses_are_permitted(
+    base_url: str, connected_to: list[str], permitted: list[str], refused: list[str]
+) -> None:
+    guard = UrlGuard(base_url)
+    for address in connected_to:
+        guard.learn(address)
+    for address in (*permitted, *refused):
+        is_permitted = address in permitted
+        assert guard.allows_address(address) == is_permitted, address
+        assert (guard.refusal(f"http://{address}/a.png") is None) == is_permitted, address
+
+
+LINK_LOCAL = [
+    "169.254.169.254",
+    "169.254.0.1",
+    "100.100.100.200",
+    "168.63.129.16",
+    "192.0.0.192",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fd00:ec2::254",
+    "::ffff:169.254.169.254",
+    "::169.254.169.254",
+    "64:ff9b::169.254.169.254",
+    "64:ff9b:1::169.254.169.254",
+    "2002:a9fe:a9fe::1",
+]
+
+
+@pytest.mark.parametrize("address", LINK_LOCAL)
+@pytest.mark.parametrize("base_url", ["http://127.0.0.1:8000/v1", "http://gpu-box/v1"])
+async def test_a_private_provider_cannot_name_a_link_local_address(
+    base_url: str, address: str
+) -> None:
+    guard = UrlGuard(base_url)
+    guard.learn("10.0.0.5")
+    host = f"[{address.replace('%', '%25')}]" if ":" in address else address
+    assert "link-local" in (guard.refusal(f"http://{host}/latest/meta-data") or "permitted")
+    guarded = GuardedResolver(guard, FixedResolver({"files.example.test": [address]}))
+    with pytest.raises(ForbiddenAddressError, match="link-local"):
+        await guarded.resolve("files.example.test", 80)
+
+
+async def test_the_providers_name_in_a_reply_is_checked_like_any_other() -> None:
+    guard = UrlGuard("http://home.evil.test/v1")
+    guard.learn("8.8.8.8")
+    guarded = GuardedResolver(guard, FixedResolver({"home.evil.test": ["127.0.0.1"]}))
     with pytest.raises(ForbiddenAddressError):
-        await guarded.resolve("gpu-box", 9000)
-    await guarded.resolve("gpu-box", 8000)
-    assert guard.refusal("http://10.0.0.6/a.png") is None
-    assert len(await guarded.resolve("files.example.test", 80)) == 1
+        await guarded.resolve("home.evil.test", 80)
+    await guarded.decide()
+    with pytest.raises(ForbiddenAddressError):
+        await guarded.resolve("home.evil.test", 80)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "is_permitted"),
+    [(["10.0.0.5"], True), (["8.8.8.8"], False), (["10.0.0.5", "8.8.8.8"], False)],
+)
+async def test_without_a_connection_the_base_url_is_resolved_once(
+    addresses: list[str], *, is_permitted: bool
+) -> None:
+    guard = UrlGuard("http://gpu-box:8000/v1")
+    table = {"gpu-box": addresses}
+    guarded = GuardedResolver(guard, FixedResolver(table))
+    await guarded.decide()
+    table["gpu-box"] = ["10.0.0.5"]
+    await guarded.decide()
+    assert guard.allows_address("10.0.0.6") == is_permitted
 
 
 async def test_the_resolver_closes_what_it_wraps() -> None:

@@ -526,8 +526,8 @@ async def test_a_self_signed_certificate_is_trusted_if_the_job_names_it(
     tls.load_cert_chain(certificate, certificate.with_name("key.pem"))
     async with serving(answer, tls) as base:
         replies = []
-        for ca_file in (certificate, None):
-            service = Service(base, None, ca_file=ca_file)
+        for bundles in ((("SSL_CERT_FILE", certificate),), ()):
+            service = Service(base, None, ca_bundles=bundles)
             async with AiohttpTransport(
                 service, connections=1, open_sink=store.open_sink
             ) as client:
@@ -541,7 +541,7 @@ async def test_a_self_signed_certificate_is_trusted_if_the_job_names_it(
 def test_a_ca_file_without_certificates_is_an_error(store: LocalStore, tmp_path: Path) -> None:
     (tmp_path / "none.pem").write_text("nothing")
     for name, reason in (("none.pem", "has no PEM certificates"), ("gone.pem", "does not exist")):
-        service = Service("https://h", None, ca_file=tmp_path / name)
+        service = Service("https://h", None, ca_bundles=(("CURL_CA_BUNDLE", tmp_path / name),))
         with pytest.raises(UsageError, match=reason):
             AiohttpTransport(service, connections=1, open_sink=store.open_sink)
 
