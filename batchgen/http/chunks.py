@@ -53,6 +53,10 @@ class ReplyBody:
             self._pieces = self._decoder.finish() if is_end else self._decoder.feed(chunk)
         return piece or b""
 
+    def take_undecoded(self) -> bytes:
+        """Return what has arrived and is not yet returned by `read_chunk`, after an error of it."""
+        return b"".join(self._decoder.finish())
+
     def limit_rest(self, seconds: float, close: Callable[[], None]) -> None:
         """Call `close` when reading on takes longer than this; see `Deadline.limit_rest`."""
         self._deadline.limit_rest(seconds, close)

@@ -11,7 +11,7 @@ from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 
 from batchgen._version import __version__
-from batchgen.http.deadlines import DEADLINE
+from batchgen.http.deadlines import DEADLINE, Deadline
 from batchgen.http.head_first import divide_heads
 
 READ_BYTES = 256 * 1024
@@ -122,16 +122,17 @@ class _Connector(aiohttp.TCPConnector):
             connection = await super().connect(req, traces, timeout)
             if connection.protocol is not None and not connection.protocol.should_close:
                 deadline.begin_sending()
-                self._prepare(connection, is_direct=req.proxy is None)
+                self._prepare(connection, deadline, is_direct=req.proxy is None)
                 return connection
             connection.close()
         raise UnsolicitedDataError("the server sends data before it receives a request")
 
-    def _prepare(self, connection: Connection, *, is_direct: bool) -> None:
+    def _prepare(self, connection: Connection, deadline: Deadline, *, is_direct: bool) -> None:
         self.has_connected = True
         transport, protocol = connection.transport, connection.protocol
-        if transport is None or protocol is None or not divide_heads(transport, protocol):
+        if transport is None or protocol is None:
             return
+        is_new = divide_heads(transport, protocol, deadline.break_off)
         address = transport.get_extra_info("peername")
-        if is_direct and address:
+        if is_new and is_direct and address:
             self.on_connect(address[0])

@@ -75,12 +75,12 @@ class Deadline:
     Use it as an async context manager; it raises TimeoutError in the block when it is due.
 
     due_s: compared with `Deadlines.now_s`. is_sent: whether the request may have been sent.
-    is_handshaking: whether a TLS handshake has begun and not ended.
+    is_handshaking: whether a TLS handshake has begun and not ended. is_broken: see `break_off`.
     """
 
     __slots__ = (
         *("_close", "_deadlines", "_end_s", "_timeout", "_token"),
-        *("due_s", "is_handshaking", "is_sent"),
+        *("due_s", "is_broken", "is_handshaking", "is_sent"),
     )
 
     due_s: float
@@ -93,6 +93,7 @@ class Deadline:
         self._close: Callable[[], None] | None = None
         self.is_sent = False
         self.is_handshaking = False
+        self.is_broken = False
 
     async def __aenter__(self) -> Self:
         await self._timeout.__aenter__()
@@ -134,6 +135,11 @@ class Deadline:
         self._end_s = min(self._end_s, self._deadlines.now_s + seconds)
         self.renew()
 
+    def break_off(self) -> None:
+        """Expire at the next tick: the rest of the reply is invalid. The head is read before."""
+        self.is_broken = True
+        self._allow(0.0)
+
     def expire(self) -> None:
         """Cancel the block, unless it ends in this iteration of the event loop."""
         self._deadlines.pending.discard(self)
@@ -143,7 +149,8 @@ class Deadline:
             self._timeout.reschedule(0.0)  # a time in the past: in the next iteration
 
     def _allow(self, seconds: float) -> None:
-        self.due_s = min(self._deadlines.now_s + seconds, self._end_s)
+        allowed_s = 0.0 if self.is_broken else seconds
+        self.due_s = min(self._deadlines.now_s + allowed_s, self._end_s)
 
 
 class RunningTimer(_RunningClock):

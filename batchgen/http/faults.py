@@ -40,6 +40,9 @@ def network_fault(
     fault = None if sent else _connect_fault(error, deadline, proxy)
     if fault is not None:
         return fault
+    if deadline.is_broken:
+        message = "the body of the reply is not valid HTTP"
+        return NetworkFault(FaultKind.CONNECTION, message, sent=sent)
     if isinstance(error, HugeHeadError | DamagedBodyError):
         is_huge = isinstance(error, HugeHeadError)
         kind = FaultKind.UNREADABLE if is_huge else FaultKind.CONNECTION

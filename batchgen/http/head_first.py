@@ -7,6 +7,7 @@ that a 429 asks for. So the bytes are divided after the head.
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Protocol
 
 import aiohttp
@@ -32,6 +33,7 @@ class _Parser(Protocol):
     def data_received(self, data: bytes) -> None: ...
     def eof_received(self) -> None: ...
     def set_exception(self, exc: BaseException) -> None: ...
+    def exception(self) -> BaseException | None: ...
 
 
 class HeadFirst(asyncio.Protocol):
@@ -40,10 +42,14 @@ class HeadFirst(asyncio.Protocol):
     def __init__(self, parser: _Parser, transport: asyncio.Transport) -> None:
         self._parser = parser
         self._transport = transport
-        self.begin()
 
-    def begin(self) -> None:
-        """Expect the head of the next reply."""
+    def begin(self, on_broken_body: Callable[[], None]) -> None:
+        """Expect the head of the next reply.
+
+        on_broken_body: called when the parser refuses the body: it does not report that to the
+            reader of the body.
+        """
+        self._on_broken_body = on_broken_body
         self._in_head = True
         self._start = b""
         self._tail = b""
@@ -61,6 +67,8 @@ class HeadFirst(asyncio.Protocol):
                 self._transport.abort()
         if data and not self._transport.is_closing():
             self._parser.data_received(data)
+            if self._parser.exception() is not None:
+                self._on_broken_body()
 
     def _end_of_head(self, data: bytes) -> int:
         """Return the length of the part of `data` that belongs to this head."""
@@ -93,11 +101,14 @@ class HeadFirst(asyncio.Protocol):
         self._parser.eof_received()
 
 
-def divide_heads(transport: asyncio.Transport, parser: _Parser) -> bool:
-    """Divide the replies on a connection after their heads; return whether it is a new one."""
+def divide_heads(
+    transport: asyncio.Transport, parser: _Parser, on_broken_body: Callable[[], None]
+) -> bool:
+    """Divide the next reply on a connection after its head; return whether it is the first one."""
     current = transport.get_protocol()
-    if isinstance(current, HeadFirst):
-        current.begin()
+    divider = current if isinstance(current, HeadFirst) else HeadFirst(parser, transport)
+    divider.begin(on_broken_body)
+    if divider is current:
         return False
-    transport.set_protocol(HeadFirst(parser, transport))
+    transport.set_protocol(divider)
     return True

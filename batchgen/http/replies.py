@@ -180,6 +180,8 @@ async def read_error_body(response: aiohttp.ClientResponse, body: ReplyBody) -> 
     with suppress(aiohttp.ClientError, OSError, UndecodableError):
         while len(data) < _MAX_ERROR_BYTES and (chunk := await body.read_chunk()):
             data += chunk
+    with suppress(OSError, UndecodableError):
+        data += body.take_undecoded()
     return data[:_MAX_ERROR_BYTES]
 
 
