@@ -99,6 +99,13 @@ def advice_of(stop: Stop, provider: Provider) -> str | None:
             return f"set {variables} to a key that {provider.name} accepts for this model"
         case "quota" if variables:
             return f"add credit to the account of the key in {variables}, or set another key"
+        case "proxy":
+            return "set HTTPS_PROXY, HTTP_PROXY and NO_PROXY to what your network needs"
+        case "tls":
+            return (
+                "name the server's certificate in providers.NAME.ca_file or SSL_CERT_FILE, or"
+                " correct base_url"
+            )
         case "max_cost":
             return "raise max_cost: --max-cost USD, or limits.max_cost in the job"
         case _ if stop.reason is StopReason.MANIFEST:

@@ -102,6 +102,9 @@ TABLE = [
     (NetworkFault(FaultKind.TIMEOUT, "no reply in 300 s", sent=True), Verb.RETRY, "timeout"),
     (NetworkFault(FaultKind.CONNECTION, "refused", sent=False), Verb.RETRY, "connection"),
     (NetworkFault(FaultKind.BAD_RESPONSE, "cut", sent=True), Verb.RETRY, "bad_response"),
+    (NetworkFault(FaultKind.UNREADABLE, "huge", sent=True), Verb.FAIL, "bad_response"),
+    (NetworkFault(FaultKind.PROXY, "answered 407", sent=False), Verb.HALT, "proxy"),
+    (NetworkFault(FaultKind.TLS, "not trusted", sent=False), Verb.HALT, "tls"),
 ]
 
 

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import yarl
 from aiohttp import web
 from msgspec.structs import replace
 
@@ -500,6 +501,78 @@ async def test_a_private_host_is_refused_through_a_proxy_too(store: LocalStore) 
     assert reply.kind is FaultKind.UNSAFE_URL
 
 
+@asynccontextmanager
+async def answering_connect(answer: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Serve as a proxy that answers each CONNECT with the same bytes and closes."""
+    requests: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://me:canary-pw@127.0.0.1:{server.sockets[0].getsockname()[1]}", requests
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "reason"),
+    [
+        (b"HTTP/1.1 407 Who\r\n\r\n", FaultKind.PROXY, "answered 407 Proxy Authentication"),
+        (b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", FaultKind.PROXY, "answered 403 Forb"),
+        (b"HTTP/1.1 302 X\r\nLocation: /login\r\n\r\n", FaultKind.PROXY, "answered 302 Found"),
+        (b"HTTP/1.1 405 X\r\n\r\n", FaultKind.PROXY, "answered 405"),
+        (b"HTTP/1.1 599 X\r\n\r\n", FaultKind.PROXY, "answered 599; have"),
+        (b"HTTP/1.1 502 X\r\n\r\n<html>", FaultKind.CONNECTION, "answered 502 Bad Gateway"),
+        (b"HTTP/1.1 503 X\r\n\r\n", FaultKind.CONNECTION, "answered 503"),
+        (b"HTTP/1.1 504 X\r\n\r\n", FaultKind.CONNECTION, "answered 504"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", FaultKind.CONNECTION, "is not valid HTTP"),
+        (b"", FaultKind.CONNECTION, "closed the connection without an answer"),
+    ],
+)
+async def test_a_proxy_that_makes_no_connection_is_named_and_nothing_is_sent(
+    answer: bytes, kind: FaultKind, reason: str, store: LocalStore
+) -> None:
+    async with answering_connect(answer) as (proxy, requests):
+        service = Service("https://images.lab.example/v1", CANARY, proxies={"https": proxy})
+        async with AiohttpTransport(service, connections=1, open_sink=store.open_sink) as client:
+            reply = await client.send(REQUEST, "k")
+            fetched = await client.fetch("https://8.8.8.8/a.png")
+
+    assert isinstance(reply, NetworkFault)
+    assert (reply.kind, reply.sent) == (kind, False)
+    assert reason in reply.message
+    assert f"the proxy 127.0.0.1:{yarl.URL(proxy).port}" in reply.message
+    assert "canary" not in reply.message
+    assert all(request.startswith(b"CONNECT ") for request in requests)
+    # It may refuse the file's host only, except for a password.
+    assert isinstance(fetched, NetworkFault)
+    assert fetched.kind is (kind if b" 407 " in answer else FaultKind.CONNECTION)
+
+
+async def test_407_to_a_plain_http_request_is_the_proxys(store: LocalStore) -> None:
+    async with answering_connect(b"HTTP/1.1 407 X\r\nContent-Length: 0\r\n\r\n") as (proxy, _):
+        service = Service("http://198.51.100.7/v1", CANARY, proxies={"http": proxy})
+        async with AiohttpTransport(service, connections=1, open_sink=store.open_sink) as client:
+            replies = [await client.send(REQUEST, "k"), await client.fetch("http://8.8.8.8/a.png")]
+
+    for reply in replies:
+        assert isinstance(reply, NetworkFault)
+        assert (reply.kind, reply.sent) == (FaultKind.PROXY, False)
+
+
+async def test_a_proxy_that_cannot_be_reached_is_named(store: LocalStore) -> None:
+    proxies = {"https": "http://me:canary-pw@127.0.0.1:9"}
+    service = Service("https://images.lab.example/v1", CANARY, proxies=proxies)
+    async with AiohttpTransport(service, connections=1, open_sink=store.open_sink) as client:
+        reply = await client.send(REQUEST, "k")
+
+    assert isinstance(reply, NetworkFault)
+    assert (reply.kind, reply.sent) == (FaultKind.CONNECTION, False)
+    assert reply.message.startswith("no connection to the proxy 127.0.0.1:9: ")
+
+
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A self-signed certificate for 127.0.0.1, with its key beside it."""
@@ -535,7 +608,35 @@ async def test_a_self_signed_certificate_is_trusted_if_the_job_names_it(
 
     assert isinstance(replies[0], HttpResponse)
     assert isinstance(replies[1], NetworkFault)
-    assert not replies[1].sent
+    assert (replies[1].kind, replies[1].sent) == (FaultKind.TLS, False)
+    for way_out in ("not trusted (self-signed", "providers.NAME.ca_file", "SSL_CERT_FILE"):
+        assert way_out in replies[1].message
+
+
+async def test_a_port_that_answers_without_tls_is_a_fault_of_tls(store: LocalStore) -> None:
+    async with answering_connect(b"") as (proxy, _):
+        base = f"https://127.0.0.1:{yarl.URL(proxy).port}"
+        async with transport(base, store, 0.5) as client:
+            silent = [await client.send(REQUEST, "k") for _ in range(2)]
+
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        base = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with transport(base, store) as client:
+            answered = await client.send(REQUEST, "k")
+        server.close()
+
+    for reply in (*silent, answered):
+        assert isinstance(reply, NetworkFault)
+        assert not reply.sent
+        assert "if the port speaks no TLS, use http://" in reply.message
+    kinds = [reply.kind for reply in (*silent, answered) if isinstance(reply, NetworkFault)]
+    # Without an answer it may be a passing fault, once.
+    assert kinds == [FaultKind.TIMEOUT, FaultKind.TLS, FaultKind.TLS]
 
 
 def test_a_ca_file_without_certificates_is_an_error(store: LocalStore, tmp_path: Path) -> None:

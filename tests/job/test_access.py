@@ -1,6 +1,10 @@
 """Keys, header values and proxies from the environment, and that none of them is printed."""
 
+import os
+from pathlib import Path
+
 import pytest
+from msgspec.structs import replace
 
 from batchgen.errors import UsageError
 from batchgen.job import PROVIDERS, Access, Provider, access_of
@@ -53,6 +57,31 @@ def test_proxies_are_read_as_curl_reads_them(
     environment: dict[str, str], proxies: dict[str, str]
 ) -> None:
     assert access_of(PROVIDERS["simulator"], environment) == Access(proxies=proxies)
+
+
+@pytest.mark.parametrize("proxy", ["http://p:port", "http://p:0", "http://[::1", "http://"])
+def test_a_proxy_that_is_no_url_is_refused(proxy: str) -> None:
+    with pytest.raises(UsageError, match="HTTPS_PROXY is not an http or https proxy"):
+        access_of(PROVIDERS["simulator"], {"HTTPS_PROXY": proxy})
+
+
+def test_certificates_are_those_of_the_job_and_of_the_usual_variables(tmp_path: Path) -> None:
+    lab = replace(LAB, base_url="https://lab.example", ca_file=Path("lab.pem"), headers={})
+    environment = {
+        "SSL_CERT_FILE": "a.pem",
+        "REQUESTS_CA_BUNDLE": "b.pem",
+        "CURL_CA_BUNDLE": " ",
+        "SSL_CERT_DIR": os.pathsep.join(["missing", str(tmp_path), ""]),
+    }
+    own = (f"providers.{lab.name}.ca_file", Path("lab.pem"))
+    assert access_of(lab, environment).ca_bundles == (
+        own,
+        ("SSL_CERT_FILE", Path("a.pem")),
+        ("REQUESTS_CA_BUNDLE", Path("b.pem")),
+        ("SSL_CERT_DIR", tmp_path),
+    )
+    plain = replace(lab, base_url="http://127.0.0.1")
+    assert access_of(plain, environment).ca_bundles == (own,)
 
 
 def test_a_proxy_of_another_kind_is_refused_and_its_password_not_printed() -> None:
