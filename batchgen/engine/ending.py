@@ -91,6 +91,13 @@ def ending_of(stop: Stop, signals: Signals, *, is_success: bool) -> tuple[Ending
             return Ending.HALTED, Exit.HALTED
 
 
+_ADVICE = {
+    "max_cost": "raise max_cost: --max-cost USD, or limits.max_cost in the job",
+    "proxy": "set HTTPS_PROXY, HTTP_PROXY and NO_PROXY to what your network needs",
+    "tls": "correct base_url, or name a certificate in providers.NAME.ca_file or SSL_CERT_FILE",
+}
+
+
 def advice_of(stop: Stop, provider: Provider) -> str | None:
     """Return what a person has to do before the next run; None if nothing."""
     variables = " or ".join(provider.key_variables)
@@ -99,15 +106,8 @@ def advice_of(stop: Stop, provider: Provider) -> str | None:
             return f"set {variables} to a key that {provider.name} accepts for this model"
         case "quota" if variables:
             return f"add credit to the account of the key in {variables}, or set another key"
-        case "proxy":
-            return "set HTTPS_PROXY, HTTP_PROXY and NO_PROXY to what your network needs"
-        case "tls":
-            return (
-                "name the server's certificate in providers.NAME.ca_file or SSL_CERT_FILE, or"
-                " correct base_url"
-            )
-        case "max_cost":
-            return "raise max_cost: --max-cost USD, or limits.max_cost in the job"
+        case kind if kind in _ADVICE:
+            return _ADVICE[kind]
         case _ if stop.reason is StopReason.MANIFEST:
             return "fix the manifest"
         case _:
