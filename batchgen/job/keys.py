@@ -308,7 +308,9 @@ PROVIDER: Mapping[str, Setting] = {
         one_of("aimlapi", "openai"), "aimlapi", "catalogue of models to check against"
     ),
     "paths": Setting(mapping, "none", "other paths of endpoints, such as {images: /v1/img}"),
-    "ca_file": Setting(text, "none", "file of certificates (PEM) to trust besides the system's"),
+    "ca_file": Setting(
+        text, "none", "file or folder of certificates (PEM) to trust besides the system's"
+    ),
     "insecure": Setting(flag, "false", "allow plain http to hosts that are not local or private"),
 }
 SECTIONS: Mapping[str, Mapping[str, Setting]] = {
