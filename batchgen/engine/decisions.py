@@ -105,7 +105,9 @@ BUILT_IN: tuple[Rule, ...] = (
     Rule(Verb.RETRY, "timeout", faults=frozenset({FaultKind.TIMEOUT})),
     Rule(Verb.RETRY, "connection", faults=frozenset({FaultKind.CONNECTION})),
     # A file's host is one of many: what is wrong with it must not halt the run.
-    Rule(Verb.RETRY, "connection", faults=frozenset({FaultKind.TLS}), phases=_FILE_HOST),
+    Rule(
+        Verb.RETRY, "connection", faults=frozenset({FaultKind.TLS}), phases=_FILE_HOST, attempts=2
+    ),
     Rule(Verb.HALT, "tls", faults=frozenset({FaultKind.TLS})),
     Rule(Verb.HALT, "proxy", faults=frozenset({FaultKind.PROXY})),
     Rule(Verb.FAIL, "bad_response", faults=frozenset({FaultKind.UNREADABLE})),

@@ -16,6 +16,8 @@ from batchgen.media.formats import sniff
 HEAD_BYTES = 64  # they show whether a body is plain
 _PIECE_BYTES = 256 * 1024
 _MAX_LABELS = 4
+_MAX_MEMBERS = 1024  # of one body; each copies what follows it
+_MAX_SILENT_BYTES = 1024 * 1024  # without a decoded byte, such as an endless header of gzip
 _MAX_NAME = 80  # characters in a message
 _GZIP = b"\x1f\x8b\x08"
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -70,6 +72,7 @@ class BodyDecoder:
 
     def __init__(self, label: str) -> None:
         """label: the Content-Encoding header, empty if there is none."""
+        self._label = label
         names = encodings_of(label) or ("",)
         stages = names if len(names) <= _MAX_LABELS else (label,)
         # The last encoding was applied to the others, so it is undone first.
@@ -91,9 +94,14 @@ class BodyDecoder:
             for piece in pieces:
                 self._seen = None
                 yield piece
+            self._check_silence()
         except UndecodableError as error:
             error.seen = self._seen or b""
             raise
+
+    def _check_silence(self) -> None:
+        if self._seen is not None and len(self._seen) > _MAX_SILENT_BYTES:
+            raise UndecodableError(_cannot_decode(self._label))
 
     def _rest(self) -> Iterator[bytes]:
         for number, stage in enumerate(self._stages):
@@ -118,6 +126,7 @@ class _Stage:
         self._open: _Open | None = None  # None: the body is plain
         self._decompressor: _Decompressor | None = None
         self._has_output = False
+        self._members = 1
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         if not self._is_open:
@@ -150,7 +159,10 @@ class _Stage:
             elif self._decompressor.eof:
                 if not data.startswith((_GZIP[:1], _ZSTD[:1])):
                     return  # padding behind the end
-                self._decompressor = self._open()  # one more member
+                self._members += 1
+                if self._members > _MAX_MEMBERS:
+                    raise self._error("has too many parts")
+                self._decompressor = self._open()
             yield from self._pieces(self._decompressor, data)
             data = self._decompressor.unused_data if self._decompressor.eof else b""
 

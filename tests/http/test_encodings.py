@@ -145,3 +145,17 @@ def test_a_compressed_body_is_decoded_in_pieces_of_limited_size() -> None:
     sizes = [len(piece) for piece in decoder.feed(bomb)]
     assert sum(sizes) == 20_000_000
     assert max(sizes) <= 256 * 1024
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"\x1f\x8b\x08\x08" + bytes(6) + b"n" * 3_000_000, UndecodableError),  # an endless name
+        (gzip.compress(b"a") * 2000, DamagedBodyError),
+        (gzip.compress(b"") * 2000, UndecodableError),
+    ],
+    ids=["a name", "parts", "empty parts"],
+)
+def test_a_body_that_only_costs_time_is_given_up(data: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        decoded("gzip", data, 100_000)
