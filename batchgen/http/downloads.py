@@ -1,5 +1,6 @@
 """Fetch the files that a reply names by URL, without the key, and only from permitted hosts."""
 
+import re
 import ssl
 from http import HTTPStatus
 from urllib.parse import urljoin
@@ -26,6 +27,7 @@ from batchgen.types import FaultKind, HttpResponse, NetworkFault, Reply
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:|\s*$")
 _HEADERS = {"Accept-Encoding": "identity"}
 
 
@@ -45,6 +47,7 @@ class Downloads:
         deadlines: Deadlines,
         reader: ReplyReader,
     ) -> None:
+        self._base_url = service.base_url.rstrip("/") + "/"
         self._proxies = service.proxies
         self._deadlines = deadlines
         self._reader = reader
@@ -67,10 +70,13 @@ class Downloads:
     async def fetch(self, url: str) -> Reply:
         """Get a payload by its URL; the reply has it as its only payload.
 
+        url: without a scheme, it is relative to the base URL of the provider.
         The query string is sent as given. The guard checks the target of each redirect.
         Raises StorageError if the file cannot be written.
         """
         await self.decide()
+        if not _SCHEME.match(url):
+            url = urljoin(self._base_url, url)
         for _ in range(_MAX_REDIRECTS + 1):
             refusal = self.guard.refusal(url)
             if refusal is not None:

@@ -203,6 +203,29 @@ async def test_a_file_is_fetched_without_the_key_and_with_its_query_unchanged(
     }
 
 
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [("/files/a.png?sig=a%2Fb", "/files/a.png?sig=a%2Fb"), ("files/a.png", "/v1/files/a.png")],
+)
+async def test_a_url_without_a_host_is_one_of_the_provider(
+    url: str, path: str, store: LocalStore
+) -> None:
+    paths = []
+
+    async def answer(request: web.Request) -> web.Response:
+        paths.append(request.raw_path)
+        return web.Response(body=IMAGE)
+
+    async with serving(answer) as base, transport(f"{base}/v1", store) as client:
+        reply = await client.fetch(url)
+        elsewhere = await client.fetch("//169.254.169.254/a.png")
+
+    assert isinstance(reply, HttpResponse)
+    assert paths == [path]
+    assert isinstance(elsewhere, NetworkFault)
+    assert elsewhere.kind is FaultKind.UNSAFE_URL
+
+
 async def test_redirects_of_a_file_are_followed_up_to_a_limit(store: LocalStore) -> None:
     async def answer(request: web.Request) -> web.Response:
         redirects = int(request.query["redirects"])
