@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: demo test torture lint bench screenshots clean help
+.PHONY: demo test cases torture lint bench screenshots clean help
 
 demo: $(INSTALLED)  ## generate example pictures with the simulator, without a key
 	$(BIN)/batchgen run jobs/demo.yaml --provider simulator
@@ -13,6 +13,9 @@ demo: $(INSTALLED)  ## generate example pictures with the simulator, without a k
 
 test: $(INSTALLED_DEV)  ## run the tests and report what was skipped
 	$(BIN)/python -m pytest -n 2
+
+cases: $(INSTALLED_DEV)  ## run what real providers answered against the command
+	$(BIN)/python -m pytest -n 2 -m cases tests/cases
 
 torture: $(INSTALLED_DEV)  ## kill hundreds of runs and check that nothing is lost
 	$(BIN)/python -m pytest -n 2 -m torture tests/torture
