@@ -11,7 +11,7 @@ import yarl
 from batchgen.http.chunks import ReplyBody
 from batchgen.http.client import Client
 from batchgen.http.deadlines import Deadline, Deadlines
-from batchgen.http.faults import NEEDS_PASSWORD, download_fault, proxy_refusal
+from batchgen.http.faults import download_fault, http_proxy_fault
 from batchgen.http.proxy import proxy_for
 from batchgen.http.replies import (
     ReplyReader,
@@ -112,8 +112,8 @@ class Downloads:
         ):
             body = ReplyBody(response.content, deadline, content_encoding(response))
             headers = lower_names(response.headers)
-            if proxy and target.scheme == "http" and response.status == NEEDS_PASSWORD:
-                return proxy_refusal(response.status, proxy), None
+            if refusal := http_proxy_fault(response.status, target, proxy):
+                return refusal, None
             if response.status in _REDIRECTS and "location" in headers:
                 return HttpResponse(response.status, headers, b""), headers["location"]
             if response.status == HTTPStatus.PARTIAL_CONTENT and not is_whole_file(headers):

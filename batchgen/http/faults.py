@@ -10,7 +10,6 @@ from yarl import URL
 from batchgen.http.certificates import NO_TLS, tls_problem
 from batchgen.http.client import UnsendableError
 from batchgen.http.deadlines import Deadline
-from batchgen.http.encodings import DamagedBodyError
 from batchgen.http.head_first import HugeHeadError
 from batchgen.http.ssrf import ForbiddenAddressError
 from batchgen.types import FaultKind, NetworkFault
@@ -24,7 +23,7 @@ _FAULTS: tuple[tuple[type[Exception], FaultKind, str], ...] = (
     (aiohttp.InvalidURL, FaultKind.BAD_RESPONSE, "not a URL that can be fetched"),
 )
 _HUGE_HEADER = re.compile(r"Got more than [0-9]+ bytes|Too many headers")  # aiohttp's messages
-NEEDS_PASSWORD = 407  # only a proxy sends it
+_NEEDS_PASSWORD = 407  # only a proxy sends it
 # A proxy's answers to CONNECT that may be different the next time.
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -43,10 +42,8 @@ def network_fault(
     if deadline.is_broken:
         message = "the body of the reply is not valid HTTP"
         return NetworkFault(FaultKind.CONNECTION, message, sent=sent)
-    if isinstance(error, HugeHeadError | DamagedBodyError):
-        is_huge = isinstance(error, HugeHeadError)
-        kind = FaultKind.UNREADABLE if is_huge else FaultKind.CONNECTION
-        return NetworkFault(kind, str(error), sent=sent)
+    if isinstance(error, HugeHeadError):
+        return NetworkFault(FaultKind.UNREADABLE, str(error), sent=sent)
     if isinstance(error, aiohttp.ClientResponseError) and _HUGE_HEADER.search(error.message):
         message = "a header of the reply is over 64 KB, or there are too many"
         return NetworkFault(FaultKind.UNREADABLE, message, sent=sent)
@@ -66,7 +63,7 @@ def download_fault(
             return NetworkFault(FaultKind.UNSAFE_URL, str(cause), sent=False)
         cause = getattr(cause, "os_error", None) or cause.__cause__
     fault = network_fault(error, deadline, proxy=proxy)
-    if isinstance(error, aiohttp.ClientHttpProxyError) and error.status != NEEDS_PASSWORD:
+    if isinstance(error, aiohttp.ClientHttpProxyError) and error.status != _NEEDS_PASSWORD:
         return replace(fault, kind=FaultKind.CONNECTION)  # it may refuse this host only
     return fault
 
@@ -85,21 +82,28 @@ def _connect_fault(error: Exception, deadline: Deadline, proxy: str | None) -> N
     return NetworkFault(kind, "no connection in time", sent=False) if is_timeout else None
 
 
-def proxy_refusal(status: int, proxy: str) -> NetworkFault:
+def http_proxy_fault(status: int, url: URL, proxy: str | None) -> NetworkFault | None:
+    """Return the fault if the reply is one of the proxy of a plain http request, else None."""
+    if proxy is None or url.scheme != "http" or status != _NEEDS_PASSWORD:
+        return None
+    return _proxy_refusal(status, proxy)
+
+
+def _proxy_refusal(status: int, proxy: str) -> NetworkFault:
     """Return the fault of a proxy that refuses to pass a request on, by its status."""
     known = status in set(HTTPStatus)
     phrase = f" {HTTPStatus(status).phrase}" if known else ""
-    message = f"the proxy {proxy_name(proxy)} answered {status}{phrase}"
+    message = f"the proxy {_proxy_name(proxy)} answered {status}{phrase}"
     if status in _PASSING:
         return NetworkFault(FaultKind.CONNECTION, message, sent=False)
-    if status == NEEDS_PASSWORD:
+    if status == _NEEDS_PASSWORD:
         message += "; give its user name and password in HTTPS_PROXY or HTTP_PROXY"
     else:
         message += "; have it allow this host, or exempt the host with NO_PROXY"
     return NetworkFault(FaultKind.PROXY, message, sent=False)
 
 
-def proxy_name(proxy: str) -> str:
+def _proxy_name(proxy: str) -> str:
     """Return a proxy's host and port, without its user name and password."""
     url = URL(proxy)
     return f"{url.host_subcomponent}:{url.port}"
@@ -107,10 +111,10 @@ def proxy_name(proxy: str) -> str:
 
 def _proxy_fault(error: Exception, proxy: str) -> NetworkFault | None:
     """Return the fault of a connection that a proxy did not make; None if it is not the proxy's."""
-    name = proxy_name(proxy)
+    name = _proxy_name(proxy)
     match error:
         case aiohttp.ClientHttpProxyError():
-            return proxy_refusal(error.status, proxy)
+            return _proxy_refusal(error.status, proxy)
         case aiohttp.ClientProxyConnectionError():
             message = f"no connection to the proxy {name}: {error.os_error.strerror or 'closed'}"
         case aiohttp.ClientResponseError():

@@ -18,7 +18,7 @@ from batchgen.http.chunks import ChunkThreads, ReplyBody
 from batchgen.http.client import Client
 from batchgen.http.deadlines import Deadline, Deadlines
 from batchgen.http.downloads import Downloads
-from batchgen.http.faults import NEEDS_PASSWORD, network_fault, proxy_refusal
+from batchgen.http.faults import http_proxy_fault, network_fault
 from batchgen.http.proxy import proxy_for
 from batchgen.http.replies import ReplyReader, content_encoding
 from batchgen.http.request_body import BodyStream, encode_body
@@ -133,8 +133,8 @@ class AiohttpTransport:
                     request.method, url, headers=headers, data=data, proxy=proxy
                 ) as response,
             ):
-                if proxy is not None and url.scheme == "http" and response.status == NEEDS_PASSWORD:
-                    return proxy_refusal(response.status, proxy)
+                if refusal := http_proxy_fault(response.status, url, proxy):
+                    return refusal
                 reply_body = ReplyBody(response.content, deadline, content_encoding(response))
                 return await self._reader.read(
                     response, reply_body, expects_long_reply=request.expects_long_reply
