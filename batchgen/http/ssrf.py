@@ -172,7 +172,7 @@ def is_public(address: _Address) -> bool:
 
     If an IPv6 address embeds an IPv4 address (mapped, NAT64, 6to4), the IPv4 address decides.
     """
-    embedded = _embedded_ipv4(address) if isinstance(address, IPv6Address) else None
+    embedded = _embedded_ipv4(address)
     if embedded is not None:
         return is_public(embedded)
     is_special = address.is_multicast or address.is_reserved
@@ -188,15 +188,14 @@ def is_link_local(address: _Address) -> bool:
     if isinstance(address, IPv6Address):
         inner = [_embedded_ipv4(address), *(address.teredo or ())]
         if address in _COMPATIBLE or address in _LOCAL_NAT64:
-            inner.append(IPv4Address(int(address) & 0xFFFF_FFFF))
+            inner.append(_last_ipv4(address))
         if any(is_link_local(embedded) for embedded in inner if embedded is not None):
             return True
     return address.is_link_local or _is_metadata(address)
 
 
 def _is_metadata(address: _Address) -> bool:
-    embedded = _embedded_ipv4(address) if isinstance(address, IPv6Address) else None
-    return (embedded or address) in _METADATA
+    return (_embedded_ipv4(address) or address) in _METADATA
 
 
 def exact_url(url: str) -> URL:
@@ -234,10 +233,17 @@ def _is_number(host: str) -> bool:
     return True
 
 
-def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
+def _embedded_ipv4(address: _Address) -> IPv4Address | None:
+    if isinstance(address, IPv4Address):
+        return None
     if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFF_FFFF)
+        return _last_ipv4(address)
     return address.ipv4_mapped or address.sixtofour
+
+
+def _last_ipv4(address: IPv6Address) -> IPv4Address:
+    """Return the IPv4 address in the last 32 bits."""
+    return IPv4Address(int(address) & 0xFFFF_FFFF)
 
 
 def _refused(host: str, address: _Address) -> str:
