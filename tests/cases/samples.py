@@ -1,46 +1,38 @@
 """The texts that the replies of a case may contain: pictures, addresses, times, fillers."""
 
 import base64
+import io
 import json
 import re
 import struct
 import time
-import zlib
 from email.utils import formatdate
+from functools import cache
 from typing import Any
 
+from PIL import Image, PngImagePlugin
+
 _PLACEHOLDER = re.compile(r"<([^<>\n]{1,40})>")
-_JPEG = bytes.fromhex(
-    "ffd8ffe000104a46494600010100000100010000ffdb004300030202020202030202020303030304060404040404"
-    "080606050609080a0a090809090a0c0f0c0a0b0e0b09090d110d0e0f101011100a0c12131210130f101010ffc000"
-    "0b080001000101011100ffc40014000100000000000000000000000000000009ffc4001410010000000000000000"
-    "0000000000000000ffda0008010100003f0054dfffd9"
-)
-_VP8L = bytes.fromhex("2f0000000010071011118888fe0700")
 
 
+@cache
 def picture(prompt: str) -> bytes:
     """Return a whole PNG of 8 x 8 pixels whose bytes depend on the prompt."""
-    color = zlib.crc32(prompt.encode()).to_bytes(4, "big")[:3]
-    rows = b"".join(b"\0" + color * 8 for _ in range(8))
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)),
-        (b"tEXt", b"Comment\0" + prompt.encode("latin-1", "replace")),
-        (b"IDAT", zlib.compress(rows)),
-        (b"IEND", b""),
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("Comment", prompt)
+    return _encoded_image("PNG", pnginfo=notes)
 
 
+@cache
 def jpeg() -> bytes:
-    """Return a JPEG of one pixel."""
-    return _JPEG
+    """Return a JPEG of 8 x 8 pixels."""
+    return _encoded_image("JPEG")
 
 
+@cache
 def webp() -> bytes:
-    """Return a lossless WebP of one pixel."""
-    body = b"VP8L" + struct.pack("<I", len(_VP8L)) + _VP8L + b"\0" * (len(_VP8L) % 2)
-    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+    """Return a WebP of 8 x 8 pixels."""
+    return _encoded_image("WEBP")
 
 
 def video() -> bytes:
@@ -100,5 +92,7 @@ def _text(found: re.Match[str], texts: dict[str, str]) -> str:
             return found[0]
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def _encoded_image(form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), "teal").save(buffer, form, **options)
+    return buffer.getvalue()

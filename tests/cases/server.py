@@ -199,9 +199,10 @@ class CaseServer:
     def _texts(self, request: Request) -> dict[str, str]:
         left = [max(0.0, ends - time.monotonic()) for ends, _ in self._windows.values()]
         prompt = request.prompt
-        self.sent.update(map(base64.b64decode, samples.media_texts(prompt).values()))
+        media = samples.media_texts(prompt)
+        self.sent.update(map(base64.b64decode, media.values()))
         return {
-            **samples.media_texts(prompt),
+            **media,
             "base": self.base,
             "host": self.base.partition("://")[2],
             "prompt": prompt,
