@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from batchgen.engine.admission import Admission
 from batchgen.engine.ending import Summarizer
+from batchgen.engine.kept_replies import KeptReplies
 from batchgen.engine.limits import (
     LiveLimits,
     make_budget,
@@ -20,6 +21,7 @@ from batchgen.engine.limits import (
 )
 from batchgen.engine.perform import Performer
 from batchgen.engine.process import affordable_concurrency
+from batchgen.engine.read_again import read_kept_replies
 from batchgen.engine.request import RunRequest
 from batchgen.engine.runner import Runner
 from batchgen.engine.signals import Signals
@@ -90,6 +92,7 @@ class AssembledRun:
         self._store = LocalStore(
             job.output_dir, is_taken=lambda path: ledger.owner_of(path) is not None
         )
+        self._replies = KeptReplies(job.output_dir, self._store.open_sink)
 
     def close(self) -> None:
         """Close the store."""
@@ -167,6 +170,7 @@ class AssembledRun:
             worklist.count_all_done()
             return
         self._ledger.mark_results_stale()
+        await self._read_kept_replies()
         async with self._open_transport() as (transport, in_flight):
             await self._reconcile_unknown(transport)
             await self._preflight(transport)
@@ -175,6 +179,23 @@ class AssembledRun:
                 await self._runner(transport, limits, results).run(
                     worklist, workers=workers, deadline_s=self._job.limits.deadline_s
                 )
+
+    async def _read_kept_replies(self) -> None:
+        """Read again the paid replies that earlier runs could not use."""
+        reading = await read_kept_replies(
+            self._ledger,
+            self._replies,
+            adapter=Adapter(self._job),
+            store=self._store,
+            settings=self._job.retry,
+            now=self._request.clock.now(),
+        )
+        self._counts.settled += reading.settled
+        if reading.readable:
+            self._log(
+                f"{reading.readable:,} kept replies have a result now: it is stored, and nothing is"
+                " sent again for it"
+            )
 
     @asynccontextmanager
     async def _open_transport(self) -> AsyncIterator[tuple[Transport, int]]:
@@ -201,7 +222,7 @@ class AssembledRun:
             from batchgen.engine.reconcile import reconcile  # noqa: PLC0415  # few runs need it
 
             count, failure = await reconcile(transport, self._ledger, self._request.clock.now())
-            self._counts.settled = count
+            self._counts.settled += count
             if count:
                 self._log(f"the provider's usage log lists {count} of them")
             if failure:
@@ -254,6 +275,7 @@ class AssembledRun:
             transport=transport,
             store=self._store,
             ledger=self._ledger,
+            replies=self._replies,
             admission=Admission(limits.throttle, limits.budget, stop, progress, self._counts),
             retry=job.retry,
             clock=self._request.clock,

@@ -65,6 +65,14 @@ class Ledger(Protocol):
     async def record_part(self, task: Task, generation: int, parts: Sequence[Outcome]) -> None: ...
 
 
+class Replies(Protocol):
+    """Keeps paid replies that could not be used."""
+
+    async def keep(self, task: Task, generation: int, part: int, reply: HttpResponse) -> str: ...
+
+    async def read(self, path: str) -> HttpResponse | None: ...
+
+
 class Admission(Protocol):
     """Decides when, and whether, the next request may be sent."""
 

@@ -19,7 +19,9 @@ from msgspec.structs import replace
 
 from batchgen.engine.clock import Clock
 from batchgen.engine.decisions import classify
-from batchgen.engine.interfaces import Adapter, Admission, Ledger, Store
+from batchgen.engine.held_reply import HeldReply, discard_unused
+from batchgen.engine.interfaces import Adapter, Admission, Ledger, Replies, Store
+from batchgen.engine.kept_replies import KeptReply
 from batchgen.engine.outcomes import (
     accepted_outcome,
     earlier_attempts,
@@ -70,6 +72,7 @@ class _TaskState(msgspec.Struct):
     attempts: int
     started_at: datetime
     started_s: float
+    held: HeldReply
     earlier: Decision | None  # an accepted reply of an earlier run, which was not stored
     release_worker: Callable[[], None]
     ambiguous: bool = False  # an attempt without a usable reply may have been carried out
@@ -104,6 +107,7 @@ class Performer(msgspec.Struct, frozen=True):
     transport: Transport
     store: Store
     ledger: Ledger
+    replies: Replies
     admission: Admission
     retry: RetrySettings
     clock: Clock
@@ -146,6 +150,7 @@ class Performer(msgspec.Struct, frozen=True):
             earlier_attempts(work),
             self.clock.now(),
             self.clock.monotonic(),
+            HeldReply(self.replies, self.store),
             earlier_decision(prior),
             release_worker,
             ambiguous=prior is not None and prior.status is Status.UNKNOWN,
@@ -154,16 +159,20 @@ class Performer(msgspec.Struct, frozen=True):
     async def _carry_out(self, work: WorkItem, part: _Part, state: _TaskState) -> Outcome:
         """Send one request, await its result and store its payloads."""
         earlier, state.earlier = state.earlier, None
+        earlier = earlier or await self._read_again(work, part)
         decision = earlier or await self._submit(work, part, state)
         if isinstance(decision.result, Pending) and decision.verb is Verb.ACCEPT:
             decision = await self._await_result(work.task, decision.result, decision, state)
         finished = decision.result
         if decision.verb is not Verb.ACCEPT or not isinstance(finished, Finished):
-            return unaccepted_outcome(
+            outcome = unaccepted_outcome(
                 decision, ambiguous=state.ambiguous, submitted=state.submitted
             )
+            return await state.held.keep(work, part.number, outcome)
         state.ambiguous = state.submitted = False
         outcome = accepted_outcome(finished, decision)
+        if decision is earlier and work.prior is not None and work.prior.received is None:
+            outcome = replace(outcome, reply=work.prior.reply)
         return await self._save_result(
             work, part, finished, outcome, is_earlier=decision is earlier
         )
@@ -187,11 +196,27 @@ class Performer(msgspec.Struct, frozen=True):
             )
             reply = await self.transport.send(part.request, key)
             decision = self._classify(reply, self._parser(task, part), task, Phase.SUBMIT)
+            state.held.add(reply, decision, part.request)
             state.ambiguous = state.ambiguous or decision.sent
             self.admission.record_attempt(task, state.attempts, decision, reply)
             return decision
 
         return await self._run_attempts(attempt)
+
+    async def _read_again(self, work: WorkItem, part: _Part) -> Decision | None:
+        """Return the decision about a kept reply that has a result; None if there is none."""
+        prior = prior_of_generation(work)
+        if prior is None or prior.status is not Status.RECEIVED or prior.received is not None:
+            return None
+        path = KeptReply(work.task.key, work.generation, part.number).path
+        if prior.reply != path:
+            return None
+        reply = await self.replies.read(path)
+        if reply is None:
+            return Decision(Verb.FAIL, "bad_response", message=f"{path} is gone or was cut")
+        decision = self._classify(reply, self._parser(work.task, part), work.task, Phase.SUBMIT)
+        discard_unused(self.store, reply, decision)
+        return decision
 
     async def _await_result(
         self, task: Task, pending: Pending, submitted: Decision, state: _TaskState
@@ -214,6 +239,7 @@ class Performer(msgspec.Struct, frozen=True):
             if reply is None:
                 return Decision(Verb.HALT, STOPPING)
             decision = self._classify(reply, parse, task, Phase.POLL)
+            discard_unused(self.store, reply, decision)
             self.admission.record_poll(task, decision)
             return decision
 
@@ -278,7 +304,9 @@ class Performer(msgspec.Struct, frozen=True):
             if next(earlier_tries) and self.admission.is_stopping():
                 return Decision(Verb.HALT, STOPPING)
             reply = await self.transport.fetch(url)
-            return self._classify(reply, _parse_download, task, Phase.DOWNLOAD)
+            decision = self._classify(reply, _parse_download, task, Phase.DOWNLOAD)
+            discard_unused(self.store, reply, decision)
+            return decision
 
         decision = await self._run_attempts(attempt)
         if decision.verb is Verb.ACCEPT and isinstance(decision.result, Finished):
@@ -309,8 +337,7 @@ class Performer(msgspec.Struct, frozen=True):
         return partial(self.adapter.parse, task)
 
     def _classify(self, reply: Reply, parse: _Parse, task: Task, phase: Phase) -> Decision:
-        """Return the decision about a reply; discard the payloads that its result does not use."""
-        decision = classify(
+        return classify(
             reply,
             parse=parse,
             settings=self.retry,
@@ -318,12 +345,6 @@ class Performer(msgspec.Struct, frozen=True):
             model=task.model,
             now=self.clock.now(),
         )
-        if isinstance(reply, HttpResponse):
-            used = decision.result.payloads if isinstance(decision.result, Finished) else ()
-            for payload in reply.payloads:
-                if payload not in used:
-                    self.store.discard(payload)
-        return decision
 
 
 def _parse_download(response: HttpResponse) -> Finished | Unusable:

@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 
 from batchgen.http.service import Transport
 from batchgen.provider.account import Unavailable, get_json
-from batchgen.storage.ledger import Ledger, Reconciliation
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.ledger.values import Reconciliation
 from batchgen.types import Json
 
 _PATH = "/v2/logs"

@@ -33,7 +33,12 @@ class Service:
     ca_bundles: tuple[tuple[str, Path], ...] = ()
 
     def url(self, path: str) -> str:
-        """Return the URL of a path such as /v1/images/generations; the base may end in /v1."""
+        """Return the URL of a path such as /v1/images/generations; the base may end in /v1.
+
+        A URL at the provider's own host stays as it is.
+        """
+        if path.startswith(("http://", "https://")):
+            return path
         base = self.base_url.rstrip("/")
         for version in ("/v1", "/v2"):
             base = base.removesuffix(version)

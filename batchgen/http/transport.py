@@ -26,6 +26,7 @@ from batchgen.http.service import Service
 from batchgen.types import FaultKind, HttpRequest, NetworkFault, Reply, SinkFactory
 
 # A server answers a long poll late, so each long poll occupies a connection for a while.
+_MAX_ROUTES = 1000
 _MAX_LONG_POLLS = 64
 _LONG_POLL_S = 40  # Luma's servers answer after 30 s at most
 _ACCEPT = {"Accept": "application/json, audio/*;q=0.9"}
@@ -156,6 +157,8 @@ class AiohttpTransport:
         """Return the URL of a path below the provider's host, and the proxy to it."""
         route = self._routes.get(path)
         if route is None:
+            if len(self._routes) >= _MAX_ROUTES:  # every poll of a job has its own
+                self._routes.clear()
             url = yarl.URL(self._service.url(path), encoded=True)
             route = self._routes[path] = url, proxy_for(url, self._service.proxies)
         return route

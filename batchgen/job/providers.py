@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from batchgen.job import keys
 from batchgen.job.keys import KeyPath, SectionReader
+from batchgen.job.remote_jobs import RemoteJobs, read_remote_jobs
 from batchgen.text import did_you_mean, one_line
 from batchgen.types import FAMILIES, Json
 
@@ -25,6 +26,7 @@ class Provider(msgspec.Struct, frozen=True):
     client_id_header: a second header that carries the idempotency key, for the usage log.
     headers: of every request; `${NAME}` in a value is an environment variable.
     paths: by API family, if its path is not the usual one.
+    jobs: how a service that replies with the id of a job is polled; None if it does not.
     ca_file: certificates that are trusted besides the system's.
     insecure: whether plain http to public hosts is allowed.
     """
@@ -38,6 +40,7 @@ class Provider(msgspec.Struct, frozen=True):
     client_id_header: str | None = None
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     paths: Mapping[str, str] = msgspec.field(default_factory=dict)
+    jobs: RemoteJobs | None = None
     ca_file: Path | None = None
     insecure: bool = False
 
@@ -134,6 +137,7 @@ def _own_provider(name: str, value: Json, reader: SectionReader) -> Provider | N
     problems = [*_key_problems(name, section), *_header_problems(section), *_path_problems(section)]
     for key, message in problems:
         reader.add_problem((*path, *key), message)
+    jobs = read_remote_jobs(section.get("jobs"), (*path, "jobs"), reader)
     if problems or "base_url" not in section:
         return None
     return Provider(
@@ -146,6 +150,7 @@ def _own_provider(name: str, value: Json, reader: SectionReader) -> Provider | N
         client_id_header=section.get("client_id_header") or None,
         headers=section.get("headers") or {},
         paths=section.get("paths") or {},
+        jobs=jobs,
         ca_file=reader.path(section["ca_file"]) if "ca_file" in section else None,
         insecure=section.get("insecure", False),
     )

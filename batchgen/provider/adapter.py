@@ -1,11 +1,12 @@
 """The adapter between a job's tasks and its provider: requests, replies, polls, costs."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from msgspec import structs
 
 from batchgen.job import Job
-from batchgen.provider import catalog
+from batchgen.provider import catalog, gateway_jobs
 from batchgen.provider.endpoints import ENDPOINTS, REMOTE, TASK_READERS, UPLOADERS
 from batchgen.types import (
     Finished,
@@ -63,6 +64,8 @@ class Adapter:
     def parse(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
         """Read a 2xx reply to a task's request; compute the cost from tokens if it has none."""
         result = _read(task, response)
+        if isinstance(result, Unusable) and (job := self._find_job(result, response)):
+            return job
         if not isinstance(result, Finished) or result.cost_usd is not None:
             return result
         job_price, model = self._token_prices.get(task.model), self._model(task)
@@ -74,6 +77,8 @@ class Adapter:
 
     def polling(self, task: Task) -> Polling | None:
         """Return the polling intervals of a task; None if its reply contains the result."""
+        if self._provider.jobs is not None:
+            return self._polling.applied_to(gateway_jobs.POLLING)
         remote = REMOTE.get(task.endpoint)
         return None if remote is None else self._polling.applied_to(remote.POLLING)
 
@@ -82,12 +87,24 @@ class Adapter:
 
         Raise KeyError for a family without remote jobs.
         """
+        if self._provider.jobs is not None:
+            return gateway_jobs.build_poll(self._provider.jobs, remote_id)
         remote = REMOTE[task.endpoint]
         return remote.build_poll(self._path(task) or remote.PATH, remote_id)
 
     def parse_poll(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
         """Read a 2xx reply to a poll. Raise KeyError for a family without remote jobs."""
+        jobs = self._provider.jobs
+        if jobs is not None:
+            return gateway_jobs.parse_poll(jobs, response, partial(_read, task))
         return REMOTE[task.endpoint].parse_poll(response)
+
+    def _find_job(self, result: Unusable, response: HttpResponse) -> Pending | None:
+        """Return the job that a reply without a result names, if the provider has such jobs."""
+        jobs = self._provider.jobs
+        if jobs is None or result.kind != "bad_response":
+            return None
+        return gateway_jobs.find_job(jobs, response, self._provider.base_url)
 
     def _path(self, task: Task) -> str | None:
         """Return the path of the task's model; None for the family's default path."""

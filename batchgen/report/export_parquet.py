@@ -17,7 +17,7 @@ COLUMNS = {
     "prompt": "string", "params": "json", "vars": "json", "artifacts": "artifacts",
     "attempts": "int32", "http_status": "int32", "error": "error", "revised_prompt": "string",
     "request_id": "string", "cost_usd": "float64", "started_at": "timestamp",
-    "finished_at": "timestamp", "duration_s": "float64",
+    "finished_at": "timestamp", "duration_s": "float64", "reply": "string",
 }  # fmt: skip
 
 

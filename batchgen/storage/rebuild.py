@@ -72,6 +72,7 @@ class _Line(msgspec.Struct):
     started_at: datetime | None
     finished_at: datetime | None
     duration_s: float | None
+    reply: str | None = None  # lines of version 0.1 have none
 
 
 _decode = msgspec.json.Decoder(_Line).decode
@@ -203,5 +204,5 @@ def _outcome(line: _Line, artifacts: tuple[Artifact, ...]) -> Outcome:
         error=None if error is None else TaskError(error.kind, error.code, error.message),
         attempts=line.attempts, http_status=line.http_status, request_id=line.request_id,
         revised_prompt=line.revised_prompt, cost_usd=line.cost_usd, started_at=line.started_at,
-        finished_at=line.finished_at, duration_s=line.duration_s,
+        finished_at=line.finished_at, duration_s=line.duration_s, reply=line.reply,
     )  # fmt: skip

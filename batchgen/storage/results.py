@@ -27,7 +27,7 @@ COLUMNS = (
     "id", "key", "line", "status", "model", "prompt", "params", "path", "paths", "bytes", "sha256",
     "media_type", "width", "height", "attempts", "http_status", "error_kind", "error_code",
     "error_message", "revised_prompt", "request_id", "cost_usd", "started_at", "finished_at",
-    "duration_s",
+    "duration_s", "reply",
 )  # fmt: skip
 
 _FLUSH_INTERVAL_S = 0.05  # a write per line would take a tenth of the time of a small image
@@ -141,6 +141,7 @@ class _Line(msgspec.Struct, frozen=True):
     started_at: str | None
     finished_at: str | None
     duration_s: float | None
+    reply: str | None
 
 
 def encode_rows(rows: Sequence[tuple[Any, ...]]) -> bytes:
@@ -152,7 +153,7 @@ def encode_rows(rows: Sequence[tuple[Any, ...]]) -> bytes:
     (
         _, task_id, key, line, status, model, prompt, params, variables, attempts, http_status,
         error_kind, error_code, error_message, revised_prompt, request_id, cost_usd, started_at,
-        finished_at, duration_s, *artifact,
+        finished_at, duration_s, reply, *artifact,
     ) = rows[0]  # fmt: skip
     has_none = artifact[0] is None
     artifacts = [] if has_none else [_ArtifactJson(*row[-len(artifact) :]) for row in rows]
@@ -163,7 +164,7 @@ def encode_rows(rows: Sequence[tuple[Any, ...]]) -> bytes:
                 msgspec.Raw(params), msgspec.Raw(variables), artifacts, attempts, http_status,
                 None if error_kind is None else _ErrorJson(error_kind, error_code, error_message),
                 revised_prompt, request_id, cost_usd, _to_milliseconds(started_at),
-                _to_milliseconds(finished_at), duration_s,
+                _to_milliseconds(finished_at), duration_s, reply,
             )
         )
         + b"\n"
@@ -191,7 +192,7 @@ def _line(task: Task, outcome: Outcome) -> _Line:
         outcome.attempts, outcome.http_status,
         None if error is None else _ErrorJson(error.kind, error.code, error.message),
         outcome.revised_prompt, outcome.request_id, outcome.cost_usd, _stamp(outcome.started_at),
-        _stamp(outcome.finished_at), outcome.duration_s,
+        _stamp(outcome.finished_at), outcome.duration_s, outcome.reply,
     )  # fmt: skip
 
 

@@ -51,6 +51,7 @@ class Outcome(msgspec.Struct, frozen=True):
     attempts: requests sent for this generation of the task, in all runs.
     cost_usd: None if the provider does not report it and no price is known.
     uploads: names and ids of uploaded files; only for a part of a task.
+    reply: path of a paid reply that could not be used, relative to the output directory.
     """
 
     status: Status
@@ -66,6 +67,7 @@ class Outcome(msgspec.Struct, frozen=True):
     finished_at: datetime | None = None
     duration_s: float | None = None
     uploads: tuple[tuple[str, str], ...] = ()
+    reply: str | None = None
 
 
 class Prior(msgspec.Struct, frozen=True):
@@ -76,6 +78,7 @@ class Prior(msgspec.Struct, frozen=True):
     received: the reply whose URLs are committed, but not yet downloaded.
     error_kind: why it failed, if it did.
     parts: outcomes of the requests completed so far, in order, if the task takes several.
+    reply: path of a paid reply that is kept, relative to the output directory.
     """
 
     status: Status
@@ -86,6 +89,7 @@ class Prior(msgspec.Struct, frozen=True):
     remote_id: str | None = None
     received: Finished | None = None
     parts: tuple[Outcome, ...] = ()
+    reply: str | None = None
 
 
 class WorkItem(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from batchgen.engine.kept_replies import KeptReply
 from batchgen.engine.outcomes import earlier_attempts, idempotency_key, versioned
 from batchgen.engine.perform import Performer
 from batchgen.job import PROVIDERS, Job
@@ -79,6 +80,7 @@ class World:
     slept: list[float] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
     clock: FakeClock = field(default_factory=FakeClock)
+    kept: dict[str, HttpResponse] = field(default_factory=dict)
     abandon_after: int | None = None  # the run abandons remote jobs after this number of waits
 
     async def send(self, request: HttpRequest, idempotency_key: str) -> Reply:
@@ -148,6 +150,15 @@ class World:
         self.decisions.append(decision)
         self.log.append(f"record {attempt} {decision.verb}")
 
+    async def keep(self, task: Task, generation: int, part: int, reply: HttpResponse) -> str:
+        self.log.append(f"keep {generation} {part}")
+        self.kept[KeptReply(task.key, generation, part).path] = reply
+        return KeptReply(task.key, generation, part).path
+
+    async def read(self, path: str) -> HttpResponse | None:
+        self.log.append("read")
+        return self.kept.get(path)
+
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
@@ -160,7 +171,8 @@ class World:
 
     async def perform(self, work: WorkItem | None = None, *, attempts: int = 3) -> Outcome:
         performer = Performer(
-            adapter=Adapter(JOB), transport=self, store=self, ledger=self, admission=self,
+            adapter=Adapter(JOB), transport=self, store=self, ledger=self, replies=self,
+            admission=self,
             retry=RetrySettings(attempts=attempts, jitter=False), clock=self.clock,
             identity="this-ledger", sleep=self.sleep, wait_for_remote=self.wait, random=lambda: 0.5,
         )  # fmt: skip

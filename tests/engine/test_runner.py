@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from batchgen.engine.admission import Admission
+from batchgen.engine.kept_replies import KeptReplies
 from batchgen.engine.perform import Performer
 from batchgen.engine.runner import Runner
 from batchgen.engine.stop import CircuitBreaker, Stop, StopReason
@@ -30,6 +31,7 @@ from batchgen.types import (
     HttpRequest,
     HttpResponse,
     Outcome,
+    PayloadSink,
     Prior,
     Problem,
     Reply,
@@ -123,6 +125,10 @@ class Rows:
         await asyncio.sleep(0)
 
 
+def no_sink() -> PayloadSink:
+    raise AssertionError("no reply is read from a file")
+
+
 @dataclass
 class Job:
     """A run with all its parts."""
@@ -153,6 +159,7 @@ class Job:
         bare = BareJob("j", PROVIDERS["aimlapi"], Path("out"))
         performer = Performer(
             adapter=Adapter(bare), transport=self.provider, store=self.provider, ledger=self.ledger,
+            replies=KeptReplies(self.ledger.path.parent.parent, no_sink),
             admission=Admission(throttle, budget, stop, progress, self.counts),
             retry=RetrySettings(attempts=2, jitter=False), clock=clock, identity="this-ledger",
             sleep=stop.sleep_until_stop, wait_for_remote=stop.wait_for_remote, random=lambda: 0.5,

@@ -31,7 +31,7 @@ from tests.given import NOW, FakeClock, a_ledger, a_task, an_artifact, succeeded
 KEYS = (
     "schema", "id", "key", "line", "status", "model", "prompt", "params", "vars", "artifacts",
     "attempts", "http_status", "error", "revised_prompt", "request_id", "cost_usd", "started_at",
-    "finished_at", "duration_s",
+    "finished_at", "duration_s", "reply",
 )  # fmt: skip
 FAILED = Outcome(Status.FAILED, error=TaskError("server", "busy", "try later"), attempts=6)
 texts = st.text(max_size=20)

@@ -18,8 +18,8 @@ from batchgen.provider.endpoints.replies import (
 from batchgen.types import Finished, HttpRequest, HttpResponse, Json, Payload, Pending, Unusable
 
 _MAX_ID_LENGTH = 1000
-_DONE = frozenset({"completed", "complete", "succeeded", "success", "done", "finished"})
-_FAILED = frozenset(
+DONE_WORDS = frozenset({"completed", "complete", "succeeded", "success", "done", "finished"})
+FAILED_WORDS = frozenset(
     {"error", "failed", "failure", "unavailable", "cancelled", "canceled", "expired", "rejected"}
 )
 
@@ -81,9 +81,9 @@ def parse_result(
 
 def _state(body: JsonObject) -> _JobState:
     word = _state_word(body)
-    if word in _DONE:
+    if word in DONE_WORDS:
         return _JobState.DONE
-    return _JobState.FAILED if word in _FAILED else _JobState.RUNNING
+    return _JobState.FAILED if word in FAILED_WORDS else _JobState.RUNNING
 
 
 def _state_word(body: JsonObject) -> str:

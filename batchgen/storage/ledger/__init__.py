@@ -19,7 +19,7 @@ group-commit writer (`writer.py`).
 """
 
 import sqlite3
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from itertools import groupby, islice
@@ -27,63 +27,16 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from batchgen.errors import StorageError
 from batchgen.storage.ledger import rows, sql
 from batchgen.storage.ledger.connection import LedgerFile, connect, ensure_not_lost, ledger_error
+from batchgen.storage.ledger.values import Reconciliation, RunRow, Totals
 from batchgen.storage.ledger.writer import Statement, Writer
-from batchgen.types import Decision, Finished, Outcome, Prior, Record, Status, Task
+from batchgen.types import Decision, Finished, Outcome, Prior, Record, Status, Task, TaskError
 
 RESULTS = "results"  # in `meta`: the fingerprint of the results manifest that is up to date
 
 T = TypeVar("T")
-
-
-class Totals(msgspec.Struct, frozen=True):
-    """Sums over the tasks of the last manifest.
-
-    counts: tasks by status. artifacts, size_bytes: of the newest generations.
-    cost_usd: the sum of the known costs. unpriced: results of unknown cost.
-    """
-
-    counts: Mapping[Status, int]
-    artifacts: int
-    size_bytes: int
-    cost_usd: float
-    unpriced: int
-    attempts: int
-
-
-class RunRow(msgspec.Struct, frozen=True):
-    """A run in the ledger.
-
-    total: tasks of the manifest. reason: why it ended; None while it works or after a crash.
-    unknown: tasks whose outcome was unknown when it began. Of these:
-    settled: found in the provider's usage log. resent: sent again.
-    """
-
-    run: int
-    pid: int
-    started_at: datetime
-    finished_at: datetime | None
-    total: int
-    reason: str | None
-    unknown: int = 0
-    settled: int = 0
-    resent: int = 0
-
-
-class Reconciliation(msgspec.Struct, frozen=True):
-    """An entry of the provider's usage log for an unknown task.
-
-    charged: whether the request succeeded and was charged. cost_usd: None if not known.
-    """
-
-    idempotency_key: str
-    request_id: str | None
-    charged: bool
-    cost_usd: float | None = None
 
 
 class Ledger(LedgerFile):
@@ -132,6 +85,25 @@ class Ledger(LedgerFile):
                     db.execute(sql.RECONCILE_CHARGED, values)
                 else:
                     db.execute(sql.RECONCILE_FREE, (entry.request_id, entry.idempotency_key))
+
+    def kept_replies(self) -> Iterator[Record]:
+        """Yield the tasks without a result that have a paid reply in a file, without artifacts."""
+        return (rows.record(row) for row in self._read(sql.KEPT_REPLIES))
+
+    def unknown_of(self, key: str, generation: int) -> Record | None:
+        """Return the task if this generation of it was sent and has no outcome, else None."""
+        row = self._first_row(sql.UNKNOWN_OF, key, generation)
+        return None if row is None else rows.record(row)
+
+    def mark_readable(self, key: str, reply: str) -> None:
+        """Record that a kept reply has a result, which the run reads again; `reply` is its path."""
+        with self.changing() as db:
+            db.execute(sql.READABLE, (reply, key))
+
+    def fail_unread(self, key: str, error: TaskError, reply: str) -> None:
+        """Make an unknown task failed: its reply is at this path, and has no result."""
+        with self.changing() as db:
+            db.execute(sql.UNREAD, (error.kind, error.code, error.message, reply, key))
 
     def fail_unknown(self) -> None:
         """Make unknown tasks failed (`--on-unknown fail`)."""

@@ -95,7 +95,7 @@ def outcome(task: Task, generation: int, ended: Outcome) -> tuple[Statement, ...
         ended.status, ended.status, ended.attempts, ended.http_status,
         error and error.kind, error and error.code, error and error.message,
         ended.revised_prompt, ended.request_id, _seed_text(ended.seed), ended.cost_usd,
-        _iso(ended.started_at), _iso(ended.finished_at), ended.duration_s, task.key,
+        _iso(ended.started_at), _iso(ended.finished_at), ended.duration_s, ended.reply, task.key,
     )  # fmt: skip
     return (sql.OUTCOME, values), *_artifacts(task, generation, ended, 1)
 
@@ -169,7 +169,7 @@ def prior(row: sqlite3.Row, parts: tuple[Outcome, ...] = ()) -> Prior:
         )
     return Prior(
         Status(row["status"]), row["digest"], row["generation"], row["attempts"],
-        row["error_kind"], row["remote_id"], received, parts,
+        row["error_kind"], row["remote_id"], received, parts, row["reply"],
     )  # fmt: skip
 
 
@@ -205,7 +205,7 @@ def _outcome(row: sqlite3.Row, artifacts: tuple[Artifact, ...]) -> Outcome:
         revised_prompt=row["revised_prompt"],
         seed=None if row["seed"] is None else int(row["seed"]), cost_usd=row["cost_usd"],
         started_at=_moment(row["started_at"]), finished_at=_moment(row["finished_at"]),
-        duration_s=row["duration_s"],
+        duration_s=row["duration_s"], reply=row["reply"],
     )  # fmt: skip
 
 

@@ -106,7 +106,14 @@ ALTER TABLE runs ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;  -- of those, by
 ALTER TABLE runs ADD COLUMN resent INTEGER NOT NULL DEFAULT 0;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTS, _KEYS)
+_MONEY = """
+ALTER TABLE tasks ADD COLUMN at_risk_usd REAL NOT NULL DEFAULT 0;  -- may have been charged
+ALTER TABLE tasks ADD COLUMN reply TEXT;  -- path of a paid reply that could not be read
+ALTER TABLE versions ADD COLUMN at_risk_usd REAL NOT NULL DEFAULT 0;
+ALTER TABLE versions ADD COLUMN reply TEXT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _PARTS, _KEYS, _MONEY)
 
 
 def refuse_other(db: sqlite3.Connection, path: str) -> None:

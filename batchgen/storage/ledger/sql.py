@@ -29,7 +29,7 @@ ON CONFLICT (key) DO UPDATE SET
     idempotency_key = excluded.idempotency_key,
     remote_id = NULL, urls = NULL, http_status = NULL, error_kind = NULL, error_code = NULL,
     error_message = NULL, revised_prompt = NULL, request_id = NULL, seed = NULL, cost_usd = NULL,
-    finished_at = NULL, duration_s = NULL
+    finished_at = NULL, duration_s = NULL, reply = NULL
 """
 
 SENT_AGAIN = """
@@ -58,11 +58,11 @@ WHERE status = 'unknown' AND idempotency_key = ?
 KEEP_VERSION = """
 INSERT OR IGNORE INTO versions (
     task, generation, digest, status, model, prompt, params, attempts, error_kind, error_message,
-    request_id, cost_usd, finished_at
+    request_id, cost_usd, finished_at, reply
 )
 SELECT
     task, generation, digest, status, model, prompt, params, attempts, error_kind, error_message,
-    request_id, cost_usd, finished_at
+    request_id, cost_usd, finished_at, reply
 FROM tasks WHERE key = ? AND generation < ?
 """
 
@@ -85,7 +85,7 @@ UPDATE tasks SET
     http_status = coalesce(?, CASE WHEN status = 'received' THEN http_status END),
     error_kind = ?, error_code = ?, error_message = ?, revised_prompt = ?,
     request_id = coalesce(?, CASE WHEN status = 'received' THEN request_id END),
-    seed = ?, cost_usd = ?, started_at = ?, finished_at = ?, duration_s = ?
+    seed = ?, cost_usd = ?, started_at = ?, finished_at = ?, duration_s = ?, reply = ?
 WHERE key = ?
 """
 
@@ -144,7 +144,7 @@ INSERT OR IGNORE INTO tasks (
 
 PRIORS = """
 SELECT key, status, digest, generation, attempts, error_kind, remote_id, urls, revised_prompt,
-    seed, cost_usd
+    seed, cost_usd, reply
 FROM tasks WHERE key IN (SELECT value FROM json_each(?))
 """
 
@@ -184,8 +184,8 @@ SELECT tasks.*, artifacts.path, size_bytes, sha256, media_type, width, height
 RESULT_ROWS = f"""
 SELECT tasks.task, tasks.id, tasks.key, line, status, model, prompt, params, vars, attempts,
     http_status, error_kind, error_code, error_message, revised_prompt, request_id, cost_usd,
-    started_at, finished_at, duration_s, artifacts.path, size_bytes, sha256, media_type, width,
-    height
+    started_at, finished_at, duration_s, reply, artifacts.path, size_bytes, sha256, media_type,
+    width, height
 {_OF_WANTED}
 """
 
@@ -246,4 +246,23 @@ MEAN_DURATION = """
 SELECT avg(duration_s) AS duration_s FROM (
     SELECT duration_s FROM tasks WHERE status = 'succeeded' ORDER BY task DESC LIMIT 1000
 )
+"""
+
+# Paid replies that earlier runs could not read. Only the result is missing: it may be in the file.
+KEPT_REPLIES = """
+SELECT * FROM tasks WHERE listed = 1 AND reply IS NOT NULL
+    AND status IN ('failed', 'unknown', 'pending')
+"""
+
+# Sent, without an outcome: a crash may have kept the reply and lost the rest.
+UNKNOWN_OF = """
+SELECT * FROM tasks WHERE key = ? AND generation = ? AND status = 'unknown' AND remote_id IS NULL
+"""
+
+# The reply has a result, or the id of a job: the run reads it again and goes on from there.
+READABLE = "UPDATE tasks SET status = 'received', urls = NULL, reply = ? WHERE key = ?"
+
+UNREAD = """
+UPDATE tasks SET status = 'failed', error_kind = ?, error_code = ?, error_message = ?, reply = ?
+WHERE key = ?
 """

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import StorageError
-from batchgen.storage.ledger import Ledger, Reconciliation
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.ledger.values import Reconciliation
 from batchgen.types import Finished, Outcome, Prior, RemotePayload, Status, Task, TaskError
 from tests.given import NOW, a_ledger, a_task, an_artifact, succeeded
 
