@@ -97,7 +97,7 @@ def test_the_examples_of_the_models_page_plan(tmp_path: Path) -> None:
         (tmp_path / f"{number}.yaml").write_text(text + rest)
         ended = batchgen("plan", f"{number}.yaml", cwd=tmp_path)
         assert (ended.code, ended.err) == (0, ""), text
-    assert len(blocks) == 3
+    assert len(blocks) == 4
 
 
 def _examples(page: Path) -> list[str]:
