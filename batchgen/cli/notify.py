@@ -18,6 +18,7 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponen
 
 from batchgen._version import __version__
 from batchgen.errors import UsageError
+from batchgen.job import Access
 from batchgen.job.providers import is_private_host
 from batchgen.text import one_line
 
@@ -28,18 +29,34 @@ _RETRYABLE = frozenset({408, 425, 429, *range(500, 600)})
 _MAX_REASON = 200  # characters
 
 
-def run_command(command: str, body: bytes, variables: Mapping[str, str]) -> str | None:
+def environment_without_secrets(environment: Mapping[str, str], access: Access) -> dict[str, str]:
+    """Return the environment without the variables that hold a secret of the run.
+
+    Variables with another name and the same value are removed too. Those of proxies stay, because
+    the command may need them to reach its host.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.lower().endswith("_proxy")
+        or not (
+            name in access.secret_variables or any(secret in value for secret in access.secrets)
+        )
+    }
+
+
+def run_command(command: str, body: bytes, environment: Mapping[str, str]) -> str | None:
     """Run a shell command with `body` on its standard input; return the problem, None on success.
 
-    variables: environment variables in addition to those of this process. The command's output goes
-    to standard error. After `COMMAND_TIMEOUT_S` it is killed, with all processes that it started.
+    environment: all environment variables of the command. Its output goes to standard error. After
+    `COMMAND_TIMEOUT_S` it is killed, with all processes that it started.
     """
     process = subprocess.Popen(  # noqa: S602  # a shell command is what the option takes
         command,
         shell=True,
         stdin=subprocess.PIPE,
         stdout=sys.stderr.fileno(),
-        env={**os.environ, **variables},
+        env=dict(environment),
         start_new_session=True,
     )
     try:

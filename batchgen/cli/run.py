@@ -15,7 +15,7 @@ from batchgen.cli.arguments import flags_of, open_source, selection_of, with_liv
 from batchgen.engine.process import infrequent_collection
 from batchgen.engine.session import Session
 from batchgen.errors import BatchgenError, Exit, UsageError, from_os_error
-from batchgen.job import access_of
+from batchgen.job import Access, access_of
 from batchgen.manifest.open import open_manifest
 from batchgen.manifest.plan import check
 from batchgen.progress import Progress, make_progress
@@ -33,7 +33,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
         return plan_command(arguments)
     with infrequent_collection(), _progress(arguments) as progress:
-        summary = _run(arguments, progress)
+        summary, access = _run(arguments, progress)
     if arguments.log_format == "text":
         if not arguments.quiet:
             sys.stderr.write(summary.to_text(shutil.get_terminal_size().columns))
@@ -41,7 +41,7 @@ def run_command(arguments: argparse.Namespace) -> int:
             sys.stderr.write(f"batchgen: {summary.to_line()}\n")
     if arguments.report and summary.exit_code not in _INTERRUPTED:
         _write_report(Path(summary.output), quiet=arguments.quiet or arguments.log_format == "json")
-    _notify(arguments, summary)
+    _notify(arguments, summary, access)
     return summary.exit_code
 
 
@@ -71,7 +71,7 @@ def _progress(arguments: argparse.Namespace) -> Iterator[Progress]:
         progress.close()
 
 
-def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
+def _run(arguments: argparse.Namespace, progress: Progress) -> tuple[Summary, Access]:
     selection = selection_of(arguments)
     environment = _environment(arguments.env_file)
     if arguments.webhook is not None:
@@ -85,7 +85,7 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
         access = access_of(manifest.job.provider, environment)
         if arguments.live_prices:
             manifest = with_live_prices(manifest, access, progress.log)
-        return Session(
+        session = Session(
             manifest,
             selection,
             progress,
@@ -93,23 +93,29 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
             access,
             reload_job=lambda: open_manifest(source, flags_of(arguments)),
             preflight=arguments.preflight,
-        ).run()
+        )
+        return session.run(), access
 
 
-def _notify(arguments: argparse.Namespace, summary: Summary) -> None:
+def _notify(arguments: argparse.Namespace, summary: Summary, access: Access) -> None:
     """Run the command and call the webhook; print problems, but keep the exit code."""
     if not (arguments.notify or arguments.webhook):
         return
-    from batchgen.cli.notify import call_webhook, run_command  # noqa: PLC0415  # see run_command
+    from batchgen.cli.notify import (  # noqa: PLC0415  # see run_command
+        call_webhook,
+        environment_without_secrets,
+        run_command,
+    )
 
     body = msgspec.json.encode(summary.to_json())
-    variables = {
+    environment = {
+        **environment_without_secrets(os.environ, access),
         "BATCHGEN_STATUS": str(summary.ending),
         "BATCHGEN_EXIT_CODE": str(int(summary.exit_code)),
         "BATCHGEN_OUTPUT": summary.output,
     }
     problems = (
-        run_command(arguments.notify, body, variables) if arguments.notify else None,
+        run_command(arguments.notify, body, environment) if arguments.notify else None,
         call_webhook(arguments.webhook, body) if arguments.webhook else None,
     )
     for problem in problems:

@@ -18,8 +18,6 @@ from batchgen.http.replies import (
     content_encoding,
     is_success,
     is_whole_file,
-    lower_names,
-    read_error_body,
 )
 from batchgen.http.service import Service
 from batchgen.http.ssrf import ForbiddenAddressError, GuardedResolver, UrlGuard, exact_url
@@ -111,17 +109,17 @@ class Downloads:
             await client.open("GET", target, headers={}, data=None, proxy=proxy) as response,
         ):
             body = ReplyBody(response.content, deadline, content_encoding(response))
-            headers = lower_names(response.headers)
+            headers = self._reader.headers_of(response)
             if refusal := http_proxy_fault(response.status, target, proxy):
                 return refusal, None
             if response.status in _REDIRECTS and "location" in headers:
-                return HttpResponse(response.status, headers, b""), headers["location"]
+                location = response.headers["location"]
+                return HttpResponse(response.status, headers, b""), location
             if response.status == HTTPStatus.PARTIAL_CONTENT and not is_whole_file(headers):
                 message = "the server sent only a part of the file (HTTP 206)"
                 return NetworkFault(FaultKind.BAD_RESPONSE, message, sent=True), None
             if not is_success(response):
-                error_body = await read_error_body(response, body)
-                return HttpResponse(response.status, headers, error_body), None
+                return await self._reader.read_error(response, body), None
             return await self._reader.read_file(response.status, headers, body), None
 
     async def _refuse_private(self, url: yarl.URL) -> None:

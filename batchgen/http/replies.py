@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from batchgen.http.chunks import ChunkThreads, ReplyBody
 from batchgen.http.encodings import DamagedBodyError, UndecodableError
 from batchgen.http.payload_decoder import PayloadDecoder, PayloadError
-from batchgen.media.formats import TAIL_BYTES, is_truncated
+from batchgen.http.secrets import Secrets
+from batchgen.media.formats import TAIL_BYTES, is_truncated, sniff
 from batchgen.types import FaultKind, HttpResponse, NetworkFault, Reply, SinkFactory, Spooled
 
 MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
@@ -27,12 +28,10 @@ class ReplyReader:
     """Reads the replies of a transport.
 
     open_sink: creates the temporary file that a payload is written to.
-    secrets: texts that are replaced by `***` in the provider's replies.
+    secrets: cuts secrets from all text of a reply.
     """
 
-    def __init__(
-        self, threads: ChunkThreads, open_sink: SinkFactory, secrets: tuple[str, ...]
-    ) -> None:
+    def __init__(self, threads: ChunkThreads, open_sink: SinkFactory, secrets: Secrets) -> None:
         self._threads = threads
         self._open_sink = open_sink
         self._secrets = secrets
@@ -46,10 +45,9 @@ class ReplyReader:
     ) -> Reply:
         """Read a reply of the provider. Raises StorageError if a payload cannot be written."""
         status = response.status
-        headers = self._without_secrets_in_headers(response.headers)
+        headers = self.headers_of(response)
         if not is_success(response):
-            error_body = await read_error_body(response, body)
-            return HttpResponse(status, headers, self._without_secrets(error_body))
+            return await self.read_error(response, body)
         if _is_audio(headers):
             return await self.read_file(status, headers, body)
         limits = _LONG_LIMITS if expects_long_reply else _USUAL_LIMITS
@@ -76,10 +74,14 @@ class ReplyReader:
         finally:
             if not finished:
                 decoder.abort()
-        return HttpResponse(status, headers, self._without_secrets(rest), payloads)
+        rest = await self._cut(rest, headers)
+        return HttpResponse(status, headers, rest, tuple(map(self._with_safe_head, payloads)))
 
     async def read_file(self, status: int, headers: Mapping[str, str], body: ReplyBody) -> Reply:
-        """Read a reply whose body is the payload. Raises StorageError if it cannot be written."""
+        """Read a reply whose body is the payload. Raises StorageError if it cannot be written.
+
+        headers: without secrets.
+        """
         has_length = not _LENGTH_HEADERS.isdisjoint(headers)
         try:
             payload = await self._spool(body.read_chunk, has_length=has_length)
@@ -87,7 +89,7 @@ class ReplyReader:
             return await self._keep_raw(status, headers, body, error)
         if isinstance(payload, NetworkFault):
             return payload
-        named = replace(payload, media_type=headers.get("content-type", ""))
+        named = replace(self._with_safe_head(payload), media_type=headers.get("content-type", ""))
         return HttpResponse(status, headers, b"", (named,))
 
     async def _keep_raw(
@@ -102,7 +104,10 @@ class ReplyReader:
         payload = await self._spool(read, has_length=True)
         if isinstance(payload, NetworkFault):
             return payload
-        return HttpResponse(status, headers, b"", (payload,), undecodable=str(error))
+        reason = self._secrets.cut(str(error))
+        return HttpResponse(
+            status, headers, b"", (self._with_safe_head(payload),), undecodable=reason
+        )
 
     async def _spool(
         self, read: Callable[[], Awaitable[bytes]], *, has_length: bool
@@ -134,19 +139,32 @@ class ReplyReader:
                 sink.discard()
         return payload
 
-    def _without_secrets_in_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return a reply's headers; a header of a redirect may repeat the key."""
-        lowered = lower_names(headers)
-        values = "\n".join(lowered.values())
-        for secret in self._secrets:
-            if secret in values:
-                lowered = {name: value.replace(secret, "***") for name, value in lowered.items()}
-        return lowered
+    def headers_of(self, response: aiohttp.ClientResponse) -> dict[str, str]:
+        """Return the headers of a reply without secrets, with their names in lower case."""
+        return self._secrets.cut_headers(response.headers)
 
-    def _without_secrets(self, body: bytes) -> bytes:
-        for secret in self._secrets:
-            body = body.replace(secret.encode(), b"***")
-        return body
+    async def read_error(self, response: aiohttp.ClientResponse, body: ReplyBody) -> HttpResponse:
+        """Read a reply that is no 2xx, as far as it arrives."""
+        headers = self.headers_of(response)
+        error_body = await _read_error_body(response, body)
+        return HttpResponse(response.status, headers, await self._cut(error_body, headers))
+
+    async def _cut(self, body: bytes, headers: Mapping[str, str]) -> bytes:
+        """Return a body without secrets."""
+        cut = body
+
+        def work(data: bytes) -> None:
+            nonlocal cut
+            cut = self._secrets.cut_body(data, headers.get("content-type", ""))
+
+        await self._threads.run(work, body)
+        return cut
+
+    def _with_safe_head(self, payload: Spooled) -> Spooled:
+        """Return a payload whose first bytes can be part of a message if it is no known file."""
+        if sniff(payload.head) is not None:
+            return payload
+        return replace(payload, head=self._secrets.cut_body(payload.head))
 
 
 def is_success(response: aiohttp.ClientResponse) -> bool:
@@ -165,12 +183,7 @@ def is_whole_file(headers: Mapping[str, str]) -> bool:
     return match is not None and int(match[2]) == int(match[1]) + 1
 
 
-def lower_names(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers with their names in lower case."""
-    return {name.lower(): value for name, value in headers.items()}
-
-
-async def read_error_body(response: aiohttp.ClientResponse, body: ReplyBody) -> bytes:
+async def _read_error_body(response: aiohttp.ClientResponse, body: ReplyBody) -> bytes:
     """Return the beginning of an error's body, as far as it arrives within a few seconds.
 
     Status and headers decide about an error, so nothing that happens to its body is raised.

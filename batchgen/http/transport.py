@@ -4,9 +4,9 @@ Requests and downloads have separate clients, so that the key goes to the provid
 requests add the key and follow no redirect; clients for downloads never have the key.
 """
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import aiohttp
 import yarl
@@ -22,9 +22,11 @@ from batchgen.http.faults import http_proxy_fault, network_fault
 from batchgen.http.proxy import proxy_for
 from batchgen.http.replies import ReplyReader, content_encoding
 from batchgen.http.request_body import BodyStream, encode_body
+from batchgen.http.secrets import Secrets
 from batchgen.http.service import Service
 from batchgen.types import FaultKind, HttpRequest, NetworkFault, Reply, SinkFactory
 
+_Data: TypeAlias = bytes | AsyncIterator[bytes] | None
 # A server answers a long poll late, so each long poll occupies a connection for a while.
 _MAX_ROUTES = 1000
 _MAX_LONG_POLLS = 64
@@ -54,6 +56,7 @@ class AiohttpTransport:
         self._tls = tls_settings(
             service.ca_bundles, is_https=service.base_url.lower().startswith("https:")
         )
+        self._secrets = Secrets(service.secrets)
         self._failed_handshakes = 0
         self._routes: dict[str, tuple[yarl.URL, str | None]] = {}
         self._open_long_polls = 0
@@ -62,7 +65,7 @@ class AiohttpTransport:
         service = self._service
         self._threads = ChunkThreads()
         self._deadlines = Deadlines(service.timeouts, service.timeout_s)
-        self._reader = ReplyReader(self._threads, self._open_sink, service.secrets)
+        self._reader = ReplyReader(self._threads, self._open_sink, self._secrets)
         headers = _api_headers(service)
         self._downloads = Downloads(
             service,
@@ -94,17 +97,23 @@ class AiohttpTransport:
         Raises StorageError if a payload cannot be written.
         """
         if not request.long_poll_path or not self._may_long_poll():
-            return await self._send(request, idempotency_key, self._api)
+            return self._cut(await self._send(request, idempotency_key, self._api))
         self._open_long_polls += 1
         try:
             long_poll = replace(request, path=request.long_poll_path)
-            return await self._send(long_poll, idempotency_key, self._long_polls)
+            return self._cut(await self._send(long_poll, idempotency_key, self._long_polls))
         finally:
             self._open_long_polls -= 1
 
-    def fetch(self, url: str) -> Coroutine[None, None, Reply]:
+    async def fetch(self, url: str) -> Reply:
         """Get a payload by its URL; see `Downloads.fetch`."""
-        return self._downloads.fetch(url)
+        return self._cut(await self._downloads.fetch(url))
+
+    def _cut(self, reply: Reply) -> Reply:
+        """Return the reply; a fault without secrets, which a malformed reply may repeat."""
+        if isinstance(reply, NetworkFault):
+            return replace(reply, message=self._secrets.cut(reply.message))
+        return reply
 
     def _may_long_poll(self) -> bool:
         timeout_s = self._service.timeouts.first_byte_s or self._service.timeout_s
@@ -113,7 +122,7 @@ class AiohttpTransport:
     async def _send(self, request: HttpRequest, idempotency_key: str, client: Client) -> Reply:
         keys = self._service.key_headers if idempotency_key else ()
         headers = dict.fromkeys(keys, idempotency_key)
-        data: bytes | AsyncIterator[bytes] | None = None
+        data: _Data = None
         stream: BodyStream | None = None
         if request.method != "GET":
             body = encode_body(request)

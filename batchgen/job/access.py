@@ -1,17 +1,14 @@
 """Read keys, header values and proxies from environment variables; they are never printed."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from batchgen.errors import UsageError
-from batchgen.job.providers import Provider, is_sendable
+from batchgen.job.providers import VARIABLE, Provider, is_sendable
 
-VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_MIN_SECRET_LENGTH = 6  # characters; a shorter one may be a part of ordinary words
 _PROXIES = ("http", "https", "all", "no")
 # OpenSSL's, requests' and curl's variables: a file or folder of certificates; a list of folders.
 _BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -24,7 +21,9 @@ class Access:
 
     headers: the headers of the job's provider, with variables replaced by their values.
     proxies: by `http`, `https`, `all` and `no`, from HTTP_PROXY and so on.
-    secrets: texts that are removed from replies before these are printed or stored.
+    secrets: texts that are removed from replies before these are printed or stored: the values of
+        all key variables that the job knows, and the passwords of proxies.
+    secret_variables: the environment variables that may hold secrets.
     ca_bundles: the provider's file and those of the environment, each with the name of its setting;
         the variables count for an https provider only.
     """
@@ -33,6 +32,7 @@ class Access:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    secret_variables: tuple[str, ...] = ()
     ca_bundles: tuple[tuple[str, Path], ...] = ()
 
 
@@ -43,13 +43,15 @@ def access_of(provider: Provider, environment: Mapping[str, str]) -> Access:
         name: _header(provider, name, value, environment)
         for name, value in provider.headers.items()
     }
-    named = (name for value in provider.headers.values() for name in VARIABLE.findall(value))
-    secrets = (key or "", *(environment[name].strip() for name in named))
+    proxies = dict(_proxies(environment))
+    values = (environment.get(name, "").strip() for name in provider.secret_variables)
+    passwords = (password for proxy in proxies.values() for password in _passwords(proxy))
     return Access(
         key,
         headers,
-        dict(_proxies(environment)),
-        tuple(secret for secret in secrets if len(secret) >= _MIN_SECRET_LENGTH),
+        proxies,
+        tuple(dict.fromkeys(filter(None, (*values, *passwords)))),
+        provider.secret_variables,
         tuple(_ca_bundles(provider, environment)),
     )
 
@@ -110,6 +112,13 @@ def _proxies(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
                     f"{variable.upper()} is not an http or https proxy such as http://host:8080"
                 )
         yield name, value
+
+
+def _passwords(proxy: str) -> Iterator[str]:
+    """Yield the password in a proxy's URL, as it is written and as it is sent."""
+    before = proxy.rpartition("@")[0]
+    password = before.rpartition("://")[2].partition(":")[2]
+    yield from (password, unquote(password))
 
 
 def _is_proxy(url: str) -> bool:

@@ -29,6 +29,7 @@ class Provider(msgspec.Struct, frozen=True):
     jobs: how a service that replies with the id of a job is polled; None if it does not.
     ca_file: certificates that are trusted besides the system's.
     insecure: whether plain http to public hosts is allowed.
+    other_variables: environment variables with secrets of the job's other providers.
     """
 
     name: str
@@ -43,6 +44,19 @@ class Provider(msgspec.Struct, frozen=True):
     jobs: RemoteJobs | None = None
     ca_file: Path | None = None
     insecure: bool = False
+    other_variables: tuple[str, ...] = ()
+
+    @property
+    def secret_variables(self) -> tuple[str, ...]:
+        """Return the names of all environment variables that may hold a secret."""
+        built_in = (name for other in PROVIDERS.values() for name in other.key_variables)
+        return tuple(dict.fromkeys((*self.own_variables, *self.other_variables, *built_in)))
+
+    @property
+    def own_variables(self) -> tuple[str, ...]:
+        """Return the names of the variables of the key and of the headers."""
+        named = (name for value in self.headers.values() for name in VARIABLE.findall(value))
+        return (*self.key_variables, *named)
 
     def key(self, environment: Mapping[str, str]) -> str | None:
         """Return the key from the first variable that holds one; None if there is none."""
@@ -53,6 +67,7 @@ class Provider(msgspec.Struct, frozen=True):
 
 
 SIMULATOR = "simulator"
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 # Key variables: the vendors' integration pages; base URLs: the vendors' specs.
 PROVIDERS: Mapping[str, Provider] = {
@@ -104,7 +119,9 @@ def read_provider(
             known[name] = provider
     name = flags.name or section.get("provider") or "aimlapi"
     if name in known:
-        return _redirected(known[name], flags, reader)
+        others = (known[other] for other in own if other in known)
+        variables = tuple(name for other in others for name in other.own_variables)
+        return _redirected(replace(known[name], other_variables=variables), flags, reader)
     if name not in own:  # else its problems are reported already
         hint = did_you_mean(name, known)
         advice = f"did you mean `{hint}`?" if hint else f"the providers are {', '.join(known)}"

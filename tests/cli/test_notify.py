@@ -12,8 +12,14 @@ from pathlib import Path
 import pytest
 
 from batchgen.cli import notify
-from batchgen.cli.notify import call_webhook, check_webhook, run_command
+from batchgen.cli.notify import (
+    call_webhook,
+    check_webhook,
+    environment_without_secrets,
+    run_command,
+)
 from batchgen.errors import UsageError
+from batchgen.job import Access
 from tests.e2e.command import batchgen
 
 BODY = b'{"status":"complete"}'
@@ -95,9 +101,22 @@ def test_a_webhook_may_be_a_private_host_or_https(url: str) -> None:
 
 def test_a_command_gets_the_summary_and_the_variables(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    variables = {"BATCHGEN_STATUS": "complete"}
+    variables = {**os.environ, "BATCHGEN_STATUS": "complete"}
     assert run_command(f'cat > {out}; echo "$BATCHGEN_STATUS" >> {out}', BODY, variables) is None
     assert out.read_bytes() == BODY + b"complete\n"
+
+
+def test_a_command_gets_no_variable_with_a_secret_of_the_run() -> None:
+    access = Access(secrets=("canary-key",), secret_variables=("LAB_KEY", "OTHER_KEY"))
+    environment = {
+        "LAB_KEY": "canary-key",
+        "OTHER_KEY": "",
+        "COPY": "Bearer canary-key",
+        "HTTPS_PROXY": "http://me:canary-pw@proxy",
+        "HOME": "/home/me",
+    }
+    kept = environment_without_secrets(environment, access)
+    assert kept == {"HTTPS_PROXY": "http://me:canary-pw@proxy", "HOME": "/home/me"}
 
 
 def test_a_command_that_reads_nothing_and_fails_is_reported() -> None:

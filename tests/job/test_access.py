@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from batchgen.errors import UsageError
-from batchgen.job import PROVIDERS, Access, Provider, access_of
+from batchgen.job import PROVIDERS, Provider, access_of
 
 LAB = Provider(
     "lab",
@@ -22,6 +22,24 @@ def test_headers_take_their_values_from_the_environment() -> None:
     access = access_of(LAB, {"TOKEN": " t-canary-1 "})
     assert access.headers == {"Authorization": "Token t-canary-1", "X-Plain": "batch"}
     assert access.secrets == ("t-canary-1",)
+    assert "canary" not in repr(access)
+
+
+def test_all_keys_that_the_job_knows_and_passwords_of_proxies_are_secrets() -> None:
+    lab = replace(LAB, other_variables=("OTHER_KEY",))
+    environment = {
+        "TOKEN": "t-canary-1",
+        "LAB_KEY": "l-canary-2",
+        "OTHER_KEY": "o-canary-3",
+        "OPENAI_API_KEY": "a-canary-4",
+        "HTTPS_PROXY": "http://me:p%2Fcanary-5@proxy:8080",
+    }
+    access = access_of(lab, environment)
+    assert set(access.secrets) == {
+        *("t-canary-1", "l-canary-2", "o-canary-3", "a-canary-4"),
+        *("p%2Fcanary-5", "p/canary-5"),
+    }
+    assert {"TOKEN", "LAB_KEY", "OTHER_KEY", "OPENAI_API_KEY"} <= set(access.secret_variables)
     assert "canary" not in repr(access)
 
 
@@ -56,7 +74,7 @@ def test_key_variables_are_read_in_the_documented_order() -> None:
 def test_proxies_are_read_as_curl_reads_them(
     environment: dict[str, str], proxies: dict[str, str]
 ) -> None:
-    assert access_of(PROVIDERS["simulator"], environment) == Access(proxies=proxies)
+    assert access_of(PROVIDERS["simulator"], environment).proxies == proxies
 
 
 @pytest.mark.parametrize("proxy", ["http://p:port", "http://p:0", "http://[::1", "http://"])
