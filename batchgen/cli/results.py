@@ -12,7 +12,7 @@ from batchgen.cli.arguments import open_ledger
 from batchgen.errors import Exit, UsageError
 from batchgen.report.export_csv import write_csv
 from batchgen.report.export_openai_batch import write_openai_batch
-from batchgen.storage.directory import PRIVATE
+from batchgen.storage.files import PRIVATE, open_target
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import public_status, write_jsonl
 from batchgen.types import Record
@@ -31,7 +31,7 @@ def results_command(arguments: argparse.Namespace) -> int:
     with open_ledger(arguments.directory) as ledger:
         write = _writer(arguments, ledger, to_file=to_file)
         records = ledger.records(every=arguments.all)
-        with closing(records), _target(arguments.output) as file:
+        with closing(records), _target(arguments.output, arguments.directory) as file:
             write(_selected(records, arguments.status), file)
     return Exit.OK
 
@@ -49,13 +49,13 @@ def _selected(records: Iterable[Record], statuses: frozenset[str] | None) -> Ite
 
 
 @contextmanager
-def _target(path: Path | None) -> Iterator[BinaryIO]:
+def _target(path: Path | None, directory: Path) -> Iterator[BinaryIO]:
     if path is None:
         yield sys.stdout.buffer
         sys.stdout.flush()
         return
     try:
-        with path.open("wb") as file:
+        with open_target(path, directory) as file:
             yield file
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error

@@ -115,7 +115,9 @@ class AssembledRun:
         )
         self._report_removed_variable()
         self._report_unknown()
-        return self._worklist(), ResultsFile(self._job.output_dir)
+        results = ResultsFile(self._job.output_dir)
+        self._store.sync_folders()
+        return self._worklist(), results
 
     async def work(self, worklist: _AnyWorklist, results: ResultsFile) -> None:
         """Run the tasks that are left, until all are done or the run stops."""

@@ -9,6 +9,7 @@ import io
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +17,7 @@ import msgspec
 
 from batchgen.errors import write_error
 from batchgen.http.message_file import read_message, write_message
-from batchgen.storage.artifacts import fsync_folder, make_folder, write_atomically
+from batchgen.storage.files import Folder, UnsafePathError
 from batchgen.types import HttpResponse, SinkFactory, Spooled, Task
 
 FOLDER = ".batchgen/replies"
@@ -41,6 +42,7 @@ class KeptReplies:
 
     def __init__(self, root: Path, open_sink: SinkFactory) -> None:
         self._root = root
+        self._folder = Folder(root)
         self._open_sink = open_sink
 
     async def keep(self, task: Task, generation: int, part: int, reply: HttpResponse) -> str:
@@ -58,13 +60,13 @@ class KeptReplies:
 
     def found(self) -> Iterator[KeptReply]:
         """Yield what the files in the folder answer. Raises StorageError."""
-        folder = self._root / FOLDER
         try:
-            names = os.listdir(folder)
+            with self._folder.open_folder(FOLDER) as handle:
+                names = os.listdir(handle)
         except FileNotFoundError:
             return
         except OSError as error:
-            raise write_error(folder, error) from error
+            raise write_error(self._root / FOLDER, error) from error
         for name in names:
             if match := _NAME.fullmatch(name):
                 yield KeptReply(match[1], int(match[2]), int(match[3]))
@@ -72,16 +74,13 @@ class KeptReplies:
     def remove(self, path: str) -> None:
         """Remove a reply whose result is stored; harmless if it is gone."""
         if _is_kept(path):
-            (self._root / path).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                self._folder.remove(path)
 
     def _write(self, path: str, reply: HttpResponse) -> None:
-        folder = self._root / FOLDER
         try:
-            make_folder(folder)
-            target = self._root / path
-            temporary = target.with_name(f"{target.name}.part")
-            write_atomically(target, write_message(reply, _open_payload), temporary)
-            fsync_folder(folder)
+            self._folder.replace(path, write_message(reply, _open_payload))
+            self._folder.sync(FOLDER)
         except OSError as error:
             raise write_error(self._root / path, error) from error
 
@@ -89,13 +88,10 @@ class KeptReplies:
         if not _is_kept(path):
             return None
         try:
-            with open(os.open(self._root / path, os.O_RDONLY | _NO_LINKS), "rb") as file:
+            with self._folder.open_to_read(path) as file:
                 return read_message(file, self._open_sink)
-        except OSError:
+        except (OSError, UnsafePathError):
             return None
-
-
-_NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def _is_kept(path: str) -> bool:

@@ -9,6 +9,7 @@ from batchgen.engine.assemble import AssembledRun
 from batchgen.engine.provenance import other_manifest_warning, record_manifest
 from batchgen.engine.request import RunRequest
 from batchgen.engine.stop import Stop
+from batchgen.engine.worklist.folders import watch_folders
 from batchgen.engine.worklist.positions import Positions
 from batchgen.engine.worklist.selection import ANY_KIND, failed_kinds
 from batchgen.errors import UsageError
@@ -76,7 +77,8 @@ class Session(RunRequest, frozen=True):
 
     def _check(self, positions: Positions) -> Plan:
         def select(items: _Items) -> _Items:
-            return self.selection.narrow(positions.watch(items), to_the_end=True)
+            watched = watch_folders(positions.watch(items), self.manifest.job)
+            return self.selection.narrow(watched, to_the_end=True)
 
         plan = check(self.manifest, select=select)
         for line in plan.lines(Severity.WARNING):

@@ -11,13 +11,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 
-from batchgen.errors import StorageError
+from batchgen.errors import StorageError, write_error
 from batchgen.report.data import MAX_LISTED, Collector, Heading
 from batchgen.report.excerpts import Excerpts
 from batchgen.report.page import render
 from batchgen.report.thumbnails import FOLDER, with_previews
-from batchgen.storage.artifacts import write_atomically
+from batchgen.storage.files import open_target, stays_inside
 from batchgen.storage.ledger import Ledger
 from batchgen.types import Record
 
@@ -51,12 +52,16 @@ class Report(msgspec.Struct, frozen=True):
             raise StorageError(f"cannot write {self.target}: {self.target.parent} is not a folder")
         collector = Collector(running=self.running)
         excerpts = Excerpts(self.directory)
-        records = self.watch(ledger.records())
+        records = self.watch(map(_without_outside, ledger.records()))
         for record, previews in with_previews(records, self.directory, limit=MAX_LISTED):
             texts = excerpts.of(record.outcome.artifacts) if previews else ()
             collector.add(record, previews, texts)
         page = render(self._heading(ledger), collector)
-        write_atomically(self.target, page, self.target.with_name(f".{self.target.name}.part"))
+        try:
+            with open_target(self.target, self.directory) as file:
+                file.writelines(page)
+        except OSError as error:
+            raise write_error(self.target, error) from error
         return WrittenReport(collector.count, collector.listed, sum(map(len, page)))
 
     def _heading(self, ledger: Ledger) -> Heading:
@@ -70,6 +75,15 @@ class Report(msgspec.Struct, frozen=True):
             root=root,
             thumbs=f"{root}{FOLDER}/",
         )
+
+
+def _without_outside(record: Record) -> Record:
+    """Return a record without artifacts whose path, in a ledger of unknown origin, leaves DIR."""
+    artifacts = record.outcome.artifacts
+    if all(stays_inside(artifact.path) for artifact in artifacts):
+        return record
+    inside = tuple(artifact for artifact in artifacts if stays_inside(artifact.path))
+    return replace(record, outcome=replace(record.outcome, artifacts=inside))
 
 
 def _root(directory: Path, target: Path) -> str:

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from batchgen.errors import StorageError
 from batchgen.report.thumbnails import FOLDER, preview, thumbnail
+from batchgen.storage.files import Folder, open_target, stays_inside
 from batchgen.text import one_line
 from batchgen.types import Artifact, Record
 
@@ -37,7 +38,8 @@ def write_contact_sheet(
                     chosen.append((record.task.id, artifact))
     sheet = _draw(chosen, directory)
     try:
-        sheet.save(target, "PNG")
+        with open_target(target, directory) as file:
+            sheet.save(file, "PNG")
     except (OSError, ValueError) as error:
         raise StorageError(f"cannot write {target} ({error}): name a .png file") from error
     return len(chosen), total
@@ -65,5 +67,6 @@ def _thumbnails(
 ) -> Iterator[tuple[str, Image.Image | None]]:
     for name, artifact in chosen:
         small = preview(artifact, directory)
-        path = directory / FOLDER / small if small else directory / artifact.path
-        yield name, thumbnail(path, _SIDE)
+        below = f"{FOLDER}/{small}" if small else artifact.path
+        is_safe = stays_inside(artifact.path) and Folder(directory).is_file(below)
+        yield name, thumbnail(directory / below, _SIDE) if is_safe else None

@@ -1,10 +1,14 @@
 """Excerpts of artifacts that the page shows: the beginning of texts, the shape of vectors."""
 
+import io
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
+from batchgen.errors import StorageError
 from batchgen.media.formats import NPY
+from batchgen.storage.files import Folder
 from batchgen.types import Artifact
 
 CHARACTERS = 2000
@@ -37,19 +41,19 @@ class Excerpts:
         return text
 
     def _read(self, artifact: Artifact) -> str | None:
-        path = self._directory / artifact.path
+        is_array = artifact.media_type == NPY.mime
+        if not (is_array or _is_text(artifact.media_type)):
+            return None
         try:
-            if artifact.media_type == NPY.mime:
-                with path.open("rb") as file:
-                    return _shape(file.read(_HEADER_BYTES))
-            return _beginning(path) if _is_text(artifact.media_type) else None
-        except OSError:
+            with Folder(self._directory).open_to_read(artifact.path) as file:
+                return _shape(file.read(_HEADER_BYTES)) if is_array else _beginning(file)
+        except (OSError, StorageError):
             return None
 
 
-def _beginning(path: Path) -> str:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        text = file.read(CHARACTERS + 1)
+def _beginning(file: BinaryIO) -> str:
+    with io.TextIOWrapper(file, encoding="utf-8", errors="replace") as text_file:
+        text = text_file.read(CHARACTERS + 1)
     return text if len(text) <= CHARACTERS else f"{text[:CHARACTERS]}…"
 
 

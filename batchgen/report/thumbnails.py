@@ -1,6 +1,7 @@
 """Thumbnails of artifacts, written once: the name is the artifact's hash, so none is stale."""
 
-import os
+import io
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -12,6 +13,7 @@ from PIL import Image, ImageOps
 
 from batchgen.errors import StorageError
 from batchgen.media.formats import pixel_count
+from batchgen.storage.files import Folder, stays_inside
 from batchgen.types import Artifact, Record
 
 # A thumbnail's name below FOLDER; "" if the artifact itself is small; None if there is none.
@@ -23,6 +25,7 @@ SIDE = 320  # pixels: a card of the gallery on a screen of double density
 _SMALL_BYTES = 24_000  # about the size of a thumbnail
 _MAX_PIXELS = 64_000_000  # more would take seconds and hundreds of megabytes
 _CHUNK = 256
+_HASH = re.compile("[0-9a-f]{64}")
 _OWN_PREVIEW = frozenset({"image/svg+xml", "image/avif"})  # browsers show them, Pillow may not
 
 
@@ -50,18 +53,22 @@ def with_previews(
 
 def preview(artifact: Artifact, directory: Path) -> Preview:
     """Return the preview of an artifact; create its thumbnail if it is missing."""
-    if not artifact.media_type.startswith("image/"):
+    folder = Folder(directory)
+    if not (
+        artifact.media_type.startswith("image/")
+        and _HASH.fullmatch(artifact.sha256)
+        and stays_inside(artifact.path)
+    ):
         return None
     if artifact.size_bytes <= _SMALL_BYTES or artifact.media_type in _OWN_PREVIEW:
-        return "" if (directory / artifact.path).is_file() else None
+        return "" if folder.is_file(artifact.path) else None
     name = f"{artifact.sha256[:2]}/{artifact.sha256[2:24]}.webp"
-    path = directory / FOLDER / name
-    if path.exists():
+    if folder.is_file(f"{FOLDER}/{name}"):
         return name
-    image = thumbnail(directory / artifact.path)
+    image = thumbnail(directory / artifact.path) if folder.is_file(artifact.path) else None
     if image is None:
         return None
-    _save(image, path)
+    _save(image, folder, f"{FOLDER}/{name}")
     return name
 
 
@@ -81,18 +88,12 @@ def thumbnail(path: Path, side: int = SIDE) -> Image.Image | None:
         return None
 
 
-def _save(image: Image.Image, path: Path) -> None:
+def _save(image: Image.Image, folder: Folder, path: str) -> None:
+    encoded = io.BytesIO()
+    image.save(encoded, "WEBP", quality=75, method=2)
     try:
-        try:
-            _write(image, path)
-        except FileNotFoundError:  # another process has deleted the folder
-            _write(image, path)
+        folder.replace(path, encoded.getvalue())
     except OSError as error:
-        raise StorageError(f"cannot write {path} ({error.strerror or error})") from error
-
-
-def _write(image: Image.Image, path: Path) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(temporary, "WEBP", quality=75, method=2)
-    temporary.replace(path)
+        raise StorageError(
+            f"cannot write {folder.root / path} ({error.strerror or error})"
+        ) from error

@@ -16,6 +16,7 @@ import hashlib
 import io
 import os
 import secrets
+import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -24,8 +25,9 @@ from pathlib import Path
 
 import msgspec
 
-from batchgen.errors import StorageError, write_error
+from batchgen.errors import write_error
 from batchgen.media.formats import MediaType, Size, dimensions, generated_type, received_type
+from batchgen.storage.files import EXISTING, NEW, PRIVATE, TEMPORARY, Folder, UnsafePathError
 from batchgen.storage.group_commit import GroupCommit
 from batchgen.storage.spool import HEAD_BYTES, Spool
 from batchgen.types import Artifact, GeneratedPayload, Spooled
@@ -35,7 +37,6 @@ _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK
 _FILE_THREADS = 4  # more than cores: fsync waits for the disk
 _MAX_GROUP = 32  # payloads that are published together
 _HAS_FADVISE = hasattr(os, "posix_fadvise")
-_CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
 
 
 class LocalStore:
@@ -45,10 +46,11 @@ class LocalStore:
     """
 
     def __init__(self, root: Path, *, is_taken: Callable[[str], bool]) -> None:
-        self._root = root
-        self._temporary = root / ".batchgen" / "tmp"
+        self._folder = Folder(root)
+        self._temporary = f"{root}/{TEMPORARY}/"
+        self._handle: int | None = None  # of the folder of temporary files
         self._is_taken = is_taken
-        self._token = secrets.token_hex(4)  # so that names differ from leftovers of earlier runs
+        self._token = secrets.token_hex(8)  # so that no other program has names like these
         self._numbers = count(1)
         self._orphans: set[tuple[int, int]] = set()  # device and inode
         self._unconfirmed: dict[str, str] = {}  # temporary names by the artifact's path
@@ -63,42 +65,72 @@ class LocalStore:
         Temporary names of orphans stay until `sweep`, so that an orphan is recognised after several
         crashes too. Raises StorageError.
         """
+        removed = 0
         try:
-            self._temporary.mkdir(parents=True, exist_ok=True)
-            if self._temporary.is_symlink():
-                raise StorageError(f"{self._temporary} is a symbolic link: remove the link")
-            removed = 0
-            for leftover in self._temporary.iterdir():
-                status = leftover.lstat()
-                if status.st_nlink > 1:
+            self._open_temporary()
+            for leftover in os.listdir(self._handle):
+                status = os.lstat(leftover, dir_fd=self._handle)
+                if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
                     self._orphans.add((status.st_dev, status.st_ino))
                 else:
-                    leftover.unlink()
+                    os.unlink(leftover, dir_fd=self._handle)
                     removed += 1
         except OSError as error:
             raise write_error(self._temporary, error) from error
         return removed
 
+    def sync_folders(self) -> None:
+        """Make the names in DIR and DIR/.batchgen durable. Raises StorageError."""
+        try:
+            self._folder.sync()
+            self._folder.sync(PRIVATE)
+        except OSError as error:
+            raise write_error(self._folder.root, error) from error
+
     def sweep(self) -> None:
         """Remove all temporary files, after a run that has left nothing to do."""
-        for leftover in self._temporary.iterdir():
-            with suppress(OSError):
-                leftover.unlink()
+        if self._handle is not None:
+            for leftover in os.listdir(self._handle):
+                with suppress(OSError):
+                    os.unlink(leftover, dir_fd=self._handle)
 
     def close(self) -> None:
         """Wait for the file threads and remove the temporary names of confirmed artifacts."""
         self._publisher.close()
         self._unlink_confirmed()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
 
     def open_sink(self) -> Spool:
         """Return a sink for the bytes of one payload."""
-        return Spool(f"{self._temporary}/{self._token}-{next(self._numbers)}.part")
+        path = f"{self._temporary}{self._token}-{next(self._numbers)}.part"
+        return Spool(path, create=self._create, remove=self._unlink)
+
+    def _open_temporary(self) -> None:
+        with self._folder.open_folder(TEMPORARY, make=True) as handle:
+            self._handle = os.dup(handle)
+
+    def _create(self, path: str) -> int:
+        """Return the handle of a new temporary file, whose folder may have been removed."""
+        try:
+            return os.open(self._name(path), NEW, 0o666, dir_fd=self._handle)  # the umask applies
+        except FileNotFoundError:
+            self._open_temporary()
+            return os.open(self._name(path), NEW, 0o666, dir_fd=self._handle)
+
+    def _name(self, path: str) -> str:
+        """Return the name of a temporary file in its folder."""
+        return path.removeprefix(self._temporary)
+
+    def _unlink(self, path: str) -> None:
+        os.unlink(self._name(path), dir_fd=self._handle)
 
     def discard(self, spooled: Spooled) -> None:
         """Remove a payload that will not be published."""
         if spooled.data is None:
             with suppress(OSError):
-                os.unlink(spooled.path)
+                self._unlink(spooled.path)
 
     async def publish(self, payload: Spooled | GeneratedPayload, filename: str, n: int) -> Artifact:
         """Store a payload as artifact number `n` of its task and return the artifact.
@@ -133,7 +165,7 @@ class LocalStore:
                 self._confirmed.append(temporary)
 
     def _publish(self, group: "Sequence[_Publication]") -> "Sequence[Artifact | BaseException]":
-        for step in (_write, _make_durable, self._place):
+        for step in (self._write, _make_durable, self._place):
             for publication in group:
                 publication.run(step)
         placed = [publication for publication in group if publication.error is None]
@@ -145,55 +177,80 @@ class LocalStore:
             for publication in group
         ]
 
+    def _write(self, publication: "_Publication") -> None:
+        """Write all bytes to the temporary file, and start to flush them to the disk."""
+        spooled = publication.spooled
+        if spooled.data is None:
+            publication.open(os.open(self._name(spooled.path), EXISTING, dir_fd=self._handle))
+            return
+        handle = self._create(spooled.path)
+        try:
+            publication.write(handle, spooled.data)
+        except OSError:
+            os.close(handle)
+            self._unlink(spooled.path)  # on a full disk every block counts
+            raise
+
     def _place(self, publication: "_Publication") -> None:
         """Link the file at its wanted path below the root, or at the next free one."""
-        for path in candidate_paths(self._make_folder_of(publication.wanted)):
-            target = f"{self._root}/{path}"
-            if self._is_orphan(target, path):
-                os.unlink(target)
-            try:
-                os.link(publication.spooled.path, target)
-            except FileExistsError:
-                continue
-            except OSError as error:
-                if error.errno not in _NO_LINKS:
-                    raise
-                if os.path.lexists(target):
-                    continue
-                os.rename(publication.spooled.path, target)
-            self._unconfirmed[path] = publication.spooled.path
-            publication.path = path
-            return
+        wanted = self._make_folder_of(publication.wanted)
+        below, _, _ = wanted.rpartition("/")
+        with self._folder.open_folder(below) as folder:
+            for path in candidate_paths(wanted):
+                if self._place_at(publication.spooled.path, folder, path):
+                    publication.path = path
+                    return
+
+    def _place_at(self, temporary: str, folder: int, path: str) -> bool:
+        """Link a temporary file at a path in the open folder; return False if that is taken."""
+        target = path.rpartition("/")[2]
+        if self._is_orphan(folder, target, path):
+            os.unlink(target, dir_fd=folder)
+        places = {"src_dir_fd": self._handle, "dst_dir_fd": folder}
+        try:
+            os.link(self._name(temporary), target, **places, follow_symlinks=False)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            if _exists(folder, target):
+                return False
+            os.rename(self._name(temporary), target, **places)
+        self._unconfirmed[path] = temporary
+        return True
 
     def _make_folder_of(self, wanted: str) -> str:
-        """Make the folder of a path and return the path, without folders if a file blocks one."""
-        if "/" not in wanted:
-            return wanted
-        try:
-            make_folder((self._root / wanted).parent)
-        except (FileExistsError, NotADirectoryError):
-            return wanted.replace("/", "-")
-        return wanted
+        """Make the folder of a path and return the path, without folders if a file blocks one.
 
-    def _is_orphan(self, target: str, path: str) -> bool:
+        A symbolic link that came there during the run counts as such a file.
+        """
+        below, _, _ = wanted.rpartition("/")
+        try:
+            with self._folder.open_folder(below, make=True):
+                return wanted
+        except (FileExistsError, NotADirectoryError, UnsafePathError):
+            return wanted.replace("/", "-")
+
+    def _is_orphan(self, folder: int, name: str, path: str) -> bool:
         if not self._orphans:
             return False
         try:
-            status = os.lstat(target)
+            status = os.lstat(name, dir_fd=folder)
         except FileNotFoundError:
             return False
         return (status.st_dev, status.st_ino) in self._orphans and not self._is_taken(path)
 
     def _fsync_folder_of(self, publications: "Sequence[_Publication]") -> None:
         first, *others = publications
-        first.run(lambda publication: fsync_folder((self._root / publication.path).parent))
+        first.run(lambda publication: self._folder.sync(_folder_of(publication)))
         for publication in others:
             publication.error = first.error
 
     def _unlink_confirmed(self) -> None:
         while self._confirmed:
             with suppress(IndexError, FileNotFoundError):  # another thread took the last one
-                os.unlink(self._confirmed.popleft())
+                self._unlink(self._confirmed.popleft())
 
 
 class _Publication(msgspec.Struct):
@@ -223,6 +280,22 @@ class _Publication(msgspec.Struct):
         except BaseException as error:  # noqa: BLE001  # the rest of the group continues
             self.error = error
 
+    def open(self, handle: int) -> None:
+        """Measure the open file of a payload that was hashed while it arrived."""
+        self.handle = handle
+        self.sha256 = self.spooled.sha256
+        with open(handle, "rb", closefd=False) as file:
+            self.size = dimensions(file, self.media)
+
+    def write(self, handle: int, data: bytes) -> None:
+        """Write a payload to its open file, and start to flush it to the disk."""
+        _write_all(handle, data)
+        if _HAS_FADVISE:  # Linux starts to write: the first fsync of the group waits for all files
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        self.handle = handle
+        self.sha256 = hashlib.sha256(data).hexdigest()
+        self.size = dimensions(io.BytesIO(data), self.media)
+
     def artifact(self) -> Artifact:
         width, height = self.size or (None, None)
         return Artifact(
@@ -234,26 +307,12 @@ def _folder_of(publication: _Publication) -> str:
     return publication.path.rpartition("/")[0]
 
 
-def _write(publication: _Publication) -> None:
-    """Write all bytes to the temporary file, and start to flush them to the disk."""
-    spooled = publication.spooled
-    if spooled.data is None:
-        publication.handle = os.open(spooled.path, os.O_RDONLY | os.O_CLOEXEC)
-        publication.sha256 = spooled.sha256
-        with open(publication.handle, "rb", closefd=False) as file:
-            publication.size = dimensions(file, publication.media)
-        return
-    publication.handle = os.open(spooled.path, _CREATE, 0o666)  # the umask applies
+def _exists(folder: int, name: str) -> bool:
     try:
-        _write_all(publication.handle, spooled.data)
-        if _HAS_FADVISE:  # Linux starts to write: the first fsync of the group waits for all files
-            os.posix_fadvise(publication.handle, 0, 0, os.POSIX_FADV_DONTNEED)
-    except OSError:
-        os.close(publication.handle)
-        os.unlink(spooled.path)  # on a full disk every block counts
-        raise
-    publication.sha256 = hashlib.sha256(spooled.data).hexdigest()
-    publication.size = dimensions(io.BytesIO(spooled.data), publication.media)
+        os.lstat(name, dir_fd=folder)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _write_all(handle: int, data: bytes) -> None:
@@ -286,43 +345,3 @@ def candidate_paths(path: str) -> Iterator[str]:
 def fill_filename(filename: str, n: int, extension: str) -> str:
     """Replace `{n}` and `{ext}`, which are known only when the payload is."""
     return filename.replace("{n}", str(n)).replace("{ext}", extension)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents durably. Raises OSError."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    fsync_folder(folder.parent)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make the names in a folder durable. Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_atomically(
-    path: Path, data: bytes | Iterable[bytes], temporary: Path | None = None
-) -> None:
-    """Replace a file; a crash leaves the old or the new one, and perhaps the temporary file.
-
-    data: the content, or its parts in order.
-    temporary: a path on the same file system; default: `.batchgen/NAME.part` beside the file.
-    Raises StorageError.
-    """
-    temporary = temporary or path.parent / ".batchgen" / f"{path.name}.part"
-    try:
-        with temporary.open("wb") as file:
-            file.writelines((data,) if isinstance(data, bytes) else data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):  # on a full disk every block counts
-            temporary.unlink()
-        raise write_error(path, error) from error

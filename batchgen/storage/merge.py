@@ -7,7 +7,6 @@ know; the next merge adopts them.
 
 import errno
 import os
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -16,20 +15,21 @@ from pathlib import Path
 import msgspec
 
 from batchgen.errors import Exit, StorageError, UsageError
-from batchgen.storage.artifacts import candidate_paths, fsync_folder, make_folder
+from batchgen.storage.artifacts import candidate_paths
 from batchgen.storage.counts import JobCounts, RunCounts, Spend
 from batchgen.storage.directory import ledger_path
+from batchgen.storage.files import Folder, resolves_inside
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.merge_target import MergeTarget, SourceArtifact, SourceTask, TargetTask
 from batchgen.storage.results import ResultsFile, count_paid, encode_rows, public_status
 from batchgen.storage.summary import Ending, FailureGroups, Summary, write_summary
-from batchgen.storage.verify import sha256_of, stays_inside
 from batchgen.types import Status
 
 # Hard links are not possible between these two places.
 _NO_LINKS = frozenset(
     {errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS}
 )
+_CHUNK_BYTES = 1 << 20
 _PROVIDER_KIND = "provider_kind"
 
 
@@ -60,7 +60,7 @@ class Merge(msgspec.Struct):
     out: Path
     report: Callable[[str], None]
     counts: MergeCounts = msgspec.field(default_factory=MergeCounts)
-    _folders: set[Path] = msgspec.field(default_factory=set)
+    _folders: set[str] = msgspec.field(default_factory=set)
 
     def take(self, directories: Sequence[Path]) -> None:
         """Add the tasks and artifacts of other output directories. Raises BatchgenError.
@@ -85,7 +85,7 @@ class Merge(msgspec.Struct):
                 for source in page:
                     self._take_task(target, directory, source, artifacts[source.task])
                 for folder in self._folders:
-                    fsync_folder(folder)
+                    Folder(self.out).sync(folder)
         except OSError as error:
             raise StorageError(
                 f"cannot merge {directory} into {self.out}: {error.filename2 or error.filename}"
@@ -141,30 +141,29 @@ class Merge(msgspec.Struct):
         path = self._free_path(target, artifact)
         if path != artifact.path:
             self.report(f"renamed  {artifact.path} (of {directory}) to {path}")
-        file = self.out / path
-        self._folders.add(file.parent)
-        if os.path.lexists(file):  # an orphan of a merge that was interrupted
+        folder = Folder(self.out)
+        self._folders.add(path.rpartition("/")[0])
+        if folder.exists(path):  # an orphan of a merge that was interrupted
             return path
-        make_folder(file.parent)
         original = (directory / artifact.path).resolve()
         try:
-            os.link(original, file)
+            folder.link(original, path)
             self.counts.linked += 1
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            _copy(original, file, self.out / ".batchgen" / "merge.part")
+            _copy(original, folder, path)
             self.counts.copied += 1
         return path
 
     def _free_path(self, target: MergeTarget, artifact: SourceArtifact) -> str:
+        folder = Folder(self.out)
         for path in candidate_paths(artifact.path):
-            file = self.out / path
             if target.is_known(path):
                 continue
-            if not os.path.lexists(file):
+            if not folder.exists(path):
                 return path
-            if file.is_file() and sha256_of(file) == artifact.sha256:
+            if folder.is_file(path) and folder.sha256_of(path) == artifact.sha256:
                 return path
         raise AssertionError("numbers do not end")
 
@@ -265,7 +264,7 @@ def _is_whole(directory: Path, artifact: SourceArtifact) -> bool:
     file = directory / artifact.path
     try:
         return (
-            stays_inside(artifact.path)
+            resolves_inside(directory, artifact.path)
             and file.is_file()
             and file.stat().st_size == artifact.size_bytes
         )
@@ -273,8 +272,6 @@ def _is_whole(directory: Path, artifact: SourceArtifact) -> bool:
         return False
 
 
-def _copy(source: Path, target: Path, temporary: Path) -> None:
-    shutil.copyfile(source, temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.rename(target)
+def _copy(source: Path, folder: Folder, path: str) -> None:
+    with source.open("rb") as file:
+        folder.replace(path, iter(lambda: file.read(_CHUNK_BYTES), b""))

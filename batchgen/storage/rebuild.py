@@ -6,6 +6,7 @@ old one is renamed. A crash leaves the old one or none; the next `--rebuild` sta
 
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -20,17 +21,15 @@ from batchgen.job.canonical import canonical
 from batchgen.manifest.expand.identity import request_digest
 from batchgen.provider import catalog
 from batchgen.provider.endpoints import DEFAULT_ENDPOINT
-from batchgen.storage.artifacts import fsync_folder
 from batchgen.storage.directory import ledger_path
+from batchgen.storage.files import DATABASE_SUFFIXES, PRIVATE, TEMPORARY, Folder, stays_inside
 from batchgen.storage.ledger.identity import FILE_NAME as IDENTITY
 from batchgen.storage.ledger.identity import read_identity
 from batchgen.storage.ledger.restore import LedgerBuilder, RestoredTask, read_meta
 from batchgen.storage.results import FILE_NAME
-from batchgen.storage.verify import stays_inside
 from batchgen.types import Artifact, Outcome, Problem, Record, Status, Task, TaskError
 
 _DEFAULT_PROVIDER = "aimlapi"
-_SQLITE_SUFFIXES = ("", "-wal", "-shm")  # of the files that make up an SQLite database
 _LINES_PER_TRANSACTION = 500
 _MAX_PROBLEMS = 20
 _VERSION = re.compile(r"\.v([1-9]\d{0,6})(?:~\d+)?\.\w+$")  # as in the file names of a run
@@ -103,22 +102,22 @@ def rebuild(directory: Path, *, now: datetime) -> RebuildResult:
     """
     result = RebuildResult()
     ledger = ledger_path(directory)
-    new = ledger.with_name(f"{ledger.name}.part")
+    folder = Folder(directory)
+    new = directory / TEMPORARY / f"{secrets.token_hex(16)}.part"
     try:
-        for suffix in _SQLITE_SUFFIXES:
-            with suppress(FileNotFoundError):
-                Path(f"{new}{suffix}").unlink()
+        with folder.open_folder(TEMPORARY, make=True):
+            pass
         meta = _meta(ledger)
         result.identity = IDENTITY in meta
         with LedgerBuilder(new, now) as builder:
             provider = meta.get("provider", _DEFAULT_PROVIDER)
-            tasks = _tasks(directory / FILE_NAME, result, provider)
+            tasks = _tasks(folder, result, provider)
             while batch := list(islice(tasks, _LINES_PER_TRANSACTION)):
                 builder.add(batch)
             result.tasks = builder.finish(meta)
-        result.aside = _move_aside(ledger, f"{now:%Y%m%dT%H%M%SZ}")
-        new.rename(ledger)
-        fsync_folder(ledger.parent)
+        result.aside = _move_aside(folder, ledger, f"{now:%Y%m%dT%H%M%SZ}")
+        folder.rename(f"{TEMPORARY}/{new.name}", f"{PRIVATE}/{ledger.name}")
+        folder.sync(PRIVATE)
     except OSError as error:
         raise StorageError(
             f"cannot rebuild {ledger}: {error.filename or ''} ({error.strerror or error}); nothing"
@@ -134,22 +133,23 @@ def _meta(ledger: Path) -> dict[str, str]:
     return meta if identity is None else {**meta, IDENTITY: identity}
 
 
-def _move_aside(ledger: Path, stamp: str) -> Path | None:
+def _move_aside(folder: Folder, ledger: Path, stamp: str) -> Path | None:
     for number in count(1):
         suffix = f"~{number}" if number > 1 else ""
         aside = ledger.with_name(f"{ledger.name}.damaged-{stamp}{suffix}")
         if not os.path.lexists(aside):
             break
     moved = False
-    for suffix in _SQLITE_SUFFIXES:
+    for suffix in DATABASE_SUFFIXES:
         with suppress(FileNotFoundError):
-            Path(f"{ledger}{suffix}").rename(f"{aside}{suffix}")
+            folder.rename(f"{PRIVATE}/{ledger.name}{suffix}", f"{PRIVATE}/{aside.name}{suffix}")
             moved = moved or not suffix
     return aside if moved else None
 
 
-def _tasks(path: Path, result: RebuildResult, provider: str) -> Iterator[RestoredTask]:
-    with path.open("rb") as file:
+def _tasks(folder: Folder, result: RebuildResult, provider: str) -> Iterator[RestoredTask]:
+    path = folder.root / FILE_NAME
+    with folder.open_to_read(FILE_NAME) as file:
         for number, text in enumerate(file, 1):
             result.lines += 1
             try:

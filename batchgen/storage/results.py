@@ -16,7 +16,7 @@ import msgspec
 from msgspec import structs
 
 from batchgen.errors import StorageError, write_error
-from batchgen.storage.artifacts import write_atomically
+from batchgen.storage.files import Folder
 from batchgen.storage.ledger import RESULTS, Ledger
 from batchgen.text import utc_isoformat
 from batchgen.types import Artifact, Json, Outcome, Record, Status, Task
@@ -53,11 +53,12 @@ class ResultsFile:
 
     def __init__(self, directory: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._path = directory / FILE_NAME
+        self._folder = Folder(directory)
         self._monotonic = monotonic
         self._flushed_at = -math.inf
         self._buffer: list[bytes] = []
         try:
-            self._file = _open_at_last_line(self._path)
+            self._file = _open_at_last_line(self._folder)
         except OSError as error:
             raise write_error(self._path, error) from error
 
@@ -86,7 +87,10 @@ class ResultsFile:
     def rewrite(self, lines: Iterable[bytes]) -> None:
         """Close the file and replace it by these lines, atomically. Raises StorageError."""
         self.close()
-        write_atomically(self._path, lines)
+        try:
+            self._folder.replace(FILE_NAME, lines)
+        except OSError as error:
+            raise write_error(self._path, error) from error
 
     def close(self) -> None:
         """Write the buffered lines if possible, and close the file; harmless when repeated."""
@@ -224,13 +228,9 @@ def _stamp(moment: datetime | None) -> str | None:
     return None if moment is None else _to_milliseconds(utc_isoformat(moment))
 
 
-def _open_at_last_line(path: Path) -> BinaryIO:
+def _open_at_last_line(folder: Folder) -> BinaryIO:
     """Open for appending, and cut off an incomplete last line (the ledger has its task)."""
-    if path.is_symlink():  # its target may be any file of the user
-        raise StorageError(
-            f"{path} is a symbolic link: remove the link; the next run writes the file again"
-        )
-    file = path.open("ab+", buffering=0)
+    file = folder.open_to_append(FILE_NAME)
     size = file.seek(0, os.SEEK_END)
     position = size
     while position > 0:

@@ -6,7 +6,7 @@ that are missing or older than their artifact are written.
 """
 
 import asyncio
-import secrets
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,7 @@ import msgspec
 from batchgen.errors import write_error
 from batchgen.job import Conversion, Extras
 from batchgen.media.formats import pixel_count
-from batchgen.storage.artifacts import make_folder, write_atomically
+from batchgen.storage.files import Folder
 from batchgen.storage.metadata import metadata_of
 from batchgen.types import Artifact, Outcome, Record, Task
 
@@ -56,7 +56,7 @@ class Sidecars(msgspec.Struct):
     def _write_files(self, record: Record, *, missing_only: bool) -> None:
         for artifact in record.outcome.artifacts:
             for target, make_content in self._files_of(record, artifact):
-                if missing_only and not self._is_outdated(target, artifact):
+                if missing_only and not self._is_outdated(target, artifact.path):
                     continue
                 data = make_content()
                 if data is not None:
@@ -64,27 +64,31 @@ class Sidecars(msgspec.Struct):
 
     def _files_of(
         self, record: Record, artifact: Artifact
-    ) -> Iterator[tuple[Path, Callable[[], bytes | None]]]:
+    ) -> Iterator[tuple[str, Callable[[], bytes | None]]]:
         if self.extras.sidecar:
-            yield self.root / sidecar_path(artifact.path), lambda: sidecar_content(record, artifact)
+            yield sidecar_path(artifact.path), lambda: sidecar_content(record, artifact)
         convert = self.extras.convert
         if convert is not None and artifact.media_type.startswith("image/"):
-            target = self.root / converted_path(artifact, convert)
-            yield target, lambda: self._converted(artifact, convert)
+            yield converted_path(artifact, convert), lambda: self._converted(artifact, convert)
 
-    def _is_outdated(self, target: Path, artifact: Artifact) -> bool:
+    def _is_outdated(self, target: str, path: str) -> bool:
         """Return whether the artifact exists, and `target` is missing or older."""
-        try:
-            artifact_ns = (self.root / artifact.path).stat().st_mtime_ns
-        except OSError:
+        if not Folder(self.root).is_file(path):
             return False
+        artifact_ns, target_ns = self._changed_ns(path), self._changed_ns(target)
+        return artifact_ns is not None and (target_ns is None or target_ns < artifact_ns)
+
+    def _changed_ns(self, path: str) -> int | None:
+        """Return when a file was last changed; None if there is none."""
         try:
-            return target.stat().st_mtime_ns < artifact_ns
+            status = Folder(self.root).status(path)
         except OSError:
-            return True
+            return None
+        return status.st_mtime_ns if stat.S_ISREG(status.st_mode) else None
 
     def _converted(self, artifact: Artifact, convert: Conversion) -> bytes | None:
-        data = convert_image(self.root / artifact.path, convert)
+        is_file = Folder(self.root).is_file(artifact.path)
+        data = convert_image(self.root / artifact.path, convert) if is_file else None
         if data is None:
             self.unreadable += 1
             if self.unreadable == 1:
@@ -93,13 +97,11 @@ class Sidecars(msgspec.Struct):
                 )
         return data
 
-    def _replace(self, target: Path, data: bytes) -> None:
-        temporary = self.root / ".batchgen" / "tmp" / f"{secrets.token_hex(8)}.part"
+    def _replace(self, target: str, data: bytes) -> None:
         try:
-            make_folder(target.parent)
+            Folder(self.root).replace(target, data)
         except OSError as error:
             raise write_error(target, error) from error
-        write_atomically(target, data, temporary)
 
 
 def sidecar_path(path: str) -> str:

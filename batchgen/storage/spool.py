@@ -5,10 +5,12 @@ Paths are strings, because making a `Path` takes longer than all that is done wi
 
 import hashlib
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO
 
 from batchgen.errors import write_error
+from batchgen.storage.files import create_new
 from batchgen.types import Spooled
 
 HEAD_BYTES = 4096
@@ -19,13 +21,33 @@ class Spool:
     """A sink for the bytes of one payload.
 
     path: of the temporary file, which must not exist yet.
+    create: creates it and returns its handle. remove: removes it.
     memory_bytes: the largest payload that stays in memory.
     """
 
-    __slots__ = ("_chunks", "_file", "_hash", "_head", "_memory_bytes", "_path", "_size")
+    __slots__ = (
+        "_chunks",
+        "_create",
+        "_file",
+        "_hash",
+        "_head",
+        "_memory_bytes",
+        "_path",
+        "_remove",
+        "_size",
+    )
 
-    def __init__(self, path: str, *, memory_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        memory_bytes: int = MEMORY_BYTES,
+        create: Callable[[str], int] = create_new,
+        remove: Callable[[str], None] = os.unlink,
+    ) -> None:
         self._path = path
+        self._create = create
+        self._remove = remove
         self._memory_bytes = memory_bytes
         self._chunks: list[bytes] = []
         self._size = 0
@@ -56,7 +78,7 @@ class Spool:
         if self._file is not None:
             self._file.close()
             with suppress(OSError):
-                os.unlink(self._path)
+                self._remove(self._path)
 
     def _spill(self) -> None:
         data = b"".join(self._chunks)
@@ -64,7 +86,7 @@ class Spool:
         self._head = data[:HEAD_BYTES]
         self._hash = hashlib.sha256()
         try:
-            self._file = open(self._path, "xb", buffering=0)  # noqa: SIM115  # `close` does
+            self._file = open(self._create(self._path), "wb", buffering=0)  # noqa: SIM115  # `close` does
         except OSError as error:
             raise write_error(self._path, error) from error
         self._append(self._file, data)

@@ -8,8 +8,9 @@ from textwrap import wrap
 
 import msgspec
 
-from batchgen.storage.artifacts import write_atomically
+from batchgen.errors import write_error
 from batchgen.storage.counts import JobCounts, RunCounts, Spend
+from batchgen.storage.files import Folder
 from batchgen.text import one_line, show_bytes, show_count, show_duration
 from batchgen.types import Json, Outcome, Status, Task
 
@@ -318,4 +319,7 @@ def _failure_lines(failures: tuple[FailureGroup, ...], width: int) -> Iterator[s
 def write_summary(summary: Mapping[str, Json], directory: Path) -> None:
     """Write summary.json of an output directory. Raises StorageError."""
     encoded = msgspec.json.format(msgspec.json.encode(summary), indent=2)
-    write_atomically(directory / SUMMARY_NAME, encoded + b"\n")
+    try:
+        Folder(directory).replace(SUMMARY_NAME, encoded + b"\n")
+    except OSError as error:
+        raise write_error(directory / SUMMARY_NAME, error) from error

@@ -7,7 +7,6 @@ them. A crash in between leaves missing artifacts, which the next `verify` finds
 import errno
 import hashlib
 import os
-import stat
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from batchgen.errors import StorageError
-from batchgen.storage.artifacts import fsync_folder
+from batchgen.storage.files import Folder, UnsafePathError, stays_inside
 from batchgen.storage.ledger.inventory import Inventory, StoredArtifact
 from batchgen.storage.results import FILE_NAME
 from batchgen.storage.sidecars import CONVERTED_FOLDER, SIDECAR_SUFFIX
@@ -114,7 +113,7 @@ class Verification(msgspec.Struct):
     ) -> Iterator[Finding | None]:
         self.artifacts += len(page)
         self.size_bytes += sum(stored.size_bytes for stored in page)
-        return _in_order(pool, page, lambda stored: _check_file(self.directory, stored))
+        return _in_order(pool, page, self._check_file)
 
     def _extra_paths(self) -> Iterator[str]:
         files = _files(self.directory, "")
@@ -145,45 +144,50 @@ class Verification(msgspec.Struct):
             self.inventory.reset(forgotten)
 
     def _set_aside(self, paths: Iterable[str]) -> None:
-        for path in map(self.directory.joinpath, paths):
+        folder = Folder(self.directory)
+        for path in paths:
             try:
-                path.rename(_free_damaged_name(path))
-                fsync_folder(path.parent)
+                folder.rename(path, _free_damaged_name(folder, path))
+                folder.sync(path.rpartition("/")[0])
             except OSError as error:
-                raise _file_error(path, error) from error
+                raise _file_error(self.directory / path, error) from error
 
+    def _check_file(self, stored: StoredArtifact) -> Finding | None:
+        try:
+            kind = self._kind(stored)
+        except OSError as error:
+            if error.errno in _MISSING_ERRNOS:
+                kind = FindingKind.MISSING
+            elif error.errno == errno.EIO:  # the disk has lost the content
+                kind = FindingKind.HASH
+            else:
+                raise _file_error(self.directory / stored.path, error) from error
+        return None if kind is None else Finding(kind, stored.path, stored)
 
-def stays_inside(path: str) -> bool:
-    """Return whether a path is below the output directory and outside of DIR/.batchgen."""
-    parts = path.split("/")
-    return parts[0] != ".batchgen" and not any(
-        part in ("", ".", "..") or "\0" in part or "\\" in part for part in parts
-    )
+    def _kind(self, stored: StoredArtifact) -> FindingKind | None:
+        """Return what is wrong with a file. Raises OSError, and UnsafePathError.
+
+        If its folder is a link, nothing is fixed: the files are probably behind it.
+        """
+        folder = Folder(self.directory)
+        if not stays_inside(stored.path):
+            return FindingKind.MISSING
+        try:
+            with folder.open_to_read(stored.path) as file:
+                if os.fstat(file.fileno()).st_size != stored.size_bytes:
+                    return FindingKind.SIZE
+                is_same = hashlib.file_digest(file, "sha256").hexdigest() == stored.sha256
+                return None if is_same else FindingKind.HASH
+        except UnsafePathError:
+            if self.fix:
+                folder.check_folders(stored.path)
+            return FindingKind.MISSING
 
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file in hex. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _check_file(directory: Path, stored: StoredArtifact) -> Finding | None:
-    path = directory / stored.path
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            return Finding(FindingKind.MISSING, stored.path, stored)
-        if status.st_size != stored.size_bytes:
-            return Finding(FindingKind.SIZE, stored.path, stored)
-        if sha256_of(path) != stored.sha256:
-            return Finding(FindingKind.HASH, stored.path, stored)
-    except OSError as error:
-        if error.errno in _MISSING_ERRNOS:
-            return Finding(FindingKind.MISSING, stored.path, stored)
-        if error.errno == errno.EIO:  # the disk has lost the content
-            return Finding(FindingKind.HASH, stored.path, stored)
-        raise _file_error(path, error) from error
-    return None
 
 
 def _in_order(
@@ -226,12 +230,10 @@ def _is_utf8(path: str) -> bool:
     return True
 
 
-def _free_damaged_name(path: Path) -> Path:
+def _free_damaged_name(folder: Folder, path: str) -> str:
     for number in count(1):
-        candidate = path.with_name(
-            f"{path.name}{f'.{number}' if number > 1 else ''}{DAMAGED_SUFFIX}"
-        )
-        if not os.path.lexists(candidate):
+        candidate = f"{path}{f'.{number}' if number > 1 else ''}{DAMAGED_SUFFIX}"
+        if not folder.exists(candidate):
             return candidate
     raise AssertionError("numbers do not end")
 

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import hashlib
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -110,6 +111,8 @@ async def test_the_file_is_durable_before_its_name_and_the_name_before_it_counts
         f"{Path(payload.path).relative_to(tmp_path)} []",
         ". []",  # the new folder `a`
         "a []",
+        "a []",  # the new folder `a/b`
+        "a/b []",
         "a/b ['a/b/1.png']",
     ]
 
@@ -209,7 +212,7 @@ async def test_an_artifact_in_the_ledger_is_never_replaced(
 async def test_without_hard_links_a_file_is_renamed_to_a_free_name(
     store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def link(*_: object) -> None:
+    def link(*_: object, **_options: object) -> None:
         raise PermissionError(errno.EPERM, "no hard links here")
 
     monkeypatch.setattr(os, "link", link)
@@ -264,7 +267,7 @@ async def test_if_a_file_blocks_a_folder_the_artifact_is_written_beside_it(
 async def test_a_deleted_output_directory_is_a_storage_error(
     store: LocalStore, tmp_path: Path, data: bytes
 ) -> None:
-    (tmp_path / HIDDEN / "tmp").rmdir()
+    shutil.rmtree(tmp_path)
     with pytest.raises(StorageError, match="No such file"):
         await store.publish(sink_of(store, data), "fox.{ext}", 1)
 

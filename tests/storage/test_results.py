@@ -172,7 +172,7 @@ def test_a_rewrite_replaces_the_whole_file(results: ResultsFile, directory: Path
     results.append(a_task(5), succeeded())
     results.rewrite(encoded(records(Status.SUCCEEDED, Status.PENDING)))
     assert [line["id"] for line in lines(directory)] == ["fox-0", "fox-1"]
-    assert list((directory / ".batchgen").iterdir()) == []
+    assert list((directory / ".batchgen" / "tmp").iterdir()) == []
 
 
 def test_a_rewrite_that_fails_leaves_the_live_file(results: ResultsFile, directory: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_rewrite_that_fails_leaves_the_live_file(results: ResultsFile, directo
     with pytest.raises(StorageError, match=r"No space left.*free space, then run the same"):
         results.rewrite(encoded(breaking()))
     assert [line["id"] for line in lines(directory)] == ["fox-5"]
-    assert list((directory / ".batchgen").iterdir()) == []
+    assert list((directory / ".batchgen" / "tmp").iterdir()) == []
 
 
 def test_a_folder_in_the_place_of_the_results_is_an_error(directory: Path) -> None:

@@ -1,6 +1,7 @@
 """Comparing the ledger with the files: what is found, and what `--fix` changes."""
 
 import errno
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -14,9 +15,10 @@ from batchgen.engine.worklist.selection import Selection
 from batchgen.errors import StorageError
 from batchgen.storage import verify
 from batchgen.storage.directory import ledger_path, locked
+from batchgen.storage.files import stays_inside
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.inventory import Inventory
-from batchgen.storage.verify import Verification, stays_inside
+from batchgen.storage.verify import Verification
 from batchgen.types import Outcome, Status, TaskError
 from tests.e2e.command import batchgen, results
 from tests.e2e.simulated import simulate, stats
@@ -81,10 +83,10 @@ async def test_a_file_that_the_disk_cannot_read_is_damaged(
 ) -> None:
     await an_output(tmp_path, 0)
 
-    def unreadable(path: Path) -> str:
-        raise OSError(errno.EIO, "Input/output error", str(path))
+    def unreadable(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(verify, "sha256_of", unreadable)
+    monkeypatch.setattr(hashlib, "file_digest", unreadable)
     assert finding_lines(tmp_path) == ["hash     fox-0-1.png (task fox-0)"]
 
 
@@ -93,10 +95,10 @@ async def test_a_file_without_read_permission_is_an_error_and_not_damage(
 ) -> None:
     await an_output(tmp_path, 0)
 
-    def forbidden(path: Path) -> str:
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+    def forbidden(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(verify, "sha256_of", forbidden)
+    monkeypatch.setattr(hashlib, "file_digest", forbidden)
     with pytest.raises(StorageError, match=r"fox-0-1\.png \(Permission denied\).*permissions"):
         finding_lines(tmp_path)
 

@@ -115,7 +115,7 @@ CRASH_POINTS = (
         "the identity is written", Stage.NOT_STARTED,
         "the file that idempotency keys derive from, not yet in the ledger",
         "adds it to the ledger; sends the request",
-        "batchgen.storage.ledger.identity:write_atomically", call=1,
+        "batchgen.storage.ledger.identity:_write", call=1,
     ),
     CrashPoint(
         "a task is about to be sent", Stage.NOT_STARTED, "nothing", _SEND,
@@ -165,7 +165,7 @@ CRASH_POINTS = (
     ),
     CrashPoint(
         "the temporary file is written", Stage.REPLIED, "the temporary file",
-        f"deletes it; {_EITHER}", "batchgen.storage.artifacts:_write", per_file=True,
+        f"deletes it; {_EITHER}", "batchgen.storage.artifacts:LocalStore._write", per_file=True,
         may_pay=True,
     ),
     CrashPoint(

@@ -41,7 +41,7 @@ class Machine(msgspec.Struct, frozen=True):
             os.link = _refuse_link  # type: ignore[assignment]  # in this process only
 
 
-def _refuse_link(source: str, target: str) -> None:
+def _refuse_link(source: str, target: str, **_: object) -> None:
     raise PermissionError(errno.EPERM, "Operation not permitted", source, None, target)
 
 

@@ -42,7 +42,6 @@ def small_job(folder: Path, launcher: Launcher, provider: Provider) -> Job:
         (Machine(max_file_bytes=0), ""),  # a log file has no room either
         (Machine(max_file_bytes=20_000), "check the disk"),
         (Machine(max_file_bytes=80_000), "free space"),
-        (Machine(max_open_files=12), "ulimit -n"),
         (Machine(max_open_files=14), "ulimit -n"),
     ],
     ids=repr,

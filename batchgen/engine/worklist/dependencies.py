@@ -12,6 +12,7 @@ from batchgen.manifest.dependencies import References, references_of, replace_re
 from batchgen.manifest.expand.identity import digest_with_artifacts
 from batchgen.manifest.input_files import MAX_FILE_BYTES
 from batchgen.media.formats import family_of
+from batchgen.storage.files import resolves_inside
 from batchgen.storage.ledger import Ledger
 from batchgen.text import one_line, show_bytes
 from batchgen.types import (
@@ -167,6 +168,8 @@ class Dependencies:
             needed = ", ".join(reference.media)
             return f"{artifact.path} of {source!r} is {artifact.media_type}; needed: {needed}"
         limit = min(MAX_FILE_BYTES, reference.max_bytes or MAX_FILE_BYTES)
+        if not resolves_inside(self._directory, artifact.path):
+            return f"{artifact.path} of {source!r} is not in the output directory"
         if artifact.size_bytes > limit:
             size = show_bytes(artifact.size_bytes)
             return f"{artifact.path} of {source!r} has {size}; the limit is {show_bytes(limit)}"

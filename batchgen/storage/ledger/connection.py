@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from batchgen.errors import StorageError, remedy
+from batchgen.storage.files import check_database
 from batchgen.storage.ledger.schema import is_current, migrate, refuse_other
 
 _MIN_BYTES = 512  # the smallest page of SQLite
@@ -88,6 +89,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
     A closed ledger on a read-only file system, such as a backup, is opened to read.
     """
+    check_database(path)
     try:
         return _open(path)
     except sqlite3.Error as error:

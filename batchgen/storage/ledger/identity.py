@@ -8,11 +8,12 @@ from an identity that is lost.
 import uuid
 from pathlib import Path
 
-from batchgen.errors import StorageError, remedy
-from batchgen.storage.artifacts import write_atomically
+from batchgen.errors import StorageError, remedy, write_error
+from batchgen.storage.files import Folder
 from batchgen.storage.ledger import Ledger
 
 FILE_NAME = "identity"
+_MAX_BYTES = 4096
 
 
 def identity_of(ledger: Ledger) -> str:
@@ -21,17 +22,28 @@ def identity_of(ledger: Ledger) -> str:
     stored = read_identity(path.parent)
     identity = ledger.meta(FILE_NAME) or stored or uuid.uuid4().hex
     if stored != identity:
-        write_atomically(path, f"{identity}\n".encode(), path.with_suffix(".part"))
+        _write(path, identity)
     if ledger.meta(FILE_NAME) is None:
         ledger.set_meta(FILE_NAME, identity)
     return identity
+
+
+def _write(path: Path, identity: str) -> None:
+    private = path.parent
+    folder = Folder(private.parent)
+    try:
+        folder.replace(f"{private.name}/{FILE_NAME}", f"{identity}\n".encode())
+        folder.sync(private.name)
+    except OSError as error:
+        raise write_error(path, error) from error
 
 
 def read_identity(private: Path) -> str | None:
     """Return the identity in DIR/.batchgen, if there is one. Raises StorageError."""
     path = private / FILE_NAME
     try:
-        return path.read_text(encoding="ascii").strip() or None
+        with Folder(private.parent).open_to_read(f"{private.name}/{FILE_NAME}") as file:
+            return file.read(_MAX_BYTES).decode("ascii").strip() or None
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import structs
 
+from batchgen.storage.files import check_database
 from batchgen.storage.ledger import rows, sql
 from batchgen.storage.ledger.connection import LedgerFile
 from batchgen.types import Record, Task
@@ -74,6 +75,7 @@ class LedgerBuilder(LedgerFile):
 
 def read_meta(path: Path) -> dict[str, str]:
     """Return a ledger's facts about its job; none if it cannot be read."""
+    check_database(path)
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             return {str(name): str(value) for name, value in db.execute(_READ_META)}
