@@ -88,8 +88,13 @@ def _add_run(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _c
 
 def _add_plan(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command
     parser = _command(commands, "plan", "check and price a manifest without sending anything")
-    add_manifest_options(parser)
+    add_manifest_options(parser, optional=True)
     _add_json(parser)
+    parser.add_argument(
+        "--rules",
+        action="store_true",
+        help="print how replies are judged: the rules of the job, then the built-in table",
+    )
 
 
 def _add_status(commands: _Commands) -> None:  # type: ignore[valid-type]  # see _command

@@ -2,30 +2,35 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
 
 from batchgen.cli.arguments import flags_of, open_source, selection_of, with_live_prices
 from batchgen.cli.plan_text import plan_lines
+from batchgen.cli.rules_text import rules_json, rules_lines
 from batchgen.engine.provenance import other_manifest_warning
 from batchgen.engine.worklist.dependencies import Dependencies
 from batchgen.engine.worklist.dependent import DependentWorklist
 from batchgen.engine.worklist.remaining import Remaining
 from batchgen.engine.worklist.selection import Selection
-from batchgen.errors import Exit
+from batchgen.errors import Exit, UsageError
 from batchgen.job import Access
 from batchgen.manifest.open import Manifest, open_manifest
 from batchgen.manifest.plan import Plan, check
 from batchgen.provider.pricing import Prices
 from batchgen.storage.directory import ledger_path
 from batchgen.storage.ledger import Ledger
-from batchgen.types import Json
+from batchgen.types import Json, Rule
 
 
 def plan_command(arguments: argparse.Namespace) -> int:
-    """Print the plan of a manifest; return USAGE if the manifest has errors."""
+    """Print the plan of a manifest, or the rules; return USAGE if the manifest has errors."""
+    if arguments.rules:
+        return _print_rules(arguments)
+    if arguments.manifest is None:
+        raise UsageError("plan needs a MANIFEST (or --rules, for the decision table)")
     selection = selection_of(arguments)
     with open_source(arguments) as source:
         manifest = open_manifest(source, flags_of(arguments))
@@ -47,6 +52,24 @@ def plan_command(arguments: argparse.Namespace) -> int:
         return Exit.USAGE
     for line in plan_lines(manifest, plan, remaining, typical_s):
         sys.stdout.write(line + "\n")
+    return Exit.OK
+
+
+def _print_rules(arguments: argparse.Namespace) -> int:
+    """Print the rules of the job, if a manifest is given, and the built-in table."""
+    rules: Sequence[Rule] = ()
+    if arguments.manifest is not None:
+        with open_source(arguments) as source:
+            manifest = open_manifest(source, flags_of(arguments))
+        for problem in manifest.problems:
+            _log(str(problem))
+        if manifest.problems:
+            return Exit.USAGE
+        rules = manifest.job.retry.rules
+    if arguments.json:
+        sys.stdout.write(msgspec.json.encode(rules_json(rules)).decode() + "\n")
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in rules_lines(rules))
     return Exit.OK
 
 

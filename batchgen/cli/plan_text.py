@@ -1,10 +1,9 @@
-"""The plan as text: tasks and price by model, what is done, limits, time, requests, decisions."""
+"""The plan as text: tasks and price by model, what is done, limits, time, requests."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from batchgen.engine.decisions import BUILT_IN, describe
 from batchgen.engine.worklist.remaining import Remaining
 from batchgen.job import Limits
 from batchgen.manifest.dependencies import References
@@ -13,7 +12,6 @@ from batchgen.manifest.open import Manifest
 from batchgen.manifest.plan import Plan
 from batchgen.manifest.preview import preview_body
 from batchgen.text import show_count, show_duration, show_money
-from batchgen.types import Rule
 
 _TYPICAL_S = 10.0  # an image takes about 1 s to 60 s, depending on the model
 _HEAD = ("model", "tasks", "requests", "images", "price")
@@ -22,7 +20,7 @@ _HEAD = ("model", "tasks", "requests", "images", "price")
 def plan_lines(
     manifest: Manifest, plan: Plan, remaining: Remaining | None, typical_s: float | None
 ) -> Iterator[str]:
-    """Yield the lines of a plan, the conclusion first and the long tables last.
+    """Yield the lines of a plan, the conclusion first.
 
     remaining: None before the first run. typical_s: how long a request of this job has taken so
     far, in seconds; None if that is unknown.
@@ -48,16 +46,6 @@ def plan_lines(
         body = preview_body(request.body, multipart=request.multipart)
         form = " (multipart/form-data)" if request.multipart else ""
         yield f"  {request.method} {request.path}{form} {msgspec.json.encode(body).decode()}"
-    if job.retry.rules:
-        yield "decisions by the job's own rules (the first match counts):"
-        yield from _decisions(job.retry.rules)
-    yield "decisions by the built-in rules:"
-    yield from _decisions(BUILT_IN)
-
-
-def _decisions(rules: Sequence[Rule]) -> Iterator[str]:
-    for condition, action, kind in describe(rules):
-        yield f"  {condition}: {action} {f'({kind})' if kind else ''}".rstrip()
 
 
 def _table(plan: Plan) -> Iterator[str]:

@@ -6,10 +6,14 @@ from pathlib import Path
 from batchgen.cli import argument_types
 
 
-def add_manifest_options(parser: argparse.ArgumentParser) -> None:
-    """Add the manifest and the options that `run` and `plan` share."""
+def add_manifest_options(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """Add the manifest and the options that `run` and `plan` share.
+
+    optional: the manifest may be left out.
+    """
     parser.add_argument(
         "manifest",
+        nargs="?" if optional else None,
         metavar="MANIFEST",
         help="a YAML job, or a CSV, TSV, JSONL or TXT file; - for standard input",
     )

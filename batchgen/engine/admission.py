@@ -33,7 +33,7 @@ class Admission:
                 self._budget.count_request()
             except BudgetSpentError as error:
                 self._stop.set(StopReason.BUDGET, str(error), kind=error.limit)
-        if self._stop.is_set():
+        if self._stop.is_set() or self._stop.is_closed(task.model):
             self._throttle.release(task.model)
             return Decision(Verb.HALT, STOPPING)
         self._tickets[task.key] = ticket
@@ -63,11 +63,22 @@ class Admission:
         if self._throttle.record(task.model, ticket, reply, decision) and decision.after_s:
             reason = decision.message if CAPPED in decision.message else "rate limit"
             self._progress.gate_closed(task.model, decision.after_s, reason)
-        if decision.hold and (message := self._throttle.message_to_log(task.model)) is not None:
-            status = decision.http_status
-            self._progress.log(f"{task.model}: the provider refuses requests ({status}); {message}")
+        if decision.hold:
+            message = self._throttle.message_to_log(task.model)
+            if message is not None:
+                refused = f"the provider refuses requests ({decision.http_status})"
+                self._progress.log(f"{task.model}: {refused}; {message}")
+            self._halt_if_refused_for_long(task.model, decision)
         if decision.verb is not Verb.ACCEPT:
             self._progress.attempt_failed(task, attempt, decision, decision.after_s)
+
+    def _halt_if_refused_for_long(self, model: str, decision: Decision) -> None:
+        reason = self._throttle.reason_to_halt(model)
+        if reason is not None:
+            kind, message = reason
+            status = f" ({decision.http_status})" if decision.http_status else ""
+            text = f"{kind}{status}: {model}: {message}: {decision.message}"
+            self._stop.set(StopReason.HALT, text, kind=kind)
 
 
 def _halt_message(decision: Decision) -> str:

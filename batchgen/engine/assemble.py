@@ -10,6 +10,7 @@ from typing import TypeAlias, TypeGuard
 from msgspec.structs import replace
 
 from batchgen.engine.admission import Admission
+from batchgen.engine.circuit_breaker import CircuitBreaker
 from batchgen.engine.ending import Summarizer
 from batchgen.engine.kept_replies import KeptReplies
 from batchgen.engine.limits import (
@@ -25,7 +26,7 @@ from batchgen.engine.read_again import read_kept_replies
 from batchgen.engine.request import RunRequest
 from batchgen.engine.runner import Runner
 from batchgen.engine.signals import Signals
-from batchgen.engine.stop import CircuitBreaker, Stop, StopReason
+from batchgen.engine.stop import Stop, StopReason
 from batchgen.engine.worklist.dependencies import Dependencies
 from batchgen.engine.worklist.dependent import DependentWorklist
 from batchgen.engine.worklist.positions import Positions
@@ -246,7 +247,7 @@ class AssembledRun:
             job, request.clock, identity_of(self._ledger), unknown_spend
         ) as shared_budget:
             limits = LiveLimits(
-                make_throttle(job, self._stop, request.clock),
+                make_throttle(job, self._stop, request.clock, request.progress),
                 make_budget(
                     job,
                     spent_usd=self._ledger.spent_usd(),
@@ -267,7 +268,7 @@ class AssembledRun:
             self._performer(transport, limits), self._ledger, results, request.progress,
             Prices(self._job), limits.budget, self._stop, request.clock, self._counts,
             CircuitBreaker(job_limits.halt_after, max_refusals=job_limits.halt_refusals),
-            asyncio.Semaphore(job_limits.pending), self._after_task,
+            asyncio.Semaphore(job_limits.pending), len(self._plan.models), self._after_task,
         )  # fmt: skip
 
     def _performer(self, transport: Transport, limits: LiveLimits) -> Performer:

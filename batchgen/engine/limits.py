@@ -103,13 +103,14 @@ def _describe_budget(budget: SharedBudgetSettings) -> str:
     return f"the budget of ${budget.usd:.2f}{period} in {budget.path}"
 
 
-def make_throttle(job: Job, stop: Stop, clock: Clock) -> Throttle:
-    """Return the throttle of a job's models."""
+def make_throttle(job: Job, stop: Stop, clock: Clock, progress: Progress) -> Throttle:
+    """Return the throttle of a job's models; long waits for the rate are reported."""
     return Throttle(
         bounds=job.limits.of_model,
         monotonic=clock.monotonic,
         sleep=stop.sleep_until_stop,
         stopping=stop.is_set,
+        on_long_wait=lambda model, seconds: progress.gate_closed(model, seconds, "the rate"),
     )
 
 

@@ -10,6 +10,7 @@ from batchgen.types import Decision, RetrySettings, Verb
 Attempt: TypeAlias = Callable[[], Awaitable[Decision]]
 
 CAPPED = " cut to "  # in the message of a decision whose wait was longer than the job allows
+_HELD = "held attempts"  # in the statistics of a policy
 _JITTER_SHARE = 0.1
 _MAX_JITTER_S = 0.5
 _MAX_DOUBLINGS = 64  # beyond it every wait is at its limit, and a float would overflow
@@ -63,12 +64,17 @@ def _decision(state: RetryCallState) -> Decision:
 
 
 def _attempts_used_up(state: RetryCallState, settings: RetrySettings) -> bool:
-    """Apply the job's limit to all attempts, and the rule's limit to those that it decided."""
+    """Apply the job's limit to all attempts, and the rule's limit to those that it decided.
+
+    A rate limit that holds the whole model uses up no attempts: how long it may last is limited by
+    the run, for all rows together.
+    """
     decision = _decision(state)
     counts = state.retry_object.statistics  # each copy of the policy has its own
     count = counts[decision.kind] = counts.get(decision.kind, 0) + 1
+    held = counts[_HELD] = counts.get(_HELD, 0) + decision.hold
     by_rule = decision.attempts is not None and count >= decision.attempts
-    return by_rule or state.attempt_number >= settings.attempts
+    return by_rule or (not decision.hold and state.attempt_number - held >= settings.attempts)
 
 
 def _wait_s(state: RetryCallState, settings: RetrySettings, random: Callable[[], float]) -> float:

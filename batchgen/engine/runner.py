@@ -14,11 +14,12 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
+from batchgen.engine.circuit_breaker import CircuitBreaker
 from batchgen.engine.clock import Clock
 from batchgen.engine.outcomes import earlier_attempts, prior_of_generation
 from batchgen.engine.perform import Performer
 from batchgen.engine.request import OnTaskDone, do_nothing
-from batchgen.engine.stop import CircuitBreaker, Stop, StopReason
+from batchgen.engine.stop import Stop, StopReason
 from batchgen.engine.throttle import Budget, BudgetSpentError
 from batchgen.errors import BatchgenError
 from batchgen.progress import Progress
@@ -50,6 +51,7 @@ class Runner(msgspec.Struct, frozen=True):
     """Carries out all tasks that are left.
 
     remote_slots: one for each task that may wait for a remote job.
+    models: how many models the job has.
     after_task: called with each task that has ended, after its commit to the ledger.
     """
 
@@ -64,6 +66,7 @@ class Runner(msgspec.Struct, frozen=True):
     counts: RunCounts
     breaker: CircuitBreaker
     remote_slots: asyncio.Semaphore
+    models: int = 1
     after_task: OnTaskDone = do_nothing
 
     async def run(self, worklist: WorkSource, *, workers: int, deadline_s: float | None) -> None:
@@ -89,6 +92,7 @@ class Runner(msgspec.Struct, frozen=True):
                 for _ in range(workers):
                     tasks.create_task(self._work(pool))
                 tasks.create_task(self._produce(items, pool, workers))
+            self.stop.halt_if_closed()
             if self.stop.is_set() and self.stop.error is None:
                 with self._stopping_on_error():
                     async with asyncio.TaskGroup() as tasks:
@@ -138,7 +142,7 @@ class Runner(msgspec.Struct, frozen=True):
         outcome = None
         try:
             with self._stopping_on_error():
-                if self.stop.abandons_remote() or (self.stop.is_set() and not _is_submitted(work)):
+                if self._is_left(work):
                     await self._leave(work)
                 elif work.ended is not None:
                     await self._record_unsent(work, work.ended)
@@ -147,6 +151,13 @@ class Runner(msgspec.Struct, frozen=True):
                     outcome = await self._perform(work, release_worker)
         finally:
             pool.worklist.mark_done(work, outcome)
+
+    def _is_left(self, work: WorkItem) -> bool:
+        """Return whether a task is left to the next run; what is paid for is still waited for."""
+        if self.stop.abandons_remote():
+            return True
+        is_stopping = self.stop.is_set() or self.stop.is_closed(work.task.model)
+        return is_stopping and not _is_submitted(work)
 
     async def _record_unsent(self, work: WorkItem, outcome: Outcome) -> None:
         """Record a task that ends without a request, or that has to wait for a later run."""
@@ -209,9 +220,13 @@ class Runner(msgspec.Struct, frozen=True):
     def _count(self, work: WorkItem, outcome: Outcome) -> None:
         self.counts.add(outcome)
         self.progress.task_finished(work.task, outcome)
-        reason = self.breaker.add(outcome)
-        if reason is not None:
-            self.stop.set(StopReason.HALT, reason)
+        trip = self.breaker.add(outcome, work.task.model)
+        if trip is None:
+            return
+        if trip.of_model and self.models > 1:
+            self.stop.close_model(work.task.model, trip.reason, kind=trip.kind)
+        else:
+            self.stop.set(StopReason.HALT, trip.reason, kind=trip.kind)
 
     async def _leave(self, work: WorkItem) -> None:
         """Leave a task to the next run; its row in the ledger stays unchanged if it has one."""

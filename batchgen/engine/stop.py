@@ -1,17 +1,13 @@
-"""The stop of a run: its reason, the waits that it ends early, and the circuit breaker."""
+"""The stop of a run: its reason, and the waits that it ends early."""
 
 import asyncio
-from collections import deque
 from enum import StrEnum
 from typing import TypeAlias
 
 from batchgen.engine.clock import Clock
 from batchgen.errors import BatchgenError, StorageError
-from batchgen.types import Outcome, Status
 
-_LAST_TASKS = 100
 _Sleepers: TypeAlias = set[asyncio.Future[None]]
-_FINISHED = (Status.SUCCEEDED, Status.FAILED, Status.REFUSED)
 
 
 class StopReason(StrEnum):
@@ -41,6 +37,7 @@ class Stop:
         self._sleeping: _Sleepers = set()
         self._waiting: _Sleepers = set()
         self._abandons_remote = False
+        self._closed: dict[str, tuple[str, str]] = {}  # reason and kind by model
         self._clock = clock
 
     def set(self, reason: StopReason, message: str, *, kind: str = "") -> None:
@@ -54,6 +51,19 @@ class Stop:
         if reason is not StopReason.BUDGET:
             self._abandons_remote = True
             _wake(self._waiting)
+
+    def close_model(self, model: str, message: str, *, kind: str) -> None:
+        """Start no more tasks of one model; the run goes on with the others."""
+        self._closed.setdefault(model, (message, kind))
+
+    def is_closed(self, model: str) -> bool:
+        """Return whether no more tasks of this model are started."""
+        return model in self._closed
+
+    def halt_if_closed(self) -> None:
+        """Halt the run, now that nothing is left to start, if the tasks of a model were left."""
+        for model, (message, kind) in self._closed.items():
+            self.set(StopReason.HALT, f"{model}: {message}", kind=kind)
 
     def withdraw(self) -> None:
         """Undo the stop: all tasks had ended when it was set."""
@@ -100,45 +110,3 @@ class Stop:
 def _wake(sleepers: _Sleepers) -> None:
     for sleeping in sleepers:
         sleeping.cancel()
-
-
-class CircuitBreaker:
-    """Halts a run after many failures in a row of one kind, or many refusals.
-
-    max_failures: failures in a row. max_refusals: their share of the last 100 tasks, from 0 to 1;
-    None is no limit.
-    """
-
-    def __init__(self, max_failures: int, *, max_refusals: float | None = None) -> None:
-        self._max_failures = max_failures
-        self._max_refusals = max_refusals
-        self._kind = ""
-        self._count = 0
-        self._refused: deque[bool] = deque(maxlen=_LAST_TASKS)
-
-    def add(self, outcome: Outcome) -> str | None:
-        """Count an outcome; return the reason to halt if a limit is reached."""
-        return self._count_failure(outcome) or self._count_refusal(outcome)
-
-    def _count_failure(self, outcome: Outcome) -> str | None:
-        if outcome.status not in (Status.FAILED, Status.UNKNOWN) or outcome.error is None:
-            if outcome.status is Status.SUCCEEDED:
-                self._count = 0
-            return None
-        self._count = self._count + 1 if outcome.error.kind == self._kind else 1
-        self._kind = outcome.error.kind
-        if self._count < self._max_failures:
-            return None
-        return f"{self._count} failures in a row: {outcome.error.kind} ({outcome.error.message})"
-
-    def _count_refusal(self, outcome: Outcome) -> str | None:
-        if self._max_refusals is None or outcome.status not in _FINISHED:
-            return None
-        self._refused.append(outcome.status is Status.REFUSED)
-        count = sum(self._refused)
-        if len(self._refused) < _LAST_TASKS or count <= self._max_refusals * _LAST_TASKS:
-            return None
-        return (
-            f"the provider refused {count} of the last {_LAST_TASKS} tasks for their content;"
-            f" limits.halt_refusals allows {self._max_refusals:.0%}"
-        )

@@ -85,6 +85,8 @@ class Decision(msgspec.Struct, frozen=True):
     code, message: the provider's own, for the results manifest.
     after_s: seconds that the provider asks to wait; None if the backoff applies.
     hold: whether the wait applies to every worker of the model.
+    probe: whether every further request of the model may meet the same: one request of it at a
+        time is sent, until one is accepted.
     attempts: the rule's own maximum of attempts, below the job's.
     sent: whether the request may have been executed although there is no usable reply.
     """
@@ -97,20 +99,20 @@ class Decision(msgspec.Struct, frozen=True):
     request_id: str | None = None
     after_s: float | None = None
     hold: bool = False
+    probe: bool = False
     attempts: int | None = None
     sent: bool = False
     result: Finished | Pending | None = None
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """A rule of the decision table: all given conditions must match; the first match wins.
+    """A rule of the job: all given conditions must match; the first match wins.
 
     statuses: HTTP statuses; faults: kinds of network fault. A rule with neither matches every
         reply that is not accepted.
     code: the provider's code, case-insensitive, with `*` and `?` as in file names.
     text: texts; one of them must be in the provider's code or message, case-insensitive.
     model: the model's id, with `*` and `?` as in file names.
-    hold: whether the wait applies to every worker of the model.
     after_s: seconds to wait if the provider asks for none; None if the backoff applies.
     attempts: a maximum of attempts, below the job's.
     """
@@ -123,7 +125,6 @@ class Rule(msgspec.Struct, frozen=True):
     text: tuple[str, ...] = ()
     model: str | None = None
     phases: frozenset[Phase] | None = None
-    hold: bool = False
     after_s: float | None = None
     attempts: int | None = None
 

@@ -11,10 +11,11 @@ from typing import Any, cast
 import pytest
 
 from batchgen.engine.admission import Admission
+from batchgen.engine.circuit_breaker import CircuitBreaker, Trip
 from batchgen.engine.kept_replies import KeptReplies
 from batchgen.engine.perform import Performer
 from batchgen.engine.runner import Runner
-from batchgen.engine.stop import CircuitBreaker, Stop, StopReason
+from batchgen.engine.stop import Stop, StopReason
 from batchgen.engine.throttle import Bounds, Budget, Throttle
 from batchgen.errors import StorageError
 from batchgen.job import PROVIDERS
@@ -374,7 +375,8 @@ def test_a_success_or_another_kind_restarts_the_count_of_failures() -> None:
     breaker = CircuitBreaker(2)
     others = (failed("server"), succeeded(), failed("server"), failed("timeout"))
     assert [breaker.add(outcome) for outcome in others] == [None] * 4
-    assert breaker.add(failed("timeout")) == "2 failures in a row: timeout (busy)"
+    trip = breaker.add(failed("timeout"))
+    assert trip == Trip("2 failures in a row: timeout (busy)", "timeout")
 
 
 async def test_a_rejected_key_halts_the_run_and_all_tasks_stay_pending(ledger: Ledger) -> None:

@@ -6,13 +6,15 @@ charged, so that workers together never exceed it.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from batchgen.engine.throttle.budget import Budget, BudgetSpentError, UnknownSpend
-from batchgen.engine.throttle.feedback import feedback_of
+from batchgen.engine.throttle.feedback import Signal, feedback_of
 from batchgen.engine.throttle.gate import Gate
 from batchgen.engine.throttle.rate import Ticket
+from batchgen.engine.throttle.refusal_watch import RefusalWatch
 from batchgen.job import Bounds
-from batchgen.types import Decision, Reply
+from batchgen.types import Decision, Reply, Verb
 
 __all__ = ["Bounds", "Budget", "BudgetSpentError", "Gate", "Throttle", "Ticket", "UnknownSpend"]
 
@@ -21,7 +23,8 @@ class Throttle:
     """The gates of all models, created when first used.
 
     bounds: returns the job's limits for a model. monotonic: seconds. sleep: waits, or returns early
-    when the run is stopping.
+    when the run is stopping. on_long_wait: is called with a model and the seconds that its next
+    request waits for the rate, if they are many.
     """
 
     def __init__(
@@ -31,12 +34,15 @@ class Throttle:
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
         stopping: Callable[[], bool],
+        on_long_wait: Callable[[str, float], None] = lambda _model, _seconds: None,
     ) -> None:
         self._bounds = bounds
         self._monotonic = monotonic
         self._sleep = sleep
         self._stopping = stopping
+        self._on_long_wait = on_long_wait
         self._gates: dict[str, Gate] = {}
+        self._watches: dict[str, RefusalWatch] = {}
 
     async def acquire(self, model: str, images: int = 1) -> Ticket:
         """Wait until a request of this model may be sent, or until the run is stopping.
@@ -48,12 +54,36 @@ class Throttle:
     def record(self, model: str, ticket: Ticket, reply: Reply, decision: Decision) -> bool:
         """Learn from a reply; a wait that it asks for holds all requests of the model.
 
+        A reply that every further request may meet lets one request through at a time.
+
         Return whether that wait is longer than the model's current hold.
         """
-        gate = self._gate(model)
+        gate, watch = self._gate(model), self._watch(model)
         pause_s = (decision.after_s or 0.0) if decision.hold else 0.0
-        gate.record(ticket, feedback_of(reply, decision), pause_s)
+        feedback = feedback_of(reply, decision)
+        if decision.hold:
+            watch.record_refused(self._monotonic(), wait_s=pause_s, in_doubt=decision.probe)
+            pause_s = max(pause_s, watch.probe_wait_s() if decision.probe else 0.0)
+        elif feedback.signal is Signal.ACCEPTED:
+            watch.record_accepted()
+        if decision.probe:
+            gate.probe(on=True)
+        elif decision.verb is not Verb.RETRY and feedback.signal is Signal.ACCEPTED:
+            gate.probe(on=False)
+        gate.record(ticket, feedback, pause_s)
         return pause_s > 0 and gate.hold(pause_s)
+
+    def reason_to_halt(self, model: str) -> tuple[str, str] | None:
+        """Return kind and message if the model is refused for too long without an accepted request.
+
+        None if it is not.
+        """
+        watch, now = self._watch(model), self._monotonic()
+        if watch.is_spent(now):
+            return "quota", "every request is refused; the credit or the plan seems to be used up"
+        if watch.is_endless(now):
+            return "rate_limited", "no request was accepted for a quarter of an hour"
+        return None
 
     def release(self, model: str) -> None:
         """Give back a ticket of this model; its request is not sent."""
@@ -78,9 +108,15 @@ class Throttle:
         for model, gate in self._gates.items():
             gate.set_limits(bounds(model))
 
+    def _watch(self, model: str) -> RefusalWatch:
+        return self._watches.setdefault(model, RefusalWatch())
+
     def _gate(self, model: str) -> Gate:
         if model not in self._gates:
             self._gates[model] = Gate(
-                self._bounds(model), monotonic=self._monotonic, sleep=self._sleep
+                self._bounds(model),
+                monotonic=self._monotonic,
+                sleep=self._sleep,
+                on_long_wait=partial(self._on_long_wait, model),
             )
         return self._gates[model]

@@ -14,10 +14,11 @@ from batchgen.engine.throttle.feedback import ConcurrencySignal, Feedback, LogTh
 from batchgen.engine.throttle.rate import RequestSchedule, Ticket
 from batchgen.job import Bounds
 
-_RAMP_START = 16  # requests that may start together if nothing is known of the server
-_RAMP_S = 0.25  # in which that number doubles
+_RAMP_START = 8  # requests that may start together if nothing is known of the server
+_RAMP_S = 0.15  # in which that number doubles
 _MAX_DOUBLINGS = 40
 _MAX_WAIT_S = 3600.0
+_LONG_WAIT_S = 60.0  # a wait that is reported
 _OVERLOAD_DECREASE = 0.7
 _SMOOTHING = 0.05  # the weight of the newest reply in the share of overload replies
 _OVERLOAD_SHARE = 0.2  # a single 503 is no overload; five in a row are
@@ -27,7 +28,7 @@ class Gate:
     """The queue of one model's requests, with the limits that they wait for.
 
     monotonic: seconds. sleep: waits, or returns early when the run is stopping; the caller then
-    does not send.
+    does not send. on_long_wait: is called with the seconds that a request waits for the rate.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class Gate:
         *,
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
+        on_long_wait: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._schedule = RequestSchedule(rpm=bounds.rpm, images_per_minute=bounds.images_per_minute)
         self._concurrency = AdaptiveLimit(bounds.concurrency, minimum=1, after_refusal=1.0)
         self._monotonic = monotonic
         self._sleep = sleep
+        self._on_long_wait = on_long_wait
         self._queue = asyncio.Lock()  # first in, first out
         self._waiting: asyncio.Future[None] | None = None
         self._closed_until = 0.0
@@ -52,6 +55,7 @@ class Gate:
         self._false_alarms = FalseAlarms()
         self._log_throttle = LogThrottle()
         self._overload_share = 0.0
+        self._is_probing = False
 
     async def acquire(self, images: int, stopping: Callable[[], bool]) -> Ticket:
         """Wait until a request may be sent, or until the run is stopping."""
@@ -61,6 +65,8 @@ class Gate:
                 limit, wait_s = self._next_wait()
                 if wait_s <= 0:
                     break
+                if limit is self._schedule.rate and wait_s >= _LONG_WAIT_S:
+                    self._on_long_wait(wait_s)
                 limited_by = limit
                 await self._wait(wait_s)
             return self._issue_ticket(images, limited_by)
@@ -79,6 +85,14 @@ class Gate:
                 self._record_overload(ticket)
             case Signal.NONE:
                 pass
+        self._wake()
+
+    def probe(self, *, on: bool) -> None:
+        """Send one request at a time, or as many as the limits allow again.
+
+        on: every further request may meet the same as the last one.
+        """
+        self._is_probing = on
         self._wake()
 
     def release(self) -> None:
@@ -141,6 +155,8 @@ class Gate:
         closed_s = self._closed_until - now
         if closed_s > 0:
             return None, closed_s
+        if self._is_probing and self._in_flight:
+            return None, _MAX_WAIT_S
         if self._in_flight + 1 > self._concurrency.value:
             return self._concurrency, _MAX_WAIT_S
         if self._in_flight + 1 > self._ramp(now):

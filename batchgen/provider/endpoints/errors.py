@@ -14,7 +14,11 @@ from collections.abc import Iterator
 from typing import cast
 
 import msgspec
+from msgspec.structs import replace
 
+from batchgen.provider.endpoints.error_fields import codes_of, inner_status
+from batchgen.provider.endpoints.refusals import REFUSAL
+from batchgen.provider.endpoints.topics import plain_text
 from batchgen.text import one_line
 from batchgen.types import HttpResponse, Json
 
@@ -24,6 +28,15 @@ _HEAD = 8 * MESSAGE_WIDTH  # characters of a text that are read; `one_line` read
 _MAX_ISSUES = 5
 _MAX_DEPTH = 6
 
+_TEXT_KEYS = (
+    *("message", "msg", "status_msg", "detail", "error", "reason", "description", "title"),
+    *("issues", "errors", "raw"),
+)
+_MESSAGE_KEYS = (
+    *("error", "detail", "errors", "issues", "error_description", "base_resp", "msg", "title"),
+    *("raiFilteredReason", "failure", "failure_reason", "error_message", "errorMessage", "Message"),
+    *("promptFeedback", "result"),
+)
 _TITLE = re.compile(r"<title[^>]{0,200}>(.{1,500}?)</title", re.IGNORECASE | re.DOTALL)
 _HIDDEN = re.compile(
     r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL
@@ -40,41 +53,18 @@ _SECRETS = (
     ),
 )
 
-# Phrases that only a content filter uses. Names of request parameters ("enable_safety_checker",
-# "safety_tolerance", "moderation") are not among them: validators quote those in plain 400s.
-REFUSAL_WORDS = (
-    "content_policy",
-    "content policy",
-    "content policies",
-    "content_filter",
-    "moderation_blocked",
-    "blocked by moderation",
-    "blocked by our moderation",
-    "flagged by moderation",
-    "flagged by our",
-    "content moderation",
-    "moderation system",
-    "safety system",
-    "safety filter",
-    "usage policies",
-    "content_violation",
-    "content violation",
-    "nsfw content",
-    "nsfw_content",
-    "sensitive content",
-    "sensitivecontent",
-    "inappropriate content",
-    "inappropriatecontent",
-    "prohibited content",
-    "prohibited_content",
-)
-
 
 class ProviderError(msgspec.Struct, frozen=True):
-    """The provider's error code and its message (at most 500 characters)."""
+    """The provider's error code and its message (at most 500 characters).
+
+    codes: all codes of the body, by which the error is judged. status: the HTTP status that the
+    body itself gives.
+    """
 
     code: str | None
     message: str
+    codes: tuple[str, ...] = ()
+    status: int | None = None
 
 
 def read_error(response: HttpResponse) -> ProviderError:
@@ -84,18 +74,20 @@ def read_error(response: HttpResponse) -> ProviderError:
     except ValueError:
         return ProviderError(None, _body_text(response))
     error = find_error(value)
-    return ProviderError(error.code, error.message or _body_text(response))
+    return replace(error, message=error.message or _body_text(response))
 
 
 def find_error(value: Json) -> ProviderError:
     """Find code and message in a JSON value; the message is empty if there is none."""
-    return ProviderError(_code(value), _first(_messages(value)))
+    codes = tuple(sanitize(code, _CODE_WIDTH) for code in codes_of(value))
+    message = _with_reasons(_first(_messages(value)), value)
+    return ProviderError(_telling(_code(value), codes), message, codes, inner_status(value))
 
 
 def is_refusal(error: ProviderError) -> bool:
-    """Return whether the error is a refusal by a content filter, judged by its words."""
-    text = f"{error.code or ''}\n{error.message}".casefold()
-    return any(word in text for word in REFUSAL_WORDS)
+    """Return whether the error is a refusal by a content filter, by its codes and its words."""
+    codes = error.codes or ((error.code,) if error.code else ())
+    return REFUSAL.has_code(codes) or REFUSAL.has_words(plain_text(error.message))
 
 
 def read_json(body: bytes) -> Json:
@@ -127,6 +119,74 @@ def sanitize(text: str, width: int = MESSAGE_WIDTH) -> str:
     return one_line(head, width)
 
 
+def _with_reasons(message: str, value: Json) -> str:
+    """Add what explains a message that says little: details, violations, a wrapped error."""
+    parts = [message, *(text for text in _reasons(value) if text not in message)]
+    return sanitize("; ".join(part for part in dict.fromkeys(parts) if part))
+
+
+def _reasons(value: Json) -> Iterator[str]:
+    """Yield the texts in `details` (Google), `metadata` (OpenRouter) and inner errors (Azure)."""
+    body = value[0] if isinstance(value, list) and value else value
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        return
+    metadata = error.get("metadata")
+    if isinstance(metadata, dict):
+        yield sanitize(_wrapped(metadata.get("raw")))
+        reasons = metadata.get("reasons")
+        if isinstance(reasons, list):
+            yield sanitize(", ".join(reason for reason in reasons if isinstance(reason, str)))
+    for key in ("details", "inner_error", "innererror"):
+        yield sanitize(_details(error.get(key)))
+
+
+def _wrapped(raw: Json) -> str:
+    """Return the message of an error that a gateway passes on, as text or JSON."""
+    if not isinstance(raw, str):
+        return _text_of(raw)
+    try:
+        inner = read_json(raw.encode())
+    except ValueError:
+        return raw
+    return _first(_messages(inner)) if isinstance(inner, dict | list) else raw
+
+
+def _details(details: Json) -> str:
+    """Return the texts of a list of details: descriptions with their fields, reasons, messages."""
+    items = details if isinstance(details, list) else [details]
+    return "; ".join(text for item in items[:_MAX_ISSUES] for text in _detail(item) if text)
+
+
+def _detail(item: Json) -> Iterator[str]:
+    if isinstance(item, str):
+        yield item
+    if not isinstance(item, dict):
+        return
+    for key in ("message", "description", "reason", "detail"):
+        text = item.get(key)
+        if isinstance(text, str):
+            yield text
+    for key in ("fieldViolations", "violations", "field_violations"):
+        violations = item.get(key)
+        for violation in violations[:_MAX_ISSUES] if isinstance(violations, list) else ():
+            if isinstance(violation, dict):
+                parts = (violation.get(name) for name in ("field", "subject", "description"))
+                yield ": ".join(part for part in parts if isinstance(part, str))
+
+
+def _telling(code: str | None, codes: tuple[str, ...]) -> str | None:
+    """Return a code in words if there is one beside a number such as 400."""
+    if code is None or not code.isdigit():
+        return code
+    words = [word for word in codes if not word.isdigit() and _WORDS.fullmatch(word)]
+    return next((word for word in words if word not in _VAGUE), words[0] if words else code)
+
+
+_WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{2,80}")
+_VAGUE = frozenset({"error", "INVALID_ARGUMENT", "invalid_request_error", "api_error", "failed"})
+
+
 def _messages(value: Json) -> Iterator[str]:
     """Yield the messages in a body, the most likely one first."""
     match value:
@@ -136,7 +196,7 @@ def _messages(value: Json) -> Iterator[str]:
             yield from _messages(first) if isinstance(first, dict) else [sanitize(_text_of(value))]
         case dict():
             yield sanitize(_with_issues(value))
-            for key in ("error", "detail", "errors", "issues", "error_description", "title"):
+            for key in _MESSAGE_KEYS:
                 yield sanitize(_text_of(value.get(key)))
         case _:
             return
@@ -157,8 +217,7 @@ def _text_of(value: Json, depth: int = 0) -> str:
             issues = (_issue(item, depth + 1) for item in value[:_MAX_ISSUES])
             return "; ".join(issue for issue in issues if issue)
         case dict() if depth < _MAX_DEPTH:
-            keys = ("message", "msg", "detail", "error", "reason", "title", "issues", "errors")
-            return _first(_text_of(value.get(key), depth + 1) for key in keys)
+            return _first(_text_of(value.get(key), depth + 1) for key in _TEXT_KEYS)
         case _:
             return ""
 

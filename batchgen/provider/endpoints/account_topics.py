@@ -1,0 +1,156 @@
+"""How providers say that the account, its key, its credit or a model cannot be used.
+
+Collected from the references and error lists of OpenAI, Azure, Google, Anthropic, OpenRouter,
+Together, fal, Replicate, Stability, Black Forest Labs, Alibaba (DashScope), Volcengine, MiniMax,
+Zhipu, Moonshot and of gateways such as one-api, new-api and LiteLLM, and from public reports.
+"""
+
+from batchgen.provider.endpoints.topics import Topic, any_of
+
+_MONEY = r"(?:credits?|balance|funds?|money)\b"
+_OWN = (
+    r"(?:(?:your|the|my|account|api|available|remaining|prepaid|wallet|user|free|monthly|paid|cash"
+    r"|usable|enough|sufficient|any|more|of) )*"
+)
+_KEY = r"(?:api[ _-]?(?:secret )?keys?|access[ _-]keys?|secret[ _-]keys?)"
+_TOKEN = r"(?:(?:access|auth\w*|api|bearer|jwt|session|your) tokens?)"  # noqa: S105  # no password
+_BAD = (
+    r"(?:invalid|incorrect|wrong|bad|malformed|unknown|expired|revoked|disabled|deactivated|missing"
+    r"|not valid|unauthorized|no|empty)"
+)
+_IS = r"(?:is|are|was|were|has been|have been|has|have|'s)"
+
+SPENT = Topic(
+    codes=(
+        *("insufficient*", "*credits*", "*outofcredit*", "*nocredit*", "*creditlimit*"),
+        *(
+            "*creditbalance*",
+            "*overdue*",
+            "*arrear*",
+            "*insufficientbalance*",
+            "*insufficientfunds*",
+        ),
+        *("*balanceinsufficient*", "*balancenotenough*", "*balancetoolow*", "*lowbalance*"),
+        *("*nobalance*", "*billing*limit*", "billingnotactive*", "*billingdisabled*", "hardlimit*"),
+        *("*paymentrequired*", "*unpaid*", "*spend*limit*", "*budgetexceeded*", "*freetieronly*"),
+        *("exceededcurrentquota*", "*quotanotenough*", "baseresp1008", "*userquota*notenough*"),
+    ),
+    except_codes=(
+        *("insufficient*permission*", "insufficient*scope*", "insufficient*privilege*"),
+        *("insufficient*capacity*", "insufficient*access*", "insufficient*resource*"),
+        *("insufficient*memory*", "insufficient*authori*", "insufficient*instance*"),
+        *("insufficient*data*", "insufficient*input*", "insufficient*image*", "insufficient*role*"),
+    ),
+    words=any_of(
+        rf"insufficient {_OWN}{_MONEY}",
+        rf"\b(?:not|n't have|without|lacks?) (?:have )?(?:enough|sufficient) {_OWN}{_MONEY}",
+        rf"\b(?:out of|ran out of|run out of|used up|exhausted|depleted) {_OWN}{_MONEY}",
+        rf"\bno (?:remaining|more|available|sufficient) {_OWN}{_MONEY}",
+        rf"\bhave no {_OWN}{_MONEY}",
+        rf"\b{_MONEY} {_IS} (?:now |currently |all )?(?:insufficient|exhausted|depleted|too low|used up"
+        r"|gone|empty|negative|not (?:enough|sufficient)|below|expired)",
+        rf"\b{_MONEY} (?:exhausted|depleted|insufficient|not enough|too low)",
+        rf"requires (?:more|additional) {_MONEY}",
+        r"\bbilling (?:hard |soft |spend )?limit",
+        r"\bhard limit (?:has been |was |is )?reached",
+        r"\b(?:spend|spending|budget|cost)[ -](?:limit|cap)\b[^.]{0,40}(?:reached|exceeded|hit|over)",
+        r"\b(?:reached|exceeded|hit|over) (?:your|the|its) (?:\w+ )?(?:spend|spending|budget|credit|cost)\b",
+        r"\bbudget (?:has been |is |was )?(?:exceeded|exhausted|reached)",
+        r"\bpayment (?:is )?(?:required|overdue|failed|declined|past due)",
+        r"\b(?:overdue|unpaid|past[- ]due|outstanding) (?:balance|payment|invoice|bill)",
+        r"\b(?:account|payment|balance|bill|invoice)s?\b[^.]{0,30}\b(?:overdue|in arrears|past due|unpaid)",
+        r"\baccount is in good standing",
+        r"\barrear",
+        r"\bplease (?:top[ -]?up|recharge|add (?:more |some )?(?:credits?|funds?|money|balance))",
+        r"\bfree (?:trial|quota|credits?)\b[^.]{0,40}(?:exhausted|used up|expired|ended|over\b|depleted)",
+        r"余额不足|余额已用完|欠费|额度不足|额度已用尽|账户余额|请充值",
+    ),
+    code_examples=("insufficient_quota", "billing_hard_limit_reached", "Arrearage"),
+    word_examples=("insufficient balance", "out of credits", "payment required"),
+)
+BAD_KEY = Topic(
+    codes=(
+        *("*invalidapikey*", "*apikeyinvalid*", "*incorrectapikey*", "*apikeyexpired*"),
+        *("*apikeymissing*", "*missingapikey*", "*apikeydisabled*", "*apikeyrevoked*"),
+        *("*apikeynotfound*", "*apikeyblocked*", "*apikeyserviceblocked*", "*wrongapikey*"),
+        *("*invalidaccesskey*", "*invalidauth*", "authenticationerror", "authenticationfailed*"),
+        *("authenticationrequired", "unauthenticated", "unauthorized", "*invalidcredential*"),
+        *("badcredentials", "*accesstokenexpired*", "*accesstokeninvalid*", "*invalidaccesstoken*"),
+        *("*signaturedoesnotmatch*", "credentialsmissing", "baseresp1004", "baseresp2049"),
+    ),
+    words=any_of(
+        rf"\b{_BAD} (?:\w+ ){{0,2}}?(?:{_KEY}|{_TOKEN}|credentials\b|authorization header)",
+        rf"\b(?:{_KEY}|{_TOKEN}|credentials)\b[^.]{{0,40}}?\b(?:not valid|invalid|incorrect|expired|revoked"
+        r"|disabled|deactivated|missing|not found|not recogni[sz]ed|does not exist|unauthorized|leaked"
+        r"|not authorized|blocked|suspended)\b",
+        rf"\b(?:carry|provide|include|pass|supply|specify|set) [^.]{{0,30}}(?:{_KEY}|authorization header)",
+        r"\bauthentication (?:failed|required|error|is required|credentials were not provided)",
+        r"\b(?:failed to|could not|cannot|can't|unable to) authenticate",
+        r"\b(?:unauthenticated|not authenticated|login fail)",
+        r"无效的令牌|令牌(?:无效|已过期|不可用)|鉴权失败|认证失败|密钥(?:无效|错误)",
+    ),
+    code_examples=("invalid_api_key", "API_KEY_INVALID", "UNAUTHENTICATED"),
+    word_examples=("incorrect API key", "authentication failed"),
+)
+_CLOSED = r"(?:blocked|suspended|banned|disabled|deactivated|terminated|restricted|locked|frozen|closed|flagged)"
+_HOLDER = r"(?:account|organi[sz]ation|workspace|project|resource|subscription|user|tenant|team|api access)"
+BLOCKED = Topic(
+    codes=(
+        *("account*suspended*", "account*deactivated*", "account*disabled*", "account*blocked*"),
+        *("account*banned*", "account*locked*", "account*frozen*", "account*terminated*"),
+        *("organi?ation*disabled*", "organi?ation*deactivated*", "organi?ation*suspended*"),
+        *(
+            "user*banned*",
+            "user*suspended*",
+            "user*blocked*",
+            "user*disabled*",
+            "consumersuspended",
+        ),
+        *("accessterminated*", "*accountinaccessible*", "project*suspended*"),
+    ),
+    words=any_of(
+        rf"\b{_HOLDER}\b[^.,;:]{{0,30}}? (?:is|was|are|were|has been|have been) (?:\w+ly )?{_CLOSED}\b",
+        r"\byou (?:have been|are|were) (?:\w+ly )?(?:banned|suspended)\b",
+        rf"\b(?:suspended|banned|disabled|deactivated|blocked) (?:your|this) {_HOLDER}\b",
+        r"账户(?:已)?(?:被)?(?:封禁|冻结|停用)|账号(?:已)?(?:被)?(?:封禁|冻结|停用)",
+    ),
+    code_examples=("account_suspended", "user_banned"),
+    word_examples=("your account has been suspended", "this organization is disabled"),
+)
+MODEL = Topic(
+    codes=(
+        *("modelnotfound*", "*modelnotopen*", "modelnotavailable*", "modelnotsupported*"),
+        *("modelnotallowed*", "*modeldeprecated*", "*modeldecommissioned*", "*modelretired*"),
+        *("model*accessdenied*", "*deploymentnotfound*", "*invalidendpointormodel*"),
+        *(
+            "unsupportedcountry*",
+            "unsupportedregion*",
+            "*unsupportedlocation*",
+            "unsupportedmodel*",
+        ),
+        *("invalidmodel*", "*mustbeverified*", "servicedisabled", "accessdeniedunpurchased"),
+        *("modelterms*", "modelunavailable*", "unknownmodel*"),
+    ),
+    words=any_of(
+        r"\bmodel\b[^.;]{0,80}?\b(?:does not exist|doesn't exist|not found|not exist|unknown"
+        r"|no longer (?:available|supported)"
+        r"|(?:is|has been|was) (?:deprecated|retired|decommissioned|removed|discontinued|shut ?down|sunset)"
+        r"|(?:is )?not (?:available|allowed|enabled|permitted|accessible|activated|open)\b)",
+        r"\bmodel\b[^.;]{0,60}?\bis not supported(?: (?:by|on|in|for) (?:this|your|the) "
+        r"(?:account|organi[sz]ation|project|plan|region|country|api|endpoint|provider))?\s*(?:$|\.)",
+        r"\b(?:unknown|invalid|unsupported|no such|unrecogni[sz]ed) model\b(?! (?:param|option|setting))",
+        r"\b(?:not|n't|no) have (?:\w+ ){0,2}?access to (?:\w+ ){0,2}?(?:model|deployment|endpoint|it\b)",
+        r"\bdoes(?: not|n't) have access to\b",
+        r"\borgani[sz]ation must be verified|\bmust be verified to use|\bverify (?:your )?organi[sz]ation",
+        r"\b(?:country|region|territory|location)\b[^.]{0,40}?\b(?:not supported|not available|unsupported"
+        r"|not allowed|blocked|restricted)",
+        r"\b(?:not|n't) (?:available|supported|offered|permitted) in your (?:country|region|location|area)",
+        r"\bdeployment\b[^.]{0,60}?\bdoes not exist",
+        r"\bnot allowed to (?:use|access|sample from|generate (?:with|from)) (?:this |the )?model",
+        r"\bno (?:endpoints?|providers?|allowed providers) (?:found|available|are available)[^.]{0,20} for",
+        r"\b(?:api|service)\b[^.]{0,60}?\bhas not been used in project\b",
+        r"模型不存在|模型(?:未开通|已下线)|无权(?:限)?访问(?:该)?模型",
+    ),
+    code_examples=("model_not_found", "unsupported_country_region_territory"),
+    word_examples=("the model does not exist", "must be verified to use"),
+)

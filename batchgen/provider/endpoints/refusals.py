@@ -1,0 +1,76 @@
+"""How content filters refuse, by provider.
+
+Names of request parameters (`enable_safety_checker`, `safety_tolerance`, `moderation`) are no
+wordings of a refusal: validators quote them in plain errors. Sources as of `account_topics`.
+"""
+
+from batchgen.provider.endpoints.topics import Topic, any_of
+
+_THING = r"(?:prompts?|inputs?|images?|contents?|requests?|outputs?|texts?|generations?|results?|videos?|media)"
+_IS = r"(?:is|are|was|were|has been|have been|been|got|gets?)"
+_STOPPED = (
+    r"(?:blocked|filtered|moderated|rejected|censored|refused|flagged|denied|stopped|prohibited)"
+)
+_RULES = r"(?:polic(?:y|ies)|guidelines?|standards?|practices?|terms|rules)"
+_BREAKS = r"(?:violat\w*|breach\w*|against|not comply\w*|conflict\w*|infring\w*|not allowed by|contrary to)"
+
+REFUSAL = Topic(
+    codes=(
+        *("*contentpolicy*", "*contentfilter*", "*moderationblocked*", "*contentmoderat*"),
+        *("*moderationrejected*", "*moderated", "*contentviolation*", "*policyviolation*"),
+        *("*responsibleai*", "*raifiltered*", "*unsafe*", "safety", "safetyinput*"),
+        *("safetyoutput*", "imagesafety", "imageprohibitedcontent", "*prohibitedcontent*"),
+        *(
+            "blocklist",
+            "spii",
+            "recitation",
+            "imagerecitation",
+            "*sensitivecontent*",
+            "*sensitivew*",
+        ),
+        *(
+            "*inappropriatecontent*",
+            "*inappropriate*",
+            "*datainspection*",
+            "*nsfw*",
+            "*riskcontrol*",
+        ),
+        *("*sensitiveinformation*", "moderationreasons", "promptblocked*", "*promptrejected*"),
+        *("*contentrejected*", "*contentblocked*", "*safetyviolation*", "*harmfulcontent*"),
+        *(
+            "baseresp1026",
+            "baseresp1027",
+            "*contentnotallowed*",
+            "*safetyfilter*",
+            "*safetysystem*",
+        ),
+        *("*contentchecker*", "*contentrestrict*", "*disallowedcontent*", "*flaggedcontent*"),
+        *("*copyright*", "*forbiddencontent*", "*contentsecurity*", "*contentreview*"),
+    ),
+    words=any_of(
+        r"\bcontent[ _-](?:management |usage |safety )?polic(?:y|ies)\b|\bcontent_policy",
+        r"\bcontent[ _-]filter(?:s|ing)?\b|\bcontent_filter",
+        r"\bcontent (?:moderation|checker|inspection|security|audit|violation|restrictions?)\b",
+        r"\bsafety (?:system|filters?|guidelines|polic(?:y|ies)|reasons|violation|settings block)\b",
+        r"\bmoderation system\b|\brequires moderation\b|\bmoderation_blocked\b|\bmoderation (?:check )?failed\b",
+        rf"\b{_STOPPED} (?:\w+ ){{0,3}}?moderation\b|\bmoderation (?:\w+ ){{0,3}}?{_STOPPED}\b",
+        r"\b(?:request|content|input|prompt|output|image) moderated\b",
+        r"\bflagged (?:by|as|for|because|due)\b|\b(?:was|were|been|is|got) flagged\b",
+        r"\bresponsible ai\b|\bcommunity (?:guidelines|standards)\b",
+        rf"\b{_BREAKS} [^.;]{{0,60}}?\b{_RULES}\b",
+        rf"\b{_BREAKS} [^.;]{{0,40}}?\b(?:copyright|trademark|intellectual property)",
+        r"\b(?:sensitive|inappropriate|prohibited|unsafe|harmful|disallowed|offensive|objectionable|banned"
+        r"|forbidden|restricted|explicit|illegal|sexual|violent|hateful|nsfw) "
+        r"(?:or \w+ )?(?:contents?|words?|information|materials?|topics?|prompts?|images?|terms?|imagery"
+        r"|phrases?|concepts?)\b",
+        r"\bnsfw (?:content|detected)|\bpotential(?:ly)? nsfw|\bdetected (?:as )?nsfw|\bnsfw_content",
+        rf"\b{_THING} (?:\w+ ){{0,3}}?{_IS} (?:\w+ly )?{_STOPPED}\b[^.;]{{0,80}}?\b(?:safety|polic|moderat|filter"
+        r"|guideline|unsafe|harm|violat|content)",
+        rf"\b{_THING} {_IS} filtered(?: out)?\b|\bfiltered (?:out )?(?:due|because)\b",
+        r"\bunable to (?:generate|show|process|create)[^.;]{0,80}?\b(?:safety|polic|guideline|filtered)",
+        r"sensitivecontent|inappropriatecontent|prohibited_content|content_violation|datainspection",
+        r"敏感(?:词|内容|信息)|违规|不合规|内容安全|内容审核|未通过审核|色情",
+    ),
+    code_examples=("content_policy_violation", "ResponsibleAIPolicyViolation", "SAFETY"),
+    word_examples=("flagged by", "safety system", "violates our policies"),
+)

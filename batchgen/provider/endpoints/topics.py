@@ -1,0 +1,59 @@
+"""Topics of error replies: codes and wordings by which a provider's error is recognised.
+
+A code is compared without case and punctuation, so that `insufficient_quota` and
+`InsufficientQuota` are the same; `*` stands for any text. Wordings are regular expressions over the
+message in lower case. Quoted passages are left out: they repeat the request.
+"""
+
+import re
+from fnmatch import fnmatchcase
+
+import msgspec
+
+_PUNCTUATION = re.compile(r"[^a-z0-9*]+")
+_QUOTED = re.compile(r"'[^'\n]{12,}'|\"[^\"\n]{12,}\"|`[^`\n]{12,}`|“[^”\n]{12,}”")  # quotes
+_BLANKS = re.compile(r"\s+")
+_APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'", "‘": "'"})  # noqa: RUF001  # apostrophes
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """What a kind of error is recognised by.
+
+    codes: patterns of codes, in lower case and without punctuation. except_codes: patterns that
+    look alike and mean something else. words: patterns of wordings.
+    code_examples, word_examples: for people.
+    """
+
+    codes: tuple[str, ...] = ()
+    except_codes: tuple[str, ...] = ()
+    words: re.Pattern[str] | None = None
+    code_examples: tuple[str, ...] = ()
+    word_examples: tuple[str, ...] = ()
+
+    def has_code(self, codes: tuple[str, ...]) -> bool:
+        """Return whether one of the codes of a reply belongs to the topic."""
+        return any(
+            any(fnmatchcase(code, pattern) for pattern in self.codes)
+            and not any(fnmatchcase(code, pattern) for pattern in self.except_codes)
+            for code in map(plain_code, codes)
+        )
+
+    def has_words(self, text: str) -> bool:
+        """Return whether a text, as `plain_text` returns it, has a wording of the topic."""
+        return self.words is not None and self.words.search(text) is not None
+
+
+def plain_code(code: str) -> str:
+    """Return a code in lower case without punctuation."""
+    return _PUNCTUATION.sub("", code.casefold())
+
+
+def plain_text(message: str) -> str:
+    """Return a message in lower case, without long quoted passages and with single blanks."""
+    text = _QUOTED.sub(" ", message.translate(_APOSTROPHES))
+    return _BLANKS.sub(" ", text).casefold()
+
+
+def any_of(*patterns: str) -> re.Pattern[str]:
+    """Return a pattern that finds any of these patterns in a plain text."""
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
