@@ -94,6 +94,14 @@ def ending_of(stop: Stop, signals: Signals, *, is_success: bool) -> tuple[Ending
 _ADVICE = {
     "max_cost": "raise max_cost: --max-cost USD, or limits.max_cost in the job",
     "proxy": "set HTTPS_PROXY, HTTP_PROXY and NO_PROXY to what your network needs",
+    "blocked": "ask the provider why it has blocked the account",
+    "model": "choose another model, or have the account allowed to use this one",
+    "forbidden": "check what the account may do, and the model",
+    "not_found": "check base_url, the paths of the provider and the model",
+    "web_page": "check base_url: it has to be the API's address, usually one that ends in /v1",
+    "bad_response": "see the kept replies (`reply` in the results); a key of the job file"
+    " (providers.NAME.jobs) or a new version may read them",
+    "rate_limited": "run again later, or lower limits.rpm and limits.concurrency",
     "tls": "correct base_url, or name a certificate in providers.NAME.ca_file or SSL_CERT_FILE",
 }
 

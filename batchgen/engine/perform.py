@@ -171,11 +171,12 @@ class Performer(msgspec.Struct, frozen=True):
             return await state.held.keep(work, part.number, outcome)
         state.ambiguous = state.submitted = False
         outcome = accepted_outcome(finished, decision)
-        if decision is earlier and work.prior is not None and work.prior.received is None:
-            outcome = replace(outcome, reply=work.prior.reply)
-        return await self._save_result(
+        saved = await self._save_result(
             work, part, finished, outcome, is_earlier=decision is earlier
         )
+        if saved.status is Status.RECEIVED and decision is earlier and work.prior is not None:
+            return replace(saved, reply=work.prior.reply)
+        return saved
 
     async def _submit(self, work: WorkItem, part: _Part, state: _TaskState) -> Decision:
         """Send the request as often as the rules allow; return the last decision."""

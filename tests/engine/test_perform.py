@@ -401,13 +401,39 @@ async def test_payloads_that_are_not_used_are_discarded() -> None:
     world = World(
         [
             reply(500, b"{}", SPARE),
-            reply(200, b'{"data": [{"b64_json": "batchgen-payload:0"}]}', TEXT),
             reply(200, B64, IMAGE, SPARE),
         ]
     )
     outcome = await world.perform()
     assert outcome.status is Status.SUCCEEDED
-    assert world.discarded == [SPARE, TEXT, SPARE]
+    assert world.discarded == [SPARE, SPARE]
+
+
+async def test_a_paid_reply_without_a_result_is_kept_and_not_bought_again() -> None:
+    world = World([reply(200, b'{"data": [{"b64_json": "batchgen-payload:0"}]}', TEXT)])
+
+    outcome = await world.perform()
+
+    assert (outcome.status, outcome.error and outcome.error.kind) == (
+        Status.FAILED,
+        "bad_response",
+    )
+    assert outcome.reply == KeptReply(a_task().key, 1, 0).path
+    assert world.kept[outcome.reply].payloads == (TEXT,)
+    assert world.discarded == [TEXT]
+    assert len(world.keys) == 1
+
+
+async def test_a_kept_reply_that_has_a_result_now_is_stored_without_a_request() -> None:
+    world = World()
+    path = KeptReply(a_task().key, 1, 0).path
+    world.kept[path] = reply(200, B64, IMAGE)
+    prior = Prior(Status.RECEIVED, "d" * 32, 1, 1, reply=path)
+
+    outcome = await world.perform(WorkItem(a_task(), 1, prior))
+
+    assert (outcome.status, outcome.reply) == (Status.SUCCEEDED, None)
+    assert world.keys == []
 
 
 async def test_a_download_of_an_unknown_file_type_is_discarded() -> None:

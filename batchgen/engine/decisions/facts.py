@@ -36,7 +36,7 @@ def facts_of_unusable(
     message = sanitize(result.message)
     if shape == "web_page":
         title = read_error(reply).message
-        message = f"the reply is a web page ({sanitize(title, 80)}); check base_url"
+        message = f"the body is not JSON but a web page ({sanitize(title, 80)}); check base_url"
     return Facts(
         model,
         phase,

@@ -14,8 +14,10 @@ from batchgen.engine.throttle.feedback import ConcurrencySignal, Feedback, LogTh
 from batchgen.engine.throttle.rate import RequestSchedule, Ticket
 from batchgen.job import Bounds
 
-_RAMP_START = 8  # requests that may start together if nothing is known of the server
-_RAMP_S = 0.15  # in which that number doubles
+# Requests that may start together, and the seconds in which that number doubles. At the start of a
+# run they are few, so that a dead end costs a handful of requests.
+_FIRST_RAMP = (6.0, 0.12)
+_RAMP = (16.0, 0.25)
 _MAX_DOUBLINGS = 40
 _MAX_WAIT_S = 3600.0
 _LONG_WAIT_S = 60.0  # a wait that is reported
@@ -48,6 +50,7 @@ class Gate:
         self._waiting: asyncio.Future[None] | None = None
         self._closed_until = 0.0
         self._ramp_began_at: float | None = None
+        self._ramp_shape = _FIRST_RAMP
         self._serial = 0
         self._in_flight = 0
         self._reacted_serial = 0  # refusals of requests before this one are taken into account
@@ -108,6 +111,7 @@ class Gate:
         self._closed_until = until
         if self._false_alarms.is_known:  # without a learned rate all would be sent together
             self._ramp_began_at = until
+            self._ramp_shape = _RAMP
         return True
 
     def set_limits(self, bounds: Bounds) -> None:
@@ -160,13 +164,14 @@ class Gate:
         if self._in_flight + 1 > self._concurrency.value:
             return self._concurrency, _MAX_WAIT_S
         if self._in_flight + 1 > self._ramp(now):
-            return None, _RAMP_S / 8
+            return None, self._ramp_shape[1] / 8
         return self._schedule.rate, self._schedule.next_at() - now
 
     def _ramp(self, now: float) -> float:
         began_at = now if self._ramp_began_at is None else self._ramp_began_at
-        doublings = min(_MAX_DOUBLINGS, max(0.0, now - began_at) / _RAMP_S)
-        return _RAMP_START * math.pow(2.0, doublings)
+        start, doubling_s = self._ramp_shape
+        doublings = min(_MAX_DOUBLINGS, max(0.0, now - began_at) / doubling_s)
+        return start * math.pow(2.0, doublings)
 
     def _issue_ticket(self, images: int, limited_by: AdaptiveLimit | None) -> Ticket:
         now = self._monotonic()
