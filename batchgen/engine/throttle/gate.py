@@ -16,7 +16,7 @@ from batchgen.job import Bounds
 
 # Requests that may start together, and the seconds in which that number doubles. At the start of a
 # run they are few, so that a dead end costs a handful of requests.
-_FIRST_RAMP = (6.0, 0.12)
+_FIRST_RAMP = (5.0, 0.12)
 _RAMP = (16.0, 0.25)
 _MAX_DOUBLINGS = 40
 _MAX_WAIT_S = 3600.0

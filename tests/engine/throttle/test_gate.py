@@ -81,13 +81,13 @@ async def test_unused_time_slots_are_not_made_up_for(clock: FakeClock) -> None:
     assert workers.sent_at == [100, 101, 102]
 
 
-async def test_without_a_limit_6_requests_start_together_and_the_others_soon_after(
+async def test_without_a_limit_5_requests_start_together_and_the_others_soon_after(
     clock: FakeClock,
 ) -> None:
     workers = Workers(clock, rpm=None)
     workers.start(64)
     await run_pending()
-    assert workers.sent_at == [0] * 6
+    assert workers.sent_at == [0] * 5
     await clock.advance(0.5)
     assert len(workers.sent_at) == 64
 
@@ -97,11 +97,11 @@ async def test_a_hold_keeps_every_worker_for_the_time_given_and_no_longer(
 ) -> None:
     workers = Workers(clock, rpm=None)
     workers.throttle.hold("dall-e-2", 7)
-    workers.start(6)
+    workers.start(5)
     await clock.advance(6.9)
     assert workers.sent_at == []
     await clock.advance(1)
-    assert workers.sent_at == [7] * 6
+    assert workers.sent_at == [7] * 5
 
 
 async def test_after_a_hold_requests_are_spaced_without_a_burst(clock: FakeClock) -> None:
@@ -180,12 +180,12 @@ async def test_after_a_429_requests_are_not_sent_all_at_once(clock: FakeClock) -
     workers = Workers(clock, rpm=None)
     workers.start(40)
     await run_pending()
-    for number in range(6):
+    for number in range(5):
         workers.reply(number, 429 if number else 200, after_s=2)
     workers.sent_at.clear()
     await clock.advance(80)
 
-    assert len(workers.sent_at) == 34
+    assert len(workers.sent_at) == 35
     assert workers.sent_at[0] >= 2
     gaps = [later - sooner for sooner, later in pairwise(workers.sent_at)]
     assert min(gaps) > 1
@@ -193,9 +193,9 @@ async def test_after_a_429_requests_are_not_sent_all_at_once(clock: FakeClock) -
 
 async def test_one_retry_after_is_reported_once(clock: FakeClock) -> None:
     workers = Workers(clock, rpm=None)
-    workers.start(6)
+    workers.start(5)
     await run_pending()
-    assert [workers.reply(number, 429, after_s=5) for number in range(6)] == [True] + [False] * 5
+    assert [workers.reply(number, 429, after_s=5) for number in range(5)] == [True] + [False] * 4
     await workers.stop_all()
 
 
@@ -292,7 +292,7 @@ async def test_a_reaction_to_refusals_is_logged_once(clock: FakeClock) -> None:
         workers.reply(number, 200)
     workers.reply(8, 429, 5)
     assert workers.throttle.message_to_log("dall-e-2") == (
-        "slowed to 94.6 requests/min, the rate the provider accepts"
+        "slowed to 92.6 requests/min, the rate the provider accepts"
     )
     workers.reply(9, 429, 5)
     assert workers.throttle.message_to_log("dall-e-2") is None
