@@ -55,6 +55,10 @@ class Admission:
         if decision.verb is not Verb.ACCEPT:
             self._progress.attempt_failed(task, 1, decision, decision.after_s)
 
+    def record_download(self, task: Task, decision: Decision) -> None:
+        """Report the decision on a download that was not accepted."""
+        self._progress.attempt_failed(task, 1, decision, decision.after_s)
+
     def record_attempt(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None:
         """Report an attempt's reply and decision; they may hold the model or halt the run."""
         if decision.verb is Verb.HALT:

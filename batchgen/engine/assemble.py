@@ -286,6 +286,7 @@ class AssembledRun:
             sleep=stop.sleep_until_stop,
             wait_for_remote=stop.wait_for_remote,
             random=random.random,
+            fetch_deadline_s=job.limits.fetch_deadline_s,
             embed_metadata=MetadataWriter(self._store)
             if job.extras.embed_metadata
             else leave_unchanged,

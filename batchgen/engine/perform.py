@@ -11,7 +11,6 @@ task are values; StorageError is the only exception that is raised on purpose.
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from itertools import count
 from typing import TypeAlias, assert_never
 
 import msgspec
@@ -36,6 +35,7 @@ from batchgen.engine.outcomes import (
     unfetched_outcome,
     versioned,
 )
+from batchgen.engine.patience import fetch_patiently
 from batchgen.engine.polling import poll_until_done, send_unless_abandoned
 from batchgen.engine.retry import Attempt, retry_policy, run_attempts
 from batchgen.http.service import Transport
@@ -101,6 +101,7 @@ class Performer(msgspec.Struct, frozen=True):
     sleep: waits between attempts; returns early when the run is stopping.
     wait_for_remote: waits between polls; returns early when the run abandons remote jobs.
     embed_metadata: writes a task's metadata into a payload before it is published.
+    fetch_deadline_s: how long a file that is not there yet is asked for.
     """
 
     adapter: Adapter
@@ -116,6 +117,7 @@ class Performer(msgspec.Struct, frozen=True):
     wait_for_remote: Callable[[float], Awaitable[None]]
     random: Callable[[], float]
     embed_metadata: Callable[[Spooled, Task, Finished], Awaitable[Spooled]] = leave_unchanged
+    fetch_deadline_s: float = 300.0
 
     def is_remote(self, task: Task) -> bool:
         """Return whether the provider replies with the id of a remote job, which is polled."""
@@ -129,7 +131,7 @@ class Performer(msgspec.Struct, frozen=True):
         Each result is committed before the next request is sent, so that a crash between two
         requests leaves only the missing ones to do.
 
-        release_worker: called when the task only waits for a remote job.
+        release_worker: called when the task only waits for a remote job or for a file.
         """
         state = self._start(work, release_worker)
         parts = list(parts_done(work))
@@ -163,6 +165,7 @@ class Performer(msgspec.Struct, frozen=True):
         decision = earlier or await self._submit(work, part, state)
         if isinstance(decision.result, Pending) and decision.verb is Verb.ACCEPT:
             decision = await self._await_result(work.task, decision.result, decision, state)
+            decision = _ended_if_unknown_twice(decision, work)
         finished = decision.result
         if decision.verb is not Verb.ACCEPT or not isinstance(finished, Finished):
             outcome = unaccepted_outcome(
@@ -172,7 +175,7 @@ class Performer(msgspec.Struct, frozen=True):
         state.ambiguous = state.submitted = False
         outcome = accepted_outcome(finished, decision)
         saved = await self._save_result(
-            work, part, finished, outcome, is_earlier=decision is earlier
+            work, part, finished, outcome, state=state, is_earlier=decision is earlier
         )
         if saved.status is Status.RECEIVED and decision is earlier and work.prior is not None:
             return replace(saved, reply=work.prior.reply)
@@ -250,13 +253,23 @@ class Performer(msgspec.Struct, frozen=True):
                 await self.wait_for_remote(seconds)
 
         first_s = polling.first_s if submitted.after_s is None else submitted.after_s
-        return await poll_until_done(
+        last = await poll_until_done(
             poll, polling, after_s=first_s, clock=self.clock, wait=wait,
             is_abandoned=self.admission.abandons_remote,
         )  # fmt: skip
+        if last.verb is Verb.HALT and last.kind != STOPPING:
+            self.admission.record_poll(task, last)
+        return last
 
-    async def _save_result(
-        self, work: WorkItem, part: _Part, finished: Finished, outcome: Outcome, *, is_earlier: bool
+    async def _save_result(  # noqa: PLR0913  # of one caller
+        self,
+        work: WorkItem,
+        part: _Part,
+        finished: Finished,
+        outcome: Outcome,
+        *,
+        state: _TaskState,
+        is_earlier: bool,
     ) -> Outcome:
         """Commit the URLs of a result, then store its payloads; return the final outcome.
 
@@ -270,13 +283,15 @@ class Performer(msgspec.Struct, frozen=True):
         stored = (
             _Stored([], expired)
             if expired
-            else await self._store_payloads(work, finished, part.first)
+            else await self._store_payloads(work, finished, part.first, state)
         )
         if stored.failed is not None:
             return unfetched_outcome(outcome, stored.artifacts, stored.failed, retryable=only_urls)
         return replace(outcome, artifacts=tuple(stored.artifacts))
 
-    async def _store_payloads(self, work: WorkItem, finished: Finished, first: int) -> _Stored:
+    async def _store_payloads(
+        self, work: WorkItem, finished: Finished, first: int, state: _TaskState
+    ) -> _Stored:
         """Download remote payloads and publish all, up to a download that fails."""
         stored = _Stored([])
         data: Spooled | GeneratedPayload
@@ -286,7 +301,7 @@ class Performer(msgspec.Struct, frozen=True):
                 case Spooled() | GeneratedPayload():
                     data = payload
                 case RemotePayload(url):
-                    fetched = await self._download(work.task, url)
+                    fetched = await self._download(work.task, url, state)
                     if not isinstance(fetched, Spooled):
                         return _Stored(stored.artifacts, fetched)
                     data = fetched
@@ -297,19 +312,25 @@ class Performer(msgspec.Struct, frozen=True):
             stored.artifacts.append(await self.store.publish(data, filename, n))
         return stored
 
-    async def _download(self, task: Task, url: str) -> Spooled | Decision:
-        """Fetch a URL as often as the rules allow; return its bytes or the last decision."""
-        earlier_tries = count()
+    async def _download(self, task: Task, url: str, state: _TaskState) -> Spooled | Decision:
+        """Fetch a URL with patience; return its bytes or the last decision."""
 
         async def attempt() -> Decision:
-            if next(earlier_tries) and self.admission.is_stopping():
-                return Decision(Verb.HALT, STOPPING)
             reply = await self.transport.fetch(url)
             decision = self._classify(reply, _parse_download, task, Phase.DOWNLOAD)
             discard_unused(self.store, reply, decision)
+            if decision.verb is not Verb.ACCEPT:
+                self.admission.record_download(task, decision)
             return decision
 
-        decision = await self._run_attempts(attempt)
+        async def wait(seconds: float) -> None:
+            state.release_worker()
+            await self.wait_for_remote(seconds)
+
+        decision = await fetch_patiently(
+            attempt, deadline_s=self.fetch_deadline_s, clock=self.clock, wait=wait,
+            is_abandoned=self.admission.abandons_remote, random=self.random,
+        )  # fmt: skip
         if decision.verb is Verb.ACCEPT and isinstance(decision.result, Finished):
             payload = decision.result.payloads[0]
             if isinstance(payload, Spooled):
@@ -346,6 +367,13 @@ class Performer(msgspec.Struct, frozen=True):
             model=task.model,
             now=self.clock.now(),
         )
+
+
+def _ended_if_unknown_twice(decision: Decision, work: WorkItem) -> Decision:
+    """Give a job up that the provider does not know in a second run either."""
+    prior = prior_of_generation(work)
+    unknown_before = prior is not None and prior.error_kind == decision.kind == "expired"
+    return replace(decision, verb=Verb.FAIL) if unknown_before else decision
 
 
 def _parse_download(response: HttpResponse) -> Finished | Unusable:

@@ -31,6 +31,7 @@ from batchgen.types import Outcome, Status, Task, WorkItem
 
 _PENDING_PER_COMMIT = 500
 _MAX_PENDING_ROWS = 100_000  # tasks that a stopped run adds to the ledger as pending
+_MAX_WAITING = 2000  # tasks that wait for a file without a worker
 _TICK_S = 1.0
 
 
@@ -117,8 +118,28 @@ class Runner(msgspec.Struct, frozen=True):
         while (work := await pool.queue.get()) is not None:
             if work.ended is None and self.performer.is_remote(work.task):
                 await self._start_remote(work, pool)
-            else:
-                await self._process(work, pool)
+            elif await self._process_in_place(work, pool):
+                return  # another worker has taken this one's place
+
+    async def _process_in_place(self, work: WorkItem, pool: "_Pool") -> bool:
+        """Process a task; return whether another worker has taken over meanwhile.
+
+        That is so if the task had to wait for a file; only so many tasks wait at a time.
+        """
+        is_replaced = False
+
+        def release_worker() -> None:
+            nonlocal is_replaced
+            if not is_replaced and pool.waiting < _MAX_WAITING:
+                is_replaced = True
+                pool.waiting += 1
+                pool.tasks.create_task(self._work(pool))
+
+        try:
+            await self._process(work, pool, release_worker)
+        finally:
+            pool.waiting -= is_replaced
+        return is_replaced
 
     async def _start_remote(self, work: WorkItem, pool: "_Pool") -> None:
         """Process a task apart from the workers; return when it only waits for the provider."""
@@ -273,12 +294,16 @@ class Runner(msgspec.Struct, frozen=True):
             self.progress.tick()
 
 
-class _Pool(msgspec.Struct, frozen=True):
-    """The worklist, the queue to the workers, and the TaskGroup that the workers belong to."""
+class _Pool(msgspec.Struct):
+    """The worklist, the queue to the workers, and the TaskGroup that the workers belong to.
+
+    waiting: tasks that wait for a file, and whose workers others have replaced.
+    """
 
     worklist: WorkSource
     queue: "asyncio.Queue[WorkItem | None]"
     tasks: asyncio.TaskGroup
+    waiting: int = 0
 
 
 def _drain(queue: "asyncio.Queue[WorkItem | None]") -> Iterator[WorkItem]:

@@ -96,6 +96,11 @@ LIMITS: Mapping[str, Setting] = {
         "maximum number of jobs in progress at the provider (videos and other slow results)",
     ),
     "polling": Setting(mapping, "", "when those jobs are polled"),
+    "fetch_deadline": Setting(
+        positive_duration,
+        "5m",
+        "how long a file that is not there yet is asked for; the next run asks again",
+    ),
     "max_cost": Setting(
         money, "none", "US dollars that the job may spend in all its runs together"
     ),

@@ -144,6 +144,9 @@ class World:
         assert task.id == "fox-0"
         self.log.append(f"polled {decision.verb}")
 
+    def record_download(self, task: Task, decision: Decision) -> None:
+        assert decision.verb is not Verb.ACCEPT
+
     def record_attempt(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None:
         assert task.id == "fox-0"
         assert reply is not None
@@ -220,22 +223,67 @@ async def test_a_url_is_fetched_with_its_query_unchanged() -> None:
 
 
 @pytest.mark.parametrize("fault", [TIMEOUT, REFUSED, reply(503), file_of(TEXT)])
-async def test_a_download_that_fails_temporarily_is_left_to_the_next_run(fault: Reply) -> None:
-    world = World([reply(200, ONE_URL)], [fault] * 3)
+async def test_a_file_that_does_not_come_is_asked_for_over_minutes_and_left_to_the_next_run(
+    fault: Reply,
+) -> None:
+    world = World([reply(200, ONE_URL)], [fault] * 40)
 
     outcome = await world.perform()
 
     assert outcome.status is Status.RECEIVED
     assert outcome.error is not None
     assert len(world.keys) == 1, "a result with a URL is never generated again"
-    assert world.files == []
+    assert world.waited[:4] == [pytest.approx(wait, rel=0.11) for wait in (1, 2, 4, 8)]
+    assert sum(world.waited) == pytest.approx(300)
+    assert len(world.urls) < 20
 
 
-@pytest.mark.parametrize("status", [403, 404, 410])
-async def test_a_url_that_no_longer_exists_fails_as_expired_and_stored_files_are_kept(
-    status: int,
+@pytest.mark.parametrize(
+    "odd",
+    [
+        reply(404),
+        reply(403, b"<html><title>Just a moment...</title></html>"),
+        reply(401),
+        reply(400),
+        reply(451),
+        reply(503, b"<Error><Code>SlowDown</Code></Error>"),
+        reply(403, b"<Error>Signature not valid in the specified time frame</Error>"),
+        reply(302),
+        NetworkFault(FaultKind.BAD_RESPONSE, "cut", sent=True),
+        NetworkFault(FaultKind.UNREADABLE, "head", sent=True),
+        file_of(TEXT),
+    ],
+)
+async def test_any_odd_answer_of_a_file_host_is_waited_for(odd: Reply) -> None:
+    world = World([reply(200, ONE_URL)], [odd] * 5 + [file_of(IMAGE)])
+
+    outcome = await world.perform(attempts=1)
+
+    assert outcome.status is Status.SUCCEEDED
+    assert len(world.keys) == 1
+
+
+async def test_a_wait_that_a_file_host_asks_for_is_obeyed() -> None:
+    world = World([reply(200, ONE_URL)], [reply(503, retry_after="7"), file_of(IMAGE)])
+
+    await world.perform()
+
+    assert world.waited == [7]
+    assert "release" in world.log, "the worker does not wait with it"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (410, b""),
+        (403, b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"),
+        (400, b"<Error><Code>ExpiredToken</Code><Message>The token has expired.</Message></Error>"),
+    ],
+)
+async def test_a_file_that_is_gone_for_good_fails_as_expired_and_stored_files_are_kept(
+    status: int, body: bytes
 ) -> None:
-    world = World([reply(200, TWO_URLS)], [file_of(IMAGE), *[reply(status)] * 3])
+    world = World([reply(200, TWO_URLS)], [file_of(IMAGE), reply(status, body)])
 
     outcome = await world.perform()
 
@@ -391,8 +439,8 @@ async def test_a_stop_between_attempts_leaves_the_rest_to_the_next_run(
 
 
 async def test_after_a_stop_a_download_is_tried_once() -> None:
-    good = await World([reply(200, ONE_URL)], [file_of(IMAGE)], stop_after=1).perform()
-    bad = await World([reply(200, ONE_URL)], [TIMEOUT], stop_after=1).perform()
+    good = await World([reply(200, ONE_URL)], [file_of(IMAGE)], abandon_after=0).perform()
+    bad = await World([reply(200, ONE_URL)], [TIMEOUT], abandon_after=0).perform()
     assert good.status is Status.SUCCEEDED
     assert (bad.status, bad.error) == (Status.RECEIVED, None)
 
@@ -714,10 +762,49 @@ async def test_a_remote_job_that_never_ends_is_unknown_at_its_deadline() -> None
 async def test_a_remote_job_that_fails_has_the_status_of_its_error(
     answer: Reply, status: Status, kind: str
 ) -> None:
-    outcome = await World([reply(201, SUBMITTED), answer]).perform(WorkItem(VIDEO, 1))
+    world = World([reply(201, SUBMITTED), *[answer] * 5])
+    outcome = await world.perform(WorkItem(VIDEO, 1))
     assert outcome.status is status
     assert outcome.error is not None
     assert outcome.error.kind == kind
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        reply(403, b"<html><title>Just a moment...</title></html>"),
+        reply(400, b'{"message": "Bad Request"}'),
+        reply(422),
+        reply(301, location="/x"),
+        reply(410),
+        reply(501),
+        reply(403, b'{"error": {"message": "blocked by content policy"}}'),
+        reply(200, b'{"error": {"message": "Provider returned error", "code": 502}}'),
+        reply(200, b'{"error": {"message": "insufficient balance", "code": 402}}'),
+        reply(200, b'{"id": "id:7", "status": "throttled"}'),
+        reply(200, b"<html>"),
+        reply(200, b"[]"),
+        reply(503, x_should_retry="false"),
+        NetworkFault(FaultKind.UNREADABLE, "head", sent=True),
+    ],
+)
+async def test_an_odd_answer_about_a_job_never_ends_it(odd: Reply) -> None:
+    world = World([reply(201, SUBMITTED), odd, reply(200, COMPLETED)], [file_of(VIDEO_FILE)])
+
+    outcome = await world.perform(WorkItem(VIDEO, 1), attempts=1)
+
+    assert (outcome.status, len(world.keys)) == (Status.SUCCEEDED, 1)
+
+
+async def test_a_job_that_the_provider_does_not_know_ends_in_the_second_run() -> None:
+    first = await World([reply(201, SUBMITTED), *[reply(404)] * 10]).perform(WorkItem(VIDEO, 1))
+    assert (first.status, first.error and first.error.kind) == (Status.UNKNOWN, "expired")
+
+    prior = Prior(Status.UNKNOWN, VIDEO.digest, 1, 1, error_kind="expired", remote_id="id:7")
+    again = World([reply(404)] * 10)
+    second = await again.perform(WorkItem(VIDEO, 1, prior))
+    assert (second.status, second.error and second.error.kind) == (Status.FAILED, "expired")
+    assert again.keys == []
 
 
 async def test_failed_polls_use_no_attempts_of_the_task() -> None:

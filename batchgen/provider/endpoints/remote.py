@@ -18,9 +18,18 @@ from batchgen.provider.endpoints.replies import (
 from batchgen.types import Finished, HttpRequest, HttpResponse, Json, Payload, Pending, Unusable
 
 _MAX_ID_LENGTH = 1000
-DONE_WORDS = frozenset({"completed", "complete", "succeeded", "success", "done", "finished"})
+DONE_WORDS = frozenset(
+    {
+        *("completed", "complete", "succeeded", "success", "succeed", "done", "finished"),
+        *("task_status_succeed", "task_status_succeeded", "ready"),
+    }
+)
 FAILED_WORDS = frozenset(
-    {"error", "failed", "failure", "unavailable", "cancelled", "canceled", "expired", "rejected"}
+    {
+        *("error", "failed", "failure", "fail", "unavailable", "cancelled", "canceled", "expired"),
+        *("rejected", "refused", "aborted", "task_status_failed", "nsfw", "moderated"),
+        *("content moderated", "request moderated", "content_moderated", "request_moderated"),
+    }
 )
 
 
@@ -72,7 +81,7 @@ def parse_result(
             payloads = find_payloads(body)
     if payloads:
         return Finished(payloads, seed=_seed(body), cost_usd=cost_usd(body, response.headers))
-    if body.get("error"):
+    if body.get("error") and _state_word(body):
         return remote_failure(response, body)
     return Unusable(
         "bad_response", f"the job has ended, but its result has no {expected}: {excerpt(response)}"
