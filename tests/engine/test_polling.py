@@ -84,7 +84,8 @@ async def test_a_job_that_is_not_found_is_left_to_the_next_run_after_some_polls(
 @pytest.mark.parametrize("kind", ["auth", "quota", "blocked"])
 async def test_an_account_that_is_refused_several_times_in_a_row_halts_the_run(kind: str) -> None:
     refused = Decision(Verb.RETRY, kind, after_s=1, attempts=5)
-    once = Provider([*[refused] * 4, BUSY, *[refused] * 4, DONE])
+    busy = Decision(Verb.RETRY, "server", after_s=1)
+    once = Provider([*[refused] * 4, busy, *[refused] * 4, DONE])
     assert (await once.result(after_s=0)).verb is Verb.ACCEPT
     always = Provider([refused])
     assert (await always.result(after_s=0)).verb is Verb.HALT
