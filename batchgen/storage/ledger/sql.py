@@ -4,6 +4,8 @@ TASKS_PER_QUERY = 500  # tasks that one query reads
 
 DELETE_META = "DELETE FROM meta WHERE name = ?"
 
+SET_META = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
+
 SENT_TO_UNKNOWN = "UPDATE tasks SET status = 'unknown' WHERE status = 'sent'"
 
 INSERT_RUN = "INSERT INTO runs (pid, started_at, total, unknown) VALUES (?, ?, ?, ?)"

@@ -245,7 +245,7 @@ def test_runs_are_recorded_with_their_reason(ledger: Ledger) -> None:
 
 def test_a_run_whose_ledger_was_removed_ends_with_an_error(ledger: Ledger) -> None:
     ledger.path.unlink()
-    with pytest.raises(StorageError, match=r"was removed during the run: .* --rebuild"):
+    with pytest.raises(StorageError, match=r"was removed or replaced during the run: .* --rebuild"):
         ledger.end_run(reason="complete", now=NOW)
 
 
