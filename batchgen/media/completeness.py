@@ -5,7 +5,7 @@ reads a bounded part of the file.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO
 
 from batchgen.media.formats import (
@@ -156,19 +156,25 @@ def _glb(file: BinaryIO, size: int) -> str:
 
 
 def _boxes(file: BinaryIO, size: int) -> str:
-    """Walk the boxes of an ISO file (ISO/IEC 14496-12); the last one may last to the end."""
-    kinds = set()
-    for kind, end in _box_ends(file, size):
+    """Walk the boxes of an ISO file (ISO/IEC 14496-12)."""
+    boxes = dict(_box_ends(file, size))
+    for kind, end in boxes.items():
         if end > size:
             return f"a file of {size} bytes whose part `{kind}` ends at byte {end}"
-        kinds.add(kind)
-    return "" if kinds - {"ftyp"} else "a file that ends after its header"
+    is_header = boxes.keys() == {"ftyp"} and not _has_more(boxes, size)
+    return "a file that ends after its header" if is_header else ""
+
+
+def _has_more(boxes: Mapping[str, int], size: int) -> bool:
+    """Return whether something follows the boxes that is neither a box nor the head of one."""
+    return size - max(boxes.values(), default=0) >= 8  # noqa: PLR2004  # a box's head
 
 
 def _heif(file: BinaryIO, size: int) -> str:
     """Check that the images are there: after their description, or inside of it."""
+    boxes = dict(_box_ends(file, size))
     reason = _boxes(file, size)
-    if reason or any(kind == "mdat" for kind, _ in _box_ends(file, size)):
+    if reason or "mdat" in boxes or _has_more(boxes, size):
         return reason
     return "" if b"idat" in _read_at(file, 0, _BLOCK_BYTES) else "an image without its data"
 
