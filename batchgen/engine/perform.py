@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from batchgen.engine.clock import Clock
 from batchgen.engine.decisions import classify
+from batchgen.engine.fewer import with_missing_images
 from batchgen.engine.held_reply import HeldReply, discard_unused
 from batchgen.engine.interfaces import Adapter, Admission, Ledger, Replies, Store
 from batchgen.engine.kept_replies import KeptReply
@@ -77,6 +78,7 @@ class _TaskState(msgspec.Struct):
     release_worker: Callable[[], None]
     ambiguous: bool = False  # an attempt without a usable reply may have been carried out
     submitted: bool = False  # a remote job exists, and its id is in the ledger
+    missing: tuple[str, ...] = ()  # why items of the replies were left out
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -144,7 +146,8 @@ class Performer(msgspec.Struct, frozen=True):
                 break
             if number + 1 < len(requests):
                 await self.ledger.record_part(work.task, work.generation, parts)
-        return self._finish(merge_parts(parts), state)
+        outcome = with_missing_images(merge_parts(parts), work.task, state.missing)
+        return self._finish(outcome, state)
 
     def _start(self, work: WorkItem, release_worker: Callable[[], None]) -> _TaskState:
         prior = prior_of_generation(work)
@@ -173,6 +176,7 @@ class Performer(msgspec.Struct, frozen=True):
             )
             return await state.held.keep(work, part.number, outcome)
         state.ambiguous = state.submitted = False
+        state.missing += finished.missing
         outcome = accepted_outcome(finished, decision)
         saved = await self._save_result(
             work, part, finished, outcome, state=state, is_earlier=decision is earlier

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from batchgen.engine.circuit_breaker import CircuitBreaker
 from batchgen.engine.clock import Clock
+from batchgen.engine.fewer import price_of_result
 from batchgen.engine.outcomes import earlier_attempts, prior_of_generation
 from batchgen.engine.perform import Performer
 from batchgen.engine.request import OnTaskDone, do_nothing
@@ -222,7 +223,7 @@ class Runner(msgspec.Struct, frozen=True):
         try:
             outcome = await self.performer.perform(work, release_worker)
             self.counts.resent += _was_resent(work, outcome)
-            outcome = _with_price(outcome, price)
+            outcome = _with_price(outcome, price_of_result(outcome, work.task, price))
             spent = outcome.cost_usd or 0.0
             if outcome.status in (Status.UNKNOWN, Status.SUBMITTED):
                 spent = price or 0.0

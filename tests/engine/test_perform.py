@@ -145,6 +145,7 @@ class World:
         self.log.append(f"polled {decision.verb}")
 
     def record_download(self, task: Task, decision: Decision) -> None:
+        assert task.endpoint
         assert decision.verb is not Verb.ACCEPT
 
     def record_attempt(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None:
