@@ -38,6 +38,9 @@ from batchgen.engine.outcomes import (
 )
 from batchgen.engine.polling import poll_until_done, send_unless_abandoned
 from batchgen.engine.retry import Attempt, retry_policy, run_attempts
+from batchgen.engine.risk import Risk, cost_of, request_prices, sent_once, settled
+from batchgen.engine.throttle import BudgetSpentError
+from batchgen.engine.worklist.selection import OnUnknown
 from batchgen.http.service import Transport
 from batchgen.media.formats import received_type
 from batchgen.storage.metadata import leave_unchanged
@@ -75,16 +78,21 @@ class _TaskState(msgspec.Struct):
     held: HeldReply
     earlier: Decision | None  # an accepted reply of an earlier run, which was not stored
     release_worker: Callable[[], None]
+    risk: Risk
     ambiguous: bool = False  # an attempt without a usable reply may have been carried out
     submitted: bool = False  # a remote job exists, and its id is in the ledger
 
 
 class _Part(msgspec.Struct, frozen=True):
-    """One request of a task, counted from 0; its artifacts are numbered from `first`."""
+    """One request of a task, counted from 0; its artifacts are numbered from `first`.
+
+    prices: of this request and of those after it, in US dollars.
+    """
 
     number: int
     request: HttpRequest
     first: int
+    prices: list[float]
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -101,6 +109,7 @@ class Performer(msgspec.Struct, frozen=True):
     sleep: waits between attempts; returns early when the run is stopping.
     wait_for_remote: waits between polls; returns early when the run abandons remote jobs.
     embed_metadata: writes a task's metadata into a payload before it is published.
+    on_unknown: whether an attempt that may have been carried out is followed by another.
     """
 
     adapter: Adapter
@@ -116,13 +125,17 @@ class Performer(msgspec.Struct, frozen=True):
     wait_for_remote: Callable[[float], Awaitable[None]]
     random: Callable[[], float]
     embed_metadata: Callable[[Spooled, Task, Finished], Awaitable[Spooled]] = leave_unchanged
+    on_unknown: OnUnknown = OnUnknown.RESEND
 
     def is_remote(self, task: Task) -> bool:
         """Return whether the provider replies with the id of a remote job, which is polled."""
         return self.adapter.polling(task) is not None
 
     async def perform(
-        self, work: WorkItem, release_worker: Callable[[], None] = lambda: None
+        self,
+        work: WorkItem,
+        release_worker: Callable[[], None] = lambda: None,
+        risk: Risk | None = None,
     ) -> Outcome:
         """Carry out the requests of a task one after the other; return its outcome.
 
@@ -130,21 +143,26 @@ class Performer(msgspec.Struct, frozen=True):
         requests leaves only the missing ones to do.
 
         release_worker: called when the task only waits for a remote job.
+        risk: the money of the task; by default it has neither a price nor a limit.
         """
-        state = self._start(work, release_worker)
+        risk = risk or Risk(None, prior_of_generation(work))
+        state = self._start(work, release_worker, risk)
         parts = list(parts_done(work))
         requests = self.adapter.requests(work.task)
+        prices = request_prices(risk.price_usd, requests)
         for number in range(len(parts), len(requests)):
             first = 1 + sum(len(part.artifacts) for part in parts)
-            part = _Part(number, fill_uploads(requests[number], parts), first)
+            request = fill_uploads(requests[number], parts)
+            part = _Part(number, request, first, prices[number:])
             parts.append(await self._carry_out(work, part, state))
             if parts[-1].status is not Status.SUCCEEDED:
                 break
             if number + 1 < len(requests):
                 await self.ledger.record_part(work.task, work.generation, parts)
-        return self._finish(merge_parts(parts), state)
+        outcome = settled(merge_parts(parts), self.on_unknown, submitted=state.submitted)
+        return risk.charge(self._finish(outcome, state))
 
-    def _start(self, work: WorkItem, release_worker: Callable[[], None]) -> _TaskState:
+    def _start(self, work: WorkItem, release_worker: Callable[[], None], risk: Risk) -> _TaskState:
         prior = prior_of_generation(work)
         return _TaskState(
             earlier_attempts(work),
@@ -153,6 +171,7 @@ class Performer(msgspec.Struct, frozen=True):
             HeldReply(self.replies, self.store),
             earlier_decision(prior),
             release_worker,
+            risk,
             ambiguous=prior is not None and prior.status is Status.UNKNOWN,
         )
 
@@ -160,6 +179,8 @@ class Performer(msgspec.Struct, frozen=True):
         """Send one request, await its result and store its payloads."""
         earlier, state.earlier = state.earlier, None
         earlier = earlier or await self._read_again(work, part)
+        if earlier is not None:
+            state.risk.reopen(cost_of(earlier.result, part.prices[0]))
         decision = earlier or await self._submit(work, part, state)
         if isinstance(decision.result, Pending) and decision.verb is Verb.ACCEPT:
             decision = await self._await_result(work.task, decision.result, decision, state)
@@ -170,7 +191,7 @@ class Performer(msgspec.Struct, frozen=True):
             )
             return await state.held.keep(work, part.number, outcome)
         state.ambiguous = state.submitted = False
-        outcome = accepted_outcome(finished, decision)
+        outcome = state.risk.accept(accepted_outcome(finished, decision), part.prices[0])
         if decision is earlier and work.prior is not None and work.prior.received is None:
             outcome = replace(outcome, reply=work.prior.reply)
         return await self._save_result(
@@ -183,25 +204,36 @@ class Performer(msgspec.Struct, frozen=True):
         key = idempotency_key(self.identity, task, work.generation, part.number)
 
         async def attempt() -> Decision:
-            refusal = await self.admission.acquire(task)
+            refusal = await self._admit(task, part, state)
             if refusal is not None:
                 return refusal
             state.attempts += 1
+            state.risk.open_attempt(part.prices[0])
             await self.ledger.record_sent(
                 task,
                 work.generation,
                 attempts=state.attempts,
                 now=state.started_at,
                 idempotency_key=key,
+                spent_usd=state.risk.spent_usd,
             )
             reply = await self.transport.send(part.request, key)
             decision = self._classify(reply, self._parser(task, part), task, Phase.SUBMIT)
             state.held.add(reply, decision, part.request)
             state.ambiguous = state.ambiguous or decision.sent
+            await state.risk.close(decision, reply)
             self.admission.record_attempt(task, state.attempts, decision, reply)
-            return decision
+            return sent_once(decision, self.on_unknown)
 
         return await self._run_attempts(attempt)
+
+    async def _admit(self, task: Task, part: _Part, state: _TaskState) -> Decision | None:
+        """Reserve the price of an attempt and wait until it may be sent; return a refusal."""
+        try:
+            await state.risk.set_aside(part.prices)
+        except BudgetSpentError as error:
+            return self.admission.refuse(error)
+        return await self.admission.acquire(task)
 
     async def _read_again(self, work: WorkItem, part: _Part) -> Decision | None:
         """Return the decision about a kept reply that has a result; None if there is none."""

@@ -7,14 +7,14 @@ charged, so that workers together never exceed it.
 
 from collections.abc import Awaitable, Callable
 
-from batchgen.engine.throttle.budget import Budget, BudgetSpentError, UnknownSpend
+from batchgen.engine.throttle.budget import Budget, BudgetSpentError
 from batchgen.engine.throttle.feedback import feedback_of
 from batchgen.engine.throttle.gate import Gate
 from batchgen.engine.throttle.rate import Ticket
 from batchgen.job import Bounds
 from batchgen.types import Decision, Reply
 
-__all__ = ["Bounds", "Budget", "BudgetSpentError", "Gate", "Throttle", "Ticket", "UnknownSpend"]
+__all__ = ["Bounds", "Budget", "BudgetSpentError", "Gate", "Throttle", "Ticket"]
 
 
 class Throttle:
