@@ -35,13 +35,18 @@ class Admission:
             try:
                 self._budget.count_request()
             except BudgetSpentError as error:
-                self._stop.set(StopReason.BUDGET, str(error), kind=error.limit)
+                self.refuse(error)
         if self._stop.is_set() or self._stop.is_closed(task.model):
             self._throttle.release(task.model)
             return Decision(Verb.HALT, STOPPING)
         self._tickets[task.key] = ticket
         self._counts.requests += 1
         return None
+
+    def refuse(self, error: BudgetSpentError) -> Decision:
+        """Stop the run at a limit; return the decision that ends the attempts of a task."""
+        self._stop.set(StopReason.BUDGET, str(error), kind=error.limit)
+        return Decision(Verb.HALT, STOPPING)
 
     def is_stopping(self) -> bool:
         """Return whether the run is stopping."""

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from batchgen.engine.risk import count_of
 from batchgen.provider.pricing import image_count
 from batchgen.text import one_line
-from batchgen.types import Outcome, Status, Task, TaskError
+from batchgen.types import Finished, HttpRequest, Outcome, Status, Task, TaskError
 
 KIND = "fewer"
 _FAMILIES = frozenset({"images", "edits"})
@@ -29,8 +30,11 @@ def with_missing_images(outcome: Outcome, task: Task, reasons: Sequence[str]) ->
     return replace(outcome, error=TaskError(KIND, None, message))
 
 
-def price_of_result(outcome: Outcome, task: Task, price_usd: float | None) -> float | None:
-    """Return the price of what came. price_usd: of all that the task asked for."""
-    if price_usd is None or outcome.error is None or outcome.error.kind != KIND:
+def price_of_images(
+    price_usd: float, finished: Finished, request: HttpRequest, task: Task
+) -> float:
+    """Return the price of the images that came. price_usd: of all that the request asked for."""
+    came, asked = len(finished.payloads), count_of(request)
+    if task.endpoint not in _FAMILIES or not 0 < came < asked:
         return price_usd
-    return price_usd * len(outcome.artifacts) / image_count(task)
+    return price_usd * came / asked

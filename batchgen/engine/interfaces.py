@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from batchgen.engine.throttle import BudgetSpentError
 from batchgen.types import (
     Artifact,
     Decision,
@@ -54,8 +55,15 @@ class Adapter(Protocol):
 class Ledger(Protocol):
     """Commits the steps of a task; every method returns after the COMMIT."""
 
-    async def record_sent(
-        self, task: Task, generation: int, *, attempts: int, now: datetime, idempotency_key: str
+    async def record_sent(  # noqa: PLR0913  # all but two are keyword-only
+        self,
+        task: Task,
+        generation: int,
+        *,
+        attempts: int,
+        now: datetime,
+        idempotency_key: str,
+        spent_usd: float,
     ) -> None: ...
 
     async def record_submitted(self, task: Task, remote_id: str, decision: Decision) -> None: ...
@@ -77,6 +85,8 @@ class Admission(Protocol):
     """Decides when, and whether, the next request may be sent."""
 
     async def acquire(self, task: Task) -> Decision | None: ...
+
+    def refuse(self, error: BudgetSpentError) -> Decision: ...
 
     def is_stopping(self) -> bool: ...
 

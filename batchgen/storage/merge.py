@@ -210,6 +210,7 @@ def _summary(ledger: Ledger, out: Path, command: tuple[str, ...], now: datetime)
         artifacts=totals.artifacts,
         size_bytes=totals.size_bytes,
         failures=failures.groups(),
+        possibly_charged_usd=ledger.at_risk_usd(),
     )
 
 

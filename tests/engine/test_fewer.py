@@ -2,8 +2,8 @@
 
 import pytest
 
-from batchgen.engine.fewer import price_of_result, with_missing_images
-from batchgen.types import Status, Task, TaskError
+from batchgen.engine.fewer import price_of_images, with_missing_images
+from batchgen.types import Finished, HttpRequest, RemotePayload, Status, Task, TaskError
 from tests.given import a_task, an_artifact, succeeded
 
 FOUR = a_task(params={"n": 4})
@@ -42,7 +42,10 @@ def test_enough_images_and_other_families_have_no_such_error(task: Task, count: 
 
 
 def test_only_the_images_that_came_are_paid() -> None:
-    outcome = with_missing_images(ONE_OF_FOUR, FOUR, [])
-    assert price_of_result(outcome, FOUR, 0.08) == pytest.approx(0.02)
-    assert price_of_result(outcome, FOUR, None) is None
-    assert price_of_result(succeeded(), FOUR, 0.08) == 0.08
+    request = HttpRequest("POST", "/v1/images/generations", {"n": 4})
+    one = Finished((RemotePayload("https://cdn/a.png"),))
+    five = Finished(tuple(RemotePayload(f"https://cdn/{number}.png") for number in range(5)))
+    assert price_of_images(0.08, one, request, FOUR) == pytest.approx(0.02)
+    assert price_of_images(0.08, five, request, FOUR) == 0.08
+    video = a_task(params={"n": 4}, endpoint="video")
+    assert price_of_images(0.08, one, request, video) == 0.08

@@ -13,6 +13,9 @@ from msgspec.structs import replace
 from batchgen.engine.kept_replies import KeptReply
 from batchgen.engine.outcomes import earlier_attempts, idempotency_key, versioned
 from batchgen.engine.perform import Performer
+from batchgen.engine.risk import Risk
+from batchgen.engine.throttle import Budget, BudgetSpentError
+from batchgen.engine.worklist.selection import OnUnknown
 from batchgen.job import PROVIDERS, Job
 from batchgen.provider.adapter import Adapter
 from batchgen.types import (
@@ -78,6 +81,7 @@ class World:
     urls: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
+    spent: list[float] = field(default_factory=list)  # recorded before each attempt
     waited: list[float] = field(default_factory=list)
     clock: FakeClock = field(default_factory=FakeClock)
     kept: dict[str, HttpResponse] = field(default_factory=dict)
@@ -112,8 +116,16 @@ class World:
         self.discarded.append(spooled)
 
     async def record_sent(
-        self, task: Task, generation: int, *, attempts: int, now: datetime, idempotency_key: str
+        self,
+        task: Task,
+        generation: int,
+        *,
+        attempts: int,
+        now: datetime,
+        idempotency_key: str,
+        spent_usd: float,
     ) -> None:
+        self.spent.append(round(spent_usd, 6))
         assert now == NOW
         self.committed.append(idempotency_key)
         self.log.append(f"sent {task.id} {generation} {attempts}")
@@ -132,6 +144,10 @@ class World:
     async def acquire(self, task: Task) -> Decision | None:
         self.log.append(f"acquire {task.model}")
         return Decision(Verb.HALT, STOPPING) if self.is_stopping() else None
+
+    def refuse(self, error: BudgetSpentError) -> Decision:
+        self.log.append(f"refuse {error.limit}")
+        return Decision(Verb.HALT, STOPPING)
 
     def is_stopping(self) -> bool:
         done = len(self.keys) + len(self.urls)
@@ -173,14 +189,22 @@ class World:
     def release_worker(self) -> None:
         self.log.append("release")
 
-    async def perform(self, work: WorkItem | None = None, *, attempts: int = 3) -> Outcome:
+    async def perform(
+        self,
+        work: WorkItem | None = None,
+        *,
+        attempts: int = 3,
+        on_unknown: OnUnknown = OnUnknown.RESEND,
+        risk: Risk | None = None,
+    ) -> Outcome:
         performer = Performer(
             adapter=Adapter(JOB), transport=self, store=self, ledger=self, replies=self,
             admission=self,
             retry=RetrySettings(attempts=attempts, jitter=False), clock=self.clock,
             identity="this-ledger", sleep=self.sleep, wait_for_remote=self.wait, random=lambda: 0.5,
+            on_unknown=on_unknown,
         )  # fmt: skip
-        return await performer.perform(work or WorkItem(a_task(), 1), self.release_worker)
+        return await performer.perform(work or WorkItem(a_task(), 1), self.release_worker, risk)
 
 
 def resumed(status: Status, *, attempts: int = 1, received: Finished | None = None) -> WorkItem:
@@ -407,6 +431,56 @@ async def test_timeouts_until_attempts_are_used_up_leave_the_task_unknown() -> N
 async def test_one_timeout_among_other_failures_leaves_the_task_unknown() -> None:
     world = World([TIMEOUT, reply(500), REFUSED])
     assert (await world.perform()).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("on_unknown", "status", "kind"),
+    [(OnUnknown.HOLD, Status.UNKNOWN, "timeout"), (OnUnknown.FAIL, Status.FAILED, "unknown")],
+)
+@pytest.mark.parametrize("sent", [TIMEOUT, reply(504), reply(200, B64[:30])])
+async def test_an_attempt_that_may_have_been_made_is_not_repeated_if_it_must_not_be(
+    sent: Reply, on_unknown: OnUnknown, status: Status, kind: str
+) -> None:
+    world = World([REFUSED, sent, reply(200, B64, IMAGE)])
+
+    outcome = await world.perform(on_unknown=on_unknown)
+
+    assert (outcome.status, len(world.keys)) == (status, 2)
+    assert outcome.error is not None
+    assert sent is not TIMEOUT or outcome.error.kind == kind
+
+
+async def test_an_attempt_that_brought_no_result_counts_at_its_price() -> None:
+    world = World([TIMEOUT, reply(503), REFUSED, reply(504), reply(200, B64, IMAGE)])
+    risk = Risk(0.02)
+
+    outcome = await world.perform(attempts=5, risk=risk)
+
+    assert (outcome.status, outcome.cost_usd) == (Status.SUCCEEDED, 0.02)
+    assert outcome.at_risk_usd == pytest.approx(0.04)
+    assert world.spent == [0.02, 0.04, 0.04, 0.04, 0.06]
+    assert risk.resent == 2, "the 504 and the success; an error that was answered costs nothing"
+
+
+async def test_an_attempt_that_the_budget_does_not_allow_is_not_sent() -> None:
+    world = World([TIMEOUT, reply(200, B64, IMAGE)])
+    budget = Budget(max_cost_usd=0.03, max_requests=None)
+    risk = Risk(0.02, purse=budget)
+    await risk.begin()
+
+    outcome = await world.perform(risk=risk)
+
+    assert (outcome.status, outcome.at_risk_usd) == (Status.UNKNOWN, 0.02)
+    assert len(world.keys) == 1
+    assert world.log[-1] == "refuse max_cost"
+
+
+async def test_a_result_whose_file_is_gone_has_cost_its_price() -> None:
+    world = World([reply(200, ONE_URL)], [reply(410)])
+
+    outcome = await world.perform(risk=Risk(0.02))
+
+    assert (outcome.status, outcome.cost_usd, outcome.at_risk_usd) == (Status.FAILED, 0.02, 0.0)
 
 
 async def test_connections_that_are_refused_fail_the_task() -> None:

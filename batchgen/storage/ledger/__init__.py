@@ -2,8 +2,8 @@
 
 Write order, and the state after a crash:
 
-1. `sent` is committed before the first byte of a paid request is sent. After a crash, the task is
-   `unknown` when the next run starts.
+1. `sent` is committed before the first byte of a paid request is sent, with its price in
+   `at_risk_usd`. After a crash, the task is `unknown` when the next run starts; the price counts.
 2. `submitted` or `received` is committed as soon as a remote id or URLs are known. After a crash,
    polling or the download continues; nothing is generated again.
 3. The artifact is stored: temporary file, fsync, hard link, fsync of the folder. A crash before
@@ -140,7 +140,7 @@ class Ledger(LedgerFile):
             return False
         return self._file is None or os.path.samestat(status, self._file)
 
-    async def record_sent(
+    async def record_sent(  # noqa: PLR0913  # all but two are keyword-only
         self,
         task: Task,
         generation: int,
@@ -148,11 +148,15 @@ class Ledger(LedgerFile):
         attempts: int,
         now: datetime,
         idempotency_key: str | None = None,
+        spent_usd: float = 0.0,
     ) -> None:
-        """Commit the intent to send attempt number `attempts` of a generation."""
+        """Commit the intent to send attempt number `attempts` of a generation.
+
+        spent_usd: what the generation has cost or may have cost, this attempt included.
+        """
         intent = rows.sent(
             task, generation, run=self.run, attempts=attempts, now=now,
-            idempotency_key=idempotency_key,
+            idempotency_key=idempotency_key, spent_usd=spent_usd,
         )  # fmt: skip
         await self._write(intent)
 
@@ -307,6 +311,10 @@ class Ledger(LedgerFile):
     def spent_usd(self) -> float:
         """Return the sum of the known costs of all tasks and their earlier generations."""
         return float(self._row(sql.SPENT)["cost_usd"])
+
+    def at_risk_usd(self) -> float:
+        """Return what may have been charged besides, for attempts that brought no result."""
+        return float(self._row(sql.SPENT)["at_risk_usd"])
 
     def totals(self) -> Totals:
         """Return sums over the tasks of the last manifest."""
