@@ -8,7 +8,9 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from batchgen.provider.endpoints.error_fields import codes_of
 from batchgen.provider.endpoints.errors import ProviderError, find_error, read_json
+from batchgen.provider.endpoints.refusals import REFUSAL
 from batchgen.types import HttpResponse, Json
 
 _FINE_WORDS = frozenset(
@@ -16,8 +18,6 @@ _FINE_WORDS = frozenset(
 )
 _FINE_NUMBERS = frozenset({0, 1, *range(100, 400), 1000, 10000, 20000, 200000})
 _FAILED = frozenset({"failed", "failure", "error", "cancelled", "canceled", "rejected"})
-_FILTERED = frozenset({"raifilteredreason", "rai_filtered_reason", "promptfeedback"})
-_BLOCKING = frozenset({"SAFETY", "IMAGE_SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII"})
 _BESIDE_NOTHING = frozenset(
     {
         *("data", "images", "created", "created_at", "model", "object", "usage", "meta", "id"),
@@ -34,7 +34,7 @@ def find_success_error(response: HttpResponse) -> ProviderError | None:
     except ValueError:
         return None
     body = value[0] if isinstance(value, list) and value else value
-    if not isinstance(body, dict) or not _reports_error(body):
+    if not isinstance(body, dict) or not (_reports_error(body) or _is_filtered(value)):
         return None
     error = find_error(value)
     return replace(error, message=error.message or "an error without a message")
@@ -82,7 +82,6 @@ def _reports_error(body: Mapping[str, Json]) -> bool:
         or _has_bad_code(body)
         or body.get("success") is False
         or (isinstance(status, str) and status.strip().casefold() in _FAILED)
-        or _is_filtered(body)
     )
 
 
@@ -126,13 +125,6 @@ def _has_bad_code(body: Mapping[str, Json]) -> bool:
     return False
 
 
-def _is_filtered(body: Mapping[str, Json]) -> bool:
-    """Read what Google says about filtered results."""
-    for key, value in body.items():
-        if key.lower() not in _FILTERED or not value:
-            continue
-        if isinstance(value, str) or (isinstance(value, dict) and value.get("blockReason")):
-            return True
-    candidates = body.get("candidates")
-    first = candidates[0] if isinstance(candidates, list) and candidates else None
-    return isinstance(first, dict) and str(first.get("finishReason")) in _BLOCKING
+def _is_filtered(value: Json) -> bool:
+    """Return whether a filter has taken out the results, by codes, reasons and flags."""
+    return REFUSAL.has_code(codes_of(value))
