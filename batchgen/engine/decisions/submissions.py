@@ -17,7 +17,7 @@ from batchgen.provider.endpoints.pace_topics import (
     RATE_LIMIT,
     TROUBLE,
 )
-from batchgen.provider.endpoints.refusals import REFUSAL
+from batchgen.provider.endpoints.refusals import PARAMETER, REFUSAL, REFUSAL_HINT
 from batchgen.types import FaultKind, Verb
 
 _TOO_MANY = frozenset({429})
@@ -63,6 +63,10 @@ ERRORS: tuple[Entry, ...] = (
         words_of=REFUSAL,
     ),
     Entry(
+        Verb.REFUSE, "content_policy", "a content filter refuses", statuses=_WORDED,
+        words_of=REFUSAL_HINT, except_words_of=PARAMETER,
+    ),
+    Entry(
         Verb.REFUSE, "content_policy", "a content filter refuses", statuses=ANY_SERVER,
         words_of=REFUSAL, except_words_of=TROUBLE,
     ),
@@ -90,6 +94,10 @@ ERRORS: tuple[Entry, ...] = (
         statuses=_TOO_MANY, words_of=DOUBT, hold=True, probe=True,
     ),
     Entry(Verb.RETRY, "rate_limited", "too many requests", statuses=_TOO_MANY, hold=True),
+    Entry(
+        Verb.RETRY, "rate_limited", "requests come too fast", statuses=frozenset({403}),
+        words_of=RATE_LIMIT, hold=True,
+    ),
     Entry(
         Verb.HALT, "quota", "a limit of the plan is reached", statuses=frozenset({403}),
         words_of=PLAN,

@@ -46,6 +46,11 @@ SPENT = Topic(
     ),
     words=any_of(
         rf"insufficient {_OWN}{_MONEY}",
+        r"\b(?:credit|balance|budget|wallet)(?: (?:limit|quota|cap))? (?:is |was |has been )?(?:reached|exceeded|empty|exhausted)",
+        rf"\b(?:used|spent|consumed)(?: up)? all (?:of )?{_OWN}{_MONEY}|\ball {_OWN}{_MONEY} (?:are |have been |were )?(?:used|spent)",
+        r"\bbilling (?:is |has been )?(?:not active|inactive|suspended|disabled)",
+        r"(?<!model )\b(?:upgrade to|requires?|need|only on|purchase|buy) a (?:paid|premium|pro|paying|valid|higher) (?:plan|subscription|account|tier)"
+        r"(?![^.]{0,40}\bmodel)",
         rf"(?:\bnot|n't have|without|lacks?) (?:have )?(?:enough|sufficient) {_OWN}{_MONEY}",
         rf"\b(?:out of|ran out of|run out of|used up|exhausted|depleted) {_OWN}{_MONEY}",
         rf"\bno (?:remaining|more|available|sufficient) {_OWN}{_MONEY}",
@@ -56,6 +61,7 @@ SPENT = Topic(
         r"\binsufficient (?:\w+ (?:or|and) )?(?:\w+ )?(?:balance|credits?|funds?)\b",
         r"\btoken quota is not enough|\bquota or billing is exhausted|\baccount quota is exhausted",
         r"\b(?:need|requires?) (?:at least )?[0-9.]+ credits?\b[^.]{0,30}\b(?:have|has|only) [0-9.]+",
+        r"\bbalance (?:is |of |: ?)*(?:\$ ?)?-?0(?:\.0+)?\b|\bquota (?:is |was |has been )?used up|\baccount (?:is )?in debt\b",
         r"\bdelinquent\b|\bdunning\b|\bpurchase (?:more|additional) (?:credits?|tokens?|images?)\b",
         r"\bpayment method\b[^.]{0,20}\b(?:declined|required|missing|expired|failed|invalid)",
         r"\b(?:add|update|set up|provide) (?:a |your )?(?:valid )?payment method",
@@ -104,11 +110,17 @@ BAD_KEY = Topic(
             "*incompletesignature*",
         ),
         *("*missingauthenticationtoken*", "authfailure*", "authfailed", "*invalidsignature*"),
-        *("*tokenexpired*", "tokeninvalid*", "*invalidsubscriptionkey*", "*keyrevoked*"),
+        *(
+            "invalidtoken",
+            "*tokenexpired*",
+            "tokeninvalid*",
+            "*invalidsubscriptionkey*",
+            "*keyrevoked*",
+        ),
     ),
     words=any_of(
         rf"\b{_BAD} (?:\w+ ){{0,2}}?(?:{_KEY}|{_TOKEN}|credentials\b|authorization header)",
-        rf"\b(?:{_KEY}|{_TOKEN}|credentials)\b[^.]{{0,40}}?\b(?:not valid|invalid|incorrect|expired|revoked"
+        rf"\b(?:{_KEY}|{_TOKEN}|credentials)\b[^.;,]{{0,40}}?\b(?:not valid|wrong|required|invalid|incorrect|expired|revoked"
         r"|disabled|deactivated|missing|not found|not recogni[sz]ed|does not exist|unauthorized|leaked"
         r"|not authorized|blocked|suspended)\b",
         rf"\b(?:carry|provide|include|pass|supply|specify|set) [^.]{{0,30}}(?:{_KEY}|authorization header)",
@@ -116,7 +128,9 @@ BAD_KEY = Topic(
         r"\b(?:failed to|could not|cannot|can't|unable to) authenticate",
         r"\b(?:unauthenticated|not authenticated|login fail)",
         r"^(?:error: )?(?:invalid|expired|missing|unauthorized)(?: or \w+)? (?:access )?token\.?$",
-        r"^(?:the |your )?(?:access |api |auth )?token (?:is |has )?(?:expired|invalid|revoked|not valid)\.?$",
+        r"^(?:the |your |this )?(?:access |api |auth |user )?(?:token|key) (?:is |has )?(?:been )?(?:expired|invalid|revoked"
+        r"|not valid)(?: or \w+)?\.?$",
+        r"^(?:error: |401 )?unauthori[sz]ed(?:\.?$|:)|\bunregistered callers\b",
         r"\b(?:jwt|login|session) (?:is |has )?expired\b|\bauthorization (?:is |has |header )*(?:expired|invalid"
         r"|failed|missing|required)\b",
         r"\b(?:this|your|the|provided|supplied) key (?:is|was|has been|has) (?:\w+ly )?(?:revoked|disabled"
@@ -145,7 +159,7 @@ BLOCKED = Topic(
         *("accessterminated*", "*accountinaccessible*", "project*suspended*"),
     ),
     words=any_of(
-        rf"\b{_HOLDER}\b[^.,;:]{{0,30}}? (?:is|was|are|were|has been|have been) (?:\w+ly )?{_CLOSED}\b",
+        rf"\b{_HOLDER}(?: \S*[/_0-9-]\S*)? (?:is|was|are|were|has been|have been) (?:\w+ ){{0,5}}?{_CLOSED}\b(?! from)",
         rf"\baccount {_CLOSED}\b|\b(?:account|organi[sz]ation|user)\b[^.]{{0,60}}? and (?:has been|is|was) {_CLOSED}\b",
         rf"\b(?:your|api|account) access\b(?:(?! model)[^.]){{0,40}}? (?:is|was|has been) (?:\w+ly )?(?:{_CLOSED}|revoked)\b",
         r"\b(?:abuse|abusive|suspicious activity)\b[^.]{0,60}\b(?:account|access|organi[sz]ation)\b",
@@ -181,7 +195,15 @@ MODEL = Topic(
         r"|(?:is )?not (?:available|allowed|enabled|permitted|accessible|activated|open)\b)",
         r"\bmodel\b[^.;]{0,60}?\bis not supported(?: (?:by|on|in|for) (?:this|your|the) "
         r"(?:account|organi[sz]ation|project|plan|region|country|api|endpoint|provider))?\s*(?:$|\.)",
-        r"\b(?:unknown|invalid|unsupported|no such|unrecogni[sz]ed) model\b(?! (?:param|option|setting))",
+        r"\b(?:unknown|invalid|unsupported|no such|unrecogni[sz]ed) model\b(?! (?:param|option|setting|version|format|input"
+        r"|output|config|value|type|field))",
+        r"^\S+ is no longer (?:available|supported|offered|served)\b",
+        r"(?:\bnot|n't|\bno|\bwithout|\black|\blacks|\brequires?|\bneeds?) (?:\w+ ){0,3}?(?:permission|access|authori[sz]ation)s?"
+        r"\b[^.;]{0,30}?\bmodel\b",
+        r"^model (?:\S+ )?(?:deprecated|retired|removed|disabled)\b|\bmodels? (?:is |are )?not available (?:to|for|on)\b",
+        r"\b(?:requires?|complete|needs?) (?:\w+ )?organi[sz]ation verification|\b(?:closed|private) beta\b|\bwait ?list\b|\ballow ?list\b",
+        r"\bmodel\b[^.;]{0,30}\brequires? (?:a |an )?(?:\w+ )?(?:paid|premium|pro|enterprise|higher|paying|subscription|plan|tier)",
+        r"\baccess is restricted\b|\bnot available (?:for|to|on|with|under) (?:your|this) (?:account|plan|project|organi[sz]ation|tier)",
         r"(?:\bnot|n't|\bno) have (?:\w+ ){0,2}?access to (?:\w+ ){0,2}?(?:model|deployment|endpoint|it\b)",
         r"(?:\bnot|n't) (?:include|have|grant|provide) access to\b|\bno access to (?:\w+ ){0,2}?model",
         r"\bmodel access (?:is |was )?(?:denied|restricted|not granted|required)|\bmodel (?:is |was )?(?:disabled|retired|removed)\b",

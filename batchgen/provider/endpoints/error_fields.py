@@ -10,13 +10,13 @@ from typing import cast
 
 import msgspec
 
+from batchgen.provider.endpoints.error_codes import codes_in_text
 from batchgen.types import Json
 
 _MAX_DEPTH = 6
 _MAX_ITEMS = 20
 _MAX_CODES = 40
 _MAX_CODE_LENGTH = 200
-_MAX_TEXT = 4000
 _CODE_KEYS = frozenset(
     {
         *("code", "type", "status", "reason", "name", "error_code", "errorcode", "err_code"),
@@ -28,6 +28,7 @@ _CODE_KEYS = frozenset(
 _INNER_KEYS = frozenset(
     {
         *("predictions", "images", "artifacts", "choices", "safetyratings", "outputs", "results"),
+        *("extensions", "moderation", "message", "task", "task_result"),
         *("error", "errors", "detail", "details", "inner_error", "innererror", "metadata"),
         *("base_resp", "promptfeedback", "prompt_feedback", "candidates", "raw", "data", "result"),
         *("output", "response", "cause", "violations", "failure", "content_filter_result"),
@@ -35,7 +36,7 @@ _INNER_KEYS = frozenset(
 )
 _ERROR_STATUS = range(400, 600)
 _NUMBER = re.compile(r"[0-9]{3}", re.ASCII)
-_FILTERED = frozenset({"raifilteredreason", "rai_filtered_reason"})
+_FILTERED = frozenset({"raifilteredreason", "rai_filtered_reason", "refusal"})
 _FILTER_RESULTS = frozenset(
     {
         *("content_filter_result", "content_filter_results", "prompt_filter_results"),
@@ -46,17 +47,8 @@ _FLAGS = {  # flags of results that a filter has taken out, and their value if i
     **dict.fromkeys(("is_image_safe", "is_safe", "issafe", "isimagesafe"), False),
     **dict.fromkeys(("nsfw", "nsfwcontent", "has_nsfw_concepts", "has_nsfw_concept"), True),
     **dict.fromkeys(("is_nsfw", "nsfw_content_detected", "content_violation", "moderated"), True),
-    **dict.fromkeys(("blocked", "content_filtered", "contentfiltered"), True),
+    **dict.fromkeys(("blocked", "content_filtered", "contentfiltered", "flagged"), True),
 }
-# An identifier as a whole message, or before its colon: "INVALID_API_KEY: check it".
-_IDENTIFIER = re.compile(
-    r"(?:[A-Za-z][a-z0-9]*(?:_[A-Za-z0-9]+)+|(?:[A-Z][a-z0-9]+){2,}|[A-Z]+(?:_[A-Z0-9]+)+)\.?"
-)
-_LEADING = re.compile(r"((?:[A-Z][a-z0-9]+){2,}|[A-Z]+(?:_[A-Z0-9]+)+): ")
-# A field of an error that a message repeats: {'code': 'insufficient_quota'}.
-_REPEATED = re.compile(
-    r"""\\?["'](?:code|type|status|reason)\\?["']\s*:\s*\\?["']([A-Za-z][A-Za-z0-9_.-]{2,80})\\?["']"""
-)
 _TEXTS = frozenset(
     {"message", "msg", "error", "detail", "raw", "errors", "errormessage", "status_msg"}
 )
@@ -121,20 +113,10 @@ def _unwrapped(value: Json) -> Json:
         return value
 
 
-def codes_in_text(text: Json) -> Iterator[str]:
-    """Yield the codes in a message: it is one, begins with one, or repeats an error with some."""
-    if not isinstance(text, str):
-        return
-    head = text[:_MAX_TEXT].strip()
-    if _IDENTIFIER.fullmatch(head):
-        yield head.rstrip(".")
-    if leading := _LEADING.match(head):
-        yield leading[1]
-    yield from _REPEATED.findall(head)
-
-
 def _code_of_field(key: str, value: Json) -> str:
     """Return the code that one field of an error body holds or stands for; empty if none."""
+    if _reports_filter(key, value):
+        return "content_filter"
     match key, value:
         case "base_resp", dict():
             return f"base_resp.{_code(value.get('status_code'))}"
@@ -142,14 +124,17 @@ def _code_of_field(key: str, value: Json) -> str:
             return "moderation_reasons"
         case (("blockreason" | "block_reason"), str()) if value and "UNSPECIFIED" not in value:
             return "prompt_blocked"
-        case _ if key in _FILTER_RESULTS and _is_filtered(value):
-            return "content_filter"
-        case _ if key in _FLAGS and _is_set(value, _FLAGS[key]):
-            return "content_filter"
-        case _ if key in _FILTERED and value:
-            return "raiFilteredReason"
         case _:
             return _code(value) if key in _CODE_KEYS else ""
+
+
+def _reports_filter(key: str, value: Json) -> bool:
+    """Return whether a field says that a content filter has taken out a result."""
+    return (
+        (key in _FILTER_RESULTS and _is_filtered(value))
+        or (key in _FLAGS and _is_set(value, _FLAGS[key]))
+        or (key in _FILTERED and bool(value))
+    )
 
 
 def _is_set(value: Json, expected: bool) -> bool:  # noqa: FBT001  # a value, not a switch

@@ -29,7 +29,7 @@ RATE_LIMIT = Topic(
 )
 FAST = Topic(
     words=any_of(
-        r"\brate[ _-]?limit|\btoo many (?:\w+ )?(?:requests|images|calls|generations)\b|\bthrottl",
+        r"\brate[ _-]?limit|\brequest rate\b|\btoo many (?:\w+ )?(?:requests|images|calls|generations)\b|\bthrottl",
         r"\b(?:requests?|images?|generations?|tokens|calls) ?(?:per|/) ?(?:min|sec|hour|day|second|minute)",
         r"\b(?:\w+-)?per-(?:min|day|hour|second)|perminute|_per_|\bconcurren|\bslow down\b|限流|请求过多|频率|并发",
     ),
