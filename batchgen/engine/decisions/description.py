@@ -32,6 +32,10 @@ def _condition(entry: Entry) -> str:
         parts.append(f"by a code such as {_quoted(entry.code_of.code_examples)}")
     if entry.words_of is not None:
         parts.append(f"by words such as {_quoted(entry.words_of.word_examples)}")
+    if entry.also_words_of is not None:
+        parts.append(f"and by words such as {_quoted(entry.also_words_of.word_examples)}")
+    if entry.except_words_of is not None:
+        parts.append(f"without words such as {_quoted(entry.except_words_of.word_examples)}")
     return ", ".join([*parts, *_phases(entry.phases)])
 
 

@@ -47,6 +47,7 @@ class Entry(msgspec.Struct, frozen=True):
     kind: of the error, in results and messages. about: the reply in plain words.
     statuses, faults, shapes, phases: conditions; None is any.
     code_of, words_of: a topic that the codes, or the message, must belong to.
+    also_words_of, except_words_of: a further topic that the message must, or must not, belong to.
     waits: whether the provider must name a wait.
     hold, probe: as in Decision. attempts: a maximum of attempts, below the job's.
     halt_after: so many failures of this kind in a row and of one model halt the run.
@@ -61,6 +62,8 @@ class Entry(msgspec.Struct, frozen=True):
     phases: frozenset[Phase] | None = None
     code_of: Topic | None = None
     words_of: Topic | None = None
+    also_words_of: Topic | None = None
+    except_words_of: Topic | None = None
     waits: bool = False
     hold: bool = False
     probe: bool = False
@@ -77,4 +80,6 @@ class Entry(msgspec.Struct, frozen=True):
             and (not self.waits or facts.wait_s is not None)
             and (self.code_of is None or self.code_of.has_code(facts.codes))
             and (self.words_of is None or self.words_of.has_words(facts.text))
+            and (self.also_words_of is None or self.also_words_of.has_words(facts.text))
+            and not (self.except_words_of and self.except_words_of.has_words(facts.text))
         )

@@ -8,19 +8,21 @@ from batchgen.engine.decisions.entry import ANY_SERVER, CLIENT, ERROR, OK, REDIR
 from batchgen.provider.endpoints.account_topics import BAD_KEY, BLOCKED, MODEL, SPENT
 from batchgen.provider.endpoints.pace_topics import (
     DOUBT,
+    FAST,
     KEY_NAMED,
     MAINTENANCE,
     OUTAGE,
     PACE,
     PLAN,
     RATE_LIMIT,
+    TROUBLE,
 )
-from batchgen.provider.endpoints.refusals import REFUSAL
+from batchgen.provider.endpoints.refusals import PARAMETER, REFUSAL, REFUSAL_HINT
 from batchgen.types import FaultKind, Verb
 
 _TOO_MANY = frozenset({429})
 _INSIDE = ERROR | OK  # an error inside a 2xx reply is judged like any other
-_WORDED = frozenset({400, 403, 404, 405, 406, 422, 451}) | OK
+_WORDED = frozenset({400, 401, 403, 404, 405, 406, 409, 410, 422, 423, 451}) | OK
 _FEW = 5
 
 ERRORS: tuple[Entry, ...] = (
@@ -39,11 +41,34 @@ ERRORS: tuple[Entry, ...] = (
         Verb.FAIL, "model", "the model is gone or not allowed", statuses=_INSIDE, code_of=MODEL,
         halt_after=_FEW,
     ),
+    Entry(
+        Verb.RETRY, "rate_limited", "too many requests, or the credit is used up",
+        statuses=_TOO_MANY, words_of=SPENT, also_words_of=FAST, hold=True, probe=True,
+    ),
     Entry(Verb.HALT, "quota", "the credit is used up", statuses=_INSIDE, words_of=SPENT),
-    Entry(Verb.HALT, "blocked", "the account is blocked", statuses=_WORDED, words_of=BLOCKED),
+    Entry(
+        Verb.RETRY, "rate_limited", "too many requests, and the account is held for them",
+        statuses=_TOO_MANY, words_of=BLOCKED, also_words_of=FAST, hold=True, probe=True,
+    ),
+    Entry(
+        Verb.HALT, "blocked", "the account is blocked", statuses=_WORDED | _TOO_MANY,
+        words_of=BLOCKED,
+    ),
+    Entry(
+        Verb.HALT, "blocked", "the account is blocked", statuses=ANY_SERVER,
+        words_of=BLOCKED, except_words_of=TROUBLE,
+    ),
     Entry(
         Verb.REFUSE, "content_policy", "a content filter refuses", statuses=_WORDED,
         words_of=REFUSAL,
+    ),
+    Entry(
+        Verb.REFUSE, "content_policy", "a content filter refuses", statuses=_WORDED,
+        words_of=REFUSAL_HINT, except_words_of=PARAMETER,
+    ),
+    Entry(
+        Verb.REFUSE, "content_policy", "a content filter refuses", statuses=ANY_SERVER,
+        words_of=REFUSAL, except_words_of=TROUBLE,
     ),
     Entry(Verb.HALT, "auth", "the key is not accepted", statuses=_INSIDE, words_of=BAD_KEY),
     Entry(
@@ -70,6 +95,10 @@ ERRORS: tuple[Entry, ...] = (
     ),
     Entry(Verb.RETRY, "rate_limited", "too many requests", statuses=_TOO_MANY, hold=True),
     Entry(
+        Verb.RETRY, "rate_limited", "requests come too fast", statuses=frozenset({403}),
+        words_of=RATE_LIMIT, hold=True,
+    ),
+    Entry(
         Verb.HALT, "quota", "a limit of the plan is reached", statuses=frozenset({403}),
         words_of=PLAN,
     ),
@@ -82,7 +111,7 @@ ERRORS: tuple[Entry, ...] = (
         halt_after=_FEW,
     ),
     Entry(
-        Verb.FAIL, "not_found", "no such address or model", statuses=frozenset({404, 405}),
+        Verb.FAIL, "not_found", "no such address or model", statuses=frozenset({404, 405, 410}),
         halt_after=_FEW,
     ),
     Entry(Verb.RETRY, "server", "try again", statuses=frozenset({408, 409, 425})),

@@ -35,7 +35,7 @@ _TEXT_KEYS = (
 _MESSAGE_KEYS = (
     *("error", "detail", "errors", "issues", "error_description", "base_resp", "msg", "title"),
     *("raiFilteredReason", "failure", "failure_reason", "error_message", "errorMessage", "Message"),
-    *("promptFeedback", "result"),
+    *("promptFeedback", "result", "task_status_msg", "fail_reason", "failReason", "failMsg"),
 )
 _TITLE = re.compile(r"<title[^>]{0,200}>(.{1,500}?)</title", re.IGNORECASE | re.DOTALL)
 _HIDDEN = re.compile(
@@ -217,9 +217,19 @@ def _text_of(value: Json, depth: int = 0) -> str:
             issues = (_issue(item, depth + 1) for item in value[:_MAX_ISSUES])
             return "; ".join(issue for issue in issues if issue)
         case dict() if depth < _MAX_DEPTH:
-            return _first(_text_of(value.get(key), depth + 1) for key in _TEXT_KEYS)
+            found = _first(_text_of(value.get(key), depth + 1) for key in _TEXT_KEYS)
+            return found or "; ".join(_issues_by_field(value))
         case _:
             return ""
+
+
+def _issues_by_field(value: dict[str, Json]) -> Iterator[str]:
+    """Yield the issues of `{"prompt": ["is too long"]}`, as Rails writes them."""
+    for field, issues in list(value.items())[:_MAX_ISSUES]:
+        texts = issues if isinstance(issues, list) else []
+        lines = [text for text in texts[:_MAX_ISSUES] if isinstance(text, str)]
+        if lines:
+            yield f"{field}: {', '.join(lines)}"
 
 
 def _issue(issue: Json, depth: int) -> str:

@@ -27,6 +27,22 @@ RATE_LIMIT = Topic(
     ),
     word_examples=("rate limit", "too many requests"),
 )
+FAST = Topic(
+    words=any_of(
+        r"\brate[ _-]?limit|\brequest rate\b|\btoo many (?:\w+ )?(?:requests|images|calls|generations)\b|\bthrottl",
+        r"\b(?:requests?|images?|generations?|tokens|calls) ?(?:per|/) ?(?:min|sec|hour|day|second|minute)",
+        r"\b(?:\w+-)?per-(?:min|day|hour|second)|perminute|_per_|\bconcurren|\bslow down\b|限流|请求过多|频率|并发",
+    ),
+    word_examples=("too many requests", "images per minute"),
+)
+TROUBLE = Topic(
+    words=any_of(
+        r"\bunavailable\b|\btimed? ?-?out\b|\bcrash|\btry again\b|\bretry\b|\boverload|\binternal\b|\bbusy\b",
+        r"\b(?:server|service|filter|system|checker|api|client|connection|database) (?:had an )?errors?\b",
+        r"\b(?:could not|cannot|can't|unable to|failed to) (?:reach|load|connect|contact|call|query|check|verify|fetch|run)\b",
+    ),
+    word_examples=("unavailable", "timed out", "internal error"),
+)
 # Rate limits are called quotas, and their messages link to billing pages; so are spent accounts.
 DOUBT = Topic(
     codes=("*quota*", "*billing*", "*credit*", "*usagelimit*", "*dailylimit*", "*planlimit*"),

@@ -4,20 +4,20 @@ Gateways pass errors on with status 200: `{error: {code: 502}}`, `{code: 30001, 
 {status_code: 1008}}`, `{success: false}`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
+from batchgen.provider.endpoints.error_fields import codes_of
 from batchgen.provider.endpoints.errors import ProviderError, find_error, read_json
+from batchgen.provider.endpoints.refusals import REFUSAL
 from batchgen.types import HttpResponse, Json
 
 _FINE_WORDS = frozenset(
     {"", "0", "ok", "success", "succeeded", "successful", "none", "null", "200"}
 )
 _FINE_NUMBERS = frozenset({0, 1, *range(100, 400), 1000, 10000, 20000, 200000})
-_FAILED = frozenset({"failed", "failure", "error", "cancelled", "canceled", "rejected"})
-_FILTERED = frozenset({"raifilteredreason", "rai_filtered_reason", "promptfeedback"})
-_BLOCKING = frozenset({"SAFETY", "IMAGE_SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII"})
+_FAILED = frozenset({"fail", "failed", "failure", "error", "cancelled", "canceled", "rejected"})
 _BESIDE_NOTHING = frozenset(
     {
         *("data", "images", "created", "created_at", "model", "object", "usage", "meta", "id"),
@@ -34,10 +34,23 @@ def find_success_error(response: HttpResponse) -> ProviderError | None:
     except ValueError:
         return None
     body = value[0] if isinstance(value, list) and value else value
-    if not isinstance(body, dict) or not _reports_error(body):
+    if not isinstance(body, dict):
         return None
-    error = find_error(value)
+    places = [body, *_inner_objects(body)]
+    found = next((place for place in places if _reports_error(place)), None)
+    if found is None and not _is_filtered(value):
+        return None
+    error = find_error(value if found in (None, body) else found)
     return replace(error, message=error.message or "an error without a message")
+
+
+def _inner_objects(body: Mapping[str, Json]) -> Iterator[dict[str, Json]]:
+    """Yield the objects in which gateways put the state of a task."""
+    for key in ("data", "output", "task", "result", "response"):
+        inner = body.get(key)
+        inner = inner[0] if isinstance(inner, list) and inner else inner
+        if isinstance(inner, dict):
+            yield inner
 
 
 def shape_of(response: HttpResponse) -> str:
@@ -76,13 +89,14 @@ def _is_empty(value: Json) -> bool:
 
 def _reports_error(body: Mapping[str, Json]) -> bool:
     """Return whether a JSON object reports an error, by its fields."""
-    status = body.get("status")
     return (
         any(_is_error(body.get(key)) for key in ("error", "errors", "Error"))
         or _has_bad_code(body)
         or body.get("success") is False
-        or (isinstance(status, str) and status.strip().casefold() in _FAILED)
-        or _is_filtered(body)
+        or any(
+            isinstance(state := body.get(key), str) and state.strip().casefold() in _FAILED
+            for key in ("status", "state", "task_status", "taskStatus")
+        )
     )
 
 
@@ -126,13 +140,6 @@ def _has_bad_code(body: Mapping[str, Json]) -> bool:
     return False
 
 
-def _is_filtered(body: Mapping[str, Json]) -> bool:
-    """Read what Google says about filtered results."""
-    for key, value in body.items():
-        if key.lower() not in _FILTERED or not value:
-            continue
-        if isinstance(value, str) or (isinstance(value, dict) and value.get("blockReason")):
-            return True
-    candidates = body.get("candidates")
-    first = candidates[0] if isinstance(candidates, list) and candidates else None
-    return isinstance(first, dict) and str(first.get("finishReason")) in _BLOCKING
+def _is_filtered(value: Json) -> bool:
+    """Return whether a filter has taken out the results, by codes, reasons and flags."""
+    return REFUSAL.has_code(codes_of(value))

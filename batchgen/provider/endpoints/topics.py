@@ -13,6 +13,8 @@ import msgspec
 _PUNCTUATION = re.compile(r"[^a-z0-9*]+")
 _QUOTED = re.compile(r"'[^'\n]{12,}'|\"[^\"\n]{12,}\"|`[^`\n]{12,}`|“[^”\n]{12,}”")  # quotes
 _BLANKS = re.compile(r"\s+")
+_REPEATED_MESSAGE = re.compile(r"""(["'](?:message|msg|detail)\\?["']\s*:\s*)\\?["']""")
+_MEDIA_TYPE = re.compile(r"\bcontent[- _](type|length|encoding|disposition)\b", re.IGNORECASE)
 _APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'", "‘": "'"})  # noqa: RUF001  # apostrophes
 
 
@@ -49,8 +51,13 @@ def plain_code(code: str) -> str:
 
 
 def plain_text(message: str) -> str:
-    """Return a message in lower case, without long quoted passages and with single blanks."""
-    text = _QUOTED.sub(" ", message.translate(_APOSTROPHES))
+    """Return a message in lower case, without long quoted passages and with single blanks.
+
+    The message of an error that this one repeats is no quotation. The names of HTTP fields such as
+    `Content-Type` become one word: they say nothing about contents.
+    """
+    text = _REPEATED_MESSAGE.sub(r"\1 ", message.translate(_APOSTROPHES))
+    text = _QUOTED.sub(" ", _MEDIA_TYPE.sub(r"content\1", text))
     return _BLANKS.sub(" ", text).casefold()
 
 
