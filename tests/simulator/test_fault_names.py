@@ -43,7 +43,7 @@ DECISIONS = {
     "stall": (Verb.RETRY, "timeout", True),
     "html": (Verb.RETRY, "web_page", False),
     "empty": (Verb.RETRY, "bad_response", False),
-    "badb64": (Verb.RETRY, "bad_response", True),
+    "badb64": (Verb.FAIL, "bad_response", True),
     "text": (Verb.FAIL, "bad_response", True),
     "truncated": (Verb.RETRY, "connection", True),
     "lying": (Verb.RETRY, "bad_response", True),
