@@ -20,6 +20,10 @@ class PayloadError(ValueError):
     """A reply that cannot be decoded, or is too large; the message is for people."""
 
 
+class TooLongError(PayloadError):
+    """A reply, or one of its payloads, that is larger than what is read."""
+
+
 class BrokenBase64Error(PayloadError):
     """A string that is not base64; the rest of its reply can be read."""
 
@@ -94,7 +98,7 @@ class Base64Text:
         self._decoded_bytes += len(decoded)
         if self._decoded_bytes > self._max_bytes:
             limit_mb = self._max_bytes / 1_000_000
-            raise PayloadError(f"the payload in {self._name} is over {limit_mb:g} MB")
+            raise TooLongError(f"the payload in {self._name} is over {limit_mb:g} MB")
         if decoded:
             self.sink.write(decoded)
 

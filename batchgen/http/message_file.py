@@ -5,12 +5,15 @@ as `data:` URLs where they were taken from. Cookies and the headers of the conne
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import BinaryIO, Protocol
 
 import pybase64
+from msgspec.structs import replace
 
 from batchgen.http.base64_text import PayloadError
+from batchgen.http.encodings import BodyDecoder, DamagedBodyError, UndecodableError
 from batchgen.http.files import checked_file, is_file
 from batchgen.http.payload_decoder import PLACEHOLDER, PayloadDecoder
 from batchgen.types import HttpResponse, SinkFactory, Spooled
@@ -18,6 +21,7 @@ from batchgen.types import HttpResponse, SinkFactory, Spooled
 MAX_BODY_BYTES = 64 * 1024 * 1024  # of a kept reply; the rest of a longer one is left out
 _CHUNK_BYTES = 3 * 64 * 1024  # a multiple of three, so that base64 has no padding inside
 _MAX_HEAD_BYTES = 256 * 1024
+_HEAD_BYTES = 64  # they show whether a body is a file
 _LEFT_OUT = frozenset(
     {
         *("content-length", "transfer-encoding", "connection", "keep-alive", "trailer"),
@@ -42,13 +46,16 @@ def write_message(response: HttpResponse, open_payload: OpenPayload) -> Iterator
     """
     body = _cut(_body(response, open_payload), MAX_BODY_BYTES)
     size_bytes = _size_bytes(response)
+    is_encoded = bool(response.undecodable) and not response.body
     yield f"HTTP/1.1 {response.status}\r\n".encode()
     for name, value in response.headers.items():
-        is_undone = name == "content-encoding" and not response.undecodable
+        is_undone = name == "content-encoding" and not is_encoded
         if name not in _LEFT_OUT and not is_undone:
             yield f"{name}: {value}\r\n".encode("utf-8", "replace")
     if size_bytes > MAX_BODY_BYTES:
         yield f"{_CUT}: {MAX_BODY_BYTES} of {size_bytes} bytes\r\n".encode()
+    elif response.undecodable and response.body:
+        yield f"{_CUT}: {response.undecodable}\r\n".encode("utf-8", "replace")
     yield b"\r\n"
     yield from body
 
@@ -62,41 +69,59 @@ def read_message(file: BinaryIO, open_sink: SinkFactory) -> HttpResponse | None:
     if head is None or _CUT in head[1]:
         return None
     status, headers = head
-    chunk = file.read(_CHUNK_BYTES)
-    if is_file(headers.get("content-type", ""), chunk):
-        return HttpResponse(status, headers, b"", (_read_file(chunk, file, open_sink),))
-    decoder = PayloadDecoder(
-        open_sink, max_payload_bytes=MAX_BODY_BYTES, max_rest_bytes=MAX_BODY_BYTES
-    )
-    finished = False
+    chunks = _decoded(file, headers)
+    first = next(chunks, b"")
+    chunks = chain((first,), chunks)
     try:
-        while chunk:
-            decoder.feed(chunk)
-            chunk = file.read(_CHUNK_BYTES)
-        rest, payloads = decoder.finish()
-        finished = True
-    except PayloadError:
+        if is_file(headers.get("content-type", ""), first[:_HEAD_BYTES]):
+            payload = _spooled(chunks, open_sink)
+            named = replace(payload, media_type=headers.get("content-type", ""))
+            return HttpResponse(status, headers, b"", (named,))
+        rest, payloads = _without_payloads(chunks, open_sink)
+    except (PayloadError, UndecodableError, DamagedBodyError):
         return None
-    finally:
-        if not finished:
-            decoder.abort()
-    return HttpResponse(status, headers, rest, tuple(map(checked_file, payloads)))
+    return HttpResponse(status, headers, rest, payloads)
 
 
-def _read_file(chunk: bytes, file: BinaryIO, open_sink: SinkFactory) -> Spooled:
-    """Return the payload of a body that is a file; chunk: its first bytes."""
+def _decoded(file: BinaryIO, headers: Mapping[str, str]) -> Iterator[bytes]:
+    """Yield the body with its Content-Encoding undone, which this version may know how to do."""
+    decoder = BodyDecoder(headers.get("content-encoding", ""))
+    while chunk := file.read(_CHUNK_BYTES):
+        yield from decoder.feed(chunk)
+    yield from decoder.finish()
+
+
+def _spooled(chunks: Iterable[bytes], open_sink: SinkFactory) -> Spooled:
     sink = open_sink()
     finished = False
     try:
-        while chunk:
+        for chunk in chunks:
             sink.write(chunk)
-            chunk = file.read(_CHUNK_BYTES)
         payload = checked_file(sink.close())
         finished = True
     finally:
         if not finished:
             sink.discard()
     return payload
+
+
+def _without_payloads(
+    chunks: Iterable[bytes], open_sink: SinkFactory
+) -> tuple[bytes, tuple[Spooled, ...]]:
+    decoder = PayloadDecoder(
+        open_sink, max_payload_bytes=MAX_BODY_BYTES, max_rest_bytes=MAX_BODY_BYTES
+    )
+    finished = False
+    try:
+        for chunk in chunks:
+            decoder.feed(chunk)
+        rest, payloads = decoder.finish()
+        payloads = tuple(map(checked_file, payloads))
+        finished = True
+    finally:
+        if not finished:
+            decoder.abort()
+    return rest, payloads
 
 
 def _body(response: HttpResponse, open_payload: OpenPayload) -> Iterator[bytes]:

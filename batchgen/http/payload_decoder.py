@@ -11,7 +11,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from batchgen.http.base64_text import Base64Text, BrokenBase64Error, PayloadError, unescaped
+from batchgen.http.base64_text import (
+    Base64Text,
+    BrokenBase64Error,
+    PayloadError,
+    TooLongError,
+    unescaped,
+)
 from batchgen.http.payload_heads import (
     FIRST_OF_STARTS,
     HEAD_BYTES,
@@ -103,6 +109,10 @@ class PayloadDecoder:
         self._append(self._unread)
         self._unread = b""
         return bytes(self._rest), tuple(self._spooled)
+
+    def beginning(self) -> bytes:
+        """Return what was read of the JSON before an error."""
+        return bytes(self._rest)
 
     def abort(self) -> None:
         """Discard all payloads, closed ones too; harmless when repeated."""
@@ -250,7 +260,8 @@ class PayloadDecoder:
     def _append(self, data: bytes) -> None:
         if len(self._rest) + len(data) > self._max_rest_bytes:
             limit_mb = self._max_rest_bytes / 1_000_000
-            raise PayloadError(f"the reply without its payloads is over {limit_mb:g} MB")
+            self._rest += data[: self._max_rest_bytes - len(self._rest)]
+            raise TooLongError(f"the reply without its payloads is over {limit_mb:g} MB")
         self._rest += data
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 import aiohttp
 from msgspec.structs import replace
 
-from batchgen.http.base64_text import PayloadError
+from batchgen.http.base64_text import PayloadError, TooLongError
 from batchgen.http.chunks import ChunkThreads, ReplyBody
 from batchgen.http.encodings import DamagedBodyError, UndecodableError
 from batchgen.http.files import checked_file, is_file
@@ -72,6 +72,9 @@ class ReplyReader:
             rest, payloads = decoder.finish()
             payloads = tuple(map(checked_file, payloads))
             finished = True
+        except TooLongError as error:
+            beginning = await self._cut(decoder.beginning(), headers)
+            return HttpResponse(status, headers, beginning, undecodable=str(error))
         except PayloadError as error:
             return NetworkFault(FaultKind.BAD_RESPONSE, str(error), sent=True)
         finally:

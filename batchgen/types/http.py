@@ -73,8 +73,9 @@ class HttpResponse(msgspec.Struct, frozen=True):
     body: the remaining bytes, empty if the whole body is the file in `payloads`. In JSON, the
         string `batchgen-payload:N` replaces a base64 string or `data:` URL, and
         `batchgen-broken:N` one that cannot be decoded; N is the index into `payloads`, or a number.
-    undecodable: why the Content-Encoding of a 2xx reply could not be undone; the bytes as they
-        arrived are then the only payload. Empty for all other replies.
+    undecodable: why a 2xx reply was not read: its Content-Encoding could not be undone, and the
+        bytes as they arrived are the only payload; or it is too long, and `body` is its beginning.
+        Empty for all other replies.
     """
 
     status: int
