@@ -202,7 +202,10 @@ class Performer(msgspec.Struct, frozen=True):
             self.admission.record_attempt(task, state.attempts, decision, reply)
             return decision
 
-        return await self._run_attempts(attempt)
+        try:
+            return await self._run_attempts(attempt)
+        finally:
+            self.admission.leave(task)
 
     async def _read_again(self, work: WorkItem, part: _Part) -> Decision | None:
         """Return the decision about a kept reply that has a result; None if there is none."""

@@ -133,6 +133,9 @@ class World:
         self.log.append(f"acquire {task.model}")
         return Decision(Verb.HALT, STOPPING) if self.is_stopping() else None
 
+    def leave(self, task: Task) -> None:
+        assert task.id == "fox-0"
+
     def is_stopping(self) -> bool:
         done = len(self.keys) + len(self.urls)
         return self.stop_after is not None and done >= self.stop_after
