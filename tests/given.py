@@ -73,7 +73,8 @@ def a_ledger(directory: Path, *, total: int = 0) -> Ledger:
 def a_png(width: int = 64, height: int = 32, *, pixel: bytes = b"\0") -> bytes:
     """Return a small image: a valid header, but no valid image data."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", pixel * 99)
+    chunks = ((b"IHDR", header), (b"IDAT", pixel * 99), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from batchgen.cli.arguments import check_ledger
 from batchgen.engine.clock import SystemClock
 from batchgen.errors import Exit, UsageError
+from batchgen.storage.comparison import ensure_not_behind
 from batchgen.storage.directory import ledger_path, locked
 from batchgen.storage.merge import Merge, MergeCounts, write_results
 from batchgen.storage.results import FILE_NAME
@@ -26,6 +27,10 @@ def merge_command(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         for directory in (out, *directories):
             stack.enter_context(locked(directory))
+        for directory in directories:
+            ensure_not_behind(directory)
+        if ledger_path(out).is_file():
+            ensure_not_behind(out)
         merge = Merge(out, _print)
         merge.take(directories)
         code = Exit.SOME_FAILED if merge.counts.damaged else Exit.OK

@@ -8,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from batchgen.cli.arguments import open_ledger
+from batchgen.cli.streams import raw
 from batchgen.engine.clock import SystemClock
 from batchgen.errors import Exit
 from batchgen.storage.directory import is_locked
@@ -37,12 +38,16 @@ def write_report(directory: Path, target: Path | None = None) -> str:
         written = report.write(ledger)
     rest = written.tasks - written.listed
     hidden = f"; {show_count(rest)} more are only in results.jsonl" if rest else ""
-    return f"{target}: {show_count(written.listed)} tasks, {show_bytes(written.size_bytes)}{hidden}"
+    heavy = written.without_preview
+    large = f"; {show_count(heavy)} images are too large for a preview" if heavy else ""
+    size = show_bytes(written.size_bytes)
+    return f"{target}: {show_count(written.listed)} tasks, {size}{hidden}{large}"
 
 
 def _watch(records: Iterable[Record]) -> Iterable[Record]:
     """Show a progress bar on a terminal: the thumbnails of a large job take a while."""
-    return tqdm(records, desc="report", unit=" tasks", leave=False, disable=None)
+    stream = raw(sys.stderr)
+    return tqdm(records, desc="report", unit=" tasks", leave=False, disable=None, file=stream)
 
 
 def _write_contact_sheet(directory: Path, target: Path) -> str:

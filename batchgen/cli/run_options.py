@@ -176,8 +176,9 @@ def _add_retries(group: "argparse._ArgumentGroup") -> None:
         "--on-unknown",
         choices=("resend", "hold", "fail"),
         default="resend",
-        help="if the outcome of a task is unknown: send it again with the same key (resend, the"
-        " default), leave it (hold) or count it as failed (fail)",
+        help="if a request was sent and its outcome is unknown, in this run or an earlier one:"
+        " send it again with the same key (resend, the default), leave it (hold) or count it as"
+        " failed (fail)",
     )
 
 

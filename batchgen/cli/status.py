@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from batchgen.cli.arguments import open_ledger
+from batchgen.cli.streams import raw
 from batchgen.errors import Exit
 from batchgen.storage.directory import is_locked
 from batchgen.storage.ledger import Ledger
@@ -22,6 +23,7 @@ _LABELS = {
     "pid": "process", "rate_per_s": "rate", "eta_s": "time left", "spend_usd": "spend",
     "reason": "last run", "found_unknown": "was unknown", "settled": "now known",
     "resent": "sent again", "pending_paid": "paid for", "unpriced": "no price",
+    "possibly_charged_usd": "at risk",
 }  # fmt: skip
 _ENDINGS = {
     "signal": "interrupted", "halt": "halted", "budget": "halted: a cost limit was reached",
@@ -32,11 +34,15 @@ _REMARKS = {
     "pending_paid": " of the pending tasks: the next run only fetches their results",
     "found_unknown": " when the last run started",
     "settled": ", from the provider's usage log",
-    "resent": ", with the same idempotency key",
+    "resent": " requests, which may have been charged twice",
+    "possibly_charged_usd": " for requests without a result, which may have been charged",
     "unpriced": " is known for these tasks",
 }
 _HIDDEN_IF_ZERO = frozenset(
-    {"unpriced", "found_unknown", "settled", "resent", "skipped", "pending_paid"}
+    {
+        *("unpriced", "found_unknown", "settled", "resent", "skipped", "pending_paid"),
+        "possibly_charged_usd",
+    }
 )
 _CLEAR = "\x1b[H\x1b[2J"  # go to the first line and clear the screen
 
@@ -66,7 +72,8 @@ def _print(status: Mapping[str, Json], *, as_json: bool, clear: bool) -> None:
             for name, value in status.items()
             if value is not None and (value or name not in _HIDDEN_IF_ZERO)
         ]
-    sys.stdout.write((_CLEAR if clear else "") + "".join(f"{line}\n" for line in lines))
+    raw(sys.stdout).write(_CLEAR if clear else "")
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 
 
@@ -80,7 +87,7 @@ def _format(name: str, value: Json) -> str:
             return show_rate(value) if value else "0"
         case float() if name == "eta_s":
             return show_duration(value)
-        case float() if name == "spend_usd":
+        case float() if name in ("spend_usd", "possibly_charged_usd"):
             return show_money(value)
         case _:
             return _ENDINGS.get(str(value), str(value)) if name == "reason" else str(value)
@@ -114,6 +121,7 @@ def _status(ledger: Ledger, *, running: bool) -> dict[str, Json]:
         "rate_per_s": round(rate, 3),
         "eta_s": round(pending / rate, 1) if rate else None,
         "spend_usd": round(ledger.spent_usd(), 6),
+        "possibly_charged_usd": round(ledger.at_risk_usd(), 6),
         "unpriced": totals.unpriced,
         "artifacts": totals.artifacts,
         "bytes": totals.size_bytes,

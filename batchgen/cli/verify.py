@@ -11,11 +11,12 @@ import msgspec
 from batchgen.cli.arguments import check_directory, check_ledger
 from batchgen.engine.clock import SystemClock
 from batchgen.errors import Exit, StorageError, UsageError
+from batchgen.storage.comparison import find_surplus
 from batchgen.storage.directory import is_locked, ledger_path, locked
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.inventory import Inventory
 from batchgen.storage.rebuild import RebuildResult, rebuild
-from batchgen.storage.results import ResultsFile, encode_rows
+from batchgen.storage.results import ResultsFile, write_in_manifest_order
 from batchgen.storage.verify import Finding, FindingKind, Verification
 from batchgen.text import show_bytes, show_count
 
@@ -40,6 +41,9 @@ def verify_command(arguments: argparse.Namespace) -> int:
         if arguments.rebuild:
             rebuilt = _rebuild(directory)
         check_ledger(directory)
+        surplus = None if arguments.rebuild else find_surplus(directory)
+        if arguments.fix and surplus is not None:
+            raise surplus.error(directory)  # else results.jsonl would be overwritten
         inventory = stack.enter_context(Inventory(ledger_path(directory)))
         fix = bool(arguments.fix or arguments.rebuild)
         check = Verification(directory, inventory, fix=fix)
@@ -50,31 +54,44 @@ def verify_command(arguments: argparse.Namespace) -> int:
         if fix:
             _rewrite_results(directory)
     _conclude(check, directory)
+    if surplus is not None:
+        raise surplus.error(directory)
     ok = not check.counts.total() and not (rebuilt and rebuilt.skipped)
     return Exit.OK if ok else Exit.SOME_FAILED
 
 
 def _rebuild(directory: Path) -> RebuildResult:
     path = ledger_path(directory)
-    if path.is_file() and _is_readable(path):
+    is_sound = path.is_file() and _is_readable(path)
+    if is_sound and find_surplus(directory) is None:
         raise UsageError(
-            f"{path} is not damaged and holds more than results.jsonl;"
+            f"{path} is not damaged and holds all that results.jsonl has;"
             " move it away first to rebuild it anyway"
         )
-    rebuilt = rebuild(directory, now=SystemClock().now())
+    rebuilt = rebuild(directory, now=SystemClock().now(), keep=is_sound)
     for problem in rebuilt.problems:
         _note(str(problem))
     if rebuilt.skipped > len(rebuilt.problems):
         _note(f"and {show_count(rebuilt.skipped - len(rebuilt.problems))} more")
+    if rebuilt.added is not None:
+        _note(
+            f"results.jsonl knew more than the ledger: {show_count(rebuilt.added)} results are"
+            f" added to the ledger, which has {show_count(rebuilt.tasks)} tasks now"
+        )
+    else:
+        _report_lost(rebuilt)
+    if rebuilt.aside is not None:
+        _note(f"the old ledger is kept as {rebuilt.aside}")
+    return rebuilt
+
+
+def _report_lost(rebuilt: RebuildResult) -> None:
     _note(f"the ledger is rebuilt: {show_count(rebuilt.tasks)} tasks from results.jsonl")
     keys = "the same" if rebuilt.identity else "new"
     _note(
         "requests in flight and earlier versions of files are not in results.jsonl; the next run"
         f" sends unfinished tasks with {keys} idempotency keys"
     )
-    if rebuilt.aside is not None:
-        _note(f"the old ledger is kept as {rebuilt.aside}")
-    return rebuilt
 
 
 def _is_readable(path: Path) -> bool:
@@ -109,7 +126,7 @@ def _print_json(check: Verification, rebuilt: RebuildResult | None) -> None:
 
 def _rewrite_results(directory: Path) -> None:
     with Ledger(ledger_path(directory)) as ledger:
-        ResultsFile(directory).rewrite(map(encode_rows, ledger.result_rows()))
+        write_in_manifest_order(ResultsFile(directory), ledger, unchanged=False)
 
 
 def _conclude(check: Verification, directory: Path) -> None:

@@ -18,7 +18,7 @@ from batchgen.engine.limits import (
     make_budget,
     make_throttle,
     open_shared_budget,
-    unknown_spend_of,
+    unrecorded_spend,
 )
 from batchgen.engine.perform import Performer
 from batchgen.engine.process import affordable_concurrency
@@ -242,18 +242,15 @@ class AssembledRun:
     def _live_limits(self, workers: int) -> Iterator[LiveLimits]:
         """Yield the throttle and the budget; SIGUSR1 reloads their limits until the block ends."""
         request, job = self._request, self._job
-        unknown_spend = unknown_spend_of(self._ledger.possibly_charged(), Prices(job))
+        spent = self._ledger.spent_usd()
+        at_risk = self._ledger.at_risk_usd()
+        at_risk += unrecorded_spend(self._ledger.possibly_charged(), Prices(job))
         with open_shared_budget(
-            job, request.clock, identity_of(self._ledger), unknown_spend
+            job, request.clock, identity_of(self._ledger), spent_usd=spent, at_risk_usd=at_risk
         ) as shared_budget:
             limits = LiveLimits(
                 make_throttle(job, self._stop, request.clock, request.progress),
-                make_budget(
-                    job,
-                    spent_usd=self._ledger.spent_usd(),
-                    unknown_spend=unknown_spend,
-                    shared_budget=shared_budget,
-                ),
+                make_budget(job, spent_usd=spent, at_risk_usd=at_risk, shared_budget=shared_budget),
                 request.progress,
                 request.reload_job or (lambda: request.manifest),
                 workers,
@@ -286,9 +283,11 @@ class AssembledRun:
             sleep=stop.sleep_until_stop,
             wait_for_remote=stop.wait_for_remote,
             random=random.random,
+            fetch_deadline_s=job.limits.fetch_deadline_s,
             embed_metadata=MetadataWriter(self._store)
             if job.extras.embed_metadata
             else leave_unchanged,
+            on_unknown=self._request.selection.on_unknown,
         )
 
     async def _after_task(self, task: Task, outcome: Outcome) -> None:

@@ -56,6 +56,7 @@ class Summarizer(msgspec.Struct, frozen=True):
             advice=advice_of(stop, job.provider),
             selected=JobCounts.of(self.plan.total.tasks, selected) if is_partial else None,
             simulated=job.provider.name == SIMULATOR,
+            possibly_charged_usd=self.ledger.at_risk_usd(),
         )
 
     def _job_counts(self, in_ledger: Mapping[Status, int]) -> JobCounts:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from batchgen.engine.throttle import BudgetSpentError
 from batchgen.types import (
     Artifact,
     Decision,
@@ -54,8 +55,15 @@ class Adapter(Protocol):
 class Ledger(Protocol):
     """Commits the steps of a task; every method returns after the COMMIT."""
 
-    async def record_sent(
-        self, task: Task, generation: int, *, attempts: int, now: datetime, idempotency_key: str
+    async def record_sent(  # noqa: PLR0913  # all but two are keyword-only
+        self,
+        task: Task,
+        generation: int,
+        *,
+        attempts: int,
+        now: datetime,
+        idempotency_key: str,
+        spent_usd: float,
     ) -> None: ...
 
     async def record_submitted(self, task: Task, remote_id: str, decision: Decision) -> None: ...
@@ -80,11 +88,15 @@ class Admission(Protocol):
 
     def leave(self, task: Task) -> None: ...
 
+    def refuse(self, error: BudgetSpentError) -> Decision: ...
+
     def is_stopping(self) -> bool: ...
 
     def abandons_remote(self) -> bool: ...
 
     def record_poll(self, task: Task, decision: Decision) -> None: ...
+
+    def record_download(self, task: Task, decision: Decision) -> None: ...
 
     def record_attempt(
         self, task: Task, attempt: int, decision: Decision, reply: Reply

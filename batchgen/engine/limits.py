@@ -9,8 +9,9 @@ import msgspec
 
 from batchgen.engine.clock import Clock
 from batchgen.engine.request import ReloadJob
+from batchgen.engine.risk import unrecorded_usd
 from batchgen.engine.stop import Stop
-from batchgen.engine.throttle import Budget, Throttle, UnknownSpend
+from batchgen.engine.throttle import Budget, Throttle
 from batchgen.engine.throttle.shared_budget import SharedBudget
 from batchgen.errors import BatchgenError
 from batchgen.job import Job, Limits, Period, SharedBudgetSettings
@@ -72,20 +73,18 @@ def _format_limits(limits: Limits, workers: int) -> str:
     return f"rpm {rpm}, concurrency {limits.concurrency}{note}, max_cost {cost}"
 
 
-def unknown_spend_of(records: Iterable[Record], prices: Prices) -> UnknownSpend:
-    """Return what tasks with an unknown outcome may have cost, beyond the costs that are known."""
-    tasks, usd = 0, 0.0
-    for record in records:
-        price = prices.of(record.task) or 0.0
-        tasks += 1
-        usd += max(0.0, price - (record.outcome.cost_usd or 0.0))
-    return UnknownSpend(tasks, usd)
+def unrecorded_spend(records: Iterable[Record], prices: Prices) -> float:
+    """Return what tasks without a known outcome may have cost, beyond the ledger's amounts."""
+    return sum(unrecorded_usd(record, prices.of(record.task)) for record in records)
 
 
 def make_budget(
-    job: Job, *, spent_usd: float, unknown_spend: UnknownSpend, shared_budget: SharedBudget | None
+    job: Job, *, spent_usd: float, at_risk_usd: float, shared_budget: SharedBudget | None
 ) -> Budget:
-    """Return the budget of a job: its limits on money and requests."""
+    """Return the budget of a job: its limits on money and requests.
+
+    spent_usd, at_risk_usd: the cost of earlier runs, and what may have been charged besides.
+    """
     shared = None
     if shared_budget is not None:
         shared = shared_budget, _describe_budget(shared_budget.budget)
@@ -93,7 +92,7 @@ def make_budget(
         max_cost_usd=job.limits.max_cost_usd,
         max_requests=job.limits.max_requests,
         spent_usd=spent_usd,
-        unknown_spend=unknown_spend,
+        at_risk_usd=at_risk_usd,
         shared=shared,
     )
 
@@ -116,15 +115,15 @@ def make_throttle(job: Job, stop: Stop, clock: Clock, progress: Progress) -> Thr
 
 @contextmanager
 def open_shared_budget(
-    job: Job, clock: Clock, identity: str, unknown_spend: UnknownSpend
+    job: Job, clock: Clock, identity: str, *, spent_usd: float, at_risk_usd: float
 ) -> Iterator[SharedBudget | None]:
     """Yield the budget that the job shares with other jobs, if it names one.
 
-    identity: that of the job's ledger.
+    identity: that of the job's ledger. spent_usd, at_risk_usd: as for `make_budget`.
     """
     if job.budget is None:
         yield None
         return
     with SharedBudget(job.budget, clock.now, identity) as shared_budget:
-        shared_budget.recover(unknown_spend.usd)
+        shared_budget.recover(spent_usd, at_risk_usd)
         yield shared_budget

@@ -26,8 +26,6 @@ from batchgen.types import (
     WorkItem,
 )
 
-_PERMANENT = frozenset({"expired", "unsafe_url"})  # the next run does not fetch the URL again
-
 
 def earlier_attempts(work: WorkItem) -> int:
     """Return how many requests earlier runs have sent for this generation."""
@@ -178,7 +176,7 @@ def unfetched_outcome(
 
     retryable: whether the next run can fetch all payloads; it then finds the stored ones again.
     """
-    is_final = failed.kind in _PERMANENT or not retryable
+    is_final = failed.verb is Verb.FAIL or not retryable
     error = TaskError(failed.kind, failed.code, failed.message)
     return replace(
         received,

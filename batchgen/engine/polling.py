@@ -9,6 +9,7 @@ from batchgen.engine.clock import Clock
 from batchgen.types import STOPPING, Decision, Pending, Polling, Reply, Verb
 
 _MAX_DOUBLINGS = 3  # of the interval, while polls fail
+_OF_ACCOUNT = frozenset({"auth", "quota", "blocked"})
 _MAX_WAIT_S = 600.0  # the transport times out earlier
 
 
@@ -48,14 +49,15 @@ async def poll_until_done(  # noqa: PLR0913  # all but two are keyword-only
 ) -> Decision:
     """Poll a remote job until it has ended; return the last decision.
 
-    At the deadline the decision is `retry`: the next run polls the same job. If the run abandons
-    remote jobs, the decision is `halt`.
+    At the deadline the decision is `retry`: the next run polls the same job. So it is after as many
+    failures in a row of one kind as its entry of the table allows, or `halt` if the account is the
+    cause. If the run abandons remote jobs, the decision is `halt`.
 
     after_s: seconds until the first poll.
     wait: returns early when `is_abandoned` becomes true.
     """
     deadline = clock.monotonic() + polling.deadline_s
-    failures = 0
+    failures, kind, of_kind = 0, "", 0
     while True:
         await wait(min(after_s, max(0.0, deadline - clock.monotonic())))
         if is_abandoned():
@@ -64,8 +66,10 @@ async def poll_until_done(  # noqa: PLR0913  # all but two are keyword-only
         if not _is_unfinished(decision):
             return decision
         failures = failures + 1 if decision.verb is Verb.RETRY else 0
-        if decision.attempts is not None and failures >= decision.attempts:
-            return replace(decision, verb=Verb.FAIL)
+        of_kind = of_kind + 1 if failures and decision.kind == kind else 1
+        kind = decision.kind
+        if decision.attempts is not None and of_kind >= decision.attempts:
+            return _given_up(decision)
         if clock.monotonic() >= deadline:
             return _timed_out(decision, polling)
         after_s = decision.after_s or polling.interval_s * 2 ** min(failures, _MAX_DOUBLINGS)
@@ -75,6 +79,13 @@ def _is_unfinished(decision: Decision) -> bool:
     if decision.verb is Verb.ACCEPT:
         return isinstance(decision.result, Pending)
     return decision.verb is Verb.RETRY
+
+
+def _given_up(last: Decision) -> Decision:
+    """Leave the job to the next run; halt if its account is the cause."""
+    if last.kind in _OF_ACCOUNT:
+        return replace(last, verb=Verb.HALT)
+    return replace(last, message=f"{last.message}; the next run asks for the job again")
 
 
 def _timed_out(last: Decision, polling: Polling) -> Decision:

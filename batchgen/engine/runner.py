@@ -19,6 +19,7 @@ from batchgen.engine.clock import Clock
 from batchgen.engine.outcomes import earlier_attempts, prior_of_generation
 from batchgen.engine.perform import Performer
 from batchgen.engine.request import OnTaskDone, do_nothing
+from batchgen.engine.risk import Risk
 from batchgen.engine.stop import Stop, StopReason
 from batchgen.engine.throttle import Budget, BudgetSpentError
 from batchgen.errors import BatchgenError
@@ -31,6 +32,7 @@ from batchgen.types import Outcome, Status, Task, WorkItem
 
 _PENDING_PER_COMMIT = 500
 _MAX_PENDING_ROWS = 100_000  # tasks that a stopped run adds to the ledger as pending
+_MAX_WAITING = 2000  # tasks that wait for a file without a worker
 _TICK_S = 1.0
 
 
@@ -117,8 +119,28 @@ class Runner(msgspec.Struct, frozen=True):
         while (work := await pool.queue.get()) is not None:
             if work.ended is None and self.performer.is_remote(work.task):
                 await self._start_remote(work, pool)
-            else:
-                await self._process(work, pool)
+            elif await self._process_in_place(work, pool):
+                return  # another worker has taken this one's place
+
+    async def _process_in_place(self, work: WorkItem, pool: "_Pool") -> bool:
+        """Process a task; return whether another worker has taken over meanwhile.
+
+        That is so if the task had to wait for a file; only so many tasks wait at a time.
+        """
+        is_replaced = False
+
+        def release_worker() -> None:
+            nonlocal is_replaced
+            if not is_replaced and pool.waiting < _MAX_WAITING:
+                is_replaced = True
+                pool.waiting += 1
+                pool.tasks.create_task(self._work(pool))
+
+        try:
+            await self._process(work, pool, release_worker)
+        finally:
+            pool.waiting -= is_replaced
+        return is_replaced
 
     async def _start_remote(self, work: WorkItem, pool: "_Pool") -> None:
         """Process a task apart from the workers; return when it only waits for the provider."""
@@ -185,26 +207,16 @@ class Runner(msgspec.Struct, frozen=True):
 
         Return None if the budget does not allow it.
         """
-        price = self.prices.of(work.task)
-        counted = (price or 0.0) if _may_have_run(work) else 0.0
+        risk = Risk.of(work, self.prices.of(work.task), self.budget)
         try:
-            if _is_submitted(work):
-                reserved = await self.budget.reserve_submitted((price or 0.0) - counted)
-            else:
-                reserved = await self.budget.reserve(price, counted_usd=counted)
+            await risk.begin()
         except BudgetSpentError as error:
             self.stop.set(StopReason.BUDGET, str(error), kind=error.limit)
             await self._leave(work)
             return None
         self.progress.task_started(work.task)
-        spent = price or 0.0  # if a bug or a second interrupt ends it early
         try:
-            outcome = await self.performer.perform(work, release_worker)
-            self.counts.resent += _was_resent(work, outcome)
-            outcome = _with_price(outcome, price)
-            spent = outcome.cost_usd or 0.0
-            if outcome.status in (Status.UNKNOWN, Status.SUBMITTED):
-                spent = price or 0.0
+            outcome = await self.performer.perform(work, release_worker, risk)
             if outcome.status is Status.SUBMITTED or _is_unchanged(work, outcome):
                 await self._leave(work)
             else:
@@ -212,7 +224,9 @@ class Runner(msgspec.Struct, frozen=True):
                 self.performer.store.confirm(artifact.path for artifact in outcome.artifacts)
                 self.results.append(work.task, outcome)
         finally:
-            await self.budget.book(reserved, spent - counted)
+            self.counts.resent += risk.resent
+            self.counts.possibly_charged_usd += risk.added_usd
+            await risk.end()
         self._count(work, outcome)
         await self.after_task(work.task, outcome)
         return outcome
@@ -273,12 +287,16 @@ class Runner(msgspec.Struct, frozen=True):
             self.progress.tick()
 
 
-class _Pool(msgspec.Struct, frozen=True):
-    """The worklist, the queue to the workers, and the TaskGroup that the workers belong to."""
+class _Pool(msgspec.Struct):
+    """The worklist, the queue to the workers, and the TaskGroup that the workers belong to.
+
+    waiting: tasks that wait for a file, and whose workers others have replaced.
+    """
 
     worklist: WorkSource
     queue: "asyncio.Queue[WorkItem | None]"
     tasks: asyncio.TaskGroup
+    waiting: int = 0
 
 
 def _drain(queue: "asyncio.Queue[WorkItem | None]") -> Iterator[WorkItem]:
@@ -286,21 +304,6 @@ def _drain(queue: "asyncio.Queue[WorkItem | None]") -> Iterator[WorkItem]:
         work = queue.get_nowait()
         if work is not None:
             yield work
-
-
-def _may_have_run(work: WorkItem) -> bool:
-    """Return whether an earlier run's request may have been charged: its price counts as spent.
-
-    The provider charges a request with the same idempotency key once.
-    """
-    prior = prior_of_generation(work)
-    return prior is not None and prior.status is Status.UNKNOWN
-
-
-def _was_resent(work: WorkItem, outcome: Outcome) -> bool:
-    """Return whether a request was sent that may have been carried out before."""
-    was_sent = outcome.attempts > earlier_attempts(work)
-    return was_sent and _may_have_run(work) and not _is_submitted(work)
 
 
 def _is_submitted(work: WorkItem) -> bool:
@@ -320,10 +323,3 @@ def _is_unchanged(work: WorkItem, outcome: Outcome) -> bool:
 def _first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     first = group.exceptions[0]
     return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-def _with_price(outcome: Outcome, price_usd: float | None) -> Outcome:
-    """Use the catalogue's price if the provider reported no cost."""
-    if outcome.status is not Status.SUCCEEDED or outcome.cost_usd is not None:
-        return outcome
-    return replace(outcome, cost_usd=price_usd)

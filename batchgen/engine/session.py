@@ -15,6 +15,7 @@ from batchgen.engine.worklist.selection import ANY_KIND, failed_kinds
 from batchgen.errors import UsageError
 from batchgen.job import SIMULATOR, Provider
 from batchgen.manifest.plan import Plan, check
+from batchgen.storage.comparison import ensure_not_behind
 from batchgen.storage.directory import ledger_path, locked
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.summary import Summary
@@ -54,6 +55,8 @@ class Session(RunRequest, frozen=True):
             plan = self._check(positions) if is_new else None
             stack.enter_context(locked(directory, self.progress.log))
             ledger = stack.enter_context(Ledger(path))
+            if not is_new:
+                ensure_not_behind(directory)
             _check_provider(ledger, self.manifest.job.provider)
             self._report_unknown_kind(ledger)
             if (warning := other_manifest_warning(ledger, self.manifest)) is not None:

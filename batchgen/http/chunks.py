@@ -8,6 +8,7 @@ no more chunks are in memory than there are threads.
 import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import Protocol
 
 from batchgen.http.deadlines import Deadline
@@ -52,6 +53,16 @@ class ReplyBody:
             is_end = not chunk
             self._pieces = self._decoder.finish() if is_end else self._decoder.feed(chunk)
         return piece or b""
+
+    async def peek(self) -> bytes:
+        """Return the first decoded bytes, at least 64 unless the body is shorter.
+
+        `read_chunk` returns them again. Raises as `read_chunk`.
+        """
+        piece = await self.read_chunk()
+        if piece:
+            self._pieces = chain((piece,), self._pieces)
+        return piece
 
     def take_undecoded(self) -> bytes:
         """Return what has arrived and is not yet returned by `read_chunk`, after an error of it."""

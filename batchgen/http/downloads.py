@@ -45,7 +45,7 @@ class Downloads:
         deadlines: Deadlines,
         reader: ReplyReader,
     ) -> None:
-        self._base_url = service.base_url.rstrip("/") + "/"
+        self._base_url = service.base_url.partition("?")[0].rstrip("/") + "/"
         self._proxies = service.proxies
         self._deadlines = deadlines
         self._reader = reader
@@ -120,7 +120,8 @@ class Downloads:
                 return NetworkFault(FaultKind.BAD_RESPONSE, message, sent=True), None
             if not is_success(response):
                 return await self._reader.read_error(response, body), None
-            return await self._reader.read_file(response.status, headers, body), None
+            reply = await self._reader.read_file(response.status, headers, body, is_download=True)
+            return reply, None
 
     async def _refuse_private(self, url: yarl.URL) -> None:
         """Raise ForbiddenAddressError if the host resolves to a forbidden address.

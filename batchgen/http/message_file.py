@@ -10,7 +10,9 @@ from typing import BinaryIO, Protocol
 
 import pybase64
 
-from batchgen.http.payload_decoder import PLACEHOLDER, PayloadDecoder, PayloadError
+from batchgen.http.base64_text import PayloadError
+from batchgen.http.files import checked_file, is_file
+from batchgen.http.payload_decoder import PLACEHOLDER, PayloadDecoder
 from batchgen.types import HttpResponse, SinkFactory, Spooled
 
 MAX_BODY_BYTES = 64 * 1024 * 1024  # of a kept reply; the rest of a longer one is left out
@@ -60,13 +62,17 @@ def read_message(file: BinaryIO, open_sink: SinkFactory) -> HttpResponse | None:
     if head is None or _CUT in head[1]:
         return None
     status, headers = head
+    chunk = file.read(_CHUNK_BYTES)
+    if is_file(headers.get("content-type", ""), chunk):
+        return HttpResponse(status, headers, b"", (_read_file(chunk, file, open_sink),))
     decoder = PayloadDecoder(
         open_sink, max_payload_bytes=MAX_BODY_BYTES, max_rest_bytes=MAX_BODY_BYTES
     )
     finished = False
     try:
-        while chunk := file.read(_CHUNK_BYTES):
+        while chunk:
             decoder.feed(chunk)
+            chunk = file.read(_CHUNK_BYTES)
         rest, payloads = decoder.finish()
         finished = True
     except PayloadError:
@@ -74,7 +80,23 @@ def read_message(file: BinaryIO, open_sink: SinkFactory) -> HttpResponse | None:
     finally:
         if not finished:
             decoder.abort()
-    return HttpResponse(status, headers, rest, payloads)
+    return HttpResponse(status, headers, rest, tuple(map(checked_file, payloads)))
+
+
+def _read_file(chunk: bytes, file: BinaryIO, open_sink: SinkFactory) -> Spooled:
+    """Return the payload of a body that is a file; chunk: its first bytes."""
+    sink = open_sink()
+    finished = False
+    try:
+        while chunk:
+            sink.write(chunk)
+            chunk = file.read(_CHUNK_BYTES)
+        payload = checked_file(sink.close())
+        finished = True
+    finally:
+        if not finished:
+            sink.discard()
+    return payload
 
 
 def _body(response: HttpResponse, open_payload: OpenPayload) -> Iterator[bytes]:

@@ -7,11 +7,13 @@ from contextlib import suppress
 import aiohttp
 from msgspec.structs import replace
 
+from batchgen.http.base64_text import PayloadError
 from batchgen.http.chunks import ChunkThreads, ReplyBody
 from batchgen.http.encodings import DamagedBodyError, UndecodableError
-from batchgen.http.payload_decoder import PayloadDecoder, PayloadError
+from batchgen.http.files import checked_file, is_file
+from batchgen.http.payload_decoder import PayloadDecoder
 from batchgen.http.secrets import Secrets
-from batchgen.media.formats import TAIL_BYTES, is_truncated, sniff
+from batchgen.media.formats import sniff
 from batchgen.types import FaultKind, HttpResponse, NetworkFault, Reply, SinkFactory, Spooled
 
 MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
@@ -48,10 +50,10 @@ class ReplyReader:
         headers = self.headers_of(response)
         if not is_success(response):
             return await self.read_error(response, body)
-        if _is_audio(headers):
-            return await self.read_file(status, headers, body)
         limits = _LONG_LIMITS if expects_long_reply else _USUAL_LIMITS
         try:
+            if is_file(headers.get("content-type", ""), await body.peek()):
+                return await self.read_file(status, headers, body)
             return await self._read_json(status, headers, body, limits)
         except UndecodableError as error:
             return await self._keep_raw(status, headers, body, error)
@@ -68,6 +70,7 @@ class ReplyReader:
                 while chunk := await body.read_chunk():
                     await self._threads.run(decoder.feed, chunk)
             rest, payloads = decoder.finish()
+            payloads = tuple(map(checked_file, payloads))
             finished = True
         except PayloadError as error:
             return NetworkFault(FaultKind.BAD_RESPONSE, str(error), sent=True)
@@ -77,14 +80,24 @@ class ReplyReader:
         rest = await self._cut(rest, headers)
         return HttpResponse(status, headers, rest, tuple(map(self._with_safe_head, payloads)))
 
-    async def read_file(self, status: int, headers: Mapping[str, str], body: ReplyBody) -> Reply:
+    async def read_file(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: ReplyBody,
+        *,
+        is_download: bool = False,
+    ) -> Reply:
         """Read a reply whose body is the payload. Raises StorageError if it cannot be written.
+
+        A file that ends early is a fault if it can be downloaded again, or if the reply does not
+        say where it ends: then the connection may have broken off. Else its payload is `cut`.
 
         headers: without secrets.
         """
-        has_length = not _LENGTH_HEADERS.isdisjoint(headers)
+        refuse_cut = is_download or _LENGTH_HEADERS.isdisjoint(headers)
         try:
-            payload = await self._spool(body.read_chunk, has_length=has_length)
+            payload = await self._spool(body.read_chunk, refuse_cut=refuse_cut)
         except UndecodableError as error:
             return await self._keep_raw(status, headers, body, error)
         if isinstance(payload, NetworkFault):
@@ -101,7 +114,7 @@ class ReplyReader:
         async def read() -> bytes:
             return next(seen, None) or await body.read_raw()
 
-        payload = await self._spool(read, has_length=True)
+        payload = await self._spool(read, refuse_cut=False)
         if isinstance(payload, NetworkFault):
             return payload
         reason = self._secrets.cut(str(error))
@@ -110,29 +123,26 @@ class ReplyReader:
         )
 
     async def _spool(
-        self, read: Callable[[], Awaitable[bytes]], *, has_length: bool
+        self, read: Callable[[], Awaitable[bytes]], *, refuse_cut: bool
     ) -> Spooled | NetworkFault:
-        """Write a body to a sink; return its payload, or a fault if it is too large or truncated.
+        """Write a body to a sink; return its payload, or a fault if it is too large or cut.
 
         read: returns the next bytes, empty at the end.
-        has_length: aiohttp reports a body that is cut short; else only the file itself shows it.
         """
         sink = self._open_sink()
         finished = False
         size = 0
-        tail = b""
         try:
             while chunk := await read():
                 size += len(chunk)
                 if size > MAX_PAYLOAD_BYTES:
                     message = f"the file is over {MAX_PAYLOAD_BYTES // 1024**2} MB"
                     return NetworkFault(FaultKind.BAD_RESPONSE, message, sent=True)
-                if not has_length:
-                    tail = (tail + chunk)[-TAIL_BYTES:]
                 await self._threads.run(sink.write, chunk)
-            payload = sink.close()
-            if not has_length and is_truncated(payload.head, tail, size):
-                return NetworkFault(FaultKind.BAD_RESPONSE, "the file is truncated", sent=True)
+            payload = checked_file(sink.close())
+            if refuse_cut and payload.cut:
+                message = f"the file is truncated: {payload.cut}"
+                return NetworkFault(FaultKind.BAD_RESPONSE, message, sent=True)
             finished = True
         finally:
             if not finished:
@@ -196,8 +206,3 @@ async def _read_error_body(response: aiohttp.ClientResponse, body: ReplyBody) ->
     with suppress(OSError, UndecodableError):
         data += body.take_undecoded()
     return data[:_MAX_ERROR_BYTES]
-
-
-def _is_audio(headers: Mapping[str, str]) -> bool:
-    """Return whether the body is an audio file: speech is not wrapped in JSON."""
-    return headers.get("content-type", "").lower().startswith("audio/")

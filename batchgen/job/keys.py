@@ -96,6 +96,11 @@ LIMITS: Mapping[str, Setting] = {
         "maximum number of jobs in progress at the provider (videos and other slow results)",
     ),
     "polling": Setting(mapping, "", "when those jobs are polled"),
+    "fetch_deadline": Setting(
+        positive_duration,
+        "5m",
+        "how long a file that is not there yet is asked for; the next run asks again",
+    ),
     "max_cost": Setting(
         money, "none", "US dollars that the job may spend in all its runs together"
     ),
@@ -249,6 +254,10 @@ class SectionReader:
     def path(self, name: str) -> Path:
         """Return the path of a file whose name is relative to the job file's folder."""
         return Path(self._label).parent / name
+
+    def place(self, path: KeyPath) -> str:
+        """Return the file and line of a key."""
+        return f"{self._label}:{self._lines.get(path, 1)}"
 
     def add_flag_problem(self, flag: str, message: str) -> None:
         """Add a problem of an option of the command."""

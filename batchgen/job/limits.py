@@ -50,6 +50,7 @@ class Limits(msgspec.Struct, frozen=True):
 
     drain_timeout_s: how long a run that is stopped by a signal waits for requests in flight.
     pending: the maximum number of remote jobs in progress at the provider.
+    fetch_deadline_s: how long a file that is not there yet is asked for.
     halt_refusals: the fraction of refusals among the last 100 tasks that halts the run.
     """
 
@@ -66,6 +67,7 @@ class Limits(msgspec.Struct, frozen=True):
     halt_refusals: float | None = None
     timeouts: Timeouts = msgspec.field(default_factory=Timeouts)
     pending: int = 2000
+    fetch_deadline_s: float = 300.0
     polling: PollingOverrides = PollingOverrides()
     models: Mapping[str, ModelLimits] = msgspec.field(default_factory=dict)
 
@@ -98,6 +100,7 @@ def read_limits(value: Json, flags: object, reader: SectionReader) -> Limits:
         "images_per_minute": section.get("images_per_minute"),
         "halt_refusals": section.get("halt_refusals"),
         "pending": section.get("pending"),
+        "fetch_deadline_s": section.get("fetch_deadline"),
     }
     for name in values:
         from_flag = getattr(flags, name, None)

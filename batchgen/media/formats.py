@@ -3,7 +3,6 @@
 import re
 import struct
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
 import msgspec
@@ -116,9 +115,6 @@ _SVG_LENGTH = re.compile(r"\s*\+?([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]{1,2})?)(px|pt
 # CSS Values and Units, "absolute lengths": an inch is 96 pixels.
 _PIXELS = {"px": 1.0, "in": 96.0, "pt": 96 / 72, "pc": 16.0, "cm": 96 / 2.54, "mm": 9.6 / 2.54}
 _LENGTH_CHARACTERS = 40
-_RIFF_HEADER = 8
-_RIFF_UNKNOWN = b"\xff" * 4  # written by programs that cannot go back to the header
-TAIL_BYTES = 64 * 1024
 
 
 def sniff(head: bytes) -> MediaType | None:
@@ -129,20 +125,6 @@ def sniff(head: bytes) -> MediaType | None:
     if head[4:8] == b"ftyp":
         return _by_brand(head)
     return SVG if _SVG_ROOT.match(_markup(head)) else None
-
-
-def is_truncated(head: bytes, tail: bytes, size_bytes: int) -> bool:
-    """Return whether a PNG or WebP lacks its end; False for other types.
-
-    tail: the last bytes, at most TAIL_BYTES; some programs append a few bytes after the end.
-    """
-    media = sniff(head)
-    if media == PNG:
-        return b"IEND" not in tail
-    if media != WEBP or head[4:8] == _RIFF_UNKNOWN:
-        return False
-    # Some writers count a byte of padding that they do not write.
-    return size_bytes + 1 < _RIFF_HEADER + int.from_bytes(head[4:8], "little")
 
 
 def received_type(head: bytes, content_type: str) -> MediaType | None:
@@ -180,14 +162,6 @@ def dimensions(file: BinaryIO, media: MediaType) -> Size | None:
     except (struct.error, ValueError, LookupError, OverflowError):
         return None
     return (width, height) if 0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE else None
-
-
-def pixel_count(path: Path) -> int:
-    """Return an image's number of pixels by its header; 0 if unknown. Raises OSError."""
-    with path.open("rb") as file:
-        media = sniff(file.read(4096))
-        width, height = (media and dimensions(file, media)) or (0, 0)
-    return width * height
 
 
 def _by_brand(head: bytes) -> MediaType:

@@ -73,9 +73,10 @@ class RunCounts(msgspec.Struct):
     not_started: tasks that were not started when the run stopped.
     requests: sent to the provider, including every retry.
     cost_usd: the sum of the known prices. unpriced: results of unknown price.
-    found_unknown: tasks whose outcome was unknown when the run began. Of these:
-    settled: listed in the provider's usage log.
-    resent: sent again with the same idempotency key.
+    found_unknown: tasks whose outcome was unknown when the run began.
+    settled: those of them that are listed in the provider's usage log.
+    resent: requests sent again, with the same idempotency key, that may have been charged before.
+    possibly_charged_usd: the price of requests of this run that brought no result.
     """
 
     started_at: datetime
@@ -95,6 +96,7 @@ class RunCounts(msgspec.Struct):
     found_unknown: int = 0
     settled: int = 0
     resent: int = 0
+    possibly_charged_usd: float = 0.0
 
     def add(self, outcome: Outcome) -> None:
         """Count an outcome and its cost."""
@@ -128,4 +130,5 @@ class RunCounts(msgspec.Struct):
             "finished_at": self.finished_at.astimezone(UTC).isoformat(),
             "duration_s": round(self.duration_s, 3),
             **self.spend.to_json(),
+            "possibly_charged_usd": round(self.possibly_charged_usd, 6),
         }

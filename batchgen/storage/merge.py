@@ -21,7 +21,7 @@ from batchgen.storage.directory import ledger_path
 from batchgen.storage.files import Folder, resolves_inside
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.merge_target import MergeTarget, SourceArtifact, SourceTask, TargetTask
-from batchgen.storage.results import ResultsFile, count_paid, encode_rows, public_status
+from batchgen.storage.results import ResultsFile, count_paid, public_status, write_in_manifest_order
 from batchgen.storage.summary import Ending, FailureGroups, Summary, write_summary
 from batchgen.types import Status
 
@@ -70,6 +70,7 @@ class Merge(msgspec.Struct):
         _check_provider_kinds(self.out, directories)
         with Ledger(ledger_path(self.out)) as ledger:
             ledger.mark_results_stale()
+            ledger.mark_results_corrected()
         with MergeTarget(ledger_path(self.out)) as target:
             for directory in directories:
                 with target.attach(ledger_path(directory)):
@@ -181,7 +182,7 @@ def write_results(out: Path, command: tuple[str, ...], *, now: datetime, exit_co
     with Ledger(ledger_path(out)) as ledger:
         total = sum(ledger.totals().counts.values())
         ledger.begin_run(pid=os.getpid(), total=total, now=now)
-        ResultsFile(out).rewrite(map(encode_rows, ledger.result_rows()))
+        write_in_manifest_order(ResultsFile(out), ledger, unchanged=False)
         summary = _summary(ledger, out, command, now).to_json() | {"exit_code": exit_code}
         write_summary(summary, out)
         ledger.end_run(reason="merged", now=now)
@@ -209,6 +210,7 @@ def _summary(ledger: Ledger, out: Path, command: tuple[str, ...], now: datetime)
         artifacts=totals.artifacts,
         size_bytes=totals.size_bytes,
         failures=failures.groups(),
+        possibly_charged_usd=ledger.at_risk_usd(),
     )
 
 

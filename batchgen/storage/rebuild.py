@@ -1,4 +1,7 @@
-"""Rebuilds a damaged or lost ledger from results.jsonl.
+"""Rebuilds a ledger that is damaged, lost, or knows less than results.jsonl.
+
+A ledger that can be read is kept as far as it goes: requests in flight, remote jobs and earlier
+versions are only there. Lines that it does not know are added.
 
 Write order and crashes: the new ledger is written beside the old one and is complete before the
 old one is renamed. A crash leaves the old one or none; the next `--rebuild` starts again.
@@ -7,7 +10,7 @@ old one is renamed. A crash leaves the old one or none; the next `--rebuild` sta
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from itertools import count, islice
@@ -21,12 +24,14 @@ from batchgen.job.canonical import canonical
 from batchgen.manifest.expand.identity import request_digest
 from batchgen.provider import catalog
 from batchgen.provider.endpoints import DEFAULT_ENDPOINT
+from batchgen.storage.comparison import ResultState, is_ahead
 from batchgen.storage.directory import ledger_path
 from batchgen.storage.files import DATABASE_SUFFIXES, PRIVATE, TEMPORARY, Folder, stays_inside
 from batchgen.storage.ledger.identity import FILE_NAME as IDENTITY
 from batchgen.storage.ledger.identity import read_identity
-from batchgen.storage.ledger.restore import LedgerBuilder, RestoredTask, read_meta
-from batchgen.storage.results import FILE_NAME
+from batchgen.storage.ledger.restore import LedgerBuilder, RestoredTask, copy_ledger, read_meta
+from batchgen.storage.ledger.states import StatesFile
+from batchgen.storage.results import FILE_NAME, public_status, stamp
 from batchgen.types import Artifact, Outcome, Problem, Record, Status, Task, TaskError
 
 _DEFAULT_PROVIDER = "aimlapi"
@@ -83,6 +88,7 @@ class RebuildResult(msgspec.Struct):
     lines: all that were read. skipped: lines that are not a task record.
     problems: the first 20 of the skipped lines.
     identity: whether tasks in flight keep their idempotency keys.
+    added: tasks of the old ledger that results.jsonl knows more of; None if it could not be read.
     aside: the new path of the old ledger; None if there was none.
     """
 
@@ -91,12 +97,14 @@ class RebuildResult(msgspec.Struct):
     skipped: int = 0
     problems: list[Problem] = msgspec.field(default_factory=list)
     identity: bool = False
+    added: int | None = None
     aside: Path | None = None
 
 
-def rebuild(directory: Path, *, now: datetime) -> RebuildResult:
+def rebuild(directory: Path, *, now: datetime, keep: bool = False) -> RebuildResult:
     """Replace the ledger by one made from results.jsonl; the old one is renamed.
 
+    keep: begin with all that is in the old one, which has to be sound.
     Artifacts are not compared with their files; run `Verification` with `fix` afterwards. Raises
     StorageError if results.jsonl is missing or a file cannot be read or written.
     """
@@ -107,12 +115,18 @@ def rebuild(directory: Path, *, now: datetime) -> RebuildResult:
     try:
         with folder.open_folder(TEMPORARY, make=True):
             pass
+        if keep:
+            copy_ledger(ledger, new)
+            result.added = 0
         meta = _meta(ledger)
         result.identity = IDENTITY in meta
         with LedgerBuilder(new, now) as builder:
             provider = meta.get("provider", _DEFAULT_PROVIDER)
             tasks = _tasks(folder, result, provider)
             while batch := list(islice(tasks, _LINES_PER_TRANSACTION)):
+                if result.added is not None:
+                    batch = list(_unknown(batch, builder))
+                    result.added += len(batch)
                 builder.add(batch)
             result.tasks = builder.finish(meta)
         result.aside = _move_aside(folder, ledger, f"{now:%Y%m%dT%H%M%SZ}")
@@ -124,6 +138,27 @@ def rebuild(directory: Path, *, now: datetime) -> RebuildResult:
             " was deleted"
         ) from error
     return result
+
+
+def _unknown(batch: Sequence[RestoredTask], ledger: StatesFile) -> Iterator[RestoredTask]:
+    """Yield the tasks that the ledger does not know, with generations after those that it has."""
+    states = ledger.states([restored.record.task.key for restored in batch])
+    for restored in batch:
+        task, outcome = restored.record.task, restored.record.outcome
+        state = states.get(task.key)
+        if not is_ahead(_state_of(task, outcome), state):
+            continue
+        generation = restored.generation
+        if state is not None:
+            generation = max(generation, state.generation + state.has_artifacts)
+        yield RestoredTask(restored.record, generation)
+
+
+def _state_of(task: Task, outcome: Outcome) -> ResultState:
+    return ResultState(
+        task.key, public_status(outcome.status).value, outcome.attempts,
+        stamp(outcome.started_at), stamp(outcome.finished_at), task.id,
+    )  # fmt: skip
 
 
 def _meta(ledger: Path) -> dict[str, str]:
@@ -157,6 +192,8 @@ def _tasks(folder: Folder, result: RebuildResult, provider: str) -> Iterator[Res
                 # task as moved, and adds the manifest's name, which a line does not have.
                 yield _restored(_decode(text), number, provider)
             except (msgspec.DecodeError, ValueError, RecursionError) as error:
+                if not text.endswith(b"\n"):
+                    continue  # a crash has cut the last line off
                 result.skipped += 1
                 if len(result.problems) < _MAX_PROBLEMS:
                     reason = f"not a task record ({error}); skipped"

@@ -17,7 +17,8 @@ from msgspec import structs
 
 from batchgen.errors import StorageError, write_error
 from batchgen.storage.files import Folder
-from batchgen.storage.ledger import RESULTS, Ledger
+from batchgen.storage.ledger import Ledger
+from batchgen.storage.ledger.states import RESULTS
 from batchgen.text import utc_isoformat
 from batchgen.types import Artifact, Json, Outcome, Record, Status, Task
 
@@ -101,11 +102,7 @@ class ResultsFile:
 
     def fingerprint(self) -> str:
         """Return inode, size and time of change, which show whether the file was changed."""
-        try:
-            status = self._path.stat()
-        except OSError:
-            return ""
-        return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
+        return fingerprint_of(self._folder.root)
 
 
 class _ArtifactJson(msgspec.Struct, frozen=True, gc=False):
@@ -167,16 +164,16 @@ def encode_rows(rows: Sequence[tuple[Any, ...]]) -> bytes:
                 SCHEMA, task_id, key, line, _PUBLIC_NAMES.get(status) or status, model, prompt,
                 msgspec.Raw(params), msgspec.Raw(variables), artifacts, attempts, http_status,
                 None if error_kind is None else _ErrorJson(error_kind, error_code, error_message),
-                revised_prompt, request_id, cost_usd, _to_milliseconds(started_at),
-                _to_milliseconds(finished_at), duration_s, reply,
+                revised_prompt, request_id, cost_usd, to_milliseconds(started_at),
+                to_milliseconds(finished_at), duration_s, reply,
             )
         )
         + b"\n"
     )  # fmt: skip
 
 
-def _to_milliseconds(moment: str | None) -> str | None:
-    """Cut a moment of the ledger to milliseconds."""
+def to_milliseconds(moment: str | None) -> str | None:
+    """Return a moment of the ledger in milliseconds, as the results manifest has it."""
     if moment is None or len(moment) == _MICROSECOND_STAMP:
         return moment and moment[:_MILLISECOND_END] + moment[_MICROSECOND_END:]
     return datetime.fromisoformat(moment).isoformat(timespec="milliseconds")
@@ -195,8 +192,8 @@ def _line(task: Task, outcome: Outcome) -> _Line:
         task.prompt, dict(task.params), dict(task.vars), list(map(_artifact, outcome.artifacts)),
         outcome.attempts, outcome.http_status,
         None if error is None else _ErrorJson(error.kind, error.code, error.message),
-        outcome.revised_prompt, outcome.request_id, outcome.cost_usd, _stamp(outcome.started_at),
-        _stamp(outcome.finished_at), outcome.duration_s, outcome.reply,
+        outcome.revised_prompt, outcome.request_id, outcome.cost_usd, stamp(outcome.started_at),
+        stamp(outcome.finished_at), outcome.duration_s, outcome.reply,
     )  # fmt: skip
 
 
@@ -224,8 +221,9 @@ def _artifact(artifact: Artifact) -> _ArtifactJson:
     return _ArtifactJson(*structs.astuple(artifact))
 
 
-def _stamp(moment: datetime | None) -> str | None:
-    return None if moment is None else _to_milliseconds(utc_isoformat(moment))
+def stamp(moment: datetime | None) -> str | None:
+    """Return a moment as the results manifest has it."""
+    return None if moment is None else to_milliseconds(utc_isoformat(moment))
 
 
 def _open_at_last_line(folder: Folder) -> BinaryIO:
@@ -255,4 +253,13 @@ def write_in_manifest_order(results: ResultsFile, ledger: Ledger, *, unchanged: 
     if unchanged and ledger.meta(RESULTS) == results.fingerprint():
         return
     results.rewrite(map(encode_rows, ledger.result_rows()))
-    ledger.set_meta(RESULTS, results.fingerprint())
+    ledger.mark_results_written(results.fingerprint())
+
+
+def fingerprint_of(directory: Path) -> str:
+    """Return the fingerprint of the results manifest, empty if there is none."""
+    try:
+        status = os.lstat(directory / FILE_NAME)
+    except OSError:
+        return ""
+    return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"

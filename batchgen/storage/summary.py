@@ -11,7 +11,7 @@ import msgspec
 from batchgen.errors import write_error
 from batchgen.storage.counts import JobCounts, RunCounts, Spend
 from batchgen.storage.files import Folder
-from batchgen.text import one_line, show_bytes, show_count, show_duration
+from batchgen.text import one_line, show_bytes, show_count, show_duration, show_money
 from batchgen.types import Json, Outcome, Status, Task
 
 SUMMARY_NAME = "summary.json"
@@ -133,6 +133,7 @@ class Summary(msgspec.Struct, frozen=True):
 
     tasks, spend, artifacts, size_bytes, failures: of the whole job, over all runs.
     run: of this run alone.
+    possibly_charged_usd: for requests that brought no result, besides the spend.
     reason: why it halted or was interrupted, for a person.
     advice: what to do before the job is run again.
     selected: counts of the tasks that --limit, --only or --shard selected; None for the whole job.
@@ -156,6 +157,7 @@ class Summary(msgspec.Struct, frozen=True):
     advice: str | None = None
     selected: JobCounts | None = None
     simulated: bool = False
+    possibly_charged_usd: float = 0.0
 
     def to_json(self) -> dict[str, Json]:
         """Return the content of DIR/summary.json."""
@@ -167,6 +169,7 @@ class Summary(msgspec.Struct, frozen=True):
             "tasks": self.tasks.to_json(),
             "run": self.run.to_json(),
             **self.spend.to_json(),
+            "possibly_charged_usd": round(self.possibly_charged_usd, 6),
             "artifacts": self.artifacts,
             "bytes": self.size_bytes,
             "failures": [group.to_json() for group in self.failures],
@@ -238,13 +241,21 @@ class Summary(msgspec.Struct, frozen=True):
             of = f"of {show_count(run.found_unknown)} unknown tasks"
             yield "resolved", f"{show_count(run.settled)} {of}, from the provider's usage log"
         if run.resent:
-            yield (
-                "resent",
-                f"{_counted(run.resent, 'unknown task')}, with the same idempotency key",
-            )
+            requests = _counted(run.resent, "request")
+            yield "resent", f"{requests} after one without a result; may have been charged twice"
         yield "artifacts", f"{_counted(self.artifacts, 'file')}, {show_bytes(self.size_bytes)}"
         yield "requests", f"{show_count(run.requests)} in this run"
         yield "spend", self._spend()
+        if self.possibly_charged_usd or run.possibly_charged_usd:
+            yield "at risk", self._at_risk()
+
+    def _at_risk(self) -> str:
+        here, total = (
+            show_money(self.run.possibly_charged_usd),
+            show_money(self.possibly_charged_usd),
+        )
+        text = total if here == total else f"{here} in this run; total {total}"
+        return f"{text} (requests without a result, which may have been charged besides)"
 
     def _spend(self) -> str:
         here, total = str(self.run.spend), str(self.spend)

@@ -8,6 +8,7 @@ create, and forty times as long to define. Records with hidden or computed field
 
 from batchgen.types.decisions import (
     STOPPING,
+    Cause,
     Decision,
     Finished,
     Pending,
@@ -53,6 +54,7 @@ __all__ = [
     "STOPPING",
     "Artifact",
     "Base64",
+    "Cause",
     "Decision",
     "FaultKind",
     "Finished",

@@ -19,6 +19,8 @@ class Finished(msgspec.Struct, frozen=True):
     """A usable reply: its payloads, and what the provider says about them.
 
     uploads: names and ids of uploaded files; a reply to an upload has no payloads.
+    has_surplus: whether the reply has more files than are stored.
+    missing: why items of the reply are not among the payloads (filtered, broken, truncated).
     """
 
     payloads: tuple[Payload, ...]
@@ -27,6 +29,8 @@ class Finished(msgspec.Struct, frozen=True):
     cost_usd: float | None = None
     tokens: Tokens | None = None
     uploads: tuple[tuple[str, str], ...] = ()
+    has_surplus: bool = False
+    missing: tuple[str, ...] = ()
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -46,15 +50,26 @@ class Polling(msgspec.Struct, frozen=True):
     deadline_s: float
 
 
+class Cause(StrEnum):
+    """Why there is nothing usable in a 2xx reply."""
+
+    OTHER = ""  # a whole reply that is not understood; the next one will be the same
+    EMPTY = "empty"  # no body, or an empty list of results and nothing beside it
+    WEB_PAGE = "web_page"  # HTML: no reply of the API, so nothing was generated
+    BROKEN = "broken"  # JSON that is cut off or malformed
+
+
 class Unusable(msgspec.Struct, frozen=True):
     """A 2xx reply without a result.
 
     kind: `bad_response`, `content_policy` or `remote_failed`.
+    cause: of a `bad_response`, if more is known about it.
     """
 
     kind: str
     message: str
     code: str | None = None
+    cause: Cause = Cause.OTHER
 
 
 class Phase(StrEnum):

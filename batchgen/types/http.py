@@ -38,6 +38,7 @@ class Spooled(msgspec.Struct, frozen=True):
     head: the first bytes (at most 4096), enough to detect the type.
     data: all bytes if they are in memory.
     media_type: the provider's Content-Type, used if the bytes do not show the type.
+    cut: why the file is incomplete (`a PNG without its end`); empty if it is whole.
     """
 
     path: str
@@ -46,6 +47,7 @@ class Spooled(msgspec.Struct, frozen=True):
     head: bytes
     data: bytes | None = None
     media_type: str = ""
+    cut: str = ""
 
 
 class RemotePayload(msgspec.Struct, frozen=True):
@@ -68,8 +70,9 @@ class HttpResponse(msgspec.Struct, frozen=True):
     """A reply, with its large payloads separated from the body.
 
     headers: with names in lower case.
-    body: the remaining bytes. In JSON, the string `batchgen-payload:N` replaces a base64 string or
-        `data:` URL; N is the index into `payloads`.
+    body: the remaining bytes, empty if the whole body is the file in `payloads`. In JSON, the
+        string `batchgen-payload:N` replaces a base64 string or `data:` URL, and
+        `batchgen-broken:N` one that cannot be decoded; N is the index into `payloads`, or a number.
     undecodable: why the Content-Encoding of a 2xx reply could not be undone; the bytes as they
         arrived are then the only payload. Empty for all other replies.
     """

@@ -50,6 +50,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     attempts: requests sent for this generation of the task, in all runs.
     cost_usd: None if the provider does not report it and no price is known.
+    at_risk_usd: what may have been charged besides, for attempts that brought no result.
     uploads: names and ids of uploaded files; only for a part of a task.
     reply: path of a paid reply that could not be used, relative to the output directory.
     """
@@ -68,6 +69,7 @@ class Outcome(msgspec.Struct, frozen=True):
     duration_s: float | None = None
     uploads: tuple[tuple[str, str], ...] = ()
     reply: str | None = None
+    at_risk_usd: float = 0.0
 
 
 class Prior(msgspec.Struct, frozen=True):
@@ -79,6 +81,7 @@ class Prior(msgspec.Struct, frozen=True):
     error_kind: why it failed, if it did.
     parts: outcomes of the requests completed so far, in order, if the task takes several.
     reply: path of a paid reply that is kept, relative to the output directory.
+    cost_usd, at_risk_usd: of this generation, as in Outcome; 0 if nothing is known.
     """
 
     status: Status
@@ -90,6 +93,8 @@ class Prior(msgspec.Struct, frozen=True):
     received: Finished | None = None
     parts: tuple[Outcome, ...] = ()
     reply: str | None = None
+    cost_usd: float = 0.0
+    at_risk_usd: float = 0.0
 
 
 class WorkItem(msgspec.Struct, frozen=True):

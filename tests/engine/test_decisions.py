@@ -118,13 +118,13 @@ def test_the_built_in_table_decides(answer: Reply, verb: Verb, kind: str) -> Non
 @pytest.mark.parametrize(
     ("status", "body", "verb", "kind"),
     [
-        (403, "AccessDenied", Verb.RETRY, "expired"),
-        (403, "billing: out of credit, api key, content policy", Verb.RETRY, "expired"),
-        (404, "", Verb.RETRY, "expired"),
+        (403, "AccessDenied", Verb.RETRY, "not_ready"),
+        (403, "billing: out of credit, api key, content policy", Verb.RETRY, "not_ready"),
+        (404, "", Verb.RETRY, "not_ready"),
         (410, "", Verb.FAIL, "expired"),
         (400, "ExpiredToken: The provided token has expired", Verb.FAIL, "expired"),
-        (401, "", Verb.FAIL, "forbidden"),
-        (402, "", Verb.FAIL, "forbidden"),
+        (401, "", Verb.RETRY, "not_ready"),
+        (402, "", Verb.RETRY, "not_ready"),
         (429, "out of credit", Verb.RETRY, "rate_limited"),
         (503, "SlowDown", Verb.RETRY, "server"),
     ],

@@ -13,6 +13,9 @@ from msgspec.structs import replace
 from batchgen.engine.kept_replies import KeptReply
 from batchgen.engine.outcomes import earlier_attempts, idempotency_key, versioned
 from batchgen.engine.perform import Performer
+from batchgen.engine.risk import Risk
+from batchgen.engine.throttle import Budget, BudgetSpentError
+from batchgen.engine.worklist.selection import OnUnknown
 from batchgen.job import PROVIDERS, Job
 from batchgen.provider.adapter import Adapter
 from batchgen.types import (
@@ -78,6 +81,7 @@ class World:
     urls: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     slept: list[float] = field(default_factory=list)
+    spent: list[float] = field(default_factory=list)  # recorded before each attempt
     waited: list[float] = field(default_factory=list)
     clock: FakeClock = field(default_factory=FakeClock)
     kept: dict[str, HttpResponse] = field(default_factory=dict)
@@ -112,8 +116,16 @@ class World:
         self.discarded.append(spooled)
 
     async def record_sent(
-        self, task: Task, generation: int, *, attempts: int, now: datetime, idempotency_key: str
+        self,
+        task: Task,
+        generation: int,
+        *,
+        attempts: int,
+        now: datetime,
+        idempotency_key: str,
+        spent_usd: float,
     ) -> None:
+        self.spent.append(round(spent_usd, 6))
         assert now == NOW
         self.committed.append(idempotency_key)
         self.log.append(f"sent {task.id} {generation} {attempts}")
@@ -136,6 +148,10 @@ class World:
     def leave(self, task: Task) -> None:
         assert task.id == "fox-0"
 
+    def refuse(self, error: BudgetSpentError) -> Decision:
+        self.log.append(f"refuse {error.limit}")
+        return Decision(Verb.HALT, STOPPING)
+
     def is_stopping(self) -> bool:
         done = len(self.keys) + len(self.urls)
         return self.stop_after is not None and done >= self.stop_after
@@ -146,6 +162,10 @@ class World:
     def record_poll(self, task: Task, decision: Decision) -> None:
         assert task.id == "fox-0"
         self.log.append(f"polled {decision.verb}")
+
+    def record_download(self, task: Task, decision: Decision) -> None:
+        assert task.endpoint
+        assert decision.verb is not Verb.ACCEPT
 
     def record_attempt(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None:
         assert task.id == "fox-0"
@@ -172,14 +192,22 @@ class World:
     def release_worker(self) -> None:
         self.log.append("release")
 
-    async def perform(self, work: WorkItem | None = None, *, attempts: int = 3) -> Outcome:
+    async def perform(
+        self,
+        work: WorkItem | None = None,
+        *,
+        attempts: int = 3,
+        on_unknown: OnUnknown = OnUnknown.RESEND,
+        risk: Risk | None = None,
+    ) -> Outcome:
         performer = Performer(
             adapter=Adapter(JOB), transport=self, store=self, ledger=self, replies=self,
             admission=self,
             retry=RetrySettings(attempts=attempts, jitter=False), clock=self.clock,
             identity="this-ledger", sleep=self.sleep, wait_for_remote=self.wait, random=lambda: 0.5,
+            on_unknown=on_unknown,
         )  # fmt: skip
-        return await performer.perform(work or WorkItem(a_task(), 1), self.release_worker)
+        return await performer.perform(work or WorkItem(a_task(), 1), self.release_worker, risk)
 
 
 def resumed(status: Status, *, attempts: int = 1, received: Finished | None = None) -> WorkItem:
@@ -223,22 +251,67 @@ async def test_a_url_is_fetched_with_its_query_unchanged() -> None:
 
 
 @pytest.mark.parametrize("fault", [TIMEOUT, REFUSED, reply(503), file_of(TEXT)])
-async def test_a_download_that_fails_temporarily_is_left_to_the_next_run(fault: Reply) -> None:
-    world = World([reply(200, ONE_URL)], [fault] * 3)
+async def test_a_file_that_does_not_come_is_asked_for_over_minutes_and_left_to_the_next_run(
+    fault: Reply,
+) -> None:
+    world = World([reply(200, ONE_URL)], [fault] * 40)
 
     outcome = await world.perform()
 
     assert outcome.status is Status.RECEIVED
     assert outcome.error is not None
     assert len(world.keys) == 1, "a result with a URL is never generated again"
-    assert world.files == []
+    assert world.waited[:4] == [pytest.approx(wait, rel=0.11) for wait in (1, 2, 4, 8)]
+    assert sum(world.waited) == pytest.approx(300)
+    assert len(world.urls) < 20
 
 
-@pytest.mark.parametrize("status", [403, 404, 410])
-async def test_a_url_that_no_longer_exists_fails_as_expired_and_stored_files_are_kept(
-    status: int,
+@pytest.mark.parametrize(
+    "odd",
+    [
+        reply(404),
+        reply(403, b"<html><title>Just a moment...</title></html>"),
+        reply(401),
+        reply(400),
+        reply(451),
+        reply(503, b"<Error><Code>SlowDown</Code></Error>"),
+        reply(403, b"<Error>Signature not valid in the specified time frame</Error>"),
+        reply(302),
+        NetworkFault(FaultKind.BAD_RESPONSE, "cut", sent=True),
+        NetworkFault(FaultKind.UNREADABLE, "head", sent=True),
+        file_of(TEXT),
+    ],
+)
+async def test_any_odd_answer_of_a_file_host_is_waited_for(odd: Reply) -> None:
+    world = World([reply(200, ONE_URL)], [odd] * 5 + [file_of(IMAGE)])
+
+    outcome = await world.perform(attempts=1)
+
+    assert outcome.status is Status.SUCCEEDED
+    assert len(world.keys) == 1
+
+
+async def test_a_wait_that_a_file_host_asks_for_is_obeyed() -> None:
+    world = World([reply(200, ONE_URL)], [reply(503, retry_after="7"), file_of(IMAGE)])
+
+    await world.perform()
+
+    assert world.waited == [7]
+    assert "release" in world.log, "the worker does not wait with it"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (410, b""),
+        (403, b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"),
+        (400, b"<Error><Code>ExpiredToken</Code><Message>The token has expired.</Message></Error>"),
+    ],
+)
+async def test_a_file_that_is_gone_for_good_fails_as_expired_and_stored_files_are_kept(
+    status: int, body: bytes
 ) -> None:
-    world = World([reply(200, TWO_URLS)], [file_of(IMAGE), *[reply(status)] * 3])
+    world = World([reply(200, TWO_URLS)], [file_of(IMAGE), reply(status, body)])
 
     outcome = await world.perform()
 
@@ -363,6 +436,56 @@ async def test_one_timeout_among_other_failures_leaves_the_task_unknown() -> Non
     assert (await world.perform()).status is Status.UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("on_unknown", "status", "kind"),
+    [(OnUnknown.HOLD, Status.UNKNOWN, "timeout"), (OnUnknown.FAIL, Status.FAILED, "unknown")],
+)
+@pytest.mark.parametrize("sent", [TIMEOUT, reply(504), reply(200, B64[:30])])
+async def test_an_attempt_that_may_have_been_made_is_not_repeated_if_it_must_not_be(
+    sent: Reply, on_unknown: OnUnknown, status: Status, kind: str
+) -> None:
+    world = World([REFUSED, sent, reply(200, B64, IMAGE)])
+
+    outcome = await world.perform(on_unknown=on_unknown)
+
+    assert (outcome.status, len(world.keys)) == (status, 2)
+    assert outcome.error is not None
+    assert sent is not TIMEOUT or outcome.error.kind == kind
+
+
+async def test_an_attempt_that_brought_no_result_counts_at_its_price() -> None:
+    world = World([TIMEOUT, reply(503), REFUSED, reply(504), reply(200, B64, IMAGE)])
+    risk = Risk(0.02)
+
+    outcome = await world.perform(attempts=5, risk=risk)
+
+    assert (outcome.status, outcome.cost_usd) == (Status.SUCCEEDED, 0.02)
+    assert outcome.at_risk_usd == pytest.approx(0.04)
+    assert world.spent == [0.02, 0.04, 0.04, 0.04, 0.06]
+    assert risk.resent == 2, "the 504 and the success; an error that was answered costs nothing"
+
+
+async def test_an_attempt_that_the_budget_does_not_allow_is_not_sent() -> None:
+    world = World([TIMEOUT, reply(200, B64, IMAGE)])
+    budget = Budget(max_cost_usd=0.03, max_requests=None)
+    risk = Risk(0.02, purse=budget)
+    await risk.begin()
+
+    outcome = await world.perform(risk=risk)
+
+    assert (outcome.status, outcome.at_risk_usd) == (Status.UNKNOWN, 0.02)
+    assert len(world.keys) == 1
+    assert world.log[-1] == "refuse max_cost"
+
+
+async def test_a_result_whose_file_is_gone_has_cost_its_price() -> None:
+    world = World([reply(200, ONE_URL)], [reply(410)])
+
+    outcome = await world.perform(risk=Risk(0.02))
+
+    assert (outcome.status, outcome.cost_usd, outcome.at_risk_usd) == (Status.FAILED, 0.02, 0.0)
+
+
 async def test_connections_that_are_refused_fail_the_task() -> None:
     world = World([REFUSED, REFUSED, REFUSED])
     assert (await world.perform()).status is Status.FAILED
@@ -394,8 +517,8 @@ async def test_a_stop_between_attempts_leaves_the_rest_to_the_next_run(
 
 
 async def test_after_a_stop_a_download_is_tried_once() -> None:
-    good = await World([reply(200, ONE_URL)], [file_of(IMAGE)], stop_after=1).perform()
-    bad = await World([reply(200, ONE_URL)], [TIMEOUT], stop_after=1).perform()
+    good = await World([reply(200, ONE_URL)], [file_of(IMAGE)], abandon_after=0).perform()
+    bad = await World([reply(200, ONE_URL)], [TIMEOUT], abandon_after=0).perform()
     assert good.status is Status.SUCCEEDED
     assert (bad.status, bad.error) == (Status.RECEIVED, None)
 
@@ -717,10 +840,49 @@ async def test_a_remote_job_that_never_ends_is_unknown_at_its_deadline() -> None
 async def test_a_remote_job_that_fails_has_the_status_of_its_error(
     answer: Reply, status: Status, kind: str
 ) -> None:
-    outcome = await World([reply(201, SUBMITTED), answer]).perform(WorkItem(VIDEO, 1))
+    world = World([reply(201, SUBMITTED), *[answer] * 5])
+    outcome = await world.perform(WorkItem(VIDEO, 1))
     assert outcome.status is status
     assert outcome.error is not None
     assert outcome.error.kind == kind
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        reply(403, b"<html><title>Just a moment...</title></html>"),
+        reply(400, b'{"message": "Bad Request"}'),
+        reply(422),
+        reply(301, location="/x"),
+        reply(410),
+        reply(501),
+        reply(403, b'{"error": {"message": "blocked by content policy"}}'),
+        reply(200, b'{"error": {"message": "Provider returned error", "code": 502}}'),
+        reply(200, b'{"error": {"message": "insufficient balance", "code": 402}}'),
+        reply(200, b'{"id": "id:7", "status": "throttled"}'),
+        reply(200, b"<html>"),
+        reply(200, b"[]"),
+        reply(503, x_should_retry="false"),
+        NetworkFault(FaultKind.UNREADABLE, "head", sent=True),
+    ],
+)
+async def test_an_odd_answer_about_a_job_never_ends_it(odd: Reply) -> None:
+    world = World([reply(201, SUBMITTED), odd, reply(200, COMPLETED)], [file_of(VIDEO_FILE)])
+
+    outcome = await world.perform(WorkItem(VIDEO, 1), attempts=1)
+
+    assert (outcome.status, len(world.keys)) == (Status.SUCCEEDED, 1)
+
+
+async def test_a_job_that_the_provider_does_not_know_ends_in_the_second_run() -> None:
+    first = await World([reply(201, SUBMITTED), *[reply(404)] * 10]).perform(WorkItem(VIDEO, 1))
+    assert (first.status, first.error and first.error.kind) == (Status.UNKNOWN, "expired")
+
+    prior = Prior(Status.UNKNOWN, VIDEO.digest, 1, 1, error_kind="expired", remote_id="id:7")
+    again = World([reply(404)] * 10)
+    second = await again.perform(WorkItem(VIDEO, 1, prior))
+    assert (second.status, second.error and second.error.kind) == (Status.FAILED, "expired")
+    assert again.keys == []
 
 
 async def test_failed_polls_use_no_attempts_of_the_task() -> None:

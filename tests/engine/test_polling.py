@@ -73,11 +73,23 @@ async def test_failed_polls_double_the_interval_until_a_good_reply() -> None:
     assert provider.polled_at == [0, 30, 90, 100]
 
 
-async def test_a_job_that_is_not_found_fails_after_the_attempts_of_the_rule() -> None:
+async def test_a_job_that_is_not_found_is_left_to_the_next_run_after_some_polls() -> None:
     provider = Provider([MISSING])
     last_decision = await provider.result(after_s=0)
-    assert (last_decision.verb, last_decision.kind) == (Verb.FAIL, "expired")
+    assert (last_decision.verb, last_decision.kind) == (Verb.RETRY, "expired")
+    assert "the next run asks for the job again" in last_decision.message
     assert len(provider.polled_at) == 3
+
+
+@pytest.mark.parametrize("kind", ["auth", "quota", "blocked"])
+async def test_an_account_that_is_refused_several_times_in_a_row_halts_the_run(kind: str) -> None:
+    refused = Decision(Verb.RETRY, kind, after_s=1, attempts=5)
+    busy = Decision(Verb.RETRY, "server", after_s=1)
+    once = Provider([*[refused] * 4, busy, *[refused] * 4, DONE])
+    assert (await once.result(after_s=0)).verb is Verb.ACCEPT
+    always = Provider([refused])
+    assert (await always.result(after_s=0)).verb is Verb.HALT
+    assert len(always.polled_at) == 5
 
 
 @pytest.mark.parametrize("last", [UNFINISHED, BUSY])

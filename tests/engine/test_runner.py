@@ -151,7 +151,10 @@ class Job:
 
     def runner(self) -> Runner:
         stop, clock = self.stop, self.clock
-        budget = Budget(max_cost_usd=self.max_cost_usd, max_requests=self.max_requests)
+        budget = Budget(
+            max_cost_usd=self.max_cost_usd, max_requests=self.max_requests,
+            spent_usd=self.ledger.spent_usd(), at_risk_usd=self.ledger.at_risk_usd(),
+        )  # fmt: skip
         throttle = Throttle(
             bounds=lambda _: Bounds(1000, self.rpm), monotonic=clock.monotonic,
             sleep=stop.sleep_until_stop, stopping=stop.is_set,

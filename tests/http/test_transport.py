@@ -6,6 +6,7 @@ import json
 import shutil
 import ssl
 import subprocess
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -24,8 +25,9 @@ from batchgen.types import FaultKind, HttpRequest, HttpResponse, LocalFile, Netw
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REQUEST = HttpRequest("POST", "/v1/images/generations", {"model": "m", "prompt": "ü"})
-IMAGE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 5000
-WHOLE_PNG = IMAGE[:1000] + b"\0\0\0\0IEND\xaeB`\x82"
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+IMAGE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 5000 + PNG_END
+WHOLE_PNG = IMAGE[:1000] + PNG_END
 CANARY = "sk-canary-5309"
 
 
@@ -132,17 +134,22 @@ async def test_a_reply_that_is_cut_off_leaves_no_file(store: LocalStore, tmp_pat
     assert leftovers(tmp_path) == []
 
 
-async def test_bad_base64_is_a_bad_response_and_leaves_no_file(
+async def test_broken_base64_costs_its_item_only_and_leaves_no_file(
     store: LocalStore, tmp_path: Path
 ) -> None:
+    broken = "iVBO" * 30_000 + "$$$$"
+    items = [{"b64_json": broken}, {"b64_json": b64encode(WHOLE_PNG).decode()}]
+
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(text='{"data":[{"b64_json":"iVBO$$$$"}]}')
+        return web.json_response({"data": items})
 
     async with serving(answer) as base, transport(base, store) as client:
         reply = await client.send(REQUEST, "k")
 
-    assert isinstance(reply, NetworkFault)
-    assert reply.kind is FaultKind.BAD_RESPONSE
+    assert isinstance(reply, HttpResponse)
+    assert [payload.data for payload in reply.payloads] == [WHOLE_PNG]
+    places = [{"b64_json": "batchgen-broken:0"}, {"b64_json": "batchgen-payload:0"}]
+    assert json.loads(reply.body) == {"data": places}
     assert leftovers(tmp_path) == []
 
 
@@ -285,7 +292,8 @@ async def test_an_image_without_a_length_header_is_checked_for_truncation(
             reply = await client.fetch(base + "/a.png")
 
     if is_truncated:
-        assert reply == NetworkFault(FaultKind.BAD_RESPONSE, "the file is truncated", sent=True)
+        message = "the file is truncated: a PNG without its end (IEND)"
+        assert reply == NetworkFault(FaultKind.BAD_RESPONSE, message, sent=True)
     else:
         assert isinstance(reply, HttpResponse)
         assert reply.payloads[0].data == WHOLE_PNG

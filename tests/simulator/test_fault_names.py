@@ -54,17 +54,17 @@ DECISIONS = {
     "expired": (Verb.ACCEPT, "", False),
 }
 FILE_DECISIONS = {
-    "file404": (Verb.RETRY, "expired"),
+    "file404": (Verb.RETRY, "not_ready"),
     "file500": (Verb.RETRY, "server"),
-    "filehtml": (Verb.RETRY, "bad_response"),
-    "fileempty": (Verb.RETRY, "bad_response"),
+    "filehtml": (Verb.RETRY, "not_ready"),
+    "fileempty": (Verb.RETRY, "not_ready"),
     "filetruncated": (Verb.RETRY, "connection"),
     "fileslow": (Verb.ACCEPT, ""),
     "filehang": (Verb.RETRY, "timeout"),
     "fileredirect": (Verb.ACCEPT, ""),
     "fileloop": (Verb.FAIL, "unsafe_url"),
     "filescheme": (Verb.FAIL, "unsafe_url"),
-    "expired": (Verb.RETRY, "expired"),
+    "expired": (Verb.FAIL, "expired"),
 }
 
 

@@ -101,6 +101,7 @@ def test_the_summary_document_has_the_documented_keys() -> None:
         "run",
         "cost_usd",
         "unpriced",
+        "possibly_charged_usd",
         "artifacts",
         "bytes",
         "failures",
@@ -130,7 +131,7 @@ def test_the_summary_shows_counts_then_failures_by_cause_then_next_steps() -> No
         "  succeeded  1,622 of 1,632 tasks (1,200 in this run)\n"
         "  failed     9\n"
         "  refused    1\n"
-        "  resent     3 unknown tasks, with the same idempotency key\n"
+        "  resent     3 requests after one without a result; may have been charged twice\n"
         "  artifacts  1,622 files, 2.3 GB\n"
         "  requests   1,700 in this run\n"
         "  spend      $1.24 in this run; total at least $2.50 (4 prices unknown)\n"

@@ -149,9 +149,9 @@ def _is_like(word: str, pattern: str) -> bool:
 def _apply_should_retry(entry: Entry, facts: Facts) -> Verb:
     """Obey `x-should-retry`, as OpenAI's own client does, except for halts and refusals.
 
-    It is ignored for downloads: the file is paid for.
+    It is ignored for polls and downloads: what they ask for is paid for.
     """
-    if facts.phase is Phase.DOWNLOAD:
+    if facts.phase is not Phase.SUBMIT:
         return entry.verb
     should_retry = facts.headers.get("x-should-retry", "").strip().casefold()
     if should_retry == "false" and entry.verb is Verb.RETRY:

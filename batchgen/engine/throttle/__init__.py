@@ -8,7 +8,7 @@ charged, so that workers together never exceed it.
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from batchgen.engine.throttle.budget import Budget, BudgetSpentError, UnknownSpend
+from batchgen.engine.throttle.budget import Budget, BudgetSpentError
 from batchgen.engine.throttle.feedback import Signal, feedback_of
 from batchgen.engine.throttle.gate import Gate
 from batchgen.engine.throttle.rate import Ticket
@@ -17,7 +17,7 @@ from batchgen.engine.throttle.turns import Turns
 from batchgen.job import Bounds
 from batchgen.types import Decision, Reply, Verb
 
-__all__ = ["Bounds", "Budget", "BudgetSpentError", "Gate", "Throttle", "Ticket", "UnknownSpend"]
+__all__ = ["Bounds", "Budget", "BudgetSpentError", "Gate", "Throttle", "Ticket"]
 
 
 class Throttle:

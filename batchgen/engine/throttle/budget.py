@@ -3,8 +3,6 @@
 import asyncio
 from typing import Protocol
 
-import msgspec
-
 from batchgen.text import show_money
 
 _ROUNDING = 1e-9
@@ -29,24 +27,12 @@ class Reservations(Protocol):
     def book(self, reserved_usd: float, actual_usd: float) -> None: ...
 
 
-class UnknownSpend(msgspec.Struct, frozen=True):
-    """Tasks that were sent and may have been charged; they count as spent.
-
-    usd: the sum of their known prices.
-    """
-
-    tasks: int = 0
-    usd: float = 0.0
-
-
-_NO_UNKNOWN_SPEND = UnknownSpend()
-
-
 class Budget:
     """The limits on the money of a job (US dollars) and the requests of a run; None is no limit.
 
-    spent_usd: the cost of earlier runs of the job. unknown_spend: what may have been charged
-    besides. shared: a limit that other jobs spend from too, and its name in messages.
+    spent_usd: the cost of earlier runs of the job. at_risk_usd: what may have been charged besides,
+    for requests without a result; it counts as spent. shared: a limit that other jobs spend from
+    too, and its name in messages.
     """
 
     def __init__(
@@ -55,13 +41,13 @@ class Budget:
         max_cost_usd: float | None,
         max_requests: int | None,
         spent_usd: float = 0.0,
-        unknown_spend: UnknownSpend = _NO_UNKNOWN_SPEND,
+        at_risk_usd: float = 0.0,
         shared: tuple[Reservations, str] | None = None,
     ) -> None:
         self._max_cost_usd = max_cost_usd
         self._max_requests = max_requests
-        self._spent_usd = spent_usd + unknown_spend.usd
-        self._unknown_spend = unknown_spend
+        self._spent_usd = spent_usd + at_risk_usd
+        self._at_risk_usd = at_risk_usd
         self._shared = shared
         self._reserved_usd = 0.0
         self._reservations = 0
@@ -69,14 +55,13 @@ class Budget:
         self._waiting = 0
         self._booked = asyncio.Condition()
 
-    async def reserve(self, price_usd: float | None, *, counted_usd: float = 0.0) -> float:
+    async def reserve(self, price_usd: float | None) -> float:
         """Reserve the price of a task; return the amount reserved.
 
         Wait while tasks in flight may still free enough of it. An unknown price (None) reserves
-        nothing. counted_usd: what counts as spent for this task already. Raise BudgetSpentError if
-        the budget is spent.
+        nothing. Raise BudgetSpentError if the budget is spent.
         """
-        amount = max(0.0, (price_usd or 0.0) - counted_usd)
+        amount = price_usd or 0.0
         is_known = price_usd is not None
         async with self._booked:
             while (refusal := await self._refusal(amount, is_known=is_known)) is not None:
@@ -105,13 +90,19 @@ class Budget:
             self._reservations += 1
         return amount_usd
 
-    async def book(self, reserved_usd: float, actual_usd: float) -> None:
-        """Replace a reservation by the amount charged; below 0 if more was counted before."""
+    async def book(
+        self, reserved_usd: float, actual_usd: float, *, at_risk_usd: float = 0.0
+    ) -> None:
+        """Replace a reservation by the amount charged; below 0 if more was counted before.
+
+        at_risk_usd: the part of it that may have been charged, without a result.
+        """
         async with self._booked:
             self._reservations -= 1
             # A rounding error that stays reserved would make other tasks wait forever.
             self._reserved_usd = self._reserved_usd - reserved_usd if self._reservations else 0.0
             self._spent_usd += actual_usd
+            self._at_risk_usd += at_risk_usd
             if self._shared is not None:
                 await asyncio.to_thread(self._shared[0].book, reserved_usd, actual_usd)
             self._booked.notify_all()
@@ -143,17 +134,17 @@ class Budget:
         return None if fits else BudgetSpentError(name, f"{name} is reached")
 
     def _describe_max_cost(self, bound: float, amount: float, *, is_known: bool) -> str:
-        message = f"max_cost of {show_money(bound)} is reached{self._describe_unknown_spend()}"
+        message = f"max_cost of {show_money(bound)} is reached{self._describe_at_risk()}"
         if not is_known or self._is_spent():
             return message
         spent, price = show_money(self._spent_usd), show_money(amount)
         return f"{message}: {spent} is spent, and the next request may cost {price}"
 
-    def _describe_unknown_spend(self) -> str:
-        if not self._unknown_spend.tasks:
+    def _describe_at_risk(self) -> str:
+        if self._at_risk_usd < _ROUNDING:
             return ""
-        unknown = self._unknown_spend
-        return f" ({unknown.tasks} unknown tasks count as {show_money(unknown.usd)} of it)"
+        at_risk = show_money(self._at_risk_usd)
+        return f" ({at_risk} of it for requests without a result, which may have been charged)"
 
     def count_request(self) -> None:
         """Count a request that is about to be sent; raise BudgetSpentError at the limit."""

@@ -1,8 +1,9 @@
 """A budget that several jobs share: one SQLite file with a row per day and a row per job.
 
 Spending and reservations change in one IMMEDIATE transaction, so two processes never reserve the
-same money. If a run is killed, its reservations stay until the period ends or that job runs again:
-then its ledger shows which requests were in flight, and these count as spent.
+same money. If a run is killed, its reservations stay until the period ends or that job runs again.
+Then what its ledger has spent is compared with what it has booked here: the difference was in
+flight, or committed in the ledger and not booked yet, and is booked.
 """
 
 import sqlite3
@@ -19,10 +20,17 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS spending (day TEXT PRIMARY KEY, usd REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS held (job TEXT PRIMARY KEY, day TEXT NOT NULL, usd REAL NOT NULL)
     WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS booked (job TEXT PRIMARY KEY, usd REAL NOT NULL) WITHOUT ROWID;
 """
 _SPENT = "SELECT coalesce(sum(usd), 0.0) FROM spending WHERE day LIKE ?"
 _RESERVED = "SELECT coalesce(sum(usd), 0.0) FROM held WHERE day LIKE ?"
-_RESERVED_BY_JOB = "SELECT coalesce(sum(usd), 0.0) FROM held WHERE job = ?"
+_RESERVED_BY_JOB = "SELECT day, usd FROM held WHERE job = ?"
+_BOOKED_BY_JOB = "SELECT usd FROM booked WHERE job = ?"
+_SET_BOOKED = "INSERT OR REPLACE INTO booked (job, usd) VALUES (?, ?)"
+_ADD_BOOKED = """
+INSERT INTO booked (job, usd) VALUES (?, ?)
+ON CONFLICT (job) DO UPDATE SET usd = usd + excluded.usd
+"""
 _RESERVE = """
 INSERT INTO held (job, day, usd) VALUES (?, ?, ?)
 ON CONFLICT (job) DO UPDATE SET usd = usd + excluded.usd, day = excluded.day
@@ -63,12 +71,12 @@ class SharedBudget:
             self._try(lambda: self._db.execute(_RELEASE_ALL, (self._job,)))
         self._db.close()
 
-    def recover(self, unknown_usd: float) -> None:
-        """Book the reservations of a run that was killed: requests in flight count as spent.
+    def recover(self, spent_usd: float, at_risk_usd: float) -> None:
+        """Book what earlier runs of the job have spent and not booked, and free their reservations.
 
-        unknown_usd: the prices of all tasks of the job that may have been charged.
+        spent_usd: the costs in the job's ledger. at_risk_usd: what may have been charged besides.
         """
-        self._try(lambda: self._recover(unknown_usd))
+        self._try(lambda: self._recover(spent_usd, at_risk_usd))
 
     def reserve(self, usd: float) -> bool:
         """Reserve US dollars; return False if the rest of the period's budget is too small."""
@@ -83,11 +91,19 @@ class SharedBudget:
         row = self._try(lambda: self._db.execute(_SPENT, (self._period(),)).fetchone())
         return float(row[0])
 
-    def _recover(self, unknown_usd: float) -> None:
+    def _recover(self, spent_usd: float, at_risk_usd: float) -> None:
+        total = spent_usd + at_risk_usd
         with transaction(self._db):
-            (reserved,) = self._db.execute(_RESERVED_BY_JOB, (self._job,)).fetchone()
+            held = self._db.execute(_RESERVED_BY_JOB, (self._job,)).fetchone()
+            day, reserved = held or (self._day(), 0.0)
+            booked = self._db.execute(_BOOKED_BY_JOB, (self._job,)).fetchone()
+            # The job is new to this file, or version 0.1 wrote it, which did not keep what a job
+            # has booked: at most what was in flight is missing.
+            missing = min(reserved, at_risk_usd) if booked is None else total - booked[0]
             self._db.execute(_RELEASE_ALL, (self._job,))
-            self._db.execute(_SPEND, (self._day(), min(reserved, unknown_usd)))
+            self._db.execute(_SET_BOOKED, (self._job, total))
+            if missing > _ROUNDING:
+                self._db.execute(_SPEND, (day, missing))
 
     def _reserve(self, usd: float) -> bool:
         with transaction(self._db):
@@ -103,6 +119,7 @@ class SharedBudget:
         with transaction(self._db):
             self._db.execute(_RELEASE, (reserved_usd, self._job))
             self._db.execute(_SPEND, (self._day(), actual_usd))
+            self._db.execute(_ADD_BOOKED, (self._job, actual_usd))
 
     def _day(self) -> str:
         return f"{self._now():%Y-%m-%d}"

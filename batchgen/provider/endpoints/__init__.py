@@ -78,7 +78,8 @@ DEFAULT_ENDPOINT = "images"  # for models that are not in the catalogue
 ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({family.name: family for family in _ALL})
 REMOTE: Mapping[str, RemoteEndpoint] = MappingProxyType({f.name: f for f in _REMOTE})
 UPLOADERS: Mapping[str, Uploader] = MappingProxyType({music.name: music})
-TASK_READERS: Mapping[str, TaskReader] = MappingProxyType({embeddings.name: embeddings})
+_TASK_READERS: tuple[TaskReader, ...] = (images, edits, embeddings)
+TASK_READERS: Mapping[str, TaskReader] = MappingProxyType({f.name: f for f in _TASK_READERS})
 
 _BY_PATH = MappingProxyType({f.PATH: f.name for f in (images, edits, embeddings, chat)})
 

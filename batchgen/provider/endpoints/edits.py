@@ -20,3 +20,8 @@ def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
 def parse_response(response: HttpResponse) -> Finished | Unusable:
     """Read a 2xx reply; never raise an error."""
     return images.parse_response(response)
+
+
+def parse_for_task(task: Task, response: HttpResponse) -> Finished | Unusable:
+    """Read a 2xx reply to a task's request; never raise an error."""
+    return images.parse_for_task(task, response)

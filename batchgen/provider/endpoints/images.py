@@ -2,23 +2,27 @@
 
 The vendor's specs declare `{data: [{url, b64_json}], meta: {usage}}` for every model; the
 documented samples have a dozen other shapes (https://docs.aimlapi.com, "Image models"). All of
-them contain a list of items, each with its bytes or its URL, and that is what is read here.
+them contain a list of items, each with its bytes or its URL; `items.py` finds them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
-from batchgen.media.formats import sniff
 from batchgen.provider.endpoints.errors import is_refusal, sanitize
+from batchgen.provider.endpoints.items import Item, find_items, resolve, text_of, why_unusable
 from batchgen.provider.endpoints.replies import (
     JsonObject,
     build_post,
+    cause_of,
     cost_usd,
     excerpt,
     find_job_error,
+    is_raw_file,
     read_object,
-    resolve_payload,
+    read_raw_file,
+    reason_words,
+    request_texts,
     token_count,
 )
 from batchgen.types import (
@@ -37,7 +41,6 @@ from batchgen.types import (
 name: str = "images"
 PATH: str = "/v1/images/generations"
 
-_SOURCES = ("b64_json", "image_base64", "b64", "base64", "url")
 _EXCERPT_WIDTH = 80
 
 
@@ -57,18 +60,29 @@ def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
 
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
-    """Read a 2xx reply; never raise an error.
+    """Read a 2xx reply without its task; never raise an error."""
+    return _parse(response, frozenset())
+
+
+def parse_for_task(task: Task, response: HttpResponse) -> Finished | Unusable:
+    """Read a 2xx reply to a task's request; never raise an error.
 
     A reply with at least one good image is Finished with all good ones, because they are paid
-    for; flagged and broken ones are dropped. Payloads without an item are not returned; the caller
-    discards them.
+    for; flagged and broken ones are dropped, with their reasons. Addresses that the task sent are
+    no results. Payloads without an item are not returned; the caller discards them.
     """
+    return _parse(response, request_texts(task))
+
+
+def _parse(response: HttpResponse, echoes: frozenset[str]) -> Finished | Unusable:
+    if is_raw_file(response):
+        return read_raw_file(response, "image")
     body = read_object(response, "image")
     if isinstance(body, Unusable):
         return body
-    items = _items(body)
+    items = find_items(body, "image", echoes)
     images = [
-        _payload(item, response, flagged=_is_flagged(item, body, index))
+        _payload(item, response, flagged=_is_flagged(item.value, body, index))
         for index, item in enumerate(items)
     ]
     payloads = tuple(i for i in images if isinstance(i, Spooled | RemotePayload))
@@ -76,68 +90,43 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
         payloads = tuple(dict.fromkeys(payloads))  # hashing one image would read all its bytes
     if not payloads:
         return _without_images(response, body, images)
+    values = [item.value for item in items]
     return Finished(
         payloads,
-        revised_prompt=_revised_prompt(items),
-        seed=_seed(body, items),
+        revised_prompt=_revised_prompt(values),
+        seed=_seed(body, values),
         cost_usd=cost_usd(body, response.headers),
         tokens=_tokens(body.get("usage")),
+        missing=tuple(_reason(i) for i in images if isinstance(i, _Flagged | _Broken)),
     )
 
 
-def _items(body: JsonObject) -> list[Json]:
-    """Return the items of a reply. Some models list the same images in `images` and in `data`."""
-    first: list[Json] | None = None
-    for place in _places(body):
-        items: list[Json] = place if isinstance(place, list) else [place]
-        if place and any(map(_source, items)):
-            return items
-        if place and first is None:
-            first = items
-    return first or []
-
-
-def _places(body: JsonObject) -> Iterator[Json]:
-    yield body.get("data")
-    yield body.get("images")
-    output = body.get("output")
-    yield output.get("choices") if isinstance(output, dict) else None
-    yield body.get("image")
-    yield None if body.get("error") else dict(body)
-
-
-def _source(item: Json) -> str:
-    """Return an item's base64, else its URL; empty if it has neither."""
-    if not isinstance(item, dict):
-        return item.strip() if isinstance(item, str) else ""
-    for key in _SOURCES:
-        text = item.get(key)
-        if isinstance(text, str) and (source := text.strip()):
-            return source
-    return ""
-
-
-def _payload(item: Json, response: HttpResponse, *, flagged: bool) -> Payload | _Flagged | _Broken:
+def _payload(item: Item, response: HttpResponse, *, flagged: bool) -> Payload | _Flagged | _Broken:
+    """Return the file of an item: the first of its texts that leads to a good one."""
     if flagged:
         return _Flagged()
-    source = _source(item)
-    if not source:
-        return _Broken(f"an item has neither a URL nor base64: {excerpt(response)}")
-    payload = resolve_payload(source, response)
-    if payload is None:
-        return _Broken(
-            f"neither an http(s) URL nor complete base64: {sanitize(source, _EXCERPT_WIDTH)}"
-        )
-    return _checked_image(payload) if isinstance(payload, Spooled) else payload
+    reason = ""
+    for text in item.texts:
+        payload = resolve(text, response)
+        why = "its base64 is broken" if payload is None else why_unusable(payload, "image")
+        if payload is not None and not why:
+            return payload
+        reason = reason or why
+    return _Broken(reason or _why_without_file(item.value, response))
 
 
-def _checked_image(payload: Spooled) -> Spooled | _Broken:
-    """Return the payload; _Broken if its first bytes are not those of an image."""
-    media = sniff(payload.head)
-    if media is None or media.family != "image":
-        head = payload.head[:24]
-        return _Broken(f"{payload.size_bytes} bytes that are not an image: {head!r}")
-    return payload
+def _why_without_file(value: Json, response: HttpResponse) -> str:
+    text = text_of(value)
+    if text:
+        return f"neither an http(s) URL nor complete base64: {sanitize(text, _EXCERPT_WIDTH)}"
+    reasons = reason_words(value)
+    if reasons:
+        return sanitize(reasons, _EXCERPT_WIDTH)
+    return f"an item has neither a URL nor base64: {excerpt(response)}"
+
+
+def _reason(image: _Flagged | _Broken) -> str:
+    return image.reason if isinstance(image, _Broken) else "flagged by the content filter"
 
 
 def _is_flagged(item: Json, body: JsonObject, index: int) -> bool:
@@ -158,7 +147,8 @@ def _without_images(
     if error:
         return Unusable("remote_failed", error.message, error.code)
     broken = next((image.reason for image in images if isinstance(image, _Broken)), None)
-    return Unusable("bad_response", broken or f"no image in the reply: {excerpt(response)}")
+    message = broken or f"no image in the reply: {excerpt(response)}"
+    return Unusable("bad_response", message, cause=cause_of(body))
 
 
 def _revised_prompt(items: list[Json]) -> str | None:

@@ -7,7 +7,7 @@ one id each. The vendor's spec of the upload does not name the file's field; `fi
 MiniMax's own API (https://platform.minimaxi.com, "Music upload").
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from msgspec.structs import replace
@@ -19,8 +19,10 @@ from batchgen.provider.endpoints.replies import (
     cost_usd,
     excerpt,
     failure_from_message,
-    find_files,
+    find_results,
+    is_raw_file,
     read_object,
+    read_raw_file,
 )
 from batchgen.types import (
     Finished,
@@ -30,6 +32,7 @@ from batchgen.types import (
     Input,
     Json,
     LocalFile,
+    Payload,
     Pending,
     Polling,
     Task,
@@ -41,6 +44,7 @@ name: str = "music"
 PATH: str = "/v2/generate/audio"
 POLLING: Polling = Polling(first_s=10, interval_s=15, deadline_s=600)
 
+_NAMES = ("audio_file", "audio", "audio_url")
 _UPLOAD = "/v2/generate/audio/minimax/upload"
 _VOICE, _INSTRUMENTAL = "voice_id", "instrumental_id"
 # Parameter of a row: the purpose of its upload, and request field: id that the upload returns.
@@ -88,19 +92,26 @@ def parse_upload(request: HttpRequest, response: HttpResponse) -> Finished | Unu
 
 def parse_response(response: HttpResponse) -> Finished | Pending | Unusable:
     """Read a 2xx reply: the id of a job, or music-01's file; never raise an error."""
+    if is_raw_file(response):
+        return read_raw_file(response, "audio")
     body = read_object(response, "job")
     if isinstance(body, Unusable):
         return body
     file = _hex_file(body)
     if isinstance(file, GeneratedPayload):
         return Finished((file,), cost_usd=cost_usd(body, response.headers))
-    return file or remote.parse_submission(response)
+    return file or remote.parse_submission_or_result(response, "audio", _find(response))
 
 
 def parse_poll(response: HttpResponse) -> Finished | Pending | Unusable:
     """Read a 2xx reply; never raise an error."""
-    audio = partial(find_files, response=response, names=("audio_file", "audio", "audio_url"))
-    return remote.parse_result(response, "audio", audio)
+    if is_raw_file(response):
+        return read_raw_file(response, "audio")
+    return remote.parse_result(response, "audio", _find(response))
+
+
+def _find(response: HttpResponse) -> Callable[[JsonObject], tuple[Payload, ...]]:
+    return partial(find_results, response=response, names=_NAMES, family="audio")
 
 
 def _hex_file(body: JsonObject) -> GeneratedPayload | Unusable | None:

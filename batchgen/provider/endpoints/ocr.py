@@ -5,6 +5,7 @@ or base64 with its `mimeType` (https://docs.aimlapi.com, "OCR"). A row has a URL
 file is sent as a `data:` URL if the spec has a URI. There is no upload.
 """
 
+from batchgen.provider.endpoints.items import resolve
 from batchgen.provider.endpoints.replies import (
     JsonObject,
     body_fields,
@@ -13,7 +14,6 @@ from batchgen.provider.endpoints.replies import (
     find_job_error,
     read_object,
     remote_failure,
-    resolve_payload,
 )
 from batchgen.types import (
     Base64,
@@ -78,7 +78,7 @@ def parse_response(response: HttpResponse) -> Finished | Unusable:
 
 def _images(items: Json, response: HttpResponse) -> list[Payload]:
     sources = (item.get("image_base64") for item in _objects(items))
-    payloads = (resolve_payload(text, response) for text in sources if isinstance(text, str))
+    payloads = (resolve(text, response) for text in sources if isinstance(text, str))
     return [payload for payload in payloads if payload is not None]
 
 

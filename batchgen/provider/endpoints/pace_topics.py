@@ -76,7 +76,13 @@ OUTAGE = Topic(
     word_examples=("overloaded", "temporarily unavailable"),
 )
 MAINTENANCE = Topic(words=any_of(r"\bunder maintenance\b"), word_examples=("under maintenance",))
-EXPIRED = Topic(codes=("*expired*",), words=any_of(r"\bexpired\b"), word_examples=("expired",))
+SIGNATURE_EXPIRED = Topic(
+    words=any_of(
+        r"\b(?:request|url|link|token|signature|policy|presigned \w+) (?:has |is |was )?expired\b",
+        r"\bexpired ?token\b|\bexpired (?:url|link|signature|request)\b",
+    ),
+    word_examples=("Request has expired", "ExpiredToken"),
+)
 KEY_NAMED = Topic(
     words=any_of(r"\bapi[ _-]?key\b|\baccess token\b|\byour key\b|\bbearer token\b"),
     word_examples=("API key", "access token"),

@@ -8,19 +8,31 @@ from collections.abc import Callable
 from enum import Enum, auto
 from urllib.parse import quote
 
+from batchgen.media.formats import Family
 from batchgen.provider.endpoints.replies import (
     JsonObject,
     cost_usd,
     excerpt,
+    is_raw_file,
     read_object,
+    read_raw_file,
     remote_failure,
 )
 from batchgen.types import Finished, HttpRequest, HttpResponse, Json, Payload, Pending, Unusable
 
 _MAX_ID_LENGTH = 1000
-DONE_WORDS = frozenset({"completed", "complete", "succeeded", "success", "done", "finished"})
+DONE_WORDS = frozenset(
+    {
+        *("completed", "complete", "succeeded", "success", "succeed", "done", "finished"),
+        *("task_status_succeed", "task_status_succeeded", "ready"),
+    }
+)
 FAILED_WORDS = frozenset(
-    {"error", "failed", "failure", "unavailable", "cancelled", "canceled", "expired", "rejected"}
+    {
+        *("error", "failed", "failure", "fail", "unavailable", "cancelled", "canceled", "expired"),
+        *("rejected", "refused", "aborted", "task_status_failed", "nsfw", "moderated"),
+        *("content moderated", "request moderated", "content_moderated", "request_moderated"),
+    }
 )
 
 
@@ -43,6 +55,27 @@ def parse_submission(response: HttpResponse) -> Pending | Unusable:
     if not remote_id:
         return Unusable("bad_response", f"no job id in the reply: {excerpt(response)}")
     return Pending(remote_id)
+
+
+def parse_submission_or_result(
+    response: HttpResponse,
+    family: Family,
+    find_payloads: Callable[[JsonObject], tuple[Payload, ...]],
+) -> Finished | Pending | Unusable:
+    """Read the reply to a submission: a job's id, or the files themselves.
+
+    A job that says it has ended has its files in the same reply.
+    """
+    if is_raw_file(response):
+        return read_raw_file(response, family)
+    submitted = parse_submission(response)
+    body = read_object(response, family)
+    if isinstance(body, Unusable) or (isinstance(submitted, Unusable) and body.get("error")):
+        return submitted
+    if isinstance(submitted, Pending) and _state(body) is not _JobState.DONE:
+        return submitted
+    payloads = find_payloads(body)
+    return Finished(payloads, cost_usd=cost_usd(body, response.headers)) if payloads else submitted
 
 
 def poll_by_query(path: str, remote_id: str) -> HttpRequest:
@@ -72,7 +105,7 @@ def parse_result(
             payloads = find_payloads(body)
     if payloads:
         return Finished(payloads, seed=_seed(body), cost_usd=cost_usd(body, response.headers))
-    if body.get("error"):
+    if body.get("error") and _state_word(body):
         return remote_failure(response, body)
     return Unusable(
         "bad_response", f"the job has ended, but its result has no {expected}: {excerpt(response)}"

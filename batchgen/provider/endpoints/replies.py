@@ -1,10 +1,10 @@
 """Functions that all families share: request bodies; the JSON, files, cost, errors of replies."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+from batchgen.media.formats import Family, received_type
 from batchgen.provider.endpoints.errors import (
     ProviderError,
     find_error,
@@ -13,13 +13,16 @@ from batchgen.provider.endpoints.errors import (
     read_json,
     sanitize,
 )
+from batchgen.provider.endpoints.event_streams import find_json
+from batchgen.provider.endpoints.items import find_items, resolve, why_unusable
 from batchgen.types import (
+    Cause,
+    Finished,
     HttpRequest,
     HttpResponse,
     Input,
     Json,
     Payload,
-    RemotePayload,
     Task,
     Tokens,
     Unusable,
@@ -31,40 +34,117 @@ JsonObject: TypeAlias = Mapping[str, Json]
 _EXCERPT_WIDTH = 80
 _MAX_TOKENS = 10**9
 _FAILED = frozenset({"failed", "failure", "error", "cancelled", "canceled"})
-_REFERENCE = re.compile(r"batchgen-payload:([0-9]{1,6})", re.ASCII)
-_WEB = re.compile(r"https?://[^\s/?#][^\s]*", re.IGNORECASE)
+_BLANKS = b"\xef\xbb\xbf \t\r\n"
+# Fields that say nothing about a result.
+_BESIDE_RESULTS = frozenset({"created", "created_at", "object", "model"})
+_REASON_KEYS = (
+    "finish_reason", "finishReason", "raiFilteredReason", "reason", "filter_reason", "message",
+    "status", "error_message",
+)  # fmt: skip
 
 
 def read_object(response: HttpResponse, expected: str) -> JsonObject | Unusable:
-    """Return the JSON object in a reply. expected: what it should contain, for the message."""
-    if not response.body.strip():
-        return Unusable("bad_response", f"HTTP {response.status} with an empty body: no {expected}")
+    """Return the JSON object in a reply. expected: what it should contain, for the message.
+
+    A list, or a text that is a file, is the object's `data`. JSON may be wrapped in something else;
+    see `event_streams.py`.
+    """
+    if is_raw_file(response):
+        file = response.payloads[0]
+        return Unusable("bad_response", f"the reply is a file of {file.size_bytes} bytes")
+    text = response.body.lstrip(_BLANKS)
+    if not text:
+        message = f"HTTP {response.status} with an empty body: no {expected}"
+        return Unusable("bad_response", message, cause=Cause.EMPTY)
+    if text.startswith(b"<"):
+        message = f"the body is not JSON but a web page: {read_error(response).message}"
+        return Unusable("bad_response", message, cause=Cause.WEB_PAGE)
     try:
         body = read_json(response.body)
     except ValueError:
-        return Unusable("bad_response", f"the body is not JSON: {excerpt(response)}")
-    if not isinstance(body, dict):
+        body = find_json(response.body)
+    if isinstance(body, str) or (
+        isinstance(body, list) and any(isinstance(part, dict | str) for part in body)
+    ):
+        body = {"data": body}
+    if isinstance(body, dict):
+        return body
+    if body is not None:
         return Unusable("bad_response", f"the body is not a JSON object: {excerpt(response)}")
-    return body
+    cause = Cause.BROKEN if text.startswith((b"{", b"[")) else Cause.OTHER
+    return Unusable("bad_response", f"the body is not JSON: {excerpt(response)}", cause=cause)
 
 
-def resolve_payload(source: str, response: HttpResponse) -> Payload | None:
-    """Return the payload for a text of a reply: bytes that arrived with it, or an http(s) URL."""
-    reference = _REFERENCE.fullmatch(source)
-    if reference:
-        index = int(reference[1])
-        return response.payloads[index] if index < len(response.payloads) else None
-    return RemotePayload(source) if _WEB.fullmatch(source) and source.isprintable() else None
+def cause_of(body: JsonObject) -> Cause:
+    """Return whether a reply without a result is an empty list with nothing beside it."""
+    values = [value for key, value in body.items() if key not in _BESIDE_RESULTS]
+    is_empty = any(isinstance(value, list) for value in values) and not any(values)
+    return Cause.EMPTY if is_empty else Cause.OTHER
+
+
+def is_raw_file(response: HttpResponse) -> bool:
+    """Return whether the whole body is the file."""
+    return bool(response.payloads) and not response.body and not response.undecodable
+
+
+def read_raw_file(response: HttpResponse, family: Family) -> Finished | Unusable:
+    """Return the file that is the whole body of a reply."""
+    payload = response.payloads[0]
+    reason = why_unusable(payload, family)
+    if not reason and received_type(payload.head, payload.media_type) is None:
+        reason = f"a body of {payload.size_bytes} bytes and no known type: {payload.head[:24]!r}"
+    if reason:
+        return Unusable("bad_response", reason)
+    return Finished((payload,), cost_usd=cost_usd({}, response.headers))
+
+
+def request_texts(task: Task) -> frozenset[str]:
+    """Return the texts that a task sends: a reply that repeats them names no result."""
+    return frozenset(_all_texts(list(task.params.values())))
+
+
+def _all_texts(value: Json) -> Iterator[str]:
+    match value:
+        case str():
+            yield value.strip()
+        case list():
+            for part in value:
+                yield from _all_texts(part)
+        case dict():
+            for part in value.values():
+                yield from _all_texts(part)
+        case _:
+            return
+
+
+def reason_words(value: Json) -> str:
+    """Return why an item has no file, in the provider's words; empty if it does not say."""
+    if not isinstance(value, dict):
+        return ""
+    error = find_error({"error": value.get("error")})
+    texts = (value.get(key) for key in _REASON_KEYS)
+    words = [error.message, *(text for text in texts if isinstance(text, str))]
+    return next((text for text in words if text.strip()), "")
 
 
 def find_files(
     body: JsonObject, *, response: HttpResponse, names: Sequence[str]
 ) -> tuple[Payload, ...]:
     """Return the files under these names: URLs, objects with a `url`, lists of both; each once."""
-    payloads = (
-        resolve_payload(source, response) for name in names for source in _sources(body.get(name))
-    )
+    payloads = (resolve(source, response) for name in names for source in _sources(body.get(name)))
     return tuple(dict.fromkeys(payload for payload in payloads if payload is not None))
+
+
+def find_results(
+    body: JsonObject, *, response: HttpResponse, names: Sequence[str], family: Family
+) -> tuple[Payload, ...]:
+    """Return the files under the family's own names, else those that `find_items` finds."""
+    files = find_files(body, response=response, names=names)
+    if not files:
+        items = find_items(body, family)
+        found = (resolve(text, response) for item in items for text in item.texts[:1])
+        files = tuple(dict.fromkeys(payload for payload in found if payload is not None))
+    return tuple(file for file in files if not why_unusable(file, family))
 
 
 def _sources(value: Json) -> Iterator[str]:

@@ -5,15 +5,18 @@ general schema lists them in `data` (https://docs.aimlapi.com, "3D-generating mo
 """
 
 from batchgen.provider.endpoints.replies import (
+    JsonObject,
     build_post,
     cost_usd,
     excerpt,
-    find_files,
     find_job_error,
+    find_results,
+    is_raw_file,
     read_object,
+    read_raw_file,
     remote_failure,
 )
-from batchgen.types import Finished, HttpRequest, HttpResponse, Task, Unusable
+from batchgen.types import Finished, HttpRequest, HttpResponse, Payload, Task, Unusable
 
 name: str = "3d"
 PATH: str = "/v1/images/generations"
@@ -26,12 +29,18 @@ def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
     """Read a 2xx reply with any number of files; never raise an error."""
+    if is_raw_file(response):
+        return read_raw_file(response, "model")
     body = read_object(response, "mesh")
     if isinstance(body, Unusable):
         return body
-    meshes = () if body.get("error") else find_files(body, response=response, names=tuple(body))
+    meshes = () if body.get("error") else _find(body, response)
     if meshes:
         return Finished(meshes, cost_usd=cost_usd(body, response.headers))
     if find_job_error(response, body):
         return remote_failure(response, body)
     return Unusable("bad_response", f"no mesh in the reply: {excerpt(response)}")
+
+
+def _find(body: JsonObject, response: HttpResponse) -> tuple[Payload, ...]:
+    return find_results(body, response=response, names=tuple(body), family="model")

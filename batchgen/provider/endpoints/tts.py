@@ -8,9 +8,11 @@ from batchgen.provider.endpoints.replies import (
     build_post,
     cost_usd,
     excerpt,
-    find_files,
     find_job_error,
+    find_results,
+    is_raw_file,
     read_object,
+    read_raw_file,
     remote_failure,
 )
 from batchgen.types import Finished, HttpRequest, HttpResponse, Task, Unusable
@@ -26,12 +28,13 @@ def build_request(task: Task, prompt_name: str = "text") -> HttpRequest:
 
 def parse_response(response: HttpResponse) -> Finished | Unusable:
     """Read a 2xx reply; never raise an error."""
-    if response.payloads and not response.body:
-        return Finished(response.payloads[:1], cost_usd=cost_usd({}, response.headers))
+    if is_raw_file(response):
+        return read_raw_file(response, "audio")
     body = read_object(response, "audio")
     if isinstance(body, Unusable):
         return body
-    files = find_files(body, response=response, names=("audio", "audio_file", "audio_url", "url"))
+    names = ("audio", "audio_file", "audio_url", "url")
+    files = find_results(body, response=response, names=names, family="audio")
     if files:
         return Finished(files, cost_usd=cost_usd(body, response.headers))
     if find_job_error(response, body):

@@ -6,13 +6,29 @@ a `url`, a list of such objects or, for Runway's models of 2025-05, a list of UR
 (https://docs.aimlapi.com, "Video models").
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from msgspec.structs import replace
 
 from batchgen.provider.endpoints import remote
-from batchgen.provider.endpoints.replies import build_post, find_files
-from batchgen.types import Finished, HttpRequest, HttpResponse, Pending, Polling, Task, Unusable
+from batchgen.provider.endpoints.replies import (
+    JsonObject,
+    build_post,
+    find_results,
+    is_raw_file,
+    read_raw_file,
+)
+from batchgen.types import (
+    Finished,
+    HttpRequest,
+    HttpResponse,
+    Payload,
+    Pending,
+    Polling,
+    Task,
+    Unusable,
+)
 
 name: str = "video"
 PATH: str = "/v2/video/generations"
@@ -20,8 +36,7 @@ PATH: str = "/v2/video/generations"
 POLLING: Polling = Polling(first_s=10, interval_s=15, deadline_s=1800)
 
 _LUMA = "/luma-ai/"
-
-parse_response = remote.parse_submission
+_NAMES = ("video", "videos", "assets")
 
 
 def build_request(task: Task, prompt_name: str = "prompt") -> HttpRequest:
@@ -37,7 +52,17 @@ def build_poll(path: str, remote_id: str) -> HttpRequest:
     return replace(request, long_poll_path=f"{request.path}&state=completed")
 
 
+def parse_response(response: HttpResponse) -> Finished | Pending | Unusable:
+    """Read a 2xx reply: the id of a job, or the video itself; never raise an error."""
+    return remote.parse_submission_or_result(response, "video", _find(response))
+
+
 def parse_poll(response: HttpResponse) -> Finished | Pending | Unusable:
     """Read a 2xx reply; never raise an error."""
-    videos = partial(find_files, response=response, names=("video", "videos", "assets"))
-    return remote.parse_result(response, "video", videos)
+    if is_raw_file(response):
+        return read_raw_file(response, "video")
+    return remote.parse_result(response, "video", _find(response))
+
+
+def _find(response: HttpResponse) -> Callable[[JsonObject], tuple[Payload, ...]]:
+    return partial(find_results, response=response, names=_NAMES, family="video")

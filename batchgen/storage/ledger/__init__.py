@@ -2,8 +2,8 @@
 
 Write order, and the state after a crash:
 
-1. `sent` is committed before the first byte of a paid request is sent. After a crash, the task is
-   `unknown` when the next run starts.
+1. `sent` is committed before the first byte of a paid request is sent, with its price in
+   `at_risk_usd`. After a crash, the task is `unknown` when the next run starts; the price counts.
 2. `submitted` or `received` is committed as soon as a remote id or URLs are known. After a crash,
    polling or the download continues; nothing is generated again.
 3. The artifact is stored: temporary file, fsync, hard link, fsync of the folder. A crash before
@@ -18,6 +18,7 @@ Reads use a separate connection in the caller's thread; all writes of a run go t
 group-commit writer (`writer.py`).
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -25,16 +26,20 @@ from datetime import datetime
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from batchgen.errors import StorageError
 from batchgen.storage.ledger import rows, sql
-from batchgen.storage.ledger.connection import LedgerFile, connect, ensure_not_lost, ledger_error
+from batchgen.storage.ledger.connection import (
+    LedgerFile,
+    connect,
+    ensure_not_lost,
+    tuples,
+)
+from batchgen.storage.ledger.states import BEHIND, RESULTS
 from batchgen.storage.ledger.values import Reconciliation, RunRow, Totals
 from batchgen.storage.ledger.writer import Statement, Writer
 from batchgen.types import Decision, Finished, Outcome, Prior, Record, Status, Task, TaskError
-
-RESULTS = "results"  # in `meta`: the fingerprint of the results manifest that is up to date
 
 T = TypeVar("T")
 
@@ -53,6 +58,7 @@ class Ledger(LedgerFile):
         ensure_not_lost(path)
         super().__init__(path)
         self._writer: Writer | None = None
+        self._file: os.stat_result | None = None  # when the run began
 
     def close(self) -> None:
         """Commit the writes that wait and close the file; harmless when repeated."""
@@ -74,6 +80,7 @@ class Ledger(LedgerFile):
             cursor = db.execute(sql.INSERT_RUN, (pid, now.isoformat(), total, unknown))
             self.run = int(cursor.lastrowid or 0)
         self._writer = Writer(connect(self.path), str(self.path))
+        self._file = os.lstat(self.path)
         return unknown
 
     def reconcile(self, entries: Iterable[Reconciliation]) -> None:
@@ -114,17 +121,26 @@ class Ledger(LedgerFile):
         """Record the end of the run.
 
         reason: why it ended. settled, resent: as in RunRow.
-        Raises StorageError if the file was removed during the run: its records are lost then.
+        Raises StorageError if the file was removed or replaced during the run: its records are
+        lost then.
         """
-        if not self.path.exists():
+        if not self._is_in_place():
             raise StorageError(
-                f"the ledger {self.path} was removed during the run: rebuild it with `batchgen"
-                f" verify {self.path.parent.parent} --rebuild` before you run the job again"
+                f"the ledger {self.path} was removed or replaced during the run: rebuild it with"
+                f" `batchgen verify {self.path.parent.parent} --rebuild` before you run the job"
+                " again"
             )
         with self.changing() as db:
             db.execute(sql.END_RUN, (now.isoformat(), reason, settled, resent, self.run))
 
-    async def record_sent(
+    def _is_in_place(self) -> bool:
+        try:
+            status = os.lstat(self.path)
+        except OSError:
+            return False
+        return self._file is None or os.path.samestat(status, self._file)
+
+    async def record_sent(  # noqa: PLR0913  # all but two are keyword-only
         self,
         task: Task,
         generation: int,
@@ -132,11 +148,15 @@ class Ledger(LedgerFile):
         attempts: int,
         now: datetime,
         idempotency_key: str | None = None,
+        spent_usd: float = 0.0,
     ) -> None:
-        """Commit the intent to send attempt number `attempts` of a generation."""
+        """Commit the intent to send attempt number `attempts` of a generation.
+
+        spent_usd: what the generation has cost or may have cost, this attempt included.
+        """
         intent = rows.sent(
             task, generation, run=self.run, attempts=attempts, now=now,
-            idempotency_key=idempotency_key,
+            idempotency_key=idempotency_key, spent_usd=spent_usd,
         )  # fmt: skip
         await self._write(intent)
 
@@ -185,6 +205,16 @@ class Ledger(LedgerFile):
         with self.changing() as db:
             db.execute(sql.DELETE_META, (RESULTS,))
 
+    def mark_results_corrected(self) -> None:
+        """Record that results.jsonl will be behind what is corrected now, until it is written."""
+        self.set_meta(BEHIND, "1")
+
+    def mark_results_written(self, fingerprint: str) -> None:
+        """Record that the results manifest with this fingerprint is up to date."""
+        with self.changing() as db:
+            db.execute(sql.DELETE_META, (BEHIND,))
+            db.execute(sql.SET_META, (RESULTS, fingerprint))
+
     # Reads.
 
     def is_empty(self) -> bool:
@@ -216,11 +246,11 @@ class Ledger(LedgerFile):
         That is mostly the order of the manifest. It is a snapshot from the first `next`.
         """
         with closing(connect(self.path)) as db:
-            yield from _tuples(db, self.path, sql.POSITIONS)
+            yield from tuples(db, self.path, sql.POSITIONS)
 
     def positions_of(self, keys: list[str]) -> Iterator[rows.Position]:
         """Yield the positions of those of these tasks that are in the ledger."""
-        return _tuples(self._db, self.path, sql.POSITIONS_OF, rows.text(keys))
+        return tuples(self._db, self.path, sql.POSITIONS_OF, rows.text(keys))
 
     def reposition(
         self, moved: Iterable[tuple[int, str, int, int]], dropped: Iterable[int]
@@ -282,6 +312,10 @@ class Ledger(LedgerFile):
         """Return the sum of the known costs of all tasks and their earlier generations."""
         return float(self._row(sql.SPENT)["cost_usd"])
 
+    def at_risk_usd(self) -> float:
+        """Return what may have been charged besides, for attempts that brought no result."""
+        return float(self._row(sql.SPENT)["at_risk_usd"])
+
     def totals(self) -> Totals:
         """Return sums over the tasks of the last manifest."""
         counts = {Status(row["status"]): int(row["count"]) for row in self._read(sql.COUNTS)}
@@ -327,12 +361,12 @@ class Ledger(LedgerFile):
     def set_meta(self, name: str, value: str) -> None:
         """Store a fact about the job."""
         with self.changing() as db:
-            db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
+            db.execute(sql.SET_META, (name, value))
 
     def result_rows(self) -> Iterator[list[rows.ResultRow]]:
         """Yield the rows of each task in manifest order: one per artifact, at least one."""
         for wanted in self._in_order(listed=1):
-            result_rows = _tuples(self._db, self.path, sql.RESULT_ROWS, wanted)
+            result_rows = tuples(self._db, self.path, sql.RESULT_ROWS, wanted)
             yield from (list(group) for _, group in groupby(result_rows, key=itemgetter(0)))
 
     def _in_order(self, listed: int) -> Iterator[str]:
@@ -348,15 +382,3 @@ class Ledger(LedgerFile):
     def _row(self, statement: str, *values: object) -> sqlite3.Row:
         (row,) = self._execute(statement, *values)
         return row
-
-
-def _tuples(
-    db: sqlite3.Connection, path: Path, statement: str, *values: object
-) -> Iterator[tuple[Any, ...]]:
-    """Yield rows as tuples: a million rows with names would take seconds longer."""
-    cursor = db.cursor()
-    cursor.row_factory = None
-    try:
-        yield from cursor.execute(statement, values)
-    except sqlite3.Error as error:
-        raise ledger_error(path, error) from error

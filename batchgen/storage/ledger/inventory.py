@@ -9,7 +9,8 @@ import msgspec
 from batchgen.errors import StorageError
 from batchgen.storage.ledger import rows
 from batchgen.storage.ledger.connection import LedgerFile, ensure_not_lost, ledger_error
-from batchgen.storage.ledger.sql import TASKS_PER_QUERY
+from batchgen.storage.ledger.sql import SET_META, TASKS_PER_QUERY
+from batchgen.storage.ledger.states import BEHIND
 from batchgen.text import one_line
 from batchgen.types import Status
 
@@ -93,9 +94,11 @@ class Inventory(LedgerFile):
     def reset(self, artifacts: Iterable[StoredArtifact]) -> None:
         """Delete artifacts from the ledger; their tasks become pending if they had succeeded.
 
-        The generation stays the same, and so does the idempotency key.
+        The generation stays the same, and so does the idempotency key. Until results.jsonl is
+        written again it has results that the ledger has not.
         """
         with self.changing() as db:
+            db.execute(SET_META, (BEHIND, "1"))
             for artifact in artifacts:
                 db.execute(_FORGET, (artifact.task, artifact.generation, artifact.n))
                 db.execute(_RESET, (artifact.task,))

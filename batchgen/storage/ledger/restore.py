@@ -12,7 +12,8 @@ from msgspec import structs
 
 from batchgen.storage.files import check_database
 from batchgen.storage.ledger import rows, sql
-from batchgen.storage.ledger.connection import LedgerFile
+from batchgen.storage.ledger.connection import connect, ledger_error
+from batchgen.storage.ledger.states import RESULTS, StatesFile
 from batchgen.types import Record, Task
 
 _ORDINAL = "SELECT ordinal FROM tasks WHERE key = ?"
@@ -24,8 +25,6 @@ DELETE FROM artifacts WHERE (task, generation) = (SELECT task, ? FROM tasks WHER
 
 _COUNT = "SELECT count(*) AS count FROM tasks"
 
-_SET_META = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
-
 _READ_META = "SELECT name, value FROM meta"
 
 
@@ -36,7 +35,7 @@ class RestoredTask(msgspec.Struct, frozen=True):
     generation: int
 
 
-class LedgerBuilder(LedgerFile):
+class LedgerBuilder(StatesFile):
     """A ledger that is being rebuilt; a context manager."""
 
     def __init__(self, path: Path, now: datetime) -> None:
@@ -54,7 +53,8 @@ class LedgerBuilder(LedgerFile):
         """Store the facts about the job, record the rebuild as a run, and count the tasks."""
         with self.changing() as db:
             total = int(db.execute(_COUNT).fetchone()["count"])
-            db.executemany(_SET_META, meta.items())
+            db.executemany(sql.SET_META, meta.items())
+            db.execute(sql.DELETE_META, (RESULTS,))
             moment = self._now.isoformat()
             run = db.execute(sql.INSERT_RUN, (os.getpid(), moment, total, 0)).lastrowid
             db.execute(sql.END_RUN, (moment, "rebuilt", 0, 0, run))
@@ -71,6 +71,15 @@ class LedgerBuilder(LedgerFile):
         )
         for statement, values in statements:
             db.execute(statement, values)
+
+
+def copy_ledger(source: Path, target: Path) -> None:
+    """Write a copy of a ledger, with what is in its write-ahead log. Raises StorageError."""
+    with closing(connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        try:
+            old.backup(new)
+        except sqlite3.Error as error:
+            raise ledger_error(source, error) from error
 
 
 def read_meta(path: Path) -> dict[str, str]:

@@ -44,14 +44,18 @@ def sent(  # noqa: PLR0913  # one per column; all but two are keyword-only
     attempts: int,
     now: datetime,
     idempotency_key: str | None,
+    spent_usd: float = 0.0,
 ) -> tuple[Statement, ...]:
-    """Return the statements for the intent to send an attempt; the first one resets the row."""
+    """Return the statements for the intent to send an attempt; the first one resets the row.
+
+    spent_usd: what the generation has cost or may have cost, this attempt included.
+    """
     if attempts > 1:
-        return ((sql.SENT_AGAIN, (attempts, run, idempotency_key, task.key)),)
+        return ((sql.SENT_AGAIN, (attempts, run, idempotency_key, spent_usd, task.key)),)
     values = (
         task.key, task.id, task.ordinal, task.file, task.line, run, generation, task.digest,
         Status.SENT, task.endpoint, task.model, task.prompt, text(task.params), text(task.vars),
-        attempts, utc_isoformat(now), idempotency_key,
+        attempts, utc_isoformat(now), idempotency_key, spent_usd,
     )  # fmt: skip
     return (*_keep_earlier(task, generation), (sql.SENT, values))
 
@@ -83,7 +87,7 @@ def received(task: Task, finished: Finished, outcome: Outcome) -> Statement:
     urls = [payload.url for payload in finished.payloads if isinstance(payload, RemotePayload)]
     values = (
         text(urls), outcome.http_status, outcome.request_id, finished.revised_prompt,
-        _seed_text(finished.seed), finished.cost_usd, task.key,
+        _seed_text(finished.seed), outcome.cost_usd, outcome.at_risk_usd, task.key,
     )  # fmt: skip
     return sql.RECEIVED, values
 
@@ -95,7 +99,8 @@ def outcome(task: Task, generation: int, ended: Outcome) -> tuple[Statement, ...
         ended.status, ended.status, ended.attempts, ended.http_status,
         error and error.kind, error and error.code, error and error.message,
         ended.revised_prompt, ended.request_id, _seed_text(ended.seed), ended.cost_usd,
-        _iso(ended.started_at), _iso(ended.finished_at), ended.duration_s, ended.reply, task.key,
+        _iso(ended.started_at), _iso(ended.finished_at), ended.duration_s, ended.reply,
+        ended.at_risk_usd, task.key,
     )  # fmt: skip
     return (sql.OUTCOME, values), *_artifacts(task, generation, ended, 1)
 
@@ -116,7 +121,9 @@ def part_done(task: Task, generation: int, parts: Sequence[Outcome]) -> Iterator
     values = (generation, len(parts) - 1, first, len(newest.artifacts), text(newest), task.key)
     yield sql.PART_DONE, values
     yield from _artifacts(task, generation, newest, first)
-    yield sql.BETWEEN_PARTS, (sum(part.cost_usd or 0.0 for part in parts), task.key)
+    cost_usd = sum(part.cost_usd or 0.0 for part in parts)
+    spent_usd = (newest.cost_usd or 0.0) + newest.at_risk_usd  # the costs of earlier parts included
+    yield sql.BETWEEN_PARTS, (cost_usd, max(0.0, spent_usd - cost_usd), task.key)
 
 
 def parts_of(part_rows: Iterable[sqlite3.Row]) -> dict[str, tuple[Outcome, ...]]:
@@ -170,6 +177,7 @@ def prior(row: sqlite3.Row, parts: tuple[Outcome, ...] = ()) -> Prior:
     return Prior(
         Status(row["status"]), row["digest"], row["generation"], row["attempts"],
         row["error_kind"], row["remote_id"], received, parts, row["reply"],
+        row["cost_usd"] or 0.0, row["at_risk_usd"],
     )  # fmt: skip
 
 
@@ -205,7 +213,7 @@ def _outcome(row: sqlite3.Row, artifacts: tuple[Artifact, ...]) -> Outcome:
         revised_prompt=row["revised_prompt"],
         seed=None if row["seed"] is None else int(row["seed"]), cost_usd=row["cost_usd"],
         started_at=_moment(row["started_at"]), finished_at=_moment(row["finished_at"]),
-        duration_s=row["duration_s"], reply=row["reply"],
+        duration_s=row["duration_s"], reply=row["reply"], at_risk_usd=row["at_risk_usd"],
     )  # fmt: skip
 
 

@@ -4,6 +4,8 @@ TASKS_PER_QUERY = 500  # tasks that one query reads
 
 DELETE_META = "DELETE FROM meta WHERE name = ?"
 
+SET_META = "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)"
+
 SENT_TO_UNKNOWN = "UPDATE tasks SET status = 'unknown' WHERE status = 'sent'"
 
 INSERT_RUN = "INSERT INTO runs (pid, started_at, total, unknown) VALUES (?, ?, ?, ?)"
@@ -18,22 +20,24 @@ FROM runs ORDER BY run DESC LIMIT 1
 SENT = """
 INSERT INTO tasks (
     key, id, ordinal, file, line, listed, run, generation, digest, status, endpoint, model,
-    prompt, params, vars, attempts, started_at, idempotency_key
-) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    prompt, params, vars, attempts, started_at, idempotency_key, at_risk_usd
+) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET
     id = excluded.id, ordinal = excluded.ordinal, file = excluded.file, line = excluded.line,
     listed = 1, run = excluded.run, generation = excluded.generation, digest = excluded.digest,
     status = excluded.status, endpoint = excluded.endpoint, model = excluded.model,
     prompt = excluded.prompt, params = excluded.params, vars = excluded.vars,
     attempts = excluded.attempts, started_at = excluded.started_at,
-    idempotency_key = excluded.idempotency_key,
+    idempotency_key = excluded.idempotency_key, at_risk_usd = excluded.at_risk_usd,
     remote_id = NULL, urls = NULL, http_status = NULL, error_kind = NULL, error_code = NULL,
     error_message = NULL, revised_prompt = NULL, request_id = NULL, seed = NULL, cost_usd = NULL,
     finished_at = NULL, duration_s = NULL, reply = NULL
 """
 
 SENT_AGAIN = """
-UPDATE tasks SET status = 'sent', attempts = ?, run = ?, idempotency_key = ? WHERE key = ?
+UPDATE tasks SET status = 'sent', attempts = ?, run = ?, idempotency_key = ?,
+    at_risk_usd = max(0.0, ? - coalesce(cost_usd, 0.0))
+WHERE key = ?
 """
 
 COUNT_UNKNOWN = "SELECT count(*) AS count FROM tasks WHERE status = 'unknown'"
@@ -45,30 +49,33 @@ WHERE status = 'unknown' AND idempotency_key IS NOT NULL
 
 # Generated and charged: the status stays `unknown`.
 RECONCILE_CHARGED = """
-UPDATE tasks SET request_id = ?, cost_usd = coalesce(?, cost_usd)
-WHERE status = 'unknown' AND idempotency_key = ?
+UPDATE tasks SET request_id = ?1, cost_usd = coalesce(?2, cost_usd),
+    at_risk_usd = max(0.0, at_risk_usd - coalesce(?2, 0.0))
+WHERE status = 'unknown' AND idempotency_key = ?3
 """
 
-# Nothing was generated: the task is sent as if for the first time.
+# Nothing was generated: the task is sent as if for the first time. Of several attempts, the log may
+# not list all yet.
 RECONCILE_FREE = """
-UPDATE tasks SET status = 'pending', request_id = ?
+UPDATE tasks SET status = 'pending', request_id = ?,
+    at_risk_usd = CASE WHEN attempts > 1 THEN at_risk_usd ELSE 0.0 END
 WHERE status = 'unknown' AND idempotency_key = ?
 """
 
 KEEP_VERSION = """
 INSERT OR IGNORE INTO versions (
     task, generation, digest, status, model, prompt, params, attempts, error_kind, error_message,
-    request_id, cost_usd, finished_at, reply
+    request_id, cost_usd, finished_at, reply, at_risk_usd
 )
 SELECT
     task, generation, digest, status, model, prompt, params, attempts, error_kind, error_message,
-    request_id, cost_usd, finished_at, reply
+    request_id, cost_usd, finished_at, reply, at_risk_usd
 FROM tasks WHERE key = ? AND generation < ?
 """
 
 RECEIVED = """
 UPDATE tasks SET status = 'received', urls = ?, http_status = ?, request_id = ?,
-    revised_prompt = ?, seed = ?, cost_usd = ?
+    revised_prompt = ?, seed = ?, cost_usd = ?, at_risk_usd = ?
 WHERE key = ?
 """
 
@@ -85,7 +92,8 @@ UPDATE tasks SET
     http_status = coalesce(?, CASE WHEN status = 'received' THEN http_status END),
     error_kind = ?, error_code = ?, error_message = ?, revised_prompt = ?,
     request_id = coalesce(?, CASE WHEN status = 'received' THEN request_id END),
-    seed = ?, cost_usd = ?, started_at = ?, finished_at = ?, duration_s = ?, reply = ?
+    seed = ?, cost_usd = ?, started_at = ?, finished_at = ?, duration_s = ?, reply = ?,
+    at_risk_usd = ?
 WHERE key = ?
 """
 
@@ -103,7 +111,8 @@ SELECT task, ?, ?, ?, ?, ? FROM tasks WHERE key = ?
 
 # The received URLs belong to this part; the next one has none yet.
 BETWEEN_PARTS = """
-UPDATE tasks SET status = 'pending', urls = NULL, remote_id = NULL, cost_usd = ? WHERE key = ?
+UPDATE tasks SET status = 'pending', urls = NULL, remote_id = NULL, cost_usd = ?, at_risk_usd = ?
+WHERE key = ?
 """
 
 # Parts of a failed generation of the same request are not generated again by the next one.
@@ -144,7 +153,7 @@ INSERT OR IGNORE INTO tasks (
 
 PRIORS = """
 SELECT key, status, digest, generation, attempts, error_kind, remote_id, urls, revised_prompt,
-    seed, cost_usd, reply
+    seed, cost_usd, reply, at_risk_usd
 FROM tasks WHERE key IN (SELECT value FROM json_each(?))
 """
 
@@ -206,9 +215,11 @@ FROM tasks WHERE listed = 1
 """
 
 SPENT = """
-SELECT
-    (SELECT coalesce(sum(cost_usd), 0.0) FROM tasks)
-    + (SELECT coalesce(sum(cost_usd), 0.0) FROM versions) AS cost_usd
+SELECT coalesce(sum(cost_usd), 0.0) AS cost_usd, coalesce(sum(at_risk_usd), 0.0) AS at_risk_usd
+FROM (
+    SELECT cost_usd, at_risk_usd FROM tasks
+    UNION ALL SELECT cost_usd, at_risk_usd FROM versions
+)
 """
 
 ARTIFACT_SUMS = """

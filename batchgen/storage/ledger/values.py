@@ -27,8 +27,9 @@ class RunRow(msgspec.Struct, frozen=True):
     """A run in the ledger.
 
     total: tasks of the manifest. reason: why it ended; None while it works or after a crash.
-    unknown: tasks whose outcome was unknown when it began. Of these:
-    settled: found in the provider's usage log. resent: sent again.
+    unknown: tasks whose outcome was unknown when it began.
+    settled: those of them found in the provider's usage log.
+    resent: requests sent again that may have been charged before.
     """
 
     run: int

@@ -1,7 +1,9 @@
 """Group commit: writes that wait for the ledger share one transaction, on a separate thread."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from typing import TypeAlias
 
@@ -12,6 +14,7 @@ from batchgen.storage.ledger.connection import transaction
 Statement: TypeAlias = tuple[str, Sequence[object]]
 _Write: TypeAlias = tuple[Statement, ...]
 
+_CHECKPOINT_INTERVAL_S = 2.0
 _MAX_GROUP = 512  # writes in a transaction; bounds how long the first of them waits
 
 
@@ -19,12 +22,19 @@ class Writer:
     """Commits statements on a separate thread; after a failed commit, all that follow fail too.
 
     db: a connection in autocommit mode that is used for nothing else; closed with the writer.
-    path: of the ledger, for messages.
+    path: of the ledger, for messages. monotonic: a clock in seconds.
     """
 
-    def __init__(self, db: sqlite3.Connection, path: str) -> None:
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        path: str,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._db = db
         self._path = path
+        self._monotonic = monotonic
+        self._checkpoint_due_s = 0.0
         self._broken: Exception | None = None
         self._commits = GroupCommit(self._commit, name="ledger", max_group=_MAX_GROUP)
 
@@ -58,6 +68,17 @@ class Writer:
         with transaction(self._db):
             for sql, rows in _batched(writes):
                 self._db.executemany(sql, rows)
+        if self._monotonic() >= self._checkpoint_due_s:
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        """Copy what is in the write-ahead log to the ledger file, which may be copied alone.
+
+        A failure loses nothing: SQLite goes on with the log.
+        """
+        with suppress(sqlite3.OperationalError):
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._checkpoint_due_s = self._monotonic() + _CHECKPOINT_INTERVAL_S
 
 
 def _batched(writes: Sequence[_Write]) -> Iterator[tuple[str, list[Sequence[object]]]]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.engine.throttle import Budget, BudgetSpentError, UnknownSpend
+from batchgen.engine.throttle import Budget, BudgetSpentError
 from tests.given import run_pending
 
 
@@ -102,15 +102,9 @@ async def test_a_budget_reports_whether_a_task_waits_for_it() -> None:
     assert not budget.is_waited_for()
 
 
-async def test_unknown_spend_counts_until_the_charge_is_known() -> None:
-    unknown_spend = UnknownSpend(tasks=2, usd=0.4)
-    budget = Budget(max_cost_usd=1.0, max_requests=None, spent_usd=0.6, unknown_spend=unknown_spend)
-    with pytest.raises(BudgetSpentError, match=r"2 unknown tasks count as \$0\.40 of it"):
+async def test_requests_without_a_result_count_as_spent_and_are_named() -> None:
+    budget = Budget(max_cost_usd=1.0, max_requests=None, spent_usd=0.3, at_risk_usd=0.4)
+    await budget.book(await budget.reserve(0.2), 0.2, at_risk_usd=0.2)
+
+    with pytest.raises(BudgetSpentError, match=r"\$0\.60 of it for requests without a result"):
         await budget.reserve(0.2)
-
-    # Sent again with the same key: its price counts already, and the charge is lower.
-    reserved = await budget.reserve(0.2, counted_usd=0.2)
-    assert reserved == 0
-    await budget.book(reserved, 0.1 - 0.2)
-
-    assert await budget.reserve(0.1) == 0.1

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def test_reservations_of_a_killed_run_stay_until_its_job_recovers(
     with SharedBudget(budget, clock, "autumn") as autumn:
         assert not autumn.reserve(0.3)
         with SharedBudget(budget, clock, "spring") as again:
-            again.recover(unknown_usd=0.2)
+            again.recover(spent_usd=0.0, at_risk_usd=0.2)
             assert again.spent_usd() == pytest.approx(0.2)
         assert autumn.reserve(0.3)
 
@@ -88,11 +89,40 @@ def interrupt_run(budget: SharedBudgetSettings, clock: ManualClock) -> None:
 
 def test_recovery_does_not_book_spent_money_twice(tmp_path: Path, clock: ManualClock) -> None:
     with SharedBudget(a_budget(tmp_path), clock, "spring") as shared_budget:
+        shared_budget.recover(spent_usd=0.0, at_risk_usd=0.0)
         shared_budget.reserve(0.2)
         shared_budget.book(0.2, 0.2)
     with SharedBudget(a_budget(tmp_path), clock, "spring") as shared_budget:
-        shared_budget.recover(unknown_usd=0.2)
+        shared_budget.recover(spent_usd=0.1, at_risk_usd=0.1)
         assert shared_budget.spent_usd() == pytest.approx(0.2)
+
+
+def test_what_a_killed_run_committed_and_did_not_book_is_booked_by_the_next_one(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    budget = a_budget(tmp_path)
+    with suppress(KeyboardInterrupt), SharedBudget(budget, clock, "spring") as killed:
+        killed.recover(spent_usd=3.0, at_risk_usd=0.0)  # of runs before the budget
+        assert killed.reserve(0.6)
+        killed.book(0.2, 0.2)
+        raise KeyboardInterrupt  # 0.4 is in flight, or in the ledger and not booked
+    with SharedBudget(budget, clock, "spring") as again:
+        again.recover(spent_usd=3.3, at_risk_usd=0.1)
+        assert again.spent_usd() == pytest.approx(0.4)
+        assert again.reserve(0.6)
+
+
+def test_a_ledger_that_counts_less_than_before_frees_nothing_and_hides_nothing(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    with SharedBudget(a_budget(tmp_path), clock, "spring") as shared_budget:
+        shared_budget.recover(0.0, 0.0)
+        shared_budget.reserve(0.5)
+        shared_budget.book(0.5, 0.5)
+        shared_budget.recover(0.3, 0.0)  # the usage log lists a request as free
+        assert shared_budget.spent_usd() == pytest.approx(0.5)
+        shared_budget.recover(0.3, 0.2)
+        assert shared_budget.spent_usd() == pytest.approx(0.7)
 
 
 def test_a_file_that_is_no_budget_is_reported(tmp_path: Path, clock: ManualClock) -> None:

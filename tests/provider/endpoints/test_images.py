@@ -126,7 +126,8 @@ def test_every_family_is_listed_under_its_own_name() -> None:
 def test_a_good_image_is_kept_when_another_is_broken() -> None:
     good = spooled(PNG)
     items = [{"b64_json": "batchgen-payload:0"}, {"b64_json": "batchgen-payload:9"}]
-    assert parse_response(reply({"data": items}, good)) == Finished((good,))
+    expected = Finished((good,), missing=("its base64 is broken",))
+    assert parse_response(reply({"data": items}, good)) == expected
 
 
 def test_a_payload_with_two_references_is_stored_once() -> None:

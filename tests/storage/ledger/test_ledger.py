@@ -101,14 +101,16 @@ async def test_priors_hold_the_results_of_earlier_runs(ledger: Ledger) -> None:
     finished = Finished(
         (RemotePayload("https://a/b?c=d"), RemotePayload("https://a/e")), "A fox", 2**70, 0.5
     )
-    await ledger.record_received(a_task(1), finished, succeeded())
+    await ledger.record_received(a_task(1), finished, succeeded(cost_usd=0.5, at_risk_usd=0.25))
 
     priors = ledger.priors([a_task(0).key, a_task(1).key, a_task(2).key])
 
     digest = a_task().digest
     assert priors == {
         a_task(0).key: Prior(Status.FAILED, digest, 1, 1, "invalid_request"),
-        a_task(1).key: Prior(Status.RECEIVED, digest, 1, 1, received=finished),
+        a_task(1).key: Prior(
+            Status.RECEIVED, digest, 1, 1, received=finished, cost_usd=0.5, at_risk_usd=0.25
+        ),
     }
 
 
@@ -226,6 +228,46 @@ async def test_a_repeated_attempt_keeps_the_rest_of_the_row(ledger: Ledger) -> N
     assert (record.outcome.attempts, record.outcome.started_at) == (2, NOW)
 
 
+async def test_the_price_of_an_attempt_counts_from_before_it_is_sent(ledger: Ledger) -> None:
+    task = a_task()
+    await ledger.record_sent(task, 1, attempts=1, now=NOW, spent_usd=0.02)
+    assert (ledger.spent_usd(), ledger.at_risk_usd()) == (0.0, 0.02)
+    await ledger.record_sent(task, 1, attempts=2, now=NOW, spent_usd=0.04)
+    assert ledger.at_risk_usd() == 0.04
+
+    await ledger.record_outcome(task, 1, succeeded(cost_usd=0.02, at_risk_usd=0.02))
+
+    assert (ledger.spent_usd(), ledger.at_risk_usd()) == (0.02, 0.02)
+    (record,) = ledger.records()
+    assert record.outcome.at_risk_usd == 0.02
+
+
+async def test_a_later_generation_keeps_what_the_earlier_one_may_have_cost(ledger: Ledger) -> None:
+    await ledger.record_sent(a_task(), 1, attempts=1, now=NOW, spent_usd=0.02)
+    await ledger.record_sent(a_task(), 2, attempts=1, now=NOW, spent_usd=0.02)
+
+    assert ledger.at_risk_usd() == 0.04
+
+
+async def test_the_usage_log_moves_a_charge_from_the_risk_to_the_cost(tmp_path: Path) -> None:
+    with a_ledger(tmp_path) as crashed:
+        for number in range(3):
+            await crashed.record_sent(
+                a_task(number), 1, attempts=1, now=NOW, idempotency_key=f"key-{number}",
+                spent_usd=0.03,
+            )  # fmt: skip
+        await crashed.record_sent(
+            a_task(2), 1, attempts=2, now=NOW, idempotency_key="key-2", spent_usd=0.06
+        )
+    with Ledger(crashed.path) as ledger:
+        ledger.begin_run(pid=2, total=3, now=NOW)
+        free = (Reconciliation(f"key-{number}", None, charged=False) for number in (1, 2))
+        ledger.reconcile([Reconciliation("key-0", "inf-0", charged=True, cost_usd=0.02), *free])
+
+        costs = [(r.outcome.cost_usd, r.outcome.at_risk_usd) for r in ledger.records()]
+    assert costs == [(0.02, pytest.approx(0.01)), (None, 0.0), (None, 0.06)]
+
+
 async def test_closing_merges_the_write_ahead_log_into_the_file(tmp_path: Path) -> None:
     with a_ledger(tmp_path) as ledger:
         await carry(ledger, a_task(), succeeded())
@@ -245,7 +287,7 @@ def test_runs_are_recorded_with_their_reason(ledger: Ledger) -> None:
 
 def test_a_run_whose_ledger_was_removed_ends_with_an_error(ledger: Ledger) -> None:
     ledger.path.unlink()
-    with pytest.raises(StorageError, match=r"was removed during the run: .* --rebuild"):
+    with pytest.raises(StorageError, match=r"was removed or replaced during the run: .* --rebuild"):
         ledger.end_run(reason="complete", now=NOW)
 
 

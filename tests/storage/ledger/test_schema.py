@@ -42,6 +42,7 @@ def test_a_file_of_version_1_is_upgraded_and_keeps_its_tasks(
     with Ledger(path) as ledger:
         (record,) = ledger.records()
         assert (record.task.id, record.task.prompt) == ("fox", "A fox")
+        assert (record.outcome.at_risk_usd, ledger.at_risk_usd()) == (0.0, 0.0)
     assert version(path) == len(later)
     with Ledger(path) as again:
         assert not again.is_empty()
