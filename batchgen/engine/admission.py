@@ -30,7 +30,7 @@ class Admission:
 
         Return None if it may be sent, else the decision that ends the attempts of its task.
         """
-        ticket = await self._throttle.acquire(task.model, image_count(task))
+        ticket = await self._throttle.acquire(task.model, image_count(task), key=task.key)
         if not self._stop.is_set():
             try:
                 self._budget.count_request()
@@ -42,6 +42,10 @@ class Admission:
         self._tickets[task.key] = ticket
         self._counts.requests += 1
         return None
+
+    def leave(self, task: Task) -> None:
+        """Note that a task sends no more requests that generate something."""
+        self._throttle.leave(task.model, task.key)
 
     def refuse(self, error: BudgetSpentError) -> Decision:
         """Stop the run at a limit; return the decision that ends the attempts of a task."""
@@ -74,7 +78,8 @@ class Admission:
         if decision.verb is Verb.HALT:
             self._stop.set(StopReason.HALT, _halt_message(decision), kind=decision.kind)
         ticket = self._tickets.pop(task.key)
-        if self._throttle.record(task.model, ticket, reply, decision) and decision.after_s:
+        is_held = self._throttle.record(task.model, ticket, reply, decision, key=task.key)
+        if is_held and decision.after_s:
             reason = decision.message if CAPPED in decision.message else "rate limit"
             self._progress.gate_closed(task.model, decision.after_s, reason)
         if decision.hold:

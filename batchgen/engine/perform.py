@@ -198,7 +198,10 @@ class Performer(msgspec.Struct, frozen=True):
             self.admission.record_attempt(task, state.attempts, decision, reply)
             return sent_once(decision, self.on_unknown)
 
-        return await self._run_attempts(attempt)
+        try:
+            return await self._run_attempts(attempt)
+        finally:
+            self.admission.leave(task)
 
     async def _admit(self, task: Task, part: Part, state: TaskState) -> Decision | None:
         """Reserve the price of an attempt and wait until it may be sent; return a refusal."""

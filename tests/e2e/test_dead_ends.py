@@ -39,7 +39,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.posts[model] += 1
         url = f"http://127.0.0.1:{self.server.server_address[1]}/a.png"
         status, body = self.server.answers.get(model, (200, {"data": [{"url": url}]}))
-        self._answer(status, json.dumps(body).encode())
+        text = body if isinstance(body, str) else json.dumps(body)
+        self._answer(status, text.encode())
 
     def do_GET(self) -> None:
         self._answer(200, a_png())
@@ -106,3 +107,15 @@ def test_other_models_go_on_and_the_command_takes_the_rows_up_again(tmp_path: Pa
     assert again.code == 0, again.err
     assert {line["status"] for line in results(tmp_path / "out")} == {"succeeded"}
     assert server.posts["dall-e-2"] == 30
+
+
+def test_a_web_page_instead_of_results_costs_a_few_rows_with_many_workers(tmp_path: Path) -> None:
+    rows = [{"id": f"r{number}", "prompt": f"fox {number}"} for number in range(40)]
+    with provider({"dall-e-2": (200, "<!doctype html><html><title>Chat</title></html>")}) as server:
+        ended = run(server, tmp_path, rows, "--concurrency", "16", "--model", "dall-e-2")
+
+    assert ended.code == 3, ended.err
+    assert "base_url" in ended.err
+    tried = [line for line in results(tmp_path / "out") if line["attempts"]]
+    assert 1 <= len(tried) <= 8
+    assert server.posts["dall-e-2"] <= 24

@@ -145,6 +145,9 @@ class World:
         self.log.append(f"acquire {task.model}")
         return Decision(Verb.HALT, STOPPING) if self.is_stopping() else None
 
+    def leave(self, task: Task) -> None:
+        assert task.id == "fox-0"
+
     def refuse(self, error: BudgetSpentError) -> Decision:
         self.log.append(f"refuse {error.limit}")
         return Decision(Verb.HALT, STOPPING)

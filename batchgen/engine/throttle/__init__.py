@@ -13,6 +13,7 @@ from batchgen.engine.throttle.feedback import Signal, feedback_of
 from batchgen.engine.throttle.gate import Gate
 from batchgen.engine.throttle.rate import Ticket
 from batchgen.engine.throttle.refusal_watch import RefusalWatch
+from batchgen.engine.throttle.turns import Turns
 from batchgen.job import Bounds
 from batchgen.types import Decision, Reply, Verb
 
@@ -43,15 +44,27 @@ class Throttle:
         self._on_long_wait = on_long_wait
         self._gates: dict[str, Gate] = {}
         self._watches: dict[str, RefusalWatch] = {}
+        self._turns: dict[str, Turns] = {}
 
-    async def acquire(self, model: str, images: int = 1) -> Ticket:
+    async def acquire(self, model: str, images: int = 1, *, key: str = "") -> Ticket:
         """Wait until a request of this model may be sent, or until the run is stopping.
 
-        Every ticket must be given back with `record` or `release`.
+        key: of the task. Every ticket must be given back with `record` or `release`.
         """
-        return await self._gate(model).acquire(images, self._stopping)
+        gate, turns = self._gate(model), self._turns_of(model)
+        while True:
+            await turns.wait(key, self._stopping)
+            ticket = await gate.acquire(images, self._stopping, lambda: turns.has(key))
+            if ticket is not None:
+                return ticket
 
-    def record(self, model: str, ticket: Ticket, reply: Reply, decision: Decision) -> bool:
+    def leave(self, model: str, key: str) -> None:
+        """Note that a task sends nothing more."""
+        self._turns_of(model).leave(key)
+
+    def record(
+        self, model: str, ticket: Ticket, reply: Reply, decision: Decision, *, key: str = ""
+    ) -> bool:
         """Learn from a reply; a wait that it asks for holds all requests of the model.
 
         A reply that every further request may meet lets one request through at a time.
@@ -66,7 +79,14 @@ class Throttle:
             pause_s = max(pause_s, watch.probe_wait_s() if decision.probe else 0.0)
         elif feedback.signal is Signal.ACCEPTED:
             watch.record_accepted()
+        if decision.verb is Verb.ACCEPT or (
+            feedback.signal is Signal.ACCEPTED and not decision.probe
+        ):
+            gate.prove()
+            self._turns_of(model).end()
         if decision.probe:
+            if decision.verb is Verb.RETRY and not gate.is_proven:
+                self._turns_of(model).put_first(key)
             gate.probe(on=True)
         elif decision.verb is not Verb.RETRY and feedback.signal is Signal.ACCEPTED:
             gate.probe(on=False)
@@ -110,6 +130,11 @@ class Throttle:
 
     def _watch(self, model: str) -> RefusalWatch:
         return self._watches.setdefault(model, RefusalWatch())
+
+    def _turns_of(self, model: str) -> Turns:
+        if model not in self._turns:
+            self._turns[model] = Turns(self._sleep)
+        return self._turns[model]
 
     def _gate(self, model: str) -> Gate:
         if model not in self._gates:

@@ -14,10 +14,11 @@ from batchgen.engine.throttle.feedback import ConcurrencySignal, Feedback, LogTh
 from batchgen.engine.throttle.rate import RequestSchedule, Ticket
 from batchgen.job import Bounds
 
-# Requests that may start together, and the seconds in which that number doubles. At the start of a
-# run they are few, so that a dead end costs a handful of requests.
-_FIRST_RAMP = (5.0, 0.12)
-_RAMP = (16.0, 0.25)
+# Requests that may start together, the seconds for which that holds, and those in which the number
+# doubles then. At the start of a run they are few until a request is accepted, so that a dead end
+# costs a handful of requests; providers that answer slowly are not waited for.
+_FIRST_RAMP = (5.0, 0.2, 0.025)
+_RAMP = (16.0, 0.0, 0.25)
 _MAX_DOUBLINGS = 40
 _MAX_WAIT_S = 3600.0
 _LONG_WAIT_S = 60.0  # a wait that is reported
@@ -59,12 +60,23 @@ class Gate:
         self._log_throttle = LogThrottle()
         self._overload_share = 0.0
         self._is_probing = False
+        self.is_proven = False
 
-    async def acquire(self, images: int, stopping: Callable[[], bool]) -> Ticket:
-        """Wait until a request may be sent, or until the run is stopping."""
+    async def acquire(
+        self,
+        images: int,
+        stopping: Callable[[], bool],
+        has_turn: Callable[[], bool] = lambda: True,
+    ) -> Ticket | None:
+        """Wait until a request may be sent, or until the run is stopping.
+
+        Return None if it is the turn of others.
+        """
         async with self._queue:
             limited_by: AdaptiveLimit | None = None
             while not stopping():
+                if not has_turn():
+                    return None
                 limit, wait_s = self._next_wait()
                 if wait_s <= 0:
                     break
@@ -97,6 +109,10 @@ class Gate:
         """
         self._is_probing = on
         self._wake()
+
+    def prove(self) -> None:
+        """Note that a request was accepted: what the model makes can be used."""
+        self.is_proven = True
 
     def release(self) -> None:
         """Give back a ticket; its request is not sent."""
@@ -164,13 +180,14 @@ class Gate:
         if self._in_flight + 1 > self._concurrency.value:
             return self._concurrency, _MAX_WAIT_S
         if self._in_flight + 1 > self._ramp(now):
-            return None, self._ramp_shape[1] / 8
+            return None, self._ramp_shape[2] / 4
         return self._schedule.rate, self._schedule.next_at() - now
 
     def _ramp(self, now: float) -> float:
         began_at = now if self._ramp_began_at is None else self._ramp_began_at
-        start, doubling_s = self._ramp_shape
-        doublings = min(_MAX_DOUBLINGS, max(0.0, now - began_at) / doubling_s)
+        start, flat_s, doubling_s = self._ramp_shape
+        flat_s = 0.0 if self.is_proven else flat_s
+        doublings = min(_MAX_DOUBLINGS, max(0.0, now - began_at - flat_s) / doubling_s)
         return start * math.pow(2.0, doublings)
 
     def _issue_ticket(self, images: int, limited_by: AdaptiveLimit | None) -> Ticket:

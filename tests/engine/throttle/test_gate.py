@@ -92,6 +92,26 @@ async def test_without_a_limit_5_requests_start_together_and_the_others_soon_aft
     assert len(workers.sent_at) == 64
 
 
+async def test_until_a_request_is_accepted_5_are_in_flight_for_a_fifth_of_a_second(
+    clock: FakeClock,
+) -> None:
+    workers = Workers(clock, rpm=None)
+    workers.start(64)
+    await clock.advance(0.19)
+    assert len(workers.sent_at) == 5
+    await clock.advance(0.12)
+    assert len(workers.sent_at) == 64
+
+
+async def test_an_accepted_request_ends_the_slow_start(clock: FakeClock) -> None:
+    workers = Workers(clock, rpm=None)
+    workers.start(64)
+    await clock.advance(0.02)
+    workers.reply(0, 200)
+    await clock.advance(0.1)
+    assert len(workers.sent_at) == 64
+
+
 async def test_a_hold_keeps_every_worker_for_the_time_given_and_no_longer(
     clock: FakeClock,
 ) -> None:
@@ -222,7 +242,7 @@ async def test_an_overloaded_server_gets_fewer_requests_but_a_single_503_changes
 ) -> None:
     workers = Workers(clock, rpm=None, concurrency=10)
     workers.start(10)
-    await clock.advance(0.1)
+    await clock.advance(0.3)
     workers.reply(0, 503)
     workers.start(1)
     await clock.advance(0.1)
@@ -287,12 +307,12 @@ async def test_a_reaction_to_refusals_is_logged_once(clock: FakeClock) -> None:
     workers = Workers(clock, rpm=None)
     assert workers.throttle.message_to_log("dall-e-2") is None
     workers.start(16)
-    await clock.advance(0.2)
+    await clock.advance(0.3)
     for number in range(8):
         workers.reply(number, 200)
     workers.reply(8, 429, 5)
     assert workers.throttle.message_to_log("dall-e-2") == (
-        "slowed to 92.6 requests/min, the rate the provider accepts"
+        "slowed to 90.5 requests/min, the rate the provider accepts"
     )
     workers.reply(9, 429, 5)
     assert workers.throttle.message_to_log("dall-e-2") is None
