@@ -80,10 +80,15 @@ class Admission:
         ticket = self._tickets.pop(task.key)
         is_held = self._throttle.record(task.model, ticket, reply, decision, key=task.key)
         if is_held and decision.after_s:
-            reason = decision.message if CAPPED in decision.message else "rate limit"
-            self._progress.gate_closed(task.model, decision.after_s, reason)
+            details = f": {decision.message}" if CAPPED in decision.message else ""
+            self._progress.gate_closed(task.model, decision.after_s, f"rate limit{details}")
         if decision.hold:
             message = self._throttle.message_to_log(task.model)
+            if decision.probe and self._throttle.begins_to_probe(task.model):
+                message = (
+                    "it is not clear whether waiting helps, so that one request at a time is sent"
+                    f" until one is accepted ({decision.message})"
+                )
             if message is not None:
                 refused = f"the provider refuses requests ({decision.http_status})"
                 self._progress.log(f"{task.model}: {refused}; {message}")

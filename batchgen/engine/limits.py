@@ -109,7 +109,7 @@ def make_throttle(job: Job, stop: Stop, clock: Clock, progress: Progress) -> Thr
         monotonic=clock.monotonic,
         sleep=stop.sleep_until_stop,
         stopping=stop.is_set,
-        on_long_wait=lambda model, seconds: progress.gate_closed(model, seconds, "the rate"),
+        on_long_wait=lambda model, seconds: progress.gate_closed(model, seconds, "rate limit"),
     )
 
 

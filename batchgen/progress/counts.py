@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from batchgen.progress.events import NoProgress
 from batchgen.text import Field, one_line, show_count, show_duration, show_money, show_rate
@@ -13,6 +14,7 @@ TERMINAL = frozenset(
 )
 MESSAGE_WIDTH = 300
 LOG_WIDTH = 2000
+LONG_WAIT_S = 60.0  # a wait that is logged, also without status lines
 _REASON_WIDTH = 40
 _MAX_CAUSES = 50
 
@@ -203,6 +205,10 @@ class TextProgress(NoProgress):
 
     def gate_closed(self, model: str, seconds: float, reason: str) -> None:
         self._status_line.gate_closed(model, seconds, reason)
+        if seconds >= LONG_WAIT_S:
+            self.log(
+                f"{model}: waiting until {_end_of(seconds)} ({show_duration(seconds)}): {reason}"
+            )
         self._changed()
 
     def task_finished(self, task: Task, outcome: Outcome) -> None:
@@ -233,6 +239,13 @@ class _FirstFailures:
         http = f", HTTP {outcome.http_status}" if outcome.http_status else ""
         message = one_line(error.message, MESSAGE_WIDTH)
         return f"{outcome.status}: {task.id} ({_location(task)}): {error.kind}{http}: {message}"
+
+
+def _end_of(wait_s: float) -> str:
+    """Return the local time at which a wait ends, with the date if that is another day."""
+    now = datetime.now(UTC).astimezone()
+    end = (now + timedelta(seconds=wait_s)).astimezone()
+    return f"{end:%H:%M}" if end.date() == now.date() else f"{end:%Y-%m-%d %H:%M}"
 
 
 def _location(task: Task) -> str:

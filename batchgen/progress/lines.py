@@ -3,19 +3,17 @@
 import json
 import math
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from batchgen.errors import BatchgenError
-from batchgen.progress.counts import LOG_WIDTH, MESSAGE_WIDTH, TextProgress
+from batchgen.progress.counts import LOG_WIDTH, LONG_WAIT_S, MESSAGE_WIDTH, TextProgress
 from batchgen.progress.events import NoProgress
 from batchgen.progress.sink import Sink
 from batchgen.text import fit, one_line, show_count, show_duration
 from batchgen.types import Decision, Json, Outcome, Task
 
 _PROMPT_WIDTH = 200
-_LONG_WAIT_S = 60.0
-_HALF_DAY_S = 43_200.0
 # The keys of each event of --log-format json, besides `event` and `time`. A public interface:
 # docs/events.md shows this table.
 _TASK_KEYS = "id, file, line, model"
@@ -66,10 +64,8 @@ class TextLines(TextProgress):
 
     def gate_closed(self, model: str, seconds: float, reason: str) -> None:
         # A shorter wait ends before the next status line, or is part of it.
-        if seconds >= self._interval_s:
-            self.log(
-                f"{model}: no requests for {show_duration(seconds)}{_until(seconds)} ({reason})"
-            )
+        if self._interval_s <= seconds < LONG_WAIT_S:
+            self.log(f"{model}: no requests for {show_duration(seconds)} ({reason})")
         super().gate_closed(model, seconds, reason)
 
     def log(self, message: str) -> None:
@@ -205,11 +201,3 @@ def _error(outcome: Outcome) -> Json:
         return None
     message = one_line(error.message, MESSAGE_WIDTH)
     return {"kind": error.kind, "code": error.code, "message": message}
-
-
-def _until(seconds: float) -> str:
-    """Return the local time at which a long wait ends; empty for a short one."""
-    if seconds < _LONG_WAIT_S:
-        return ""
-    end = (datetime.now(UTC) + timedelta(seconds=seconds)).astimezone()
-    return f", until {end:%H:%M}" if seconds < _HALF_DAY_S else f", until {end:%Y-%m-%d %H:%M}"

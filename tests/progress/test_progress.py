@@ -322,6 +322,25 @@ def test_a_tick_prints_why_a_run_waits(clock: FakeClock) -> None:
     ]
 
 
+@pytest.mark.parametrize("interval_s", [30.0, math.inf])
+def test_a_long_wait_is_logged_with_its_end_also_without_status_lines(
+    interval_s: float, clock: FakeClock
+) -> None:
+    stream = io.StringIO()
+    lines = TextLines(Sink(stream), clock=clock, interval_s=interval_s)
+    lines.start(name="x", total=9)
+    lines.gate_closed("flux/schnell", 61.0, "rate limit")
+    lines.gate_closed("flux/schnell", 86_400.0, "rate limit")
+    short, long = stream.getvalue().splitlines()[1:]
+    assert re.fullmatch(
+        r"flux/schnell: waiting until (\d{4}-\d\d-\d\d )?\d\d:\d\d \(1 min 01 s\): rate limit",
+        short,
+    )
+    assert re.fullmatch(
+        r"flux/schnell: waiting until \d{4}-\d\d-\d\d \d\d:\d\d \(24 h 00 min\): rate limit", long
+    )
+
+
 def test_json_events_are_objects_with_event_and_utc_time(task: Task) -> None:
     stream = io.StringIO()
     progress = JsonEvents(Sink(stream), now=lambda: datetime(2026, 11, 23, 9, tzinfo=UTC))

@@ -10,7 +10,7 @@ from batchgen.engine.decisions.facts import facts_of_error, facts_of_fault, fact
 from batchgen.engine.decisions.table import BUILT_IN
 from batchgen.engine.retry import CAPPED
 from batchgen.provider.endpoints.headers import request_id
-from batchgen.provider.endpoints.waits import requested_wait_s
+from batchgen.provider.endpoints.waits import poll_wait_s
 from batchgen.types import (
     Decision,
     FaultKind,
@@ -82,7 +82,7 @@ def _poll_after_s(
     """Return the seconds until the next poll if the provider gives them, else None."""
     if not isinstance(result, Pending):
         return None
-    asked_s = requested_wait_s(reply, now, reply.status)
+    asked_s = poll_wait_s(reply, now)
     return None if asked_s is None else min(asked_s, settings.max_wait_s)
 
 

@@ -6,7 +6,7 @@ from batchgen.engine.decisions.entry import OK, REDIRECT, Facts
 from batchgen.provider.endpoints.errors import ProviderError, read_error, sanitize
 from batchgen.provider.endpoints.success_errors import find_success_error, shape_of
 from batchgen.provider.endpoints.topics import plain_text
-from batchgen.provider.endpoints.waits import requested_wait_s
+from batchgen.provider.endpoints.waits import poll_wait_s, requested_wait_s
 from batchgen.types import HttpResponse, NetworkFault, Phase, Unusable
 
 # A gateway timed out: the generation behind it may have been made and billed.
@@ -49,7 +49,7 @@ def facts_of_unusable(
         shape=shape,
         sent=shape not in _FREE,
         headers=reply.headers,
-        wait_s=requested_wait_s(reply, now, reply.status),
+        wait_s=poll_wait_s(reply, now),
     )
 
 
@@ -74,7 +74,7 @@ def _facts(
         is_error=True,
         sent=status in _GATEWAY_TIMEOUTS,
         headers=reply.headers,
-        wait_s=requested_wait_s(reply, now, status),
+        wait_s=requested_wait_s(reply, now, error.status),
     )
 
 

@@ -69,16 +69,24 @@ class Throttle:
 
         A reply that every further request may meet lets one request through at a time.
 
-        Return whether that wait is longer than the model's current hold.
+        Return whether that wait is at least a second longer than the model's current hold.
         """
         gate, watch = self._gate(model), self._watch(model)
-        pause_s = (decision.after_s or 0.0) if decision.hold else 0.0
+        asked_s = pause_s = (decision.after_s or 0.0) if decision.hold else 0.0
         feedback = feedback_of(reply, decision)
+        is_passing = False
         if decision.hold:
-            watch.record_refused(self._monotonic(), wait_s=pause_s, in_doubt=decision.probe)
-            pause_s = max(pause_s, watch.probe_wait_s() if decision.probe else 0.0)
+            watch.record_refused(
+                self._monotonic(),
+                sent_at=ticket.sent_at,
+                wait_s=asked_s,
+                in_doubt=decision.probe,
+            )
+            if decision.probe:
+                pause_s = max(asked_s, watch.probe_wait_s())
+                feedback = watch.feedback_of_doubt(feedback)
         elif feedback.signal is Signal.ACCEPTED:
-            watch.record_accepted()
+            is_passing = watch.record_accepted(ticket.sent_at)
         if decision.verb is Verb.ACCEPT or (
             feedback.signal is Signal.ACCEPTED and not decision.probe
         ):
@@ -88,9 +96,9 @@ class Throttle:
             if decision.verb is Verb.RETRY and not gate.is_proven:
                 self._turns_of(model).put_first(key)
             gate.probe(on=True)
-        elif decision.verb is not Verb.RETRY and feedback.signal is Signal.ACCEPTED:
+        elif decision.verb is not Verb.RETRY and is_passing:
             gate.probe(on=False)
-        gate.record(ticket, feedback, pause_s)
+        gate.record(ticket, feedback, asked_s)
         return pause_s > 0 and gate.hold(pause_s)
 
     def reason_to_halt(self, model: str) -> tuple[str, str] | None:
@@ -105,12 +113,16 @@ class Throttle:
             return "rate_limited", "no request was accepted for a quarter of an hour"
         return None
 
+    def begins_to_probe(self, model: str) -> bool:
+        """Return whether the last refusal is the first that leaves open whether waiting helps."""
+        return self._watch(model).begins_to_doubt
+
     def release(self, model: str) -> None:
         """Give back a ticket of this model; its request is not sent."""
         self._gate(model).release()
 
     def hold(self, model: str, seconds: float) -> bool:
-        """Hold all requests of the model; return whether that is longer than the current hold."""
+        """Hold all requests of the model; return whether that is a second longer than before."""
         return self._gate(model).hold(seconds)
 
     def bottleneck(self) -> str | None:

@@ -22,6 +22,7 @@ _RAMP = (16.0, 0.0, 0.25)
 _MAX_DOUBLINGS = 40
 _MAX_WAIT_S = 3600.0
 _LONG_WAIT_S = 60.0  # a wait that is reported
+_SAME_END_S = 1.0  # ends of a wait that are closer together are reported once
 _OVERLOAD_DECREASE = 0.7
 _SMOOTHING = 0.05  # the weight of the newest reply in the share of overload replies
 _OVERLOAD_SHARE = 0.2  # a single 503 is no overload; five in a row are
@@ -50,6 +51,7 @@ class Gate:
         self._queue = asyncio.Lock()  # first in, first out
         self._waiting: asyncio.Future[None] | None = None
         self._closed_until = 0.0
+        self._reported_until = 0.0
         self._ramp_began_at: float | None = None
         self._ramp_shape = _FIRST_RAMP
         self._serial = 0
@@ -80,8 +82,8 @@ class Gate:
                 limit, wait_s = self._next_wait()
                 if wait_s <= 0:
                     break
-                if limit is self._schedule.rate and wait_s >= _LONG_WAIT_S:
-                    self._on_long_wait(wait_s)
+                if limit is self._schedule.rate:
+                    self._report_long_wait(wait_s)
                 limited_by = limit
                 await self._wait(wait_s)
             return self._issue_ticket(images, limited_by)
@@ -120,15 +122,17 @@ class Gate:
         self._wake()
 
     def hold(self, seconds: float) -> bool:
-        """Send nothing for this time; return whether that is longer than the current hold."""
-        until = self._monotonic() + seconds
+        """Send nothing for this time; return whether that is a second longer than the hold now."""
+        now = self._monotonic()
+        until = now + seconds
         if until <= self._closed_until:
             return False
+        is_longer = self._closed_until <= now or until >= self._closed_until + _SAME_END_S
         self._closed_until = until
         if self._false_alarms.is_known:  # without a learned rate all would be sent together
             self._ramp_began_at = until
             self._ramp_shape = _RAMP
-        return True
+        return is_longer
 
     def set_limits(self, bounds: Bounds) -> None:
         """Change the job's limits, also for requests that are waiting."""
@@ -182,6 +186,12 @@ class Gate:
         if self._in_flight + 1 > self._ramp(now):
             return None, self._ramp_shape[2] / 4
         return self._schedule.rate, self._schedule.next_at() - now
+
+    def _report_long_wait(self, wait_s: float) -> None:
+        until = self._monotonic() + wait_s
+        if wait_s >= _LONG_WAIT_S and until > self._reported_until + _SAME_END_S:
+            self._reported_until = until
+            self._on_long_wait(wait_s)
 
     def _ramp(self, now: float) -> float:
         began_at = now if self._ramp_began_at is None else self._ramp_began_at

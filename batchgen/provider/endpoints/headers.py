@@ -7,7 +7,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from batchgen.provider.endpoints.durations import read_number, read_reset_s
+from batchgen.provider.endpoints.durations import read_number, read_wait_s
 from batchgen.provider.endpoints.errors import sanitize
 
 _MAX_ID_WIDTH = 200
@@ -35,7 +35,7 @@ def advertised_rate(headers: Mapping[str, str]) -> float | None:
             continue
         remaining = read_number(_short(headers, f"x-ratelimit-remaining{suffix}"))
         limit = read_number(_short(headers, f"x-ratelimit-limit{suffix}"))
-        reset_s = read_reset_s(_short(headers, f"x-ratelimit-reset{suffix}"), _EPOCH)
+        reset_s = read_wait_s(_short(headers, f"x-ratelimit-reset{suffix}"), _EPOCH)
         if remaining == 0 and limit and reset_s and 0 < reset_s <= _MAX_RESET_S:
             return limit / reset_s
     return None

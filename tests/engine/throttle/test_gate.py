@@ -316,3 +316,43 @@ async def test_a_reaction_to_refusals_is_logged_once(clock: FakeClock) -> None:
     )
     workers.reply(9, 429, 5)
     assert workers.throttle.message_to_log("dall-e-2") is None
+
+
+async def test_a_long_wait_for_the_rate_is_reported_once_with_its_length(clock: FakeClock) -> None:
+    reported: list[tuple[str, float]] = []
+    stop = Stop(clock)
+    throttle = Throttle(
+        bounds=lambda _: Bounds(8, None),
+        monotonic=clock.monotonic,
+        sleep=stop.sleep_until_stop,
+        stopping=stop.is_set,
+        on_long_wait=lambda model, seconds: reported.append((model, seconds)),
+    )
+    limit = {"x-ratelimit-limit-requests": "1", "x-ratelimit-remaining-requests": "0"}
+    reply = HttpResponse(200, {**limit, "x-ratelimit-reset-requests": "24h"}, b"")
+    tickets = [await throttle.acquire("dall-e-2") for _ in range(3)]
+    throttle.record("dall-e-2", tickets[0], reply, Decision(Verb.ACCEPT))
+    tickets.append(await throttle.acquire("dall-e-2"))  # the rate is known now, its time is later
+    waiting = asyncio.create_task(throttle.acquire("dall-e-2"))
+    await clock.advance(1)
+    for ticket in tickets[1:]:  # each reply wakes the request that waits
+        throttle.record("dall-e-2", ticket, reply, Decision(Verb.ACCEPT))
+        await clock.advance(1)
+
+    [(model, seconds)] = reported
+    assert model == "dall-e-2"
+    assert 86_400 <= seconds < 88_000
+    stop.set(StopReason.SIGNAL, "")
+    await waiting
+
+
+async def test_a_wait_that_many_replies_ask_for_is_reported_once(clock: FakeClock) -> None:
+    workers = Workers(clock, rpm=None)
+    workers.start(4)
+    await run_pending()
+    reported = []
+    for number in range(4):
+        reported.append(workers.reply(number, 429, after_s=3600))
+        await clock.advance(0.2)
+    assert reported == [True, False, False, False]
+    await workers.stop_all()
