@@ -29,6 +29,7 @@ EXPECTED: tuple[tuple[str, tuple[str, str] | None], ...] = (
     ("/api/v1/chat/completions", BEARER),
     ("/v1/images/generations", BEARER),
     ("/fal-ai/flux/schnell", ("authorization", f"Key {KEY}")),
+    ("/fal-ai/flux/schnell", ("authorization", f"Key {KEY}")),
     ("/v1/images/generations", None),
     ("/v1/embeddings", BEARER),
     ("/v1/images/generations", BEARER),
