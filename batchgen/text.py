@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from os import PathLike, fspath
 
 import msgspec
 
@@ -143,6 +144,26 @@ def printable(text: str) -> str:
     the characters that change the direction of text: a terminal obeys all of them.
     """
     return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def readable(text: str) -> str:
+    r"""Return a text in which bytes of a file name that are not UTF-8 are escapes such as `\xff`.
+
+    Python has such bytes as lone surrogates, which no JSON, database or page accepts.
+    """
+    if text.isprintable():  # no surrogate is
+        return text
+    try:
+        encoded = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        encoded = text.encode("utf-8", "backslashreplace")
+    return encoded.decode("utf-8", "backslashreplace")
+
+
+def printable_path(path: str | PathLike[str]) -> str:
+    """Return a path as one line for people, with escapes for all that is not printable."""
+    text = readable(fspath(path))
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Field(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from batchgen.report.export_openai_batch import write_openai_batch
 from batchgen.storage.files import PRIVATE, open_target
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import public_status, write_jsonl
+from batchgen.text import printable_path
 from batchgen.types import Record
 
 _Write: TypeAlias = Callable[[Iterable[Record], BinaryIO], None]
@@ -102,6 +103,6 @@ def _manifest_writer(arguments: argparse.Namespace, ledger: Ledger) -> _Write:
     from batchgen.report.export_manifest import write_manifest  # noqa: PLC0415  # only this format needs yaml
 
     statuses = sorted(arguments.status or ("again",))
-    name = "-".join((arguments.directory.resolve().name, *statuses))
+    name = "-".join((printable_path(arguments.directory.resolve().name), *statuses))
     provider = ledger.meta("provider")
     return lambda records, file: write_manifest(records, file, name=name, provider=provider)

@@ -14,7 +14,7 @@ from batchgen.storage.directory import ledger_path
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.results import line_of
 from batchgen.storage.verify import sha256_of
-from batchgen.text import one_line
+from batchgen.text import one_line, printable_path
 from batchgen.types import Json
 
 _LABEL_WIDTH = 16
@@ -68,7 +68,7 @@ def _from_ledger(path: Path, directory: Path | None) -> dict[str, Json]:
             f"{path} has no embedded metadata, and the ledger of {output} has no artifact with its"
             f" SHA-256 ({sha256})"
         )
-    return {"source": f"the ledger of {output}", **line_of(record)}
+    return {"source": f"the ledger of {printable_path(output)}", **line_of(record)}
 
 
 def _directory_around(path: Path) -> Path | None:

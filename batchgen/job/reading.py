@@ -23,7 +23,7 @@ from batchgen.job.values import (
     default_output,
     read_extras,
 )
-from batchgen.text import one_line
+from batchgen.text import one_line, readable
 from batchgen.types import Json, Problem, RetrySettings
 
 
@@ -119,7 +119,7 @@ def stem(label: str) -> str:
     name = Path(label).name.strip("<>")
     for _ in range(2):
         name = Path(name).stem or name
-    return name or "job"
+    return readable(name) or "job"
 
 
 def _retry(value: Json, flags: Flags, reader: SectionReader) -> RetrySettings:

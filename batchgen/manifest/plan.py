@@ -12,6 +12,7 @@ from batchgen.manifest.preview import preview_body
 from batchgen.manifest.problems import ProblemGroup, RejectedError, format_problems
 from batchgen.provider.adapter import Adapter
 from batchgen.provider.pricing import Prices
+from batchgen.text import readable
 from batchgen.types import HttpRequest, Json, Problem, Severity, Task
 
 _MAX_PROBLEMS = 100_000
@@ -81,10 +82,10 @@ class Plan(msgspec.Struct):
             "tasks": self.total.tasks,
             "problems": [
                 {
-                    "file": problem.file,
+                    "file": readable(problem.file),
                     "line": problem.line,
                     "severity": str(problem.severity),
-                    "message": problem.message,
+                    "message": readable(problem.message),
                 }
                 for problem in self.problems
             ],

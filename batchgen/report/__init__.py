@@ -20,6 +20,7 @@ from batchgen.report.page import render
 from batchgen.report.thumbnails import FOLDER, with_previews
 from batchgen.storage.files import open_target, stays_inside
 from batchgen.storage.ledger import Ledger
+from batchgen.text import printable_path
 from batchgen.types import Record
 
 FILE_NAME = "report.html"
@@ -75,7 +76,7 @@ class Report(msgspec.Struct, frozen=True):
         run = ledger.last_run()
         root = _root(self.directory, self.target)
         return Heading(
-            name=self.directory.resolve().name,
+            name=printable_path(self.directory.resolve().name),
             made_at=self.now,
             total=run.total if run else 0,
             spent_usd=ledger.spent_usd(),
@@ -96,5 +97,5 @@ def _without_outside(record: Record) -> Record:
 def _root(directory: Path, target: Path) -> str:
     """Return the relative URL from the page to the output directory, empty or with a slash."""
     relative = os.path.relpath(directory.resolve(), target.resolve().parent)
-    path = Path(relative).as_posix()
-    return "" if path == "." else quote(path) + "/"
+    path = os.fsencode(relative)
+    return "" if path == b"." else quote(path) + "/"

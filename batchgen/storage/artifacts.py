@@ -27,7 +27,15 @@ import msgspec
 
 from batchgen.errors import write_error
 from batchgen.media.formats import MediaType, Size, dimensions, generated_type, received_type
-from batchgen.storage.files import EXISTING, NEW, PRIVATE, TEMPORARY, Folder, UnsafePathError
+from batchgen.storage.files import (
+    EXISTING,
+    NEW,
+    PRIVATE,
+    TEMPORARY,
+    Folder,
+    UnsafePathError,
+    encoded,
+)
 from batchgen.storage.group_commit import GroupCommit
 from batchgen.storage.spool import HEAD_BYTES, Spool
 from batchgen.types import Artifact, GeneratedPayload, Spooled
@@ -203,7 +211,7 @@ class LocalStore:
 
     def _place_at(self, temporary: str, folder: int, path: str) -> bool:
         """Link a temporary file at a path in the open folder; return False if that is taken."""
-        target = path.rpartition("/")[2]
+        target = encoded(path.rpartition("/")[2])
         if self._is_orphan(folder, target, path):
             os.unlink(target, dir_fd=folder)
         places = {"src_dir_fd": self._handle, "dst_dir_fd": folder}
@@ -232,7 +240,7 @@ class LocalStore:
         except (FileExistsError, NotADirectoryError, UnsafePathError):
             return wanted.replace("/", "-")
 
-    def _is_orphan(self, folder: int, name: str, path: str) -> bool:
+    def _is_orphan(self, folder: int, name: bytes, path: str) -> bool:
         if not self._orphans:
             return False
         try:
@@ -307,7 +315,7 @@ def _folder_of(publication: _Publication) -> str:
     return publication.path.rpartition("/")[0]
 
 
-def _exists(folder: int, name: str) -> bool:
+def _exists(folder: int, name: bytes) -> bool:
     try:
         os.lstat(name, dir_fd=folder)
     except FileNotFoundError:

@@ -148,14 +148,14 @@ class Folder(msgspec.Struct, frozen=True):
             pass
 
     @contextmanager
-    def _at(self, path: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+    def _at(self, path: str, *, make: bool = False) -> Iterator[tuple[int, bytes]]:
         """Yield a handle of the folder of a path, and the path's last part."""
         below, _, name = path.rpartition("/")
         if name in ("", ".", "..") or "\0" in name:
             raise self.unsafe(path, "is not the path of a file in the output directory")
         try:
             with self.open_folder(below, make=make) as handle:
-                yield handle, name
+                yield handle, encoded(name)
         except OSError as error:
             error.filename, error.filename2 = str(self.root / path), None
             raise
@@ -163,23 +163,24 @@ class Folder(msgspec.Struct, frozen=True):
     def _enter(self, folder: int, part: str, below: str, *, make: bool) -> int:
         if part in ("", ".", "..") or "\0" in part:
             raise self.unsafe(below, "leaves the output directory")
+        name = encoded(part)
         try:
-            return os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+            return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
         except FileNotFoundError:
             if not make:
                 raise
         except OSError:
-            if stat.S_ISLNK(os.lstat(part, dir_fd=folder).st_mode):
+            if stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode):
                 raise self.unsafe(below, "is, or leads through, a symbolic link") from None
             raise
         with suppress(FileExistsError):  # another thread has made it
-            os.mkdir(part, dir_fd=folder)
+            os.mkdir(name, dir_fd=folder)
         os.fsync(folder)
-        handle = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+        handle = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
         os.fsync(handle)
         return handle
 
-    def _open_regular(self, folder: int, name: str, path: str, flags: int) -> int:
+    def _open_regular(self, folder: int, name: bytes, path: str, flags: int) -> int:
         try:
             handle = os.open(name, flags | EXISTING, 0o666, dir_fd=folder)
         except OSError:
@@ -223,7 +224,13 @@ def stays_inside(path: str) -> bool:
 def resolves_inside(directory: Path, path: str) -> bool:
     """Return whether a path of a ledger is below the output directory, also with links resolved."""
     root = os.path.realpath(directory)
-    return stays_inside(path) and Path(os.path.realpath(directory / path)).is_relative_to(root)
+    return stays_inside(path) and real_path(directory, path).is_relative_to(root)
+
+
+def real_path(directory: Path, path: str) -> Path:
+    """Return a path of a ledger with links resolved, in any locale."""
+    joined = os.path.join(os.fsencode(directory), encoded(path))
+    return Path(os.fsdecode(os.path.realpath(joined)))
 
 
 def check_database(path: Path) -> None:
@@ -252,6 +259,17 @@ def check_database(path: Path) -> None:
                 f"{path}{suffix} has another name (a hard link), and both would change: replace it"
                 " by a copy of its own, then run the same command again"
             )
+
+
+def encoded(name: str) -> bytes:
+    """Return the bytes of a file name: always UTF-8, so that any locale finds the same file.
+
+    Bytes that are not UTF-8, which Python has as surrogates, are kept.
+    """
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise UnsafePathError(f"{name!r} is not the name of a file") from error
 
 
 def create_new(path: str) -> int:

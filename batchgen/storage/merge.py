@@ -18,11 +18,12 @@ from batchgen.errors import Exit, StorageError, UsageError
 from batchgen.storage.artifacts import candidate_paths
 from batchgen.storage.counts import JobCounts, RunCounts, Spend
 from batchgen.storage.directory import ledger_path
-from batchgen.storage.files import Folder, resolves_inside
+from batchgen.storage.files import Folder, real_path, resolves_inside
 from batchgen.storage.ledger import Ledger
 from batchgen.storage.ledger.merge_target import MergeTarget, SourceArtifact, SourceTask, TargetTask
 from batchgen.storage.results import ResultsFile, count_paid, public_status, write_in_manifest_order
 from batchgen.storage.summary import Ending, FailureGroups, Summary, write_summary
+from batchgen.text import printable_path
 from batchgen.types import Status
 
 # Hard links are not possible between these two places.
@@ -146,7 +147,7 @@ class Merge(msgspec.Struct):
         self._folders.add(path.rpartition("/")[0])
         if folder.exists(path):  # an orphan of a merge that was interrupted
             return path
-        original = (directory / artifact.path).resolve()
+        original = real_path(directory, artifact.path)
         try:
             folder.link(original, path)
             self.counts.linked += 1
@@ -199,7 +200,7 @@ def _summary(ledger: Ledger, out: Path, command: tuple[str, ...], now: datetime)
     for record in ledger.unsuccessful():
         failures.add(record.task, record.outcome)
     return Summary(
-        name=out.absolute().name,
+        name=printable_path(out.absolute().name),
         ending=Ending.COMPLETE if tasks.succeeded == total else Ending.INCOMPLETE,
         tasks=tasks,
         run=RunCounts(now, now),
@@ -263,7 +264,7 @@ def _artifacts_to_copy(source: SourceTask, artifacts: list[SourceArtifact]) -> l
 
 
 def _is_whole(directory: Path, artifact: SourceArtifact) -> bool:
-    file = directory / artifact.path
+    file = real_path(directory, artifact.path)
     try:
         return (
             resolves_inside(directory, artifact.path)

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from batchgen.errors import StorageError
-from batchgen.storage.files import Folder, UnsafePathError, stays_inside
+from batchgen.storage.files import Folder, UnsafePathError, encoded, stays_inside
 from batchgen.storage.ledger.inventory import Inventory, StoredArtifact
 from batchgen.storage.results import FILE_NAME
 from batchgen.storage.sidecars import CONVERTED_FOLDER, SIDECAR_SUFFIX
@@ -208,17 +208,26 @@ def _in_order(
 def _files(directory: Path, below: str) -> Iterator[str]:
     """Yield the paths of files that could be artifacts, relative to the output directory."""
     try:
-        with os.scandir(directory / below) as entries:
+        with os.scandir(_path_of(directory, below)) as entries:
             for entry in entries:
                 if not below and entry.name in _NOT_ARTIFACTS:
                     continue
-                path = f"{below}{entry.name}"
+                path = f"{below}{_as_in_ledger(entry.name)}"
                 if entry.is_dir(follow_symlinks=False):
                     yield from _files(directory, f"{path}/")
                 elif not entry.name.endswith(DAMAGED_SUFFIX):
                     yield path
     except OSError as error:
         raise _file_error(directory / below, error) from error
+
+
+def _path_of(directory: Path, below: str) -> str:
+    return f"{directory}/{os.fsdecode(encoded(below))}"
+
+
+def _as_in_ledger(name: str) -> str:
+    """Return a name of the file system as text, as far as its bytes are UTF-8, in any locale."""
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "surrogateescape")
 
 
 def _is_utf8(path: str) -> bool:

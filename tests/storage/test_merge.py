@@ -204,7 +204,7 @@ async def test_files_are_copied_if_they_cannot_be_linked(
 ) -> None:
     await an_output(tmp_path / "a", 0, each=2)
 
-    def another_disk(_source: Path, target: str, **_: object) -> None:
+    def another_disk(_source: Path, target: bytes, **_: object) -> None:
         raise OSError(errno.EXDEV, "Invalid cross-device link", target)
 
     monkeypatch.setattr(os, "link", another_disk)
@@ -221,8 +221,8 @@ async def test_a_full_disk_is_an_error_and_the_next_merge_continues(
     await an_output(tmp_path / "a", 0, 1)
     link = os.link
 
-    def full(source: Path, target: str, **options: Any) -> None:
-        if target == "fox-1-1.png":
+    def full(source: Path, target: bytes, **options: Any) -> None:
+        if target == b"fox-1-1.png":
             raise OSError(errno.ENOSPC, "No space left on device", target)
         link(source, target, **options)
 

@@ -1,5 +1,6 @@
 """Rules for ids and file names: inside the output directory, at most 255 bytes per part."""
 
+import os
 import re
 from hashlib import sha256
 
@@ -37,6 +38,20 @@ def check_id(task_id: str) -> None:
     if _CONTROL.search(task_id):
         raise NamingError(f"{label} has a control character or line break; remove it")
     _check_parts(task_id.replace("\\", "/"), label)
+
+
+def check_encodable(path: str) -> None:
+    """Raise NamingError for a file name that the file system cannot hold in this locale."""
+    if path.isascii():
+        return
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise NamingError(
+            f"file name '{one_line(path, 80)}' has characters that file names cannot have here: the"
+            f" encoding of the locale is {error.encoding}; set LC_ALL=C.UTF-8 or PYTHONUTF8=1, or"
+            " give the row an `id` in ASCII"
+        ) from error
 
 
 def safe_value(text: str) -> str:

@@ -2,22 +2,26 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
 from batchgen.job import DEFAULT_FILENAME, template
 from batchgen.job.canonical import as_text
+from batchgen.job.template import MAX_NAME_BYTES
 from batchgen.manifest.expand import filenames
 from batchgen.manifest.expand.drafts import COUNT_KEYS
 from batchgen.manifest.expand.fields import RowError
 from batchgen.manifest.expand.identity import Occurrences, key_of_id, key_of_request, slug
-from batchgen.text import one_line
+from batchgen.text import one_line, readable
 from batchgen.types import Input, Json, Row, Task
 
 _AFTER_ID = DEFAULT_FILENAME.removeprefix("{id}")
 _USUAL_PATH_BYTES = 4096
 _SPARE_BYTES = 128  # for suffixes of a file's name, and for its temporary name
+_SPARE_NAME_BYTES = 24  # for "-12", ".v2", "~2" and the extension
 _HASH_DIGITS = 8
 _LONG_HASH_DIGITS = 16  # among a million ids with one slug, a hundred pairs are equal in 8 digits
 
@@ -42,6 +46,8 @@ class TaskNamer:
 
     def __init__(self, root: Path = Path(), *, identify: bool = True) -> None:
         self._max_bytes = _max_path_bytes() - len(os.fsencode(root.absolute())) - _SPARE_BYTES
+        self._max_name = _max_name_bytes(root) - _SPARE_NAME_BYTES
+        self._is_tight = min(self._max_bytes, self._max_name) < MAX_NAME_BYTES - _SPARE_NAME_BYTES
         self._identify = identify
         self._plain_ids = Occurrences()  # ids whose file name is the id and the default suffix
         self._identities = Occurrences()  # keys of other ids, and digests of requests without one
@@ -59,13 +65,15 @@ class TaskNamer:
             key, task_id, filename = self._generated(resolved, pattern, ordinal)
         elif pattern == DEFAULT_FILENAME and filenames.is_plain(row_id):
             key, task_id, filename = self._key_of_plain(row_id), row_id, row_id + _AFTER_ID
+            if self._is_tight:
+                self._check_length(filename)
         else:
             key, task_id = self._key_of(row_id), row_id
             filename = self._filename(resolved, pattern, row_id, key, ordinal)
             if self._is_taken(filename):
                 raise RowError(_taken(filename))
         return Task(
-            key, resolved.digest, task_id, ordinal, row.file, row.line, resolved.endpoint,
+            key, resolved.digest, task_id, ordinal, _source(row.file), row.line, resolved.endpoint,
             resolved.model, resolved.prompt, resolved.params, resolved.variables, filename,
             resolved.inputs,
         )  # fmt: skip
@@ -89,8 +97,9 @@ class TaskNamer:
             filename = self._filename(resolved, pattern, task_id, key, ordinal)
             if not self._is_taken(filename):
                 return Task(
-                    key, resolved.digest, task_id, ordinal, row.file, row.line, resolved.endpoint,
-                    resolved.model, "", resolved.params, resolved.variables, filename,
+                    key, resolved.digest, task_id, ordinal, _source(row.file), row.line,
+                    resolved.endpoint, resolved.model, "", resolved.params, resolved.variables,
+                    filename,
                 )  # fmt: skip
         raise RowError(_taken(filename))
 
@@ -103,6 +112,9 @@ class TaskNamer:
             task_id = f"{words}-{key[:digits]}"
             if pattern == DEFAULT_FILENAME:
                 filename = task_id + _AFTER_ID  # a slug and a hash are safe and short
+                filenames.check_encodable(filename)
+                if self._is_tight:
+                    self._check_length(filename)
             else:
                 filename = self._filename(resolved, pattern, task_id, key, ordinal)
             if not self._is_taken(filename):
@@ -132,18 +144,43 @@ class TaskNamer:
         self, resolved: Resolved, pattern: str, task_id: str, key: str, ordinal: int
     ) -> str:
         filename = _rendered(resolved, pattern, task_id, key, ordinal)
-        if len(filename.encode("utf-8", "surrogatepass")) > self._max_bytes:
+        filenames.check_encodable(filename)
+        self._check_length(filename)
+        return filename
+
+    def _check_length(self, filename: str) -> None:
+        """Raise NamingError for a path that is too long for the operating system."""
+        parts = [len(part.encode("utf-8", "surrogatepass")) for part in filename.split("/")]
+        if max(parts) > self._max_name:
+            raise filenames.NamingError(
+                f"file name {one_line(filename, 80)!r} is too long for this file system; shorten"
+                " the `id` or `filename`"
+            )
+        if sum(parts) + len(parts) - 1 > self._max_bytes:
             raise filenames.NamingError(
                 f"file name {one_line(filename, 80)!r} is too long for a path below the output"
                 " directory; use fewer folders in `filename`"
             )
-        return filename
 
     def _is_taken(self, filename: str) -> bool:
         """Add the file name of a task without a plain id; return whether another task has it."""
         stem = filename.removesuffix(_AFTER_ID)
         is_plain_id = stem != filename and self._plain_ids.has(stem)
         return self._filenames.add(filename) > 0 or is_plain_id
+
+
+@lru_cache(maxsize=16)
+def _source(file: str) -> str:
+    """Return the name of a row's file as the ledger and the results have it."""
+    return readable(file)
+
+
+def _max_name_bytes(root: Path) -> int:
+    """Return the longest file name of the file system that has, or will have, this folder."""
+    for folder in (root, *root.absolute().parents):
+        with suppress(OSError, ValueError):
+            return os.pathconf(folder, "PC_NAME_MAX")
+    return MAX_NAME_BYTES
 
 
 def _max_path_bytes() -> int:

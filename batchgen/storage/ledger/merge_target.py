@@ -3,6 +3,7 @@
 Nothing is deleted: a result that replaces an older one becomes a later generation of its task.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -128,7 +129,7 @@ class MergeTarget(LedgerFile):
     def attach(self, path: Path) -> Iterator[None]:
         """Make the ledger at `path` the source until the context ends. Raises StorageError."""
         connect(path).close()  # migrates it: both have the same columns afterwards
-        self._execute("ATTACH ? AS part", str(path))
+        self._execute("ATTACH ? AS part", os.fsencode(path))
         try:
             yield
         finally:
