@@ -1,5 +1,6 @@
 """Formatting and parsing text for people."""
 
+import os
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -13,6 +14,8 @@ from batchgen.text import (
     fit,
     one_line,
     parse_duration,
+    printable_path,
+    readable,
     seconds,
     show_bytes,
     show_count,
@@ -145,3 +148,19 @@ def test_the_text_of_a_time_is_in_utc_for_any_time_zone() -> None:
     assert utc_isoformat(datetime(2026, 1, 2, 14, tzinfo=east)) == "2026-01-02T12:00:00+00:00"
     naive = datetime(2026, 1, 2, 12)  # noqa: DTZ001  # as another tool may write it
     assert utc_isoformat(naive) == "2026-01-02T12:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("path", "readable_text", "line"),
+    [
+        ("a/fü 1.csv", "a/fü 1.csv", "a/fü 1.csv"),
+        (os.fsdecode(b"m\xff.csv"), r"m\xff.csv", r"m\xff.csv"),
+        (b"f\xc3\xbc".decode("ascii", "surrogateescape"), "fü", "fü"),
+        ("\ud800", r"\ud800", r"\ud800"),
+        ("a\x1b[2J\nb", "a\x1b[2J\nb", r"a\x1b[2J\nb"),
+    ],
+)
+def test_bytes_that_are_not_utf8_are_escapes(path: str, readable_text: str, line: str) -> None:
+    assert readable(path) == readable_text
+    assert printable_path(path) == line
+    readable(path).encode()

@@ -78,7 +78,9 @@ class LocalStore:
             self._open_temporary()
             for leftover in os.listdir(self._handle):
                 status = os.lstat(leftover, dir_fd=self._handle)
-                if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+                if stat.S_ISDIR(status.st_mode):
+                    continue  # of another program
+                if status.st_nlink > 1:
                     self._orphans.add((status.st_dev, status.st_ino))
                 else:
                     os.unlink(leftover, dir_fd=self._handle)
@@ -122,10 +124,16 @@ class LocalStore:
     def _create(self, path: str) -> int:
         """Return the handle of a new temporary file, whose folder may have been removed."""
         try:
-            return os.open(self._name(path), NEW, 0o666, dir_fd=self._handle)  # the umask applies
-        except FileNotFoundError:
-            self._open_temporary()
-            return os.open(self._name(path), NEW, 0o666, dir_fd=self._handle)
+            try:
+                return os.open(
+                    self._name(path), NEW, 0o666, dir_fd=self._handle
+                )  # the umask applies
+            except FileNotFoundError:
+                self._open_temporary()
+                return os.open(self._name(path), NEW, 0o666, dir_fd=self._handle)
+        except OSError as error:
+            error.filename = path
+            raise
 
     def _name(self, path: str) -> str:
         """Return the name of a temporary file in its folder."""
@@ -203,11 +211,15 @@ class LocalStore:
         """Link the file at its wanted path below the root, or at the next free one."""
         wanted = self._make_folder_of(publication.wanted)
         below, _, _ = wanted.rpartition("/")
-        with self._folder.open_folder(below) as folder:
-            for path in candidate_paths(wanted):
-                if self._place_at(publication.spooled.path, folder, path):
-                    publication.path = path
-                    return
+        try:
+            with self._folder.open_folder(below) as folder:
+                for path in candidate_paths(wanted):
+                    if self._place_at(publication.spooled.path, folder, path):
+                        publication.path = path
+                        return
+        except OSError as error:
+            error.filename, error.filename2 = f"{self._folder.root}/{wanted}", None
+            raise
 
     def _place_at(self, temporary: str, folder: int, path: str) -> bool:
         """Link a temporary file at a path in the open folder; return False if that is taken."""

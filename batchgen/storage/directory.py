@@ -69,10 +69,10 @@ def is_locked(directory: Path) -> bool:
     try:
         with ExitStack() as stack:
             handle = _open(stack, directory)
-            if not _flock(handle, _SHARED):
-                with suppress(FileNotFoundError):
-                    file = stack.enter_context(Folder(directory).open_to_read(_LOCK))
-                    _flock(file.fileno(), _SHARED)
+            _flock(handle, _SHARED)
+            with suppress(FileNotFoundError):
+                file = stack.enter_context(Folder(directory).open_to_read(_LOCK))
+                _flock(file.fileno(), _SHARED)
     except BlockingIOError:
         return True
     except OSError as error:
