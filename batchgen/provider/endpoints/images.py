@@ -14,7 +14,6 @@ from batchgen.provider.endpoints.items import Item, find_items, resolve, text_of
 from batchgen.provider.endpoints.replies import (
     JsonObject,
     build_post,
-    cause_of,
     cost_usd,
     excerpt,
     find_job_error,
@@ -147,8 +146,7 @@ def _without_images(
     if error:
         return Unusable("remote_failed", error.message, error.code)
     broken = next((image.reason for image in images if isinstance(image, _Broken)), None)
-    message = broken or f"no image in the reply: {excerpt(response)}"
-    return Unusable("bad_response", message, cause=cause_of(body))
+    return Unusable("bad_response", broken or f"no image in the reply: {excerpt(response)}")
 
 
 def _revised_prompt(items: list[Json]) -> str | None:

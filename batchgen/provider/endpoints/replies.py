@@ -16,7 +16,6 @@ from batchgen.provider.endpoints.errors import (
 from batchgen.provider.endpoints.event_streams import find_json
 from batchgen.provider.endpoints.items import find_items, resolve, why_unusable
 from batchgen.types import (
-    Cause,
     Finished,
     HttpRequest,
     HttpResponse,
@@ -35,8 +34,6 @@ _EXCERPT_WIDTH = 80
 _MAX_TOKENS = 10**9
 _FAILED = frozenset({"failed", "failure", "error", "cancelled", "canceled"})
 _BLANKS = b"\xef\xbb\xbf \t\r\n"
-# Fields that say nothing about a result.
-_BESIDE_RESULTS = frozenset({"created", "created_at", "object", "model"})
 _REASON_KEYS = (
     "finish_reason", "finishReason", "raiFilteredReason", "reason", "filter_reason", "message",
     "status", "error_message",
@@ -55,10 +52,10 @@ def read_object(response: HttpResponse, expected: str) -> JsonObject | Unusable:
     text = response.body.lstrip(_BLANKS)
     if not text:
         message = f"HTTP {response.status} with an empty body: no {expected}"
-        return Unusable("bad_response", message, cause=Cause.EMPTY)
+        return Unusable("bad_response", message)
     if text.startswith(b"<"):
         message = f"the body is not JSON but a web page: {read_error(response).message}"
-        return Unusable("bad_response", message, cause=Cause.WEB_PAGE)
+        return Unusable("bad_response", message)
     try:
         body = read_json(response.body)
     except ValueError:
@@ -71,15 +68,7 @@ def read_object(response: HttpResponse, expected: str) -> JsonObject | Unusable:
         return body
     if body is not None:
         return Unusable("bad_response", f"the body is not a JSON object: {excerpt(response)}")
-    cause = Cause.BROKEN if text.startswith((b"{", b"[")) else Cause.OTHER
-    return Unusable("bad_response", f"the body is not JSON: {excerpt(response)}", cause=cause)
-
-
-def cause_of(body: JsonObject) -> Cause:
-    """Return whether a reply without a result is an empty list with nothing beside it."""
-    values = [value for key, value in body.items() if key not in _BESIDE_RESULTS]
-    is_empty = any(isinstance(value, list) for value in values) and not any(values)
-    return Cause.EMPTY if is_empty else Cause.OTHER
+    return Unusable("bad_response", f"the body is not JSON: {excerpt(response)}")
 
 
 def is_raw_file(response: HttpResponse) -> bool:

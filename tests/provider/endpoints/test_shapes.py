@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from batchgen.http.files import checked_file
 from batchgen.http.payload_decoder import PayloadDecoder
 from batchgen.provider.endpoints import ENDPOINTS, images
+from batchgen.provider.endpoints.success_errors import shape_of
 from batchgen.storage.spool import Spool
 from batchgen.types import (
-    Cause,
     Finished,
     HttpResponse,
     Payload,
@@ -206,27 +206,27 @@ def test_an_error_in_a_stream_is_the_result() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "cause"),
+    ("body", "shape"),
     [
-        ("", Cause.EMPTY),
-        (" \n", Cause.EMPTY),
-        ({"created": 1, "data": []}, Cause.EMPTY),
-        ({"images": []}, Cause.EMPTY),
-        ({"data": [], "task_id": "t"}, Cause.OTHER),
-        ({"data": [], "usage": {"cost": 1}}, Cause.OTHER),
-        ({}, Cause.OTHER),
-        ("<!doctype html><title>Welcome</title>", Cause.WEB_PAGE),
-        ("\ufeff <html>", Cause.WEB_PAGE),
-        ('{"data": [{"url": "https://cdn.ex', Cause.BROKEN),
-        (f'{{"data": [{{"b64_json": "{B64}"}}, {{', Cause.BROKEN),
-        ({"task_id": "t"}, Cause.OTHER),
-        ("service started", Cause.OTHER),
+        ("", "broken"),
+        (" \n", "broken"),
+        ({"created": 1, "data": []}, "empty"),
+        ({"images": []}, "empty"),
+        ({"data": [], "task_id": "t"}, "unknown"),
+        ({}, "unknown"),
+        ("<!doctype html><title>Welcome</title>", "web_page"),
+        ("\ufeff <html>", "web_page"),
+        ('{"data": [{"url": "https://cdn.ex', "broken"),
+        (f'{{"data": [{{"b64_json": "{B64}"}}, {{', "broken"),
+        ({"task_id": "t"}, "unknown"),
+        ("service started", "unknown"),
     ],
 )
-def test_a_reply_without_an_image_has_a_cause(body: Any, cause: Cause) -> None:
+def test_a_reply_without_an_image_has_a_shape(body: Any, shape: str) -> None:
     result = read(body)
     assert isinstance(result, Unusable)
-    assert (result.kind, result.cause) == ("bad_response", cause)
+    assert result.kind == "bad_response"
+    assert shape_of(response(body if isinstance(body, str) else json.dumps(body))) == shape
 
 
 def test_one_broken_item_costs_itself_only() -> None:
