@@ -87,7 +87,7 @@ def test_requests_in_flight_during_a_crash_count_as_spent(tmp_path: Path) -> Non
         more = ("--max-cost", str(10 * PRICE_USD), "--on-unknown")
         held = batchgen(*words(base_url, *more, "hold"), cwd=tmp_path, **KEY)
         assert (held.code, stats(base_url)["generations"]) == (3, 6)
-        assert "$0.10 of it for requests without a result" in " ".join(held.err.split())
+        assert "$0.104 of it for requests without a result" in " ".join(held.err.split())
 
         # Whether the provider honours the key is not known, so each needs its price once more.
         assert batchgen(*words(base_url, *more, "resend"), cwd=tmp_path, **KEY).code == 3
