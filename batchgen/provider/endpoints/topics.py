@@ -11,7 +11,9 @@ from fnmatch import fnmatchcase
 import msgspec
 
 _PUNCTUATION = re.compile(r"[^a-z0-9*]+")
-_QUOTED = re.compile(r"'[^'\n]{12,}'|\"[^\"\n]{12,}\"|`[^`\n]{12,}`|“[^”\n]{12,}”")  # quotes
+_QUOTED = re.compile(  # an apostrophe inside of a word ("isn't") neither begins nor ends a quote
+    r"(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w)){12,}'(?!\w)|\"[^\"\n]{12,}\"|`[^`\n]{12,}`|“[^”\n]{12,}”"
+)
 _BLANKS = re.compile(r"\s+")
 _REPEATED_MESSAGE = re.compile(r"""(["'](?:message|msg|detail)\\?["']\s*:\s*)\\?["']""")
 _MEDIA_TYPE = re.compile(r"\bcontent[- _](type|length|encoding|disposition)\b", re.IGNORECASE)
