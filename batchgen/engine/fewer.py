@@ -22,7 +22,7 @@ def with_missing_images(outcome: Outcome, task: Task, reasons: Sequence[str]) ->
     """
     came, asked = len(outcome.artifacts), image_count(task)
     is_whole = outcome.status is not Status.SUCCEEDED or not 0 < came < asked
-    if is_whole or task.endpoint not in _FAMILIES:
+    if is_whole or not may_be_fewer(task):
         return outcome
     different = [one_line(reason, _REASON_WIDTH) for reason in dict.fromkeys(reasons)]
     why = f": {'; '.join(different[:_MAX_REASONS])}" if different else ""
@@ -30,11 +30,16 @@ def with_missing_images(outcome: Outcome, task: Task, reasons: Sequence[str]) ->
     return replace(outcome, error=TaskError(KIND, None, message))
 
 
+def may_be_fewer(task: Task) -> bool:
+    """Return whether a part of the files that a task asked for is a success."""
+    return task.endpoint in _FAMILIES
+
+
 def price_of_images(
     price_usd: float, finished: Finished, request: HttpRequest, task: Task
 ) -> float:
     """Return the price of the images that came. price_usd: of all that the request asked for."""
     came, asked = len(finished.payloads), count_of(request)
-    if task.endpoint not in _FAMILIES or not 0 < came < asked:
+    if not may_be_fewer(task) or not 0 < came < asked:
         return price_usd
     return price_usd * came / asked

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from batchgen.engine.clock import Clock
 from batchgen.engine.decisions import classify
-from batchgen.engine.fewer import price_of_images, with_missing_images
+from batchgen.engine.fewer import may_be_fewer, price_of_images, with_missing_images
 from batchgen.engine.held_reply import HeldReply, discard_unused
 from batchgen.engine.interfaces import Adapter, Admission, Ledger, Replies, Store
 from batchgen.engine.kept_replies import KeptReply
@@ -47,6 +47,7 @@ from batchgen.media.formats import received_type
 from batchgen.storage.metadata import leave_unchanged
 from batchgen.types import (
     STOPPING,
+    Artifact,
     Decision,
     Finished,
     GeneratedPayload,
@@ -296,25 +297,35 @@ class Performer(msgspec.Struct, frozen=True):
     async def _store_payloads(
         self, work: WorkItem, finished: Finished, first: int, state: TaskState
     ) -> Stored:
-        """Download remote payloads and publish all, up to a download that fails."""
-        stored = Stored([])
+        """Download remote payloads and publish all, up to a download that is left to the next run.
+
+        An image that is gone for good is missing from a result with others.
+        """
+        stored: list[Artifact] = []
+        gone: list[Decision] = []
         data: Spooled | GeneratedPayload
         filename = versioned(work.task.filename, work.generation)
-        for n, payload in enumerate(finished.payloads, first):
+        for payload in finished.payloads:
             match payload:
                 case Spooled() | GeneratedPayload():
                     data = payload
                 case RemotePayload(url):
                     fetched = await self._download(work.task, url, state)
-                    if not isinstance(fetched, Spooled):
-                        return Stored(stored.artifacts, fetched)
+                    if isinstance(fetched, Decision) and fetched.verb is Verb.FAIL:
+                        gone.append(fetched)
+                        continue
+                    if isinstance(fetched, Decision):
+                        return Stored(stored, fetched)
                     data = fetched
                 case _:
                     assert_never(payload)
             if isinstance(data, Spooled):
                 data = await self.embed_metadata(data, work.task, finished)
-            stored.artifacts.append(await self.store.publish(data, filename, n))
-        return stored
+            stored.append(await self.store.publish(data, filename, first + len(stored)))
+        if gone and not (stored and may_be_fewer(work.task)):
+            return Stored(stored, gone[0])
+        state.missing += tuple(f"{decision.kind}: {decision.message}" for decision in gone)
+        return Stored(stored)
 
     async def _download(self, task: Task, url: str, state: TaskState) -> Spooled | Decision:
         """Fetch a URL with patience; return its bytes or the last decision."""

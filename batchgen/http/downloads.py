@@ -93,7 +93,7 @@ class Downloads:
                 reason = f"not a URL that can be fetched ({error})"
                 return NetworkFault(FaultKind.UNSAFE_URL, reason, sent=False)
         message = f"more than {_MAX_REDIRECTS} redirects"
-        return NetworkFault(FaultKind.UNSAFE_URL, message, sent=False)
+        return NetworkFault(FaultKind.BAD_RESPONSE, message, sent=False)  # as of a challenge
 
     async def _get(
         self, url: str, deadline: Deadline, proxy: str | None

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from batchgen.job.remote_jobs import HEADER_PREFIX, ID_FIELD, RemoteJobs
-from batchgen.provider.endpoints.remote import DONE_WORDS, FAILED_WORDS
+from batchgen.provider.endpoints.remote import DONE_WORDS, FAILED_WORDS, state_word
 from batchgen.provider.endpoints.replies import excerpt, read_object, remote_failure
 from batchgen.types import Finished, HttpRequest, HttpResponse, Json, Pending, Polling, Unusable
 
@@ -57,13 +57,14 @@ def parse_poll(
         return parse(response)  # the file itself, or a page
     fields: Json = dict(body)
     state = _word(find_field(fields, jobs.status)).casefold()
-    if state in (jobs.failed or FAILED_WORDS):
+    plain = state_word(state)
+    if state in jobs.failed if jobs.failed else plain in FAILED_WORDS:
         return remote_failure(response, body)
     found = find_field(fields, jobs.result) if jobs.result else fields
     result = Unusable("bad_response", "") if not found else parse(_with_body(response, found))
     if isinstance(result, Finished):
         return result
-    if state not in (jobs.done or DONE_WORDS):
+    if not (state in jobs.done if jobs.done else plain in DONE_WORDS):
         return Pending("") if state else _unfinished(result, response)
     return _unfinished(result, response)
 

@@ -308,18 +308,28 @@ async def test_a_wait_that_a_file_host_asks_for_is_obeyed() -> None:
         (400, b"<Error><Code>ExpiredToken</Code><Message>The token has expired.</Message></Error>"),
     ],
 )
-async def test_a_file_that_is_gone_for_good_fails_as_expired_and_stored_files_are_kept(
-    status: int, body: bytes
-) -> None:
-    world = World([reply(200, TWO_URLS)], [file_of(IMAGE), reply(status, body)])
+async def test_a_file_that_is_gone_for_good_fails_as_expired(status: int, body: bytes) -> None:
+    world = World([reply(200, ONE_URL)], [reply(status, body)])
 
     outcome = await world.perform()
 
     assert outcome.status is Status.FAILED
     assert outcome.error is not None
     assert (outcome.error.kind, outcome.http_status) == ("expired", status)
-    assert [artifact.path for artifact in outcome.artifacts] == ["1.png"]
     assert len(world.keys) == 1
+
+
+@pytest.mark.parametrize("files", [[file_of(IMAGE), reply(410)], [reply(410), file_of(IMAGE)]])
+async def test_an_image_that_is_gone_costs_only_itself(files: list[Reply]) -> None:
+    world = World([reply(200, TWO_URLS)], files)
+
+    outcome = await world.perform(WorkItem(a_task(params={"n": 2}), 1))
+
+    assert outcome.status is Status.SUCCEEDED
+    assert [artifact.path for artifact in outcome.artifacts] == ["1.png"]
+    assert outcome.error is not None
+    assert outcome.error.kind == "fewer"
+    assert "expired" in outcome.error.message
 
 
 async def test_urls_that_an_earlier_run_received_are_fetched_and_nothing_is_sent() -> None:

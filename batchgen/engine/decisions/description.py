@@ -2,12 +2,21 @@
 
 from collections.abc import Iterable
 
-from batchgen.engine.decisions.entry import ANY_SERVER, CLIENT, ERROR, OK, REDIRECT, SERVER, Entry
+from batchgen.engine.decisions.entry import (
+    ANY_SERVER,
+    CLIENT,
+    ERROR,
+    OK,
+    REDIRECT,
+    SERVER,
+    UNASSIGNED,
+    Entry,
+)
 from batchgen.types import Rule
 
 _CLASSES = (
     (ERROR, "4xx, 5xx"), (ANY_SERVER, "5xx"), (SERVER, "5xx except 501"), (CLIENT, "4xx"),
-    (REDIRECT, "3xx"), (OK, "2xx"),
+    (REDIRECT, "3xx"), (OK, "2xx"), (UNASSIGNED, "6xx to 9xx"),
 )  # fmt: skip
 _MAX_TEXTS = 4
 

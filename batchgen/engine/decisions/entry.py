@@ -13,6 +13,7 @@ CLIENT = frozenset(range(400, 500))
 ANY_SERVER = frozenset(range(500, 600))
 SERVER = ANY_SERVER - {501}
 ERROR = CLIENT | ANY_SERVER
+UNASSIGNED = frozenset(range(600, 1000))  # some hosts block clients with 999
 
 
 class Facts(msgspec.Struct, frozen=True):

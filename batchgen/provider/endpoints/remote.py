@@ -4,6 +4,7 @@ The names of states are all those in the vendor's specs, samples and programs
 (https://docs.aimlapi.com, "Video models", "Music models", "Speech-to-text").
 """
 
+import re
 from collections.abc import Callable
 from enum import Enum, auto
 from urllib.parse import quote
@@ -24,16 +25,23 @@ _MAX_ID_LENGTH = 1000
 DONE_WORDS = frozenset(
     {
         *("completed", "complete", "succeeded", "success", "succeed", "done", "finished"),
-        *("task_status_succeed", "task_status_succeeded", "ready"),
+        "ready",
     }
 )
 FAILED_WORDS = frozenset(
     {
         *("error", "failed", "failure", "fail", "unavailable", "cancelled", "canceled", "expired"),
-        *("rejected", "refused", "aborted", "task_status_failed", "nsfw", "moderated"),
-        *("content moderated", "request moderated", "content_moderated", "request_moderated"),
+        *("rejected", "refused", "aborted", "nsfw", "moderated", "blocked", "filtered"),
+        *("content_moderated", "request_moderated", "content_filtered", "content_blocked"),
+        *("timed_out", "timedout", "timeout"),
     }
 )
+# A gateway's own errors use these words too; a job's come with its id or its error.
+_OF_GATEWAYS_TOO = frozenset(
+    {"error", "unavailable", "timeout", "timed_out", "timedout", "blocked"}
+)
+_SEPARATORS = re.compile(r"[\s_-]+")
+_PREFIX = re.compile(r"(?:(?:job|task|generation|run|state|status)_)+(?=\w)")
 
 
 class _JobState(Enum):
@@ -50,7 +58,7 @@ def parse_submission(response: HttpResponse) -> Pending | Unusable:
     if isinstance(body, Unusable):
         return body
     remote_id = _id(body)
-    if _state(body) is _JobState.FAILED or (body.get("error") and not remote_id):
+    if _state_word(body) in FAILED_WORDS or (body.get("error") and not remote_id):
         return remote_failure(response, body)
     if not remote_id:
         return Unusable("bad_response", f"no job id in the reply: {excerpt(response)}")
@@ -99,30 +107,37 @@ def parse_result(
     match _state(body):
         case _JobState.FAILED:
             return remote_failure(response, body)
-        case _JobState.RUNNING if _state_word(body):
+        case _JobState.RUNNING if _state_word(body) not in ("", *FAILED_WORDS):
             return Pending(_id(body))
         case _:
             payloads = find_payloads(body)
     if payloads:
         return Finished(payloads, seed=_seed(body), cost_usd=cost_usd(body, response.headers))
-    if body.get("error") and _state_word(body):
+    if body.get("error") and _state(body) is _JobState.DONE:
         return remote_failure(response, body)
     return Unusable(
         "bad_response", f"the job has ended, but its result has no {expected}: {excerpt(response)}"
     )
 
 
+def state_word(text: str) -> str:
+    """Return the plain word of a state: `failed` for `TASK_STATUS_FAILED` and `Job-Failed`."""
+    word = _SEPARATORS.sub("_", text.strip().casefold())
+    return _PREFIX.sub("", word, count=1) if _PREFIX.match(word) else word
+
+
 def _state(body: JsonObject) -> _JobState:
     word = _state_word(body)
     if word in DONE_WORDS:
         return _JobState.DONE
-    return _JobState.FAILED if word in FAILED_WORDS else _JobState.RUNNING
+    is_own = word not in _OF_GATEWAYS_TOO or bool(_id(body) or body.get("error"))
+    return _JobState.FAILED if word in FAILED_WORDS and is_own else _JobState.RUNNING
 
 
 def _state_word(body: JsonObject) -> str:
     """Return `status`, which Luma calls `state`."""
     word = body.get("status") or body.get("state")
-    return word.strip().casefold() if isinstance(word, str) else ""
+    return state_word(word) if isinstance(word, str) else ""
 
 
 def _id(body: JsonObject) -> str:
