@@ -37,7 +37,10 @@ def write_report(directory: Path, target: Path | None = None) -> str:
         written = report.write(ledger)
     rest = written.tasks - written.listed
     hidden = f"; {show_count(rest)} more are only in results.jsonl" if rest else ""
-    return f"{target}: {show_count(written.listed)} tasks, {show_bytes(written.size_bytes)}{hidden}"
+    heavy = written.without_preview
+    large = f"; {show_count(heavy)} images are too large for a preview" if heavy else ""
+    size = show_bytes(written.size_bytes)
+    return f"{target}: {show_count(written.listed)} tasks, {size}{hidden}{large}"
 
 
 def _watch(records: Iterable[Record]) -> Iterable[Record]:

@@ -3,7 +3,6 @@
 import re
 import struct
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias, get_args
 
 import msgspec
@@ -180,14 +179,6 @@ def dimensions(file: BinaryIO, media: MediaType) -> Size | None:
     except (struct.error, ValueError, LookupError, OverflowError):
         return None
     return (width, height) if 0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE else None
-
-
-def pixel_count(path: Path) -> int:
-    """Return an image's number of pixels by its header; 0 if unknown. Raises OSError."""
-    with path.open("rb") as file:
-        media = sniff(file.read(4096))
-        width, height = (media and dimensions(file, media)) or (0, 0)
-    return width * height
 
 
 def _by_brand(head: bytes) -> MediaType:

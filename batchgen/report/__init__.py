@@ -26,11 +26,15 @@ FILE_NAME = "report.html"
 
 
 class WrittenReport(msgspec.Struct, frozen=True):
-    """The size of a report: its tasks, those that its gallery lists, and the bytes of the page."""
+    """The size of a report: its tasks, those that its gallery lists, and the bytes of the page.
+
+    without_preview: images that take too much memory to make a thumbnail.
+    """
 
     tasks: int
     listed: int
     size_bytes: int
+    without_preview: int = 0
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -62,7 +66,10 @@ class Report(msgspec.Struct, frozen=True):
                 file.writelines(page)
         except OSError as error:
             raise write_error(self.target, error) from error
-        return WrittenReport(collector.count, collector.listed, sum(map(len, page)))
+        size_bytes = sum(map(len, page))
+        return WrittenReport(
+            collector.count, collector.listed, size_bytes, collector.without_preview
+        )
 
     def _heading(self, ledger: Ledger) -> Heading:
         run = ledger.last_run()

@@ -7,13 +7,16 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from batchgen.errors import StorageError
-from batchgen.report.thumbnails import FOLDER, preview, thumbnail
+from batchgen.media.pictures import MAX_BYTES, Room
+from batchgen.report.thumbnails import FOLDER, TOO_LARGE, preview, thumbnail
 from batchgen.storage.files import Folder, open_target, stays_inside
 from batchgen.text import one_line
 from batchgen.types import Artifact, Record
 
 MAX_IMAGES = 1000
 _SIDE = 200  # pixels
+_PIXEL_BYTES = 4  # of the sheet, which takes its part of the memory for pictures
+_MIN_ROOM_BYTES = 32 * 1024**2
 _CAPTION = 20  # pixels
 _GAP = 12  # pixels
 _BACKGROUND = (255, 255, 255)
@@ -52,7 +55,8 @@ def _draw(chosen: list[tuple[str, Artifact]], directory: Path) -> Image.Image:
     sheet = Image.new("RGB", (columns * step + _GAP, rows * line + _GAP), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=12)
-    for number, (name, image) in enumerate(_thumbnails(chosen, directory)):
+    room = Room(max(MAX_BYTES - sheet.width * sheet.height * _PIXEL_BYTES, _MIN_ROOM_BYTES))
+    for number, (name, image) in enumerate(_thumbnails(chosen, directory, room)):
         x, y = _GAP + number % columns * step, _GAP + number // columns * line
         if image is not None:
             at = (x + (_SIDE - image.width) // 2, y + (_SIDE - image.height) // 2)
@@ -63,10 +67,11 @@ def _draw(chosen: list[tuple[str, Artifact]], directory: Path) -> Image.Image:
 
 
 def _thumbnails(
-    chosen: list[tuple[str, Artifact]], directory: Path
+    chosen: list[tuple[str, Artifact]], directory: Path, room: Room
 ) -> Iterator[tuple[str, Image.Image | None]]:
     for name, artifact in chosen:
         small = preview(artifact, directory)
         below = f"{FOLDER}/{small}" if small else artifact.path
         is_safe = stays_inside(artifact.path) and Folder(directory).is_file(below)
-        yield name, thumbnail(directory / below, _SIDE) if is_safe else None
+        is_read = is_safe and small != TOO_LARGE
+        yield name, thumbnail(directory / below, _SIDE, room) if is_read else None

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from batchgen.report.figures import Facets, Figures
+from batchgen.report.thumbnails import TOO_LARGE
 from batchgen.storage.results import public_status
 from batchgen.storage.summary import FailureGroup, FailureGroups
 from batchgen.types import Artifact, Json, Outcome, Record, Status
@@ -60,6 +61,7 @@ class Collector:
         self.listed = 0
         self.artifacts = 0
         self.size_bytes = 0
+        self.without_preview = 0  # images that take too much memory
         self.figures = Figures()
         self._running = running
         self._limit = limit
@@ -86,6 +88,7 @@ class Collector:
         if self.listed < self._limit:
             self.listed += 1
             files = _files(record.outcome.artifacts, previews, texts)
+            self.without_preview += sum(preview == TOO_LARGE for preview in previews)
             row = self._row(record, status, files)
             self._rows.append(msgspec.json.encode([row.get(name) for name in FIELDS]))
 
@@ -182,5 +185,8 @@ def _files(
 
 def _file(artifact: Artifact, preview: str | None, text: str | None) -> list[Json]:
     size = (artifact.width, artifact.height, artifact.size_bytes)
+    if preview == TOO_LARGE:
+        preview = None
+        text = f"{artifact.width} x {artifact.height} pixels: too large for a preview"
     columns: list[Json] = [artifact.path, preview, artifact.media_type, *size]
     return columns if text is None else [*columns, text]

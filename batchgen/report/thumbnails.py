@@ -9,23 +9,26 @@ from os import cpu_count
 from pathlib import Path
 from typing import TypeAlias
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from batchgen.errors import StorageError
-from batchgen.media.formats import pixel_count
+from batchgen.media import pictures
+from batchgen.media.pictures import ROOM, HeavyPictureError, Room
 from batchgen.storage.files import Folder, stays_inside
 from batchgen.types import Artifact, Record
 
-# A thumbnail's name below FOLDER; "" if the artifact itself is small; None if there is none.
+# A thumbnail's name below FOLDER; "" if the artifact itself is small; TOO_LARGE if it takes too
+# much memory to make one; None if there is none.
 Preview: TypeAlias = str | None
 RecordPreviews: TypeAlias = tuple[Record, tuple[Preview, ...]]
 
 FOLDER = ".batchgen/thumbs"
 SIDE = 320  # pixels: a card of the gallery on a screen of double density
 _SMALL_BYTES = 24_000  # about the size of a thumbnail
-_MAX_PIXELS = 64_000_000  # more would take seconds and hundreds of megabytes
+TOO_LARGE = "/"  # no name of a file
 _CHUNK = 256
 _HASH = re.compile("[0-9a-f]{64}")
+_DAMAGED = (OSError, ValueError, SyntaxError)  # Pillow raises all three for damaged files
 _OWN_PREVIEW = frozenset({"image/svg+xml", "image/avif"})  # browsers show them, Pillow may not
 
 
@@ -65,26 +68,23 @@ def preview(artifact: Artifact, directory: Path) -> Preview:
     name = f"{artifact.sha256[:2]}/{artifact.sha256[2:24]}.webp"
     if folder.is_file(f"{FOLDER}/{name}"):
         return name
-    image = thumbnail(directory / artifact.path) if folder.is_file(artifact.path) else None
-    if image is None:
+    if not folder.is_file(artifact.path):
+        return None
+    try:
+        image = pictures.thumbnail(directory / artifact.path, SIDE)
+    except HeavyPictureError:
+        return TOO_LARGE
+    except _DAMAGED:
         return None
     _save(image, folder, f"{FOLDER}/{name}")
     return name
 
 
-def thumbnail(path: Path, side: int = SIDE) -> Image.Image | None:
+def thumbnail(path: Path, side: int = SIDE, room: Room = ROOM) -> Image.Image | None:
     """Return the image scaled to a square of `side` pixels; None if it cannot be read."""
     try:
-        if not 0 < pixel_count(path) <= _MAX_PIXELS:
-            return None
-        with Image.open(path) as image:
-            image.draft("RGB", (side, side))
-            upright = ImageOps.exif_transpose(image)
-            mode = "RGBA" if upright.has_transparency_data else "RGB"
-            small = upright.convert(mode)
-            small.thumbnail((side, side))
-            return small
-    except (OSError, ValueError, SyntaxError):  # Pillow: damaged files, unknown types
+        return pictures.thumbnail(path, side, room)
+    except (*_DAMAGED, HeavyPictureError):
         return None
 
 

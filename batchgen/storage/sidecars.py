@@ -8,21 +8,18 @@ that are missing or older than their artifact are written.
 import asyncio
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from batchgen.errors import write_error
 from batchgen.job import Conversion, Extras
-from batchgen.media.formats import pixel_count
 from batchgen.storage.files import Folder
 from batchgen.storage.metadata import metadata_of
 from batchgen.types import Artifact, Outcome, Record, Task
 
 CONVERTED_FOLDER = "converted"
 SIDECAR_SUFFIX = ".json"
-_MAX_PIXELS = 100_000_000  # to convert more would take gigabytes of memory
 _EXTENSIONS = {"webp": "webp", "jpeg": "jpg", "png": "png", "avif": "avif"}
 _MEDIA_TYPES = {
     ".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".gif": "image/gif",
@@ -34,7 +31,8 @@ _MEDIA_TYPES = {
 class Sidecars(msgspec.Struct):
     """Writes the sidecars and converted copies of artifacts below `root`.
 
-    warn: is called with a message for the first image that cannot be converted.
+    warn: is called with a message for the first image that cannot be converted, and with one about
+        all of them at the end.
     unreadable: the number of such images.
     """
 
@@ -50,8 +48,11 @@ class Sidecars(msgspec.Struct):
 
     def write_missing(self, records: Iterable[Record]) -> None:
         """Write files that are missing or older than their artifacts. Raises StorageError."""
+        earlier = self.unreadable
         for record in records:
             self._write_files(record, missing_only=True)
+        if (count := self.unreadable - earlier) > 1:
+            self.warn(f"{count:,} images have no converted copy: they are too large or damaged")
 
     def _write_files(self, record: Record, *, missing_only: bool) -> None:
         for artifact in record.outcome.artifacts:
@@ -87,15 +88,24 @@ class Sidecars(msgspec.Struct):
         return status.st_mtime_ns if stat.S_ISREG(status.st_mode) else None
 
     def _converted(self, artifact: Artifact, convert: Conversion) -> bytes | None:
-        is_file = Folder(self.root).is_file(artifact.path)
-        data = convert_image(self.root / artifact.path, convert) if is_file else None
-        if data is None:
-            self.unreadable += 1
-            if self.unreadable == 1:
-                self.warn(
-                    f"{artifact.path} cannot be converted to {convert.format}: the original is kept"
-                )
-        return data
+        from batchgen.media.pictures import Encoding, HeavyPictureError, converted  # noqa: PLC0415  # imports Pillow: slow
+
+        if not Folder(self.root).is_file(artifact.path):
+            self._count_unreadable(artifact, "")
+            return None
+        encoding = Encoding(convert.format, convert.quality)
+        try:
+            return converted(self.root / artifact.path, encoding, convert.max_side)
+        except HeavyPictureError as error:
+            self._count_unreadable(artifact, f" ({error})")
+        except (OSError, ValueError, SyntaxError):  # Pillow raises all three for damaged files
+            self._count_unreadable(artifact, "")
+        return None
+
+    def _count_unreadable(self, artifact: Artifact, reason: str) -> None:
+        self.unreadable += 1
+        if self.unreadable == 1:
+            self.warn(f"{artifact.path} is not converted{reason}: the original is kept")
 
     def _replace(self, target: str, data: bytes) -> None:
         try:
@@ -131,27 +141,3 @@ def sidecar_content(record: Record, artifact: Artifact) -> bytes:
         "finished_at": record.outcome.finished_at,
     }
     return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
-
-
-def convert_image(path: Path, convert: Conversion) -> bytes | None:
-    """Return an image in another format and size, or None if it cannot be read."""
-    from PIL import Image, ImageOps  # noqa: PLC0415  # slow to import
-
-    try:
-        if not 0 < pixel_count(path) <= _MAX_PIXELS:
-            return None
-        with Image.open(path) as original:
-            if convert.max_side is not None:
-                original.draft("RGB", (convert.max_side, convert.max_side))
-            upright = ImageOps.exif_transpose(original)
-            image = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-            if convert.max_side is not None:
-                image.thumbnail((convert.max_side, convert.max_side))
-            if convert.format == "jpeg" and image.mode == "RGBA":
-                white = Image.new("RGBA", image.size, "white")
-                image = Image.alpha_composite(white, image).convert("RGB")
-            encoded = BytesIO()
-            image.save(encoded, convert.format.upper(), quality=convert.quality)
-            return encoded.getvalue()
-    except (OSError, ValueError, SyntaxError):  # Pillow raises all three for damaged files
-        return None
