@@ -22,6 +22,9 @@ _TWO_DAYS = 48  # hours; longer durations are shown without minutes
 _KILO = 1000
 _MIN_MONEY = 0.00005  # less would be shown as $0.0000
 _MAX_WORD_LENGTH = 64
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|\r(?!\n)"
+)
 
 
 def parse_duration(text: str) -> float:
@@ -131,6 +134,15 @@ def one_line(text: str, width: int) -> str:
     if len(line) <= width and len(head) == len(text):
         return line
     return line[: width - 1].rstrip() + "…"
+
+
+def printable(text: str) -> str:
+    r"""Return a text whose control characters are escapes of JSON, such as `\u001b`.
+
+    Tabs and ends of lines stay. Controls are those of ASCII and Latin-1, the line separators, and
+    the characters that change the direction of text: a terminal obeys all of them.
+    """
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 class Field(msgspec.Struct, frozen=True):

@@ -1,14 +1,13 @@
 """The entry point: parse the arguments, call the command, turn errors into exit codes."""
 
-import io
 import os
 import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from batchgen.cli.parser import parser
+from batchgen.cli.streams import prepare_streams
 from batchgen.errors import BatchgenError, Exit, StorageError, from_os_error
 
 _EMPTY_VALUE = re.compile(r"--[a-z-]+=")
@@ -40,17 +39,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _report(StorageError("there is not enough memory: allow more (`ulimit -v`)"))
     return code
-
-
-def prepare_streams() -> None:
-    """Make both output streams accept every character; replace a closed one with /dev/null."""
-    if sys.stdout is None:  # started with >&-
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # until the end of the process
-    if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # as above
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def discard_stdout() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from batchgen.cli.arguments import open_ledger
+from batchgen.cli.streams import raw
 from batchgen.engine.clock import SystemClock
 from batchgen.errors import Exit
 from batchgen.storage.directory import is_locked
@@ -45,7 +46,8 @@ def write_report(directory: Path, target: Path | None = None) -> str:
 
 def _watch(records: Iterable[Record]) -> Iterable[Record]:
     """Show a progress bar on a terminal: the thumbnails of a large job take a while."""
-    return tqdm(records, desc="report", unit=" tasks", leave=False, disable=None)
+    stream = raw(sys.stderr)
+    return tqdm(records, desc="report", unit=" tasks", leave=False, disable=None, file=stream)
 
 
 def _write_contact_sheet(directory: Path, target: Path) -> str:

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, TypeAlias, cast
 
 from batchgen.cli.arguments import open_ledger
+from batchgen.cli.streams import PrintableBytes
 from batchgen.errors import Exit, UsageError
 from batchgen.report.export_csv import write_csv
 from batchgen.report.export_openai_batch import write_openai_batch
@@ -31,7 +32,11 @@ def results_command(arguments: argparse.Namespace) -> int:
     with open_ledger(arguments.directory) as ledger:
         write = _writer(arguments, ledger, to_file=to_file)
         records = ledger.records(every=arguments.all)
-        with closing(records), _target(arguments.output, arguments.directory) as file:
+        is_binary = arguments.format == "parquet"
+        with (
+            closing(records),
+            _target(arguments.output, arguments.directory, is_binary=is_binary) as file,
+        ):
             write(_selected(records, arguments.status), file)
     return Exit.OK
 
@@ -49,9 +54,14 @@ def _selected(records: Iterable[Record], statuses: frozenset[str] | None) -> Ite
 
 
 @contextmanager
-def _target(path: Path | None, directory: Path) -> Iterator[BinaryIO]:
+def _target(path: Path | None, directory: Path, *, is_binary: bool) -> Iterator[BinaryIO]:
+    """Yield the file, or standard output, on which texts have no control characters."""
     if path is None:
-        yield sys.stdout.buffer
+        stdout = sys.stdout.buffer
+        target = stdout if is_binary else cast("BinaryIO", PrintableBytes(stdout))
+        yield target
+        if isinstance(target, PrintableBytes):
+            target.finish()
         sys.stdout.flush()
         return
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from batchgen.cli.arguments import flags_of, open_source, selection_of, with_live_prices
+from batchgen.cli.streams import raw
 from batchgen.engine.process import infrequent_collection
 from batchgen.engine.session import Session
 from batchgen.errors import BatchgenError, Exit, UsageError, from_os_error
@@ -49,7 +50,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 def _progress(arguments: argparse.Namespace) -> Iterator[Progress]:
     """Open the progress output of a run, which also reports the error that ends it."""
     progress = make_progress(
-        stream=sys.stderr,
+        stream=raw(sys.stderr),
         terminal=sys.stderr.isatty(),
         log_format=arguments.log_format,
         log_file=arguments.log_file,

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from batchgen.cli.arguments import open_ledger
+from batchgen.cli.streams import raw
 from batchgen.errors import Exit
 from batchgen.storage.directory import is_locked
 from batchgen.storage.ledger import Ledger
@@ -66,7 +67,8 @@ def _print(status: Mapping[str, Json], *, as_json: bool, clear: bool) -> None:
             for name, value in status.items()
             if value is not None and (value or name not in _HIDDEN_IF_ZERO)
         ]
-    sys.stdout.write((_CLEAR if clear else "") + "".join(f"{line}\n" for line in lines))
+    raw(sys.stdout).write(_CLEAR if clear else "")
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()
 
 

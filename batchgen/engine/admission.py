@@ -6,7 +6,9 @@ from batchgen.engine.throttle import Budget, BudgetSpentError, Throttle, Ticket
 from batchgen.progress import Progress
 from batchgen.provider.pricing import image_count
 from batchgen.storage.counts import RunCounts
-from batchgen.types import STOPPING, Decision, Reply, Task, Verb
+from batchgen.types import STOPPING, Decision, Finished, Reply, Task, Verb
+
+_MAX_REPORTED = 5  # replies with more files than were asked for
 
 
 class Admission:
@@ -20,6 +22,7 @@ class Admission:
         self._stop = stop
         self._progress = progress
         self._counts = counts
+        self._surplus = 0
         self._tickets: dict[str, Ticket] = {}  # of the requests in flight, by task key
 
     async def acquire(self, task: Task) -> Decision | None:
@@ -50,6 +53,7 @@ class Admission:
 
     def record_poll(self, task: Task, decision: Decision) -> None:
         """Report the decision on a poll of a remote job. Polls are not rate-limited."""
+        self._report_surplus(task, decision)
         if decision.verb is Verb.HALT:
             self._stop.set(StopReason.HALT, _halt_message(decision))
         if decision.verb is not Verb.ACCEPT:
@@ -57,6 +61,7 @@ class Admission:
 
     def record_attempt(self, task: Task, attempt: int, decision: Decision, reply: Reply) -> None:
         """Report an attempt's reply and decision; they may hold the model or halt the run."""
+        self._report_surplus(task, decision)
         if decision.verb is Verb.HALT:
             self._stop.set(StopReason.HALT, _halt_message(decision), kind=decision.kind)
         ticket = self._tickets.pop(task.key)
@@ -79,6 +84,20 @@ class Admission:
             status = f" ({decision.http_status})" if decision.http_status else ""
             text = f"{kind}{status}: {model}: {message}: {decision.message}"
             self._stop.set(StopReason.HALT, text, kind=kind)
+
+    def _report_surplus(self, task: Task, decision: Decision) -> None:
+        """Report the first replies with more files than are stored."""
+        finished = decision.result
+        if not isinstance(finished, Finished) or not finished.has_surplus:
+            return
+        self._surplus += 1
+        if self._surplus <= _MAX_REPORTED:
+            last = "; further replies like it are not reported"
+            self._progress.log(
+                f"{task.id}: the reply has more files than were asked for, the first"
+                f" {len(finished.payloads)} are stored"
+                f"{last if self._surplus == _MAX_REPORTED else ''}"
+            )
 
 
 def _halt_message(decision: Decision) -> str:

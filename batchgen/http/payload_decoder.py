@@ -62,6 +62,7 @@ class PayloadDecoder:
     error of a sink) only `abort` may be called.
 
     max_payload_bytes: of one payload, decoded. max_rest_bytes: of everything else.
+    max_payloads: those after it are dropped; their placeholders have no payload.
     """
 
     def __init__(
@@ -203,7 +204,9 @@ class PayloadDecoder:
             end = payload.write_escaped(data[start:end], complete=quote >= 0) + start
         if quote < 0:
             return end if end > start else None
-        self._spooled.append(payload.close())
+        spooled = payload.close()
+        if not isinstance(payload.sink, _Dropped):
+            self._spooled.append(spooled)
         self._payload_key = None
         self._append(b'"')
         self._leave_string()
@@ -214,9 +217,9 @@ class PayloadDecoder:
         self._state = PayloadDecoder._between_strings
 
     def _open_payload(self, name: str) -> "_Base64":
-        if len(self._sinks) == self._max_payloads:
-            raise PayloadError(f"the reply has over {self._max_payloads} payloads")
         self._append(f"{PLACEHOLDER}{len(self._sinks)}".encode())
+        if len(self._sinks) == self._max_payloads:
+            return _Base64(_Dropped(), name=name, max_bytes=self._max_payload_bytes)
         sink = self._open_sink()
         self._sinks.append(sink)
         return _Base64(sink, name=name, max_bytes=self._max_payload_bytes)
@@ -252,6 +255,19 @@ class _JsonPosition:
         return self._last == b":"
 
 
+class _Dropped:
+    """A sink that keeps nothing."""
+
+    def write(self, data: bytes) -> None:
+        """Drop the bytes."""
+
+    def close(self) -> Spooled:
+        return Spooled("", 0, "", b"")
+
+    def discard(self) -> None:
+        """Do nothing: there is nothing to discard."""
+
+
 class _Base64:
     """Decodes one base64 string, chunk by chunk, into a sink.
 
@@ -260,7 +276,7 @@ class _Base64:
     """
 
     def __init__(self, sink: PayloadSink, *, name: str, max_bytes: int) -> None:
-        self._sink = sink
+        self.sink = sink
         self._name = name
         self._max_bytes = max_bytes
         self._read_bytes = 0
@@ -296,7 +312,7 @@ class _Base64:
             raise PayloadError(f"base64 ends in the middle of {self._name}")
         if self._partial_group:
             self._emit(pybase64.b64decode(self._partial_group.ljust(4, b"=")))
-        return self._sink.close()
+        return self.sink.close()
 
     def _decode(self, chunk: bytes | memoryview) -> bool:
         """Decode a chunk of the standard alphabet; return False, without effect, if it is not."""
@@ -324,7 +340,7 @@ class _Base64:
             limit_mb = self._max_bytes / 1_000_000
             raise PayloadError(f"the payload in {self._name} is over {limit_mb:g} MB")
         if decoded:
-            self._sink.write(decoded)
+            self.sink.write(decoded)
 
     def _invalid(self, offset: int) -> PayloadError:
         return PayloadError(f"invalid base64 at byte {self._read_bytes + offset} of {self._name}")

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TextIO
 
+from batchgen.text import printable
+
 
 class Sink:
     """A text stream that ignores output after its first error (a closed pipe, a full disk).
@@ -36,7 +38,8 @@ class Sink:
                 self._failed = True
 
     def line(self, text: str) -> None:
-        self.write(text + "\n")
+        """Write a line; control characters in it are escaped, as everywhere but in `write`."""
+        self.write(printable(text) + "\n")
         self.flush()
 
     def columns(self) -> int:

@@ -8,6 +8,7 @@ from msgspec import structs
 from batchgen.job import Job
 from batchgen.provider import catalog, gateway_jobs
 from batchgen.provider.endpoints import ENDPOINTS, REMOTE, TASK_READERS, UPLOADERS
+from batchgen.provider.file_count import limit_files
 from batchgen.types import (
     Finished,
     HttpRequest,
@@ -63,7 +64,7 @@ class Adapter:
 
     def parse(self, task: Task, response: HttpResponse) -> Finished | Pending | Unusable:
         """Read a 2xx reply to a task's request; compute the cost from tokens if it has none."""
-        result = _read(task, response)
+        result = limit_files(task, _read(task, response))
         if isinstance(result, Unusable) and (job := self._find_job(result, response)):
             return job
         if not isinstance(result, Finished) or result.cost_usd is not None:
@@ -96,8 +97,10 @@ class Adapter:
         """Read a 2xx reply to a poll. Raise KeyError for a family without remote jobs."""
         jobs = self._provider.jobs
         if jobs is not None:
-            return gateway_jobs.parse_poll(jobs, response, partial(_read, task))
-        return REMOTE[task.endpoint].parse_poll(response)
+            result = gateway_jobs.parse_poll(jobs, response, partial(_read, task))
+        else:
+            result = REMOTE[task.endpoint].parse_poll(response)
+        return limit_files(task, result)
 
     def _find_job(self, result: Unusable, response: HttpResponse) -> Pending | None:
         """Return the job that a reply without a result names, if the provider has such jobs."""

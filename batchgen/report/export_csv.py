@@ -1,6 +1,7 @@
 """The results as CSV for a spreadsheet, one row per task."""
 
 import csv
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
@@ -9,6 +10,9 @@ import msgspec
 from batchgen.storage.results import COLUMNS, artifact_json, line_of
 from batchgen.types import Json, Record
 
+_SIGNS = frozenset("=+-@")
+_TRIMMED = ("\t", "\r")
+_FILLERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol without a shape
 _encode = msgspec.json.Encoder().encode
 
 
@@ -46,6 +50,21 @@ def _cells(record: Record) -> Iterator[Json]:
 def _cell(value: Json) -> Json:
     if isinstance(value, list | dict):
         return _encode(value).decode()
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
-    return value
+    return "'" + value if isinstance(value, str) and is_formula(value) else value
+
+
+def is_formula(text: str) -> bool:
+    """Return whether a spreadsheet may read a cell as a formula.
+
+    What is left after blanks and invisible characters counts, in its compatibility form: some
+    programs trim a cell, and some treat a full-width sign as the ASCII one.
+    """
+    if text[:1] in _TRIMMED:
+        return True
+    start = next((at for at, character in enumerate(text) if not _is_invisible(character)), None)
+    return start is not None and unicodedata.normalize("NFKC", text[start])[:1] in _SIGNS
+
+
+def _is_invisible(character: str) -> bool:
+    # Controls, formats, separators, and marks, which follow a visible character.
+    return unicodedata.category(character)[0] in "CZM" or character in _FILLERS

@@ -19,6 +19,7 @@ class Finished(msgspec.Struct, frozen=True):
     """A usable reply: its payloads, and what the provider says about them.
 
     uploads: names and ids of uploaded files; a reply to an upload has no payloads.
+    has_surplus: whether the reply has more files than are stored.
     """
 
     payloads: tuple[Payload, ...]
@@ -27,6 +28,7 @@ class Finished(msgspec.Struct, frozen=True):
     cost_usd: float | None = None
     tokens: Tokens | None = None
     uploads: tuple[tuple[str, str], ...] = ()
+    has_surplus: bool = False
 
 
 class Pending(msgspec.Struct, frozen=True):

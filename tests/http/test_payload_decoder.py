@@ -259,11 +259,12 @@ def test_blanks_count_as_rest() -> None:
         Decoding(max_rest_bytes=100).run(b" " * 101, 10)
 
 
-def test_more_payloads_than_allowed_are_an_error() -> None:
+def test_more_payloads_than_allowed_are_dropped() -> None:
     body = json.dumps([{"b64": "QUJD"}] * 3).encode()
     assert len(Decoding(max_payloads=3).run(body)[1]) == 3
-    with pytest.raises(PayloadError, match="over 2 payloads"):
-        Decoding(max_payloads=2).run(body)
+    rest, payloads = Decoding(max_payloads=2).run(body)
+    assert len(payloads) == 2
+    assert [item["b64"] for item in json.loads(rest)][1:] == [f"{PLACEHOLDER}1", f"{PLACEHOLDER}2"]
 
 
 def test_abort_discards_open_and_closed_payloads_and_may_be_repeated() -> None:
