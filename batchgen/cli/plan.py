@@ -1,6 +1,7 @@
 """`batchgen plan`: the checks and the estimate of `run`, without sending anything."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from batchgen.engine.worklist.remaining import Remaining
 from batchgen.engine.worklist.selection import Selection
 from batchgen.errors import Exit, UsageError
 from batchgen.job import Access
+from batchgen.job.access import refuse_keys_in_urls
 from batchgen.manifest.open import Manifest, open_manifest
 from batchgen.manifest.plan import Plan, check
 from batchgen.provider.pricing import Prices
@@ -34,6 +36,7 @@ def plan_command(arguments: argparse.Namespace) -> int:
     selection = selection_of(arguments)
     with open_source(arguments) as source:
         manifest = open_manifest(source, flags_of(arguments))
+        refuse_keys_in_urls(manifest.job.provider, os.environ)
         if arguments.live_prices:  # the price list needs no key
             manifest = with_live_prices(manifest, Access(), _log)
         with _remaining(manifest, selection) as remaining:

@@ -45,7 +45,7 @@ class Downloads:
         deadlines: Deadlines,
         reader: ReplyReader,
     ) -> None:
-        self._base_url = service.base_url.rstrip("/") + "/"
+        self._base_url = service.base_url.partition("?")[0].rstrip("/") + "/"
         self._proxies = service.proxies
         self._deadlines = deadlines
         self._reader = reader

@@ -1,11 +1,16 @@
 """Connection settings of a provider, and the interface of its transport."""
 
+import re
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from batchgen.types import HttpRequest, Reply, Timeouts
+
+_WHOLE = re.compile(r"/v[0-9]+[a-z0-9.]*(?:/|$)|/deployments/[^/]+$")
+_VERSION = re.compile(r"^/v[12](?=/)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +38,32 @@ class Service:
     ca_bundles: tuple[tuple[str, Path], ...] = ()
 
     def url(self, path: str) -> str:
-        """Return the URL of a path such as /v1/images/generations; the base may end in /v1.
+        """Return the URL of a path such as /v1/images/generations; see `address`.
 
         A URL at the provider's own host stays as it is.
         """
         if path.startswith(("http://", "https://")):
             return path
-        base = self.base_url.rstrip("/")
-        for version in ("/v1", "/v2"):
-            base = base.removesuffix(version)
-        return base + path
+        return address(self.base_url, path)
+
+
+def address(base_url: str, path: str) -> str:
+    """Return the URL of a path below a base URL, with the parameters of both.
+
+    The version of the API (/v1) is in the path. It is left out if the base URL ends in one, or has
+    another version, a deployment of Azure or parameters, because it then is the whole address.
+    """
+    base, _, base_query = base_url.partition("?")
+    path, _, query = path.partition("?")
+    base = base.rstrip("/")
+    own = base.removesuffix("/v1").removesuffix("/v2")
+    if own == base and (base_query or _WHOLE.search(urlsplit(base).path)):
+        path = _VERSION.sub("", path)
+    parameters = query.replace("?", "&").split("&") if query else []
+    names = {parameter.partition("=")[0] for parameter in parameters}
+    inherited = base_query.split("&") if base_query else []
+    parameters += [pair for pair in inherited if pair.partition("=")[0] not in names]
+    return own + path + ("?" + "&".join(parameters) if parameters else "")
 
 
 class Transport(Protocol):

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from batchgen.errors import UsageError
+from batchgen.job.key_in_url import variable_in_urls
 from batchgen.job.providers import VARIABLE, Provider, is_sendable
 
 _PROXIES = ("http", "https", "all", "no")
@@ -37,7 +38,11 @@ class Access:
 
 
 def access_of(provider: Provider, environment: Mapping[str, str]) -> Access:
-    """Return a provider's secrets; raise UsageError if a variable is missing or invalid."""
+    """Return a provider's secrets; raise UsageError if a variable is missing or invalid.
+
+    Raise UsageError too if a URL of the provider contains the value of a key variable.
+    """
+    refuse_keys_in_urls(provider, environment)
     key = _key(provider, environment)
     headers = {
         name: _header(provider, name, value, environment)
@@ -54,6 +59,22 @@ def access_of(provider: Provider, environment: Mapping[str, str]) -> Access:
         provider.secret_variables,
         tuple(_ca_bundles(provider, environment)),
     )
+
+
+def refuse_keys_in_urls(provider: Provider, environment: Mapping[str, str]) -> None:
+    """Raise UsageError if a URL of the provider contains the value of a key variable."""
+    urls = {"base_url": provider.base_url}
+    urls |= {f"paths.{name}": path for name, path in provider.paths.items()}
+    found = variable_in_urls(urls, provider.secret_variables, environment)
+    if found is not None:
+        label, variable = found
+        place = (
+            f"{provider.place}: `providers.{provider.name}.{label}`" if provider.place else label
+        )
+        raise UsageError(
+            f"{place} contains the key of {variable}, which must not be in a URL; send it with"
+            " `api_key_env`, or in `headers`"
+        )
 
 
 def _key(provider: Provider, environment: Mapping[str, str]) -> str | None:

@@ -250,6 +250,10 @@ class SectionReader:
         """Return the path of a file whose name is relative to the job file's folder."""
         return Path(self._label).parent / name
 
+    def place(self, path: KeyPath) -> str:
+        """Return the file and line of a key."""
+        return f"{self._label}:{self._lines.get(path, 1)}"
+
     def add_flag_problem(self, flag: str, message: str) -> None:
         """Add a problem of an option of the command."""
         self.problems.append(Problem(flag, 0, message))

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from batchgen.job import keys
+from batchgen.job.key_in_url import key_in_query
 from batchgen.job.keys import KeyPath, SectionReader
 from batchgen.job.remote_jobs import RemoteJobs, read_remote_jobs
 from batchgen.text import did_you_mean, one_line
@@ -30,6 +31,7 @@ class Provider(msgspec.Struct, frozen=True):
     ca_file: certificates that are trusted besides the system's.
     insecure: whether plain http to public hosts is allowed.
     other_variables: environment variables with secrets of the job's other providers.
+    place: file and line of the provider, for messages; empty if it is built in.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Provider(msgspec.Struct, frozen=True):
     ca_file: Path | None = None
     insecure: bool = False
     other_variables: tuple[str, ...] = ()
+    place: str = ""
 
     @property
     def secret_variables(self) -> tuple[str, ...]:
@@ -84,7 +87,8 @@ PROVIDERS: Mapping[str, Provider] = {
 }
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER = re.compile(r"[A-Za-z0-9_-]+")
-_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]+")
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]+(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/-]+)?")
+_QUERY = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]+")
 _SECRET = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
 _OWN_HEADERS = frozenset(
     {
@@ -170,6 +174,7 @@ def _own_provider(name: str, value: Json, reader: SectionReader) -> Provider | N
         jobs=jobs,
         ca_file=reader.path(section["ca_file"]) if "ca_file" in section else None,
         insecure=section.get("insecure", False),
+        place=reader.place(path),
     )
 
 
@@ -214,6 +219,8 @@ def _path_problems(section: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
             yield path, f"`paths.{one_line(str(name), 60)}` is not an endpoint; they are {known}"
         elif not isinstance(value, str) or not _PATH.fullmatch(value):
             yield path, f"`paths.{name}` is not a path below the host, such as /v1/img"
+        elif (parameter := key_in_query(value)) is not None:
+            yield path, f"`paths.{name}`: {_key_advice(parameter)}"
 
 
 _PRIVATE_ENDINGS = (".localhost", ".local", ".internal")
@@ -225,8 +232,13 @@ def base_url_problem(url: str, *, insecure: bool = False) -> str | None:
 
     insecure: whether plain http is allowed to any host.
     """
-    if "@" in url or "?" in url or "#" in url:
-        return "a URL must not contain a key, password or query; name the key's variable instead"
+    address, mark, query = url.partition("?")
+    if "@" in address or "#" in url:
+        return "a URL must not contain a key, password or fragment; name the key's variable instead"
+    if (parameter := key_in_query(url)) is not None:
+        return _key_advice(parameter)
+    if mark and not _QUERY.fullmatch(query):
+        return "the query of a URL has parameters such as ?api-version=2024-10-21"
     try:
         parts = urlsplit(url)
         is_valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -240,6 +252,13 @@ def base_url_problem(url: str, *, insecure: bool = False) -> str | None:
             " `insecure: true` for a provider of the job file"
         )
     return None
+
+
+def _key_advice(parameter: str) -> str:
+    return (
+        f"the parameter `{one_line(parameter, 60)}` looks like a key, which must not be in a URL;"
+        " send it with `api_key_env`, or in `headers` as in api-key: ${LAB_KEY}"
+    )
 
 
 def is_private_host(host: str) -> bool:

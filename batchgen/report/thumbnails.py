@@ -70,8 +70,13 @@ def preview(artifact: Artifact, directory: Path) -> Preview:
         return name
     if not folder.is_file(artifact.path):
         return None
+    return _create(directory / artifact.path, folder, name)
+
+
+def _create(path: Path, folder: Folder, name: str) -> Preview:
+    """Write the thumbnail of an image; return its preview."""
     try:
-        image = pictures.thumbnail(directory / artifact.path, SIDE)
+        image = pictures.thumbnail(path, SIDE)
     except HeavyPictureError:
         return TOO_LARGE
     except _DAMAGED:
