@@ -75,7 +75,7 @@ class ReplyReader:
             if not finished:
                 decoder.abort()
         rest = await self._cut(rest, headers)
-        return HttpResponse(status, headers, rest, tuple(map(self._with_safe_head, payloads)))
+        return HttpResponse(status, headers, rest, tuple(map(self._without_secrets, payloads)))
 
     async def read_file(self, status: int, headers: Mapping[str, str], body: ReplyBody) -> Reply:
         """Read a reply whose body is the payload. Raises StorageError if it cannot be written.
@@ -89,7 +89,7 @@ class ReplyReader:
             return await self._keep_raw(status, headers, body, error)
         if isinstance(payload, NetworkFault):
             return payload
-        named = replace(self._with_safe_head(payload), media_type=headers.get("content-type", ""))
+        named = replace(self._without_secrets(payload), media_type=headers.get("content-type", ""))
         return HttpResponse(status, headers, b"", (named,))
 
     async def _keep_raw(
@@ -106,7 +106,7 @@ class ReplyReader:
             return payload
         reason = self._secrets.cut(str(error))
         return HttpResponse(
-            status, headers, b"", (self._with_safe_head(payload),), undecodable=reason
+            status, headers, b"", (self._without_secrets(payload),), undecodable=reason
         )
 
     async def _spool(
@@ -160,11 +160,18 @@ class ReplyReader:
         await self._threads.run(work, body)
         return cut
 
-    def _with_safe_head(self, payload: Spooled) -> Spooled:
-        """Return a payload whose first bytes can be part of a message if it is no known file."""
+    def _without_secrets(self, payload: Spooled) -> Spooled:
+        """Return a payload without secrets if it is no known file; it may be a text.
+
+        Its first bytes may be part of a message, and a reply that cannot be used is kept. Of one
+        that is not in memory only the first bytes are read.
+        """
         if sniff(payload.head) is not None:
             return payload
-        return replace(payload, head=self._secrets.cut_body(payload.head))
+        if payload.data is None:
+            return replace(payload, head=self._secrets.cut_bytes(payload.head))
+        data = self._secrets.cut_bytes(payload.data)
+        return replace(payload, data=data, size_bytes=len(data), head=data[: len(payload.head)])
 
 
 def is_success(response: aiohttp.ClientResponse) -> bool:

@@ -103,6 +103,10 @@ class Secrets:
         """
         if (encoding := _encoding(body, content_type)) is not None:
             return self.cut(body.decode(encoding, "replace").lstrip("\ufeff")).encode()
+        return self.cut_bytes(body)
+
+    def cut_bytes(self, body: bytes) -> bytes:
+        """Return bytes without secrets, which are otherwise unchanged."""
         if self._is_empty or not any(map(self._has, _windows(body))):
             return body
         # Secrets are ASCII, which is the same in Latin-1, and every byte has a character in it.

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+import pytest
 import yaml
 
 from tests.e2e.command import batchgen
@@ -49,6 +50,11 @@ def _spellings(key: str) -> Iterator[str]:
 
 
 SPELLED = [spelling for secret in SECRETS for spelling in _spellings(secret)]
+COMMANDS: tuple[tuple[str, ...], ...] = (
+    ("results", "out", "--format", "csv"), ("results", "out", "--format", "yaml"),
+    ("results", "out"), ("status", "out"), ("status", "out", "--json"), ("verify", "out"),
+    ("report", "out"), ("show", "out/results.jsonl"),
+)  # fmt: skip
 _PNG = b64encode(a_png()).decode()
 
 
@@ -73,10 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
             f'{{"{spelled}": 1, "error": {{"code": "{spelled}", "message": "Bad {spelled}!"}}}}'
         )
         match kind:
-            case "error":
-                self._send(400, message.encode())
-            case "wide":
-                self._send(400, message.encode("utf-16"))
+            case "error" | "wide":
+                self._send(400, message.encode("utf-16" if kind == "wide" else "utf-8"))
             case "html":
                 self._send(400, f"<html><title>Bad {spelled}</title>".encode())
             case "redirect":
@@ -87,6 +91,8 @@ class _Handler(BaseHTTPRequestHandler):
             case "text":
                 item = f'{{"b64_json": "{b64encode(KEY.encode()).decode()}"}}'
                 self._send(200, f'{{"data": [{item}]}}'.encode())
+            case "speech":
+                self._send(200, f"no sound: {spelled}".encode(), **{"Content-Type": "audio/mpeg"})
             case "url":
                 item = f'{{"url": "{base}/{spelled}"}}'
                 self._send(200, f'{{"data": [{item}]}}'.encode())
@@ -126,10 +132,14 @@ def _serving() -> Iterator[str]:
 
 def _job(base_url: str) -> str:
     kinds = {
-        **dict.fromkeys(("error", "wide", "html", "prompt", "odd"), len(SPELLED)),
-        **dict.fromkeys(("url", "redirect"), 4),
-        **dict.fromkeys(("text", "again", "malformed"), 1),
+        **dict.fromkeys(("error", "wide", "html", "prompt"), len(SPELLED)),
+        **dict.fromkeys(("url", "redirect"), 2),
+        **dict.fromkeys(("again", "malformed"), 1),
     }
+    return _yaml(base_url, [f"{kind} {n}" for kind, count in kinds.items() for n in range(count)])
+
+
+def _yaml(base_url: str, prompts: list[str]) -> str:
     job = {
         "provider": "lab",
         "providers": {"lab": {"base_url": base_url, "api_key_env": "LAB_KEY"}},
@@ -137,24 +147,36 @@ def _job(base_url: str) -> str:
         "limits": {"concurrency": 4, "halt_after": 10_000, "timeout": "5s"},
         "retry": {"attempts": 1, "backoff": {"initial": "10ms", "max": "10ms"}},
         "output": {"sidecar": True, "embed_metadata": True},
-        "prompts": [f"{kind} {n}" for kind, count in kinds.items() for n in range(count)],
+        "prompts": prompts,
     }
     return yaml.safe_dump(job)
 
 
 def test_a_key_that_the_provider_repeats_is_in_no_file_and_no_output(tmp_path: Path) -> None:
-    notify = "cat > out/notified.json; env > out/environment.txt"
     with _serving() as base_url:
-        (tmp_path / "job.yaml").write_text(_job(base_url))
-        words = ("--report", "--log-file", "out.log", "--notify", notify, "--no-progress")
-        ended = batchgen("run", "job.yaml", "-o", "out", *words, cwd=tmp_path, **ENVIRONMENT)
+        assert _leaks(_job(base_url), tmp_path) == {}
+    assert len(list((tmp_path / "out").glob("*.png"))) == len(SPELLED)
+
+
+@pytest.mark.parametrize("kind", ["text", "speech", "odd"])
+def test_a_reply_that_is_kept_has_no_key(kind: str, tmp_path: Path) -> None:
+    with _serving() as base_url:
+        job = _yaml(base_url, [f"{kind} {number}" for number in (1, 2, 6, 10)])
+        assert _leaks(job, tmp_path, commands=(("results", "out"),)) == {}
+    assert list((tmp_path / "out" / ".batchgen" / "replies").iterdir())
+
+
+def _leaks(
+    job: str, tmp_path: Path, commands: tuple[tuple[str, ...], ...] = COMMANDS
+) -> dict[str, str]:
+    """Return the secrets in the outputs and files of a run of a job and of other commands."""
+    notify = "cat > out/notified.json; env > out/environment.txt"
+    (tmp_path / "job.yaml").write_text(job)
+    words = ("--report", "--log-file", "out.log", "--notify", notify, "--no-progress")
+    ended = batchgen("run", "job.yaml", "-o", "out", *words, cwd=tmp_path, **ENVIRONMENT)
     assert ended.code in (1, 3)
     outputs = {"run": ended.out + ended.err, "log": (tmp_path / "out.log").read_text()}
-    for command in (
-        ("results", "out", "--format", "csv"), ("results", "out", "--format", "yaml"),
-        ("results", "out"), ("status", "out"), ("status", "out", "--json"), ("verify", "out"),
-        ("report", "out"), ("show", "out/results.jsonl"),
-    ):  # fmt: skip
+    for command in commands:
         printed = batchgen(*command, cwd=tmp_path, **ENVIRONMENT)
         outputs[" ".join(command)] = printed.out + printed.err
     for path in sorted((tmp_path / "out").rglob("*")):
@@ -163,9 +185,7 @@ def test_a_key_that_the_provider_repeats_is_in_no_file_and_no_output(tmp_path: P
             if path.name == "environment.txt":  # it has the proxy, which the command may need
                 data = b"\n".join(line for line in data.splitlines() if b"PROXY" not in line)
             outputs[str(path)] = data.decode("latin-1")
-    found = {name: leak for name, text in outputs.items() if (leak := _leak(text))}
-    assert found == {}
-    assert len(list((tmp_path / "out").glob("*.png"))) == len(SPELLED)
+    return {name: leak for name, text in outputs.items() if (leak := _leak(text))}
 
 
 def _leak(text: str) -> str | None:
