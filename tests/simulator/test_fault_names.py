@@ -62,7 +62,7 @@ FILE_DECISIONS = {
     "fileslow": (Verb.ACCEPT, ""),
     "filehang": (Verb.RETRY, "timeout"),
     "fileredirect": (Verb.ACCEPT, ""),
-    "fileloop": (Verb.FAIL, "unsafe_url"),
+    "fileloop": (Verb.RETRY, "not_ready"),
     "filescheme": (Verb.FAIL, "unsafe_url"),
     "expired": (Verb.FAIL, "expired"),
 }

@@ -4,15 +4,7 @@ Only definite words end them: a job's own state, a file that is gone for good. E
 asked again until a deadline, and then by the next run.
 """
 
-from batchgen.engine.decisions.entry import (
-    ANY_SERVER,
-    CLIENT,
-    ERROR,
-    OK,
-    REDIRECT,
-    UNASSIGNED,
-    Entry,
-)
+from batchgen.engine.decisions.entry import ANY_SERVER, ERROR, OK, REDIRECT, UNASSIGNED, Entry
 from batchgen.provider.endpoints.account_topics import BAD_KEY, BLOCKED, SPENT
 from batchgen.provider.endpoints.pace_topics import SIGNATURE_EXPIRED
 from batchgen.types import FaultKind, Phase, Verb
@@ -20,7 +12,7 @@ from batchgen.types import FaultKind, Phase, Verb
 _FILE_HOST = frozenset({Phase.DOWNLOAD})
 _POLL = frozenset({Phase.POLL})
 _ANY_STATUS = ERROR | REDIRECT | UNASSIGNED
-_NO_LONGER = CLIENT - {408, 425, 429}
+_NO_LONGER = frozenset({400, 401, 403, 404})
 _ODD_FAULTS = frozenset({FaultKind.UNREADABLE, FaultKind.BAD_RESPONSE})
 _FEW = 5  # polls in a row: a single challenge page may have status 401
 
