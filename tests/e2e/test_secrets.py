@@ -144,7 +144,12 @@ def _yaml(base_url: str, prompts: list[str]) -> str:
         "provider": "lab",
         "providers": {"lab": {"base_url": base_url, "api_key_env": "LAB_KEY"}},
         "defaults": {"model": "dall-e-2"},
-        "limits": {"concurrency": 4, "halt_after": 10_000, "timeout": "5s"},
+        "limits": {
+            "concurrency": 4,
+            "halt_after": 10_000,
+            "timeout": "5s",
+            "fetch_deadline": "200ms",
+        },
         "retry": {"attempts": 1, "backoff": {"initial": "10ms", "max": "10ms"}},
         "output": {"sidecar": True, "embed_metadata": True},
         "prompts": prompts,

@@ -187,7 +187,7 @@ def make_job(
     job = {
         "provider": job_rows[0].family.provider,
         "output": {"sidecar": True},
-        "limits": {"polling": {"first": "5ms", "interval": "5ms"}, "fetch_deadline": "2s"},
+        "limits": {"polling": {"first": "5ms", "interval": "5ms"}, "fetch_deadline": "300ms"},
         "defaults": {"n": images} if images > 1 else {},
         "retry": {"backoff": {"initial": "1ms", "max": "5ms"}},
         "prompts": [_row_fields(row) for row in job_rows],
