@@ -70,9 +70,9 @@ def read_message(file: BinaryIO, open_sink: SinkFactory) -> HttpResponse | None:
         return None
     status, headers = head
     chunks = _decoded(file, headers)
-    first = next(chunks, b"")
-    chunks = chain((first,), chunks)
     try:
+        first = next(chunks, b"")
+        chunks = chain((first,), chunks)
         if is_file(headers.get("content-type", ""), first[:_HEAD_BYTES]):
             payload = _spooled(chunks, open_sink)
             named = replace(payload, media_type=headers.get("content-type", ""))

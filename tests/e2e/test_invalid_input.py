@@ -52,9 +52,9 @@ def test_a_closed_or_full_output_stream_gives_no_traceback(redirect: str, tmp_pa
 
 
 def test_prompts_in_any_script_are_printed_in_any_locale(tmp_path: Path) -> None:
-    (tmp_path / "m.txt").write_text("山水画\n", encoding="utf-8")
+    (tmp_path / "m.csv").write_text("id,prompt\na,山水画\n", encoding="utf-8")
     ended = batchgen(
-        *("plan", "m.txt", "--model", "dall-e-2"),
+        *("plan", "m.csv", "--model", "dall-e-2"),
         cwd=tmp_path,
         LC_ALL="C",
         PYTHONUTF8="0",

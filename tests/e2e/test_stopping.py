@@ -147,7 +147,7 @@ def test_the_budget_is_not_exceeded(slow: str, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("manifest")
 def test_a_run_succeeds_despite_faults(tmp_path: Path) -> None:
-    faults = "500=0.1,reset=0.05,lost=0.05,html=0.01,badb64=0.01,truncated=0.01,file500=0.1"
+    faults = "500=0.1,reset=0.05,lost=0.05,html=0.01,truncated=0.01,file500=0.1"
     with simulate("--faults", faults, "--seed", "5", cwd=tmp_path) as base_url:
         (tmp_path / "job.yaml").write_text(
             "retry: {attempts: 12, backoff: {initial: 10ms, max: 50ms}}\n"

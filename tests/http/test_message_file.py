@@ -109,3 +109,22 @@ def test_every_reply_comes_back_as_it_was(status: int, values: list[Spooled], te
 def test_no_file_makes_it_fail(data: bytes) -> None:
     read_message(io.BytesIO(data), Sink)
     read_message(io.BytesIO(b"HTTP/1.1 200\r\n" + data), Sink)
+
+
+def test_a_body_that_still_cannot_be_decoded_stays_unread() -> None:
+    label = {"content-encoding": "unheard-of"}
+    raw = HttpResponse(200, label, b"", (payload(b"\x00\x01\x02junk"),), undecodable="unheard-of")
+    assert read_again(raw) is None
+
+
+def test_a_body_that_is_a_picture_comes_back_as_a_file() -> None:
+    raw = HttpResponse(200, {"content-type": "image/png"}, b"", (payload(a_png()),))
+    again = read_again(raw)
+    assert again is not None
+    assert [found.data for found in again.payloads] == [a_png()]
+
+
+def test_the_beginning_of_a_long_reply_is_not_read_again() -> None:
+    long = HttpResponse(200, {}, b'{"a": "', undecodable="the reply is over 4 MB")
+    assert b"x-batchgen-cut: the reply is over 4 MB" in written(long)
+    assert read_again(long) is None
