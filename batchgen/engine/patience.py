@@ -22,19 +22,21 @@ async def fetch_patiently(  # noqa: PLR0913  # all but one are keyword-only
 ) -> Decision:
     """Fetch a file until it is there, is gone for good, or the deadline has passed.
 
-    Return the last decision; after the deadline it is `retry`, and the next run asks again. If the
-    run abandons its waits, the decision is `halt`. The waits grow from a second to half a minute,
-    whatever `retry.backoff` says, and a wait that the host asks for is obeyed.
+    Return the last decision; after the deadline, or after as many of one kind in a row as its entry
+    of the table allows, it is `retry`, and the next run asks again. If the run abandons its waits,
+    the decision is `halt`. The waits grow from a second to half a minute, whatever `retry.backoff`
+    says, and a wait that the host asks for is obeyed.
 
     deadline_s: seconds from the first attempt. wait: returns early when `is_abandoned` becomes
     true. random: uniform in [0, 1).
     """
     deadline = clock.monotonic() + deadline_s
     wait_s = _FIRST_WAIT_S
-    count = 0
+    count, kind = 0, ""
     while True:
         decision = await attempt()
-        count += 1
+        count = count + 1 if decision.kind == kind else 1
+        kind = decision.kind
         left_s = deadline - clock.monotonic()
         is_used_up = decision.attempts is not None and count >= decision.attempts
         if decision.verb is not Verb.RETRY or is_used_up or left_s <= 0:

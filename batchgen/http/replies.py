@@ -22,6 +22,7 @@ _USUAL_LIMITS: Mapping[str, int] = {}
 _LONG_LIMITS: Mapping[str, int] = {"max_rest_bytes": 256 * 1024 * 1024, "max_payloads": 10_000}
 _MAX_ERROR_BYTES = 256 * 1024
 _MAX_ERROR_S = 5.0
+_CUT_FILE = "the file is truncated"
 _LENGTH_HEADERS = frozenset({"content-length", "transfer-encoding"})  # either gives a body's end
 _WHOLE_RANGE = re.compile(r"bytes 0-([0-9]{1,15})/([0-9]{1,15})")
 
@@ -104,7 +105,9 @@ class ReplyReader:
         except UndecodableError as error:
             return await self._keep_raw(status, headers, body, error)
         if isinstance(payload, NetworkFault):
-            return payload
+            is_whole = is_download and not _LENGTH_HEADERS.isdisjoint(headers)
+            is_cut = is_whole and payload.message.startswith(_CUT_FILE)
+            return replace(payload, kind=FaultKind.TRUNCATED) if is_cut else payload
         named = replace(self._without_secrets(payload), media_type=headers.get("content-type", ""))
         return HttpResponse(status, headers, b"", (named,))
 
@@ -144,7 +147,7 @@ class ReplyReader:
                 await self._threads.run(sink.write, chunk)
             payload = checked_file(sink.close())
             if refuse_cut and payload.cut:
-                message = f"the file is truncated: {payload.cut}"
+                message = f"{_CUT_FILE}: {payload.cut}"
                 return NetworkFault(FaultKind.BAD_RESPONSE, message, sent=True)
             finished = True
         finally:

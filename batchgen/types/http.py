@@ -93,6 +93,7 @@ class FaultKind(StrEnum):
     PROXY = "proxy"  # the proxy refuses for good: the request has not left it
     TLS = "tls"  # the certificate is not trusted, or the port speaks no TLS
     BAD_RESPONSE = "bad_response"
+    TRUNCATED = "truncated"  # a file that ends early although all of its reply arrived
     UNREADABLE = "unreadable"  # a reply that will be the same again, such as one with a huge header
     UNSAFE_URL = "unsafe_url"  # a reply names a URL that must not be fetched
     INPUT_FILE = "input_file"  # a file to be sent is missing or has changed since it was checked

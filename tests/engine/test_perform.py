@@ -291,6 +291,19 @@ async def test_any_odd_answer_of_a_file_host_is_waited_for(odd: Reply) -> None:
     assert len(world.keys) == 1
 
 
+async def test_a_file_that_ends_early_is_left_to_the_next_run_after_four_tries() -> None:
+    cut = NetworkFault(FaultKind.TRUNCATED, "the file is truncated: no IEND", sent=True)
+    world = World([reply(200, ONE_URL)], [reply(404), *[cut] * 4])
+
+    outcome = await world.perform()
+
+    assert (outcome.status, outcome.error and outcome.error.kind) == (
+        Status.RECEIVED,
+        "bad_response",
+    )
+    assert (len(world.urls), len(world.keys)) == (5, 1)
+
+
 async def test_a_wait_that_a_file_host_asks_for_is_obeyed() -> None:
     world = World([reply(200, ONE_URL)], [reply(503, retry_after="7"), file_of(IMAGE)])
 

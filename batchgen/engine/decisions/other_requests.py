@@ -36,6 +36,11 @@ DOWNLOADS: tuple[Entry, ...] = (
         Verb.RETRY, "connection", "a certificate, or no TLS", faults=frozenset({FaultKind.TLS}),
         phases=_FILE_HOST, attempts=2,
     ),
+    # A file that ends early although all of it arrived will probably be the same again.
+    Entry(
+        Verb.RETRY, "bad_response", "a file that ends early",
+        faults=frozenset({FaultKind.TRUNCATED}), phases=_FILE_HOST, attempts=4,
+    ),
     Entry(
         Verb.RETRY, "not_ready", "a reply that cannot be read", faults=_ODD_FAULTS,
         phases=_FILE_HOST,
