@@ -3,10 +3,8 @@
 import json
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from batchgen.cli.notify import (
 from batchgen.errors import UsageError
 from batchgen.job import Access
 from tests.e2e.command import batchgen
+from tests.loopback import Reply, Request, serving
 
 BODY = b'{"status":"complete"}'
 
@@ -30,25 +29,13 @@ def listener(*answers: int) -> Iterator[tuple[str, list[bytes]]]:
     """Serve these statuses, the last one repeatedly; yield the URL and the bodies received."""
     bodies: list[bytes] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(answers[min(len(bodies), len(answers)) - 1])
-            self.send_header("Location", "/elsewhere")
-            self.end_headers()
+    def reply(request: Request) -> Reply:
+        bodies.append(request.body)
+        status = answers[min(len(bodies), len(answers)) - 1]
+        return Reply(status, headers={"Location": "/elsewhere"})
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/hook/s3cret?x=1", bodies
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(reply) as address:
+        yield f"{address}/hook/s3cret?x=1", bodies
 
 
 def test_a_webhook_gets_the_summary_once() -> None:

@@ -1,16 +1,15 @@
 """A provider of images on loopback that counts what it is asked for, and can hold its replies."""
 
-import json
 import threading
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.e2e.command import COMMAND, Ended, batchgen
 from tests.given import a_png
+from tests.loopback import Reply, Request, serving
 
 _KEY = {"AIMLAPI_API_KEY": "sk-canary-4410"}
 _TIMEOUT_S = 60.0
@@ -47,7 +46,10 @@ class CountingProvider:
         with self._changed:
             assert self._changed.wait_for(lambda: self.requests >= count, _TIMEOUT_S)
 
-    def reply(self, prompt: str) -> bytes:
+    def reply(self, request: Request) -> Reply:
+        if request.method == "GET":
+            return Reply(200, {"data": []})
+        prompt = request.json["prompt"]
         with self._changed:
             self.billed[prompt] += 1
             waits = self.requests > self._free
@@ -55,7 +57,7 @@ class CountingProvider:
         if waits:
             self._released.wait(_TIMEOUT_S)
         image = a_png(pixel=prompt.encode()[-1:])
-        return json.dumps({"data": [{"b64_json": b64encode(image).decode()}]}).encode()
+        return Reply(200, {"data": [{"b64_json": b64encode(image).decode()}]})
 
     def run(self, *words: str | Path, cwd: Path, **extra: str) -> Ended:
         """Run `batchgen run WORDS` with this provider to its end."""
@@ -78,44 +80,11 @@ def counting(free: int = 1_000_000) -> Iterator[CountingProvider]:
     """Serve a provider until the block ends."""
     provider = CountingProvider(free)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self._send(b'{"data": []}')
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self._send(provider.reply(body["prompt"]))
-
-        def _send(self, data: bytes) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None:
-            """Do not log requests into the test's output."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 100
-
-        def handle_error(self, *_: object) -> None:
-            """Ignore clients that were killed."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    provider.base_url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield provider
-    finally:
-        provider.release()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(provider.reply) as provider.base_url:
+        try:
+            yield provider
+        finally:
+            provider.release()
 
 
 def write_rows(folder: Path, count: int, *, name: str = "rows.csv") -> None:

@@ -1,18 +1,18 @@
 """A provider of all families on loopback, whose jobs end when a test releases them."""
 
 import io
-import json
 import struct
 import threading
 import wave
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tests.given import a_png
+from tests.loopback import Reply, Request
+from tests.loopback import serving as serving_replies
 
 _TIMEOUT_S = 60.0
 UPLOAD = "/v2/generate/audio/minimax/upload"
@@ -49,9 +49,13 @@ class FamilyProvider:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.asked) >= count, _TIMEOUT_S)
 
-    def answer(self, path: str, key: str, body: dict[str, Any]) -> tuple[str, bytes]:
-        """Return the media type and the bytes of the reply to a request."""
-        if body:
+    def reply(self, request: Request) -> Reply:
+        path = request.path
+        if request.method == "POST":
+            is_form = request.headers["Content-Type"].startswith("multipart/")
+            body = {"model": "form"} if is_form else request.json
+            path = urlsplit(path).path
+            key = request.headers.get("Idempotency-Key", "")
             with self._changed:
                 self.submitted[key] += 1
                 self.bodies.append(body)
@@ -60,9 +64,8 @@ class FamilyProvider:
             reply = self._submitted(path, key, body)
         else:
             reply = self._polled(path)
-        if isinstance(reply, tuple):
-            return reply
-        return "application/json", json.dumps(reply).encode()
+        media_type, content = reply if isinstance(reply, tuple) else ("application/json", reply)
+        return Reply(200, content, {"Content-Type": media_type})
 
     def _submitted(self, path: str, key: str, body: dict[str, Any]) -> Any:
         model = body["model"]
@@ -118,41 +121,8 @@ def _vectors(texts: Any) -> Any:
 def serving() -> Iterator[FamilyProvider]:
     """Serve a provider until the block ends."""
     provider = FamilyProvider()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self._reply({})
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            is_form = self.headers["Content-Type"].startswith("multipart/")
-            self._reply({"model": "form"} if is_form else json.loads(body))
-
-        def _reply(self, body: dict[str, Any]) -> None:
-            path = self.path if body == {} else urlsplit(self.path).path
-            key = self.headers.get("Idempotency-Key", "")
-            media_type, data = provider.answer(path, key, body)
-            self.send_response(200)
-            self.send_header("Content-Type", media_type)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None:
-            """Do not log requests into the test's output."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    provider.base_url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with serving_replies(provider.reply) as provider.base_url:
         yield provider
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _wav() -> bytes:

@@ -16,7 +16,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +23,21 @@ import pytest
 
 from tests.e2e.command import COMMAND, Ended, batchgen, environment, results
 from tests.given import a_png
+from tests.loopback import Handler, Reply, Request, handling
 
 PRICE = 0.026
 KEY = {"LAB_API_KEY": "sk-canary-7731"}
 GOOD = json.dumps({"data": [{"b64_json": base64.b64encode(a_png()).decode()}]}).encode()
 
 
-class Provider(ThreadingHTTPServer):
+class Provider:
     """Bills every request; `faults` are shares of 100: resets, then cut and missing replies.
 
     kill: a process to kill when so many requests for foxes were billed.
     """
 
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, resets: int, cuts: int = 0, hangs: int = 0) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, resets: int, cuts: int, hangs: int) -> None:
+        self.address = ""
         self.bounds = (resets, resets + cuts, resets + cuts + hangs)
         self.billed: Counter[str] = Counter()
         self.kill: tuple[int, subprocess.Popen[bytes]] | None = None
@@ -49,7 +46,7 @@ class Provider(ThreadingHTTPServer):
 
     @property
     def base(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+        return f"{self.address}/v1"
 
     @property
     def bill(self) -> float:
@@ -72,43 +69,35 @@ class Provider(ThreadingHTTPServer):
         return int(hashlib.sha256(text.encode()).hexdigest(), 16) % 100
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Provider
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        drawn = self.server.draw(body["prompt"])
-        resets, cuts, hangs = self.server.bounds
-        if drawn < resets:
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.close_connection = True
-            return
-        if cuts <= drawn < hangs:
-            self.server.released.wait(60)
-            self.close_connection = True
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(GOOD)))
-        self.end_headers()
-        is_cut = drawn < cuts
-        self.close_connection = is_cut
-        self.wfile.write(GOOD[: len(GOOD) // 2] if is_cut else GOOD)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class has it
-        """Do not log requests into the test's output."""
-
-
 @contextmanager
 def provider(resets: int, cuts: int = 0, hangs: int = 0) -> Iterator[Provider]:
-    with Provider(resets, cuts, hangs) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    server = Provider(resets, cuts, hangs)
+
+    class Faulty(Handler):
+        is_cut = False
+
+        def reply(self, request: Request) -> Reply | None:
+            drawn = server.draw(request.json["prompt"])
+            resets, cuts, hangs = server.bounds
+            if drawn < resets:
+                linger = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                return None
+            if cuts <= drawn < hangs:
+                server.released.wait(60)
+                return None
+            self.is_cut = drawn < cuts
+            return Reply(200, GOOD, {"Content-Type": "application/json"})
+
+        def send(self, content: bytes) -> None:
+            self.wfile.write(content[: len(content) // 2] if self.is_cut else content)
+            self.close_connection = self.is_cut
+
+    with handling(Faulty) as server.address:
         try:
             yield server
         finally:
             server.released.set()
-            server.shutdown()
 
 
 def write_job(server: Provider, folder: Path, name: str, rows: int, more: str = "") -> None:

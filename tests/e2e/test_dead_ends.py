@@ -1,11 +1,9 @@
 """What every further row will meet stops after a handful of requests; other models go on."""
 
 import json
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pytest
 
 from tests.e2e.command import Ended, batchgen, results
 from tests.given import a_png
+from tests.loopback import Reply, Request, serving
 
 KEY = {"AIMLAPI_API_KEY": "sk-canary-7731"}
 GONE = (404, {"error": {"message": "The model `gone` does not exist", "code": "model_not_found"}})
@@ -20,56 +19,35 @@ SPENT = (400, {"error": {"message": "Billing hard limit has been reached"}})
 UNREADABLE = (200, {"created": 1, "state": "stored"})
 
 
-class Provider(ThreadingHTTPServer):
+class Provider:
     """Makes pictures, but for the models that have an answer of their own."""
 
-    daemon_threads = True
-
     def __init__(self, answers: dict[str, tuple[int, Any]]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
         self.answers = answers
         self.posts = Counter[str]()
+        self.address = ""
 
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Provider
-
-    def do_POST(self) -> None:
-        model = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["model"]
-        self.server.posts[model] += 1
-        url = f"http://127.0.0.1:{self.server.server_address[1]}/a.png"
-        status, body = self.server.answers.get(model, (200, {"data": [{"url": url}]}))
-        text = body if isinstance(body, str) else json.dumps(body)
-        self._answer(status, text.encode())
-
-    def do_GET(self) -> None:
-        self._answer(200, a_png())
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class has it
-        pass
+    def reply(self, request: Request) -> Reply:
+        if request.method == "GET":
+            return Reply(200, a_png())
+        model = request.json["model"]
+        self.posts[model] += 1
+        good = {"data": [{"url": f"{request.origin}/a.png"}]}
+        return Reply(*self.answers.get(model, (200, good)))
 
 
 @contextmanager
 def provider(answers: dict[str, tuple[int, Any]]) -> Iterator[Provider]:
-    with Provider(answers) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
+    server = Provider(answers)
+    with serving(server.reply) as server.address:
+        yield server
 
 
 def run(server: Provider, folder: Path, rows: list[dict[str, str]], *flags: str) -> Ended:
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "rows.jsonl").write_text(text)
-    base = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    return batchgen("run", "rows.jsonl", "--base-url", base, "-o", "out", *flags, cwd=folder, **KEY)
+    words = ("run", "rows.jsonl", "--base-url", f"{server.address}/v1", "-o", "out")
+    return batchgen(*words, *flags, cwd=folder, **KEY)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,13 @@
 """Paid replies that cannot be used, as a user meets them: kept, and read again for nothing."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 from tests.e2e.command import Ended, batchgen, results
 from tests.given import a_png
+from tests.loopback import Reply, Request, serving
 
 KEY = {"AIMLAPI_API_KEY": "sk-canary-7731", "LAB_API_KEY": "sk-canary-7732"}
 JOB = """\
@@ -30,65 +28,37 @@ JOBS = """\
 """
 
 
-class Gateway(ThreadingHTTPServer):
+class Gateway:
     """A server that answers submissions with the id of a job, and counts what it is asked."""
 
-    daemon_threads = True
-
-    def __init__(self, submission: Callable[[], tuple[dict[str, str], bytes]]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, submission: Reply) -> None:
         self.submission = submission
         self.posts = 0
         self.polls: list[str] = []
+        self.address = ""
 
-    @property
-    def base(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Gateway
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.posts += 1
-        self._answer(*self.server.submission())
-
-    def do_GET(self) -> None:
-        if self.path == "/fox.png":
-            self._answer({"Content-Type": "image/png"}, a_png())
-            return
-        self.server.polls.append(self.path)
-        files = [{"url": f"{self.server.base.removesuffix('/v1')}/fox.png"}]
-        state = {"status": "SUCCESS", "files": files}
-        if len(self.server.polls) == 1:
+    def reply(self, request: Request) -> Reply:
+        if request.method == "POST":
+            self.posts += 1
+            return self.submission
+        if request.path == "/fox.png":
+            return Reply(200, a_png(), {"Content-Type": "image/png"})
+        self.polls.append(request.path)
+        state = {"status": "SUCCESS", "files": [{"url": f"{self.address}/fox.png"}]}
+        if len(self.polls) == 1:
             state = {"status": "RUNNING", "files": []}
-        self._answer({}, json.dumps({"code": 200, "data": state}).encode())
-
-    def _answer(self, headers: dict[str, str], body: bytes) -> None:
-        self.send_response(200)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class has it
-        pass
+        return Reply(200, {"code": 200, "data": state})
 
 
 @contextmanager
 def gateway(body: bytes, **headers: str) -> Iterator[Gateway]:
-    with Gateway(lambda: (headers, body)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
+    server = Gateway(Reply(200, body, headers))
+    with serving(server.reply) as server.address:
+        yield server
 
 
 def run(server: Gateway, folder: Path, *flags: str, jobs: str = "") -> Ended:
-    text = JOB.replace("BASE", server.base).replace("JOBS\n", jobs)
+    text = JOB.replace("BASE", f"{server.address}/v1").replace("JOBS\n", jobs)
     (folder / "job.yaml").write_text(text)
     return batchgen("run", "job.yaml", "-o", "out", *flags, cwd=folder, **KEY)
 

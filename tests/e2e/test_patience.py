@@ -2,11 +2,9 @@
 
 import json
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,60 +12,43 @@ import pytest
 
 from tests.e2e.command import Ended, batchgen, begun, results
 from tests.given import a_png
+from tests.loopback import Reply, Request
+from tests.loopback import serving as serving_replies
 
 KEY = {"AIMLAPI_API_KEY": "sk-canary-7731"}
 PAGE = b"<html><title>Just a moment...</title></html>"
 Answer = tuple[int, bytes]
 
 
-class Host(ThreadingHTTPServer):
+class Host:
     """A provider and its file host; counts the requests by kind.
 
     file, poll: the odd answer to such a request, if any.
     """
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
         self.posts = self.files = self.polls = 0
         self.file: Callable[[str], Answer | None] = lambda _: None
         self.poll: Callable[[], Answer | None] = lambda: None
+        self.base = ""
 
-    @property
-    def base(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+    def reply(self, request: Request) -> Reply:
+        if request.method == "POST":
+            return Reply(200, self._submitted(request))
+        if request.path.endswith((".png", ".mp4")):
+            self.files += 1
+            good = a_png() if request.path.endswith(".png") else _MP4
+            return Reply(*(self.file(request.path) or (200, good)))
+        self.polls += 1
+        done = {"id": "job-1", "status": "completed", "video": {"url": f"{self.base}/v.mp4"}}
+        odd = self.poll()
+        return Reply(*odd) if odd else Reply(200, done)
 
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Host
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.posts += 1
-        url = f"{self.server.base}/{body['prompt']}.png"
-        is_image = self.path.endswith("/images/generations")
-        answer: Any = {"data": [{"url": url}]} if is_image else {"id": "job-1", "status": "queued"}
-        self._answer(200, json.dumps(answer).encode())
-
-    def do_GET(self) -> None:
-        if self.path.endswith((".png", ".mp4")):
-            self.server.files += 1
-            good = a_png() if self.path.endswith(".png") else _MP4
-            self._answer(*(self.server.file(self.path) or (200, good)))
-            return
-        self.server.polls += 1
-        done = {"id": "job-1", "status": "completed", "video": {"url": self.server.base + "/v.mp4"}}
-        self._answer(*(self.server.poll() or (200, json.dumps(done).encode())))
-
-    def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class has it
-        pass
+    def _submitted(self, request: Request) -> Any:
+        self.posts += 1
+        if request.path.endswith("/images/generations"):
+            return {"data": [{"url": f"{self.base}/{request.json['prompt']}.png"}]}
+        return {"id": "job-1", "status": "queued"}
 
 
 _MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64)
@@ -75,14 +56,9 @@ _MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64)
 
 @contextmanager
 def serving() -> Iterator[Host]:
-    with Host() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    server = Host()
+    with serving_replies(server.reply) as server.base:
+        yield server
 
 
 def job(directory: Path, *prompts: str, model: str, limits: str) -> None:

@@ -1,7 +1,6 @@
 """A run that is paused for longer than its timeout, as by SIGSTOP or a frozen container."""
 
 import base64
-import json
 import os
 import signal
 import socket
@@ -11,13 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.command import COMMAND, environment, results
 from tests.given import a_png
+from tests.loopback import Handler, Reply, Request, handling
 
 ROWS = 8  # half of them get their image by URL
 TIMEOUT_S = 2.0
@@ -36,54 +35,33 @@ class Provider:
         self.url = ""
         self._lock = threading.Lock()
 
-    def reply(self, name: str, body: dict[str, str]) -> bytes:
+    def reply(self, request: Request) -> Reply:
+        body = request.json if request.method == "POST" else {}
         with self._lock:
-            self.requests[name] += 1
+            self.requests[body.get("prompt", request.path)] += 1
             count = self.requests.total()
         if body.get("response_format") == "url":
-            return json.dumps({"data": [{"url": f"{self.url}/{body['prompt']}.png"}]}).encode()
+            return Reply(200, {"data": [{"url": f"{self.url}/{body['prompt']}.png"}]})
         if count == ROWS + ROWS // 2:
             self.all_wait.set()
         self.answer.wait(60)
         if not body:
-            return IMAGE
-        return json.dumps({"data": [{"b64_json": base64.b64encode(IMAGE).decode()}]}).encode()
+            return Reply(200, IMAGE)
+        return Reply(200, {"data": [{"b64_json": base64.b64encode(IMAGE).decode()}]})
 
 
 @contextmanager
 def serving(provider: Provider) -> Iterator[None]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self._answer(self.path, {})
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self._answer(body["prompt"], body)
-
-        def _answer(self, name: str, body: dict[str, str]) -> None:
+    class Slow(Handler):
+        def reply(self, request: Request) -> Reply:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
-            reply = provider.reply(name, body)
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(reply)))
-            self.end_headers()
-            self.wfile.write(reply)
+            return provider.reply(request)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    provider.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield
-    finally:
-        provider.answer.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with handling(Slow) as provider.url:
+        try:
+            yield
+        finally:
+            provider.answer.set()
 
 
 @pytest.mark.parametrize("is_draining", [False, True], ids=["running", "after a signal"])

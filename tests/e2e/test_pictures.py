@@ -1,20 +1,16 @@
 """What a run and a report take of memory if a provider sends pictures that unpack to gigabytes."""
 
-import json
 import os
 import struct
 import subprocess
-import threading
 import zlib
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.command import COMMAND, environment, results
+from tests.loopback import Reply, serving
 
 MAX_MB = 400
 _SIDE = 8000
@@ -40,30 +36,8 @@ def bomb() -> bytes:
     )
 
 
-@contextmanager
-def _serving(picture: bytes) -> Iterator[str]:
-    body = json.dumps({"data": [{"b64_json": b64encode(picture).decode()}]}).encode()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Do not log requests into the test's output."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def _reply(picture: bytes) -> Reply:
+    return Reply(200, {"data": [{"b64_json": b64encode(picture).decode()}]})
 
 
 def _peak(*words: str, cwd: Path) -> tuple[int, str, int]:
@@ -83,8 +57,8 @@ def test_pictures_that_unpack_to_gigabytes_are_kept_and_not_unpacked(
     bomb: bytes, tmp_path: Path
 ) -> None:
     (tmp_path / "job.yaml").write_text(JOB)
-    with _serving(bomb) as base_url:
-        words = ("job.yaml", "-o", "out", "--base-url", base_url)
+    with serving(lambda _: _reply(bomb)) as address:
+        words = ("job.yaml", "-o", "out", "--base-url", f"{address}/v1")
         code, messages, peak_mb = _peak("run", *words, cwd=tmp_path)
     assert (code, peak_mb < MAX_MB) == (0, True)
     lines = results(tmp_path / "out")
@@ -102,8 +76,9 @@ def test_pictures_that_unpack_to_gigabytes_are_kept_and_not_unpacked(
 def test_a_report_says_which_pictures_are_too_large_for_a_preview(tmp_path: Path) -> None:
     picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 30_000, 30_000) + bytes(30_000)
     (tmp_path / "job.yaml").write_text(JOB.replace("output: {convert: {format: webp}}\n", ""))
-    with _serving(picture + b"\0\0\0\0IEND\xaeB`\x82") as base_url:
-        words = ("job.yaml", "-o", "out", "--base-url", base_url)
+    picture += b"\0\0\0\0IEND\xaeB`\x82"
+    with serving(lambda _: _reply(picture)) as address:
+        words = ("job.yaml", "-o", "out", "--base-url", f"{address}/v1")
         assert _peak("run", *words, cwd=tmp_path)[0] == 0
     _, messages, peak_mb = _peak("report", "out", cwd=tmp_path)
     assert "6 images are too large for a preview" in messages

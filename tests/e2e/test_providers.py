@@ -1,18 +1,16 @@
 """Each job of docs/providers.md, run against a server that records path, parameters and headers."""
 
-import json
 import re
-import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.command import batchgen
 from tests.given import a_png
+from tests.loopback import Reply, Request, serving
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "providers.md"
 JOBS = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
@@ -45,30 +43,15 @@ IMAGES = {"data": [{"b64_json": b64encode(a_png()).decode()}]}
 def _serving() -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
     received: list[tuple[str, dict[str, str]]] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            received.append((self.path, headers))
-            kind = next((kind for kind in REPLIES if kind in self.path), "")
-            body = json.dumps(REPLIES[kind] if kind else IMAGES).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def reply(request: Request) -> Reply:
+        received.append(
+            (request.path, {name.lower(): text for name, text in request.headers.items()})
+        )
+        kind = next((kind for kind in REPLIES if kind in request.path), "")
+        return Reply(200, REPLIES[kind] if kind else IMAGES)
 
-        def log_message(self, *_: object) -> None:
-            """Do not log requests into the test's output."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", received
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(reply) as address:
+        yield address, received
 
 
 def test_every_job_of_the_page_has_an_expectation() -> None:

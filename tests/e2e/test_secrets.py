@@ -1,13 +1,10 @@
 """A key that a provider repeats, in any spelling, is in no file and no output of a run."""
 
 import html
-import json
 import re
-import threading
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -16,6 +13,7 @@ import yaml
 
 from tests.e2e.command import batchgen
 from tests.given import a_png
+from tests.loopback import Handler, Reply, Request, handling
 
 KEY = "9f/Zk3QmTop/Secret77aa"
 OTHER_KEY = "lab:77/Canary-Nine"
@@ -58,76 +56,59 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
 _PNG = b64encode(a_png()).decode()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Echo(Handler):
     """Answers the prompt `error N`, `html N` and so on with the N-th spelling."""
 
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
+    def reply(self, request: Request) -> Reply | None:
+        if request.method == "POST":
+            return self._generated(request)
         key = quote(KEY, safe="")
-        if self.path.startswith("/again"):
-            self._send(307, b"", Location=f"http://127.0.0.1:1/?{key}")
-        else:
-            self._send(404, f"<title>No {key}</title>".encode(), Location=f"/{key}")
+        if request.path.startswith("/again"):
+            return _reply(307, Location=f"http://127.0.0.1:1/?{key}")
+        return _reply(404, f"<title>No {key}</title>", Location=f"/{key}")
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        kind, _, number = json.loads(body)["prompt"].partition(" ")
+    def _generated(self, request: Request) -> Reply | None:
+        kind, _, number = request.json["prompt"].partition(" ")
         spelled = SPELLED[int(number) % len(SPELLED)]
-        base = f"http://{self.headers['Host']}"
+        reply: Reply | None
         message = (
             f'{{"{spelled}": 1, "error": {{"code": "{spelled}", "message": "Bad {spelled}!"}}}}'
         )
         match kind:
             case "error" | "wide":
-                self._send(400, message.encode("utf-16" if kind == "wide" else "utf-8"))
+                reply = _reply(400, message.encode("utf-16" if kind == "wide" else "utf-8"))
             case "html":
-                self._send(400, f"<html><title>Bad {spelled}</title>".encode())
+                reply = _reply(400, f"<html><title>Bad {spelled}</title>")
             case "redirect":
-                self._send(307, b"", Location=f"/x?k={quote(spelled)}", **{"X-Request-Id": KEY})
+                reply = _reply(307, Location=f"/x?k={quote(spelled)}", **{"X-Request-Id": KEY})
             case "prompt":
                 item = f'{{"b64_json": "{_PNG}", "revised_prompt": "A {spelled}"}}'
-                self._send(200, f'{{"data": [{item}]}}'.encode(), **{"X-Request-Id": KEY})
+                reply = _reply(200, f'{{"data": [{item}]}}', **{"X-Request-Id": KEY})
             case "text":
                 item = f'{{"b64_json": "{b64encode(KEY.encode()).decode()}"}}'
-                self._send(200, f'{{"data": [{item}]}}'.encode())
+                reply = _reply(200, f'{{"data": [{item}]}}')
             case "speech":
-                self._send(200, f"no sound: {spelled}".encode(), **{"Content-Type": "audio/mpeg"})
+                reply = _reply(200, f"no sound: {spelled}", **{"Content-Type": "audio/mpeg"})
             case "url":
-                item = f'{{"url": "{base}/{spelled}"}}'
-                self._send(200, f'{{"data": [{item}]}}'.encode())
+                reply = _reply(200, f'{{"data": [{{"url": "{request.origin}/{spelled}"}}]}}')
             case "again":
-                self._send(200, f'{{"data": [{{"url": "{base}/again"}}]}}'.encode())
+                reply = _reply(200, f'{{"data": [{{"url": "{request.origin}/again"}}]}}')
             case "odd":
-                self._send(200, f'{{"odd": "{spelled}", "{spelled}": []}}'.encode())
+                reply = _reply(200, f'{{"odd": "{spelled}", "{spelled}": []}}')
             case _:
                 self.wfile.write(f"HTTP/1.1 {KEY} x\r\n{KEY}\r\n\r\n".encode())
-                self.close_connection = True
+                reply = None
+        return reply
 
-    def _send(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("X-Echo", KEY)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
-        """Do not log requests into the test's output."""
+def _reply(status: int, body: bytes | str = b"", **headers: str) -> Reply:
+    return Reply(status, body, {**headers, "X-Echo": KEY})
 
 
 @contextmanager
 def _serving() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with handling(_Echo) as address:
+        yield f"{address}/v1"
 
 
 def _job(base_url: str) -> str:

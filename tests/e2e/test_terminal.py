@@ -2,15 +2,14 @@
 
 import json
 import re
-import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.e2e.command import batchgen, results
 from tests.given import a_png
+from tests.loopback import Reply, Request, serving
 
 KEY = {"AIMLAPI_API_KEY": "sk-canary-7731"}
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\u202e\u2066\u2028"
@@ -23,44 +22,24 @@ def _serving() -> Iterator[tuple[str, list[str]]]:
     fetched: list[str] = []
     png = b64encode(a_png()).decode()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            fetched.append(self.path)
-            self._send(200, a_png())
+    def reply(request: Request) -> Reply:
+        identified = {"X-Request-Id": "a\x9b1m"}
+        if request.method == "GET":
+            fetched.append(request.path)
+            return Reply(200, a_png(), identified)
+        prompt = request.json["prompt"]
+        if prompt.startswith("bad"):
+            return Reply(400, {"error": {"message": EVIL, "code": EVIL}}, identified)
+        if prompt.startswith("urls"):
+            data = [{"url": f"{request.origin}/{number}"} for number in range(20_000)]
+        elif prompt.startswith("base64"):
+            data = [{"b64_json": png}] * 300
+        else:
+            data = [{"b64_json": png, "revised_prompt": f"revised {EVIL}"}]
+        return Reply(200, {"data": data}, identified)
 
-        def do_POST(self) -> None:
-            prompt = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["prompt"]
-            base = f"http://{self.headers['Host']}"
-            if prompt.startswith("urls"):
-                data = [{"url": f"{base}/{number}"} for number in range(20_000)]
-            elif prompt.startswith("base64"):
-                data = [{"b64_json": png}] * 300
-            elif prompt.startswith("bad"):
-                self._send(400, json.dumps({"error": {"message": EVIL, "code": EVIL}}).encode())
-                return
-            else:
-                data = [{"b64_json": png, "revised_prompt": f"revised {EVIL}"}]
-            self._send(200, json.dumps({"data": data}).encode())
-
-        def _send(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("X-Request-Id", "a\x9b1m")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Do not log requests into the test's output."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1", fetched
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(reply) as address:
+        yield f"{address}/v1", fetched
 
 
 def test_no_output_of_any_command_has_control_characters(tmp_path: Path) -> None:

@@ -1,14 +1,12 @@
 """Waits that a provider asks for, and limits that hold a whole model."""
 
 import base64
-import json
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,6 +14,7 @@ import pytest
 
 from tests.e2e.command import COMMAND, batchgen, environment, results
 from tests.given import a_png
+from tests.loopback import Reply, Request, serving
 
 KEY = {"AIMLAPI_API_KEY": "sk-canary-7731"}
 SHORT_RETRIES = "retry: {attempts: 2, backoff: {initial: 10ms, max: 50ms}}\n"
@@ -27,67 +26,44 @@ GOOD: "Answer" = (
 Answer: TypeAlias = tuple[int, dict[str, str], Any]
 
 
-class Provider(ThreadingHTTPServer):
+class Provider:
     """Answers each request as `decide` says, by its number from 1 and the seconds since the first.
 
     posts: when each request came, in seconds, and the status of its answer.
     """
 
-    daemon_threads = True
-
     def __init__(self, decide: Callable[[int, float], Answer]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        self.address = ""
         self.posts: list[tuple[float, int]] = []
         self._decide = decide
         self._lock = threading.Lock()
         self._began: float | None = None
 
-    def answer(self) -> Answer:
+    def reply(self, _: Request) -> Reply:
         with self._lock:
             now = time.monotonic()
             self._began = now if self._began is None else self._began
             answer = self._decide(len(self.posts) + 1, now - self._began)
             self.posts.append((now - self._began, answer[0]))
-        return answer
+        status, headers, body = answer
+        return Reply(status, body, headers)
 
     def count(self, status: int) -> int:
         return sum(answered == status for _, answered in self.posts)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: Provider
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        status, headers, body = self.server.answer()
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class has it
-        pass
-
-
 @contextmanager
 def provider(decide: Callable[[int, float], Answer]) -> Iterator[Provider]:
-    with Provider(decide) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
+    server = Provider(decide)
+    with serving(server.reply) as server.address:
+        yield server
 
 
 def words(server: Provider, folder: Path, rows: int, more: str = "") -> list[str]:
     """Write a job and return the words that run it."""
     prompts = ", ".join(f"picture {number}" for number in range(rows))
-    base = f"http://127.0.0.1:{server.server_address[1]}/v1"
     (folder / "job.yaml").write_text(f"defaults: {{model: dall-e-2}}\n{more}prompts: [{prompts}]\n")
-    return ["run", "job.yaml", "--base-url", base, "-o", "out"]
+    return ["run", "job.yaml", "--base-url", f"{server.address}/v1", "-o", "out"]
 
 
 def test_a_window_longer_than_all_backoffs_uses_up_no_attempts(tmp_path: Path) -> None:
