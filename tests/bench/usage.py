@@ -28,13 +28,20 @@ class Usage:
     peak_bytes: int
 
 
-def run(words: Sequence[str], *, environment: Mapping[str, str], log: Path) -> Usage:
+def run(
+    words: Sequence[str], *, environment: Mapping[str, str], log: Path, cwd: Path | None = None
+) -> Usage:
     """Run a command to its end, with its output in `log`. Raises RunError if it fails."""
     report = log.with_suffix(".usage")
     timed = [sys.executable, "-S", str(_TIMED), str(report), str(_LONGEST_S), *words]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            timed, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            timed,
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
         )
         try:
             process.wait()

@@ -5,7 +5,7 @@ Together, fal, Replicate, Stability, Black Forest Labs, Alibaba (DashScope), Vol
 Zhipu, Moonshot and of gateways such as one-api, new-api and LiteLLM, and from public reports.
 """
 
-from batchgen.provider.endpoints.topics import Topic, any_of
+from batchgen.provider.endpoints.topics import Topic, Wordings
 
 _MONEY = r"(?:credits?|balance|funds?|money)\b"
 _OWN = (
@@ -44,7 +44,7 @@ SPENT = Topic(
         *("insufficient*memory*", "insufficient*authori*", "insufficient*instance*"),
         *("insufficient*data*", "insufficient*input*", "insufficient*image*", "insufficient*role*"),
     ),
-    words=any_of(
+    words=Wordings(
         rf"insufficient {_OWN}{_MONEY}",
         r"\b(?:credit|balance|budget|wallet)(?: (?:limit|quota|cap))? (?:is |was |has been )?(?:reached|exceeded|empty|exhausted)",
         rf"\b(?:used|spent|consumed)(?: up)? all (?:of )?{_OWN}{_MONEY}|\ball {_OWN}{_MONEY} (?:are |have been |were )?(?:used|spent)",
@@ -118,7 +118,7 @@ BAD_KEY = Topic(
             "*keyrevoked*",
         ),
     ),
-    words=any_of(
+    words=Wordings(
         rf"\b{_BAD} (?:\w+ ){{0,2}}?(?:{_KEY}|{_TOKEN}|credentials\b|authorization header)",
         rf"\b(?:{_KEY}|{_TOKEN}|credentials)\b[^.;,]{{0,40}}?\b(?:not valid|wrong|required|invalid|incorrect|expired|revoked"
         r"|disabled|deactivated|missing|not found|not recogni[sz]ed|does not exist|unauthorized|leaked"
@@ -158,7 +158,7 @@ BLOCKED = Topic(
         ),
         *("accessterminated*", "*accountinaccessible*", "project*suspended*"),
     ),
-    words=any_of(
+    words=Wordings(
         rf"\b{_HOLDER}(?: \S*[/_0-9-]\S*)? (?:is|was|are|were|has been|have been) (?:\w+ ){{0,5}}?{_CLOSED}\b(?! from)",
         rf"\baccount {_CLOSED}\b|\b(?:account|organi[sz]ation|user)\b[^.]{{0,60}}? and (?:has been|is|was) {_CLOSED}\b",
         rf"\b(?:your|api|account) access\b(?:(?! model)[^.]){{0,40}}? (?:is|was|has been) (?:\w+ly )?(?:{_CLOSED}|revoked)\b",
@@ -188,7 +188,7 @@ MODEL = Topic(
         *("modelnotexist*", "modeldoesnotexist*", "modelaccess*", "modelpermission*"),
         *("organizationnotverified*", "*verificationrequired*"),
     ),
-    words=any_of(
+    words=Wordings(
         r"\bmodel\b[^.;]{0,80}?\b(?:does not exist|doesn't exist|not found|not exist|unknown"
         r"|no longer (?:available|supported)"
         r"|(?:is|has been|was) (?:deprecated|retired|decommissioned|removed|discontinued|shut ?down|sunset)"

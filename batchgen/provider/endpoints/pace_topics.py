@@ -1,6 +1,6 @@
 """How providers say that requests come too fast, that they are busy, or that a service failed."""
 
-from batchgen.provider.endpoints.topics import Topic, any_of
+from batchgen.provider.endpoints.topics import Topic, Wordings
 
 PACE = Topic(
     codes=(
@@ -9,7 +9,7 @@ PACE = Topic(
         *("limitrequests", "limitburst*", "*ratequota*", "*perminute*", "enginebusy*"),
         *("*overloaded*", "baseresp1002", "slowdown", "tpmlimit*", "rpmlimit*", "*rateexceeded*"),
     ),
-    words=any_of(
+    words=Wordings(
         r"\brate[ _-]?limit",
         r"\bper[ _-]?(?:minute|second|hour|day|min|sec)(?:\b|_)|perminute|requests?_per_|\bper model\b",
         r"\btoo many (?:\w+ )?(?:requests|images|calls)",
@@ -22,13 +22,13 @@ PACE = Topic(
     word_examples=("per minute", "try again", "capacity"),
 )
 RATE_LIMIT = Topic(
-    words=any_of(
+    words=Wordings(
         r"\brate[ _-]?limit", r"\btoo many (?:\w+ )?requests\b", r"\bthrottl|限流|请求过多"
     ),
     word_examples=("rate limit", "too many requests"),
 )
 FAST = Topic(
-    words=any_of(
+    words=Wordings(
         r"\brate[ _-]?limit|\brequest rate\b|\btoo many (?:\w+ )?(?:requests|images|calls|generations)\b|\bthrottl",
         r"\b(?:requests?|images?|generations?|tokens|calls) ?(?:per|/) ?(?:min|sec|hour|day|second|minute)",
         r"\b(?:\w+-)?per-(?:min|day|hour|second)|perminute|_per_|\bconcurren|\bslow down\b|限流|请求过多|频率|并发",
@@ -36,7 +36,7 @@ FAST = Topic(
     word_examples=("too many requests", "images per minute"),
 )
 TROUBLE = Topic(
-    words=any_of(
+    words=Wordings(
         r"\bunavailable\b|\btimed? ?-?out\b|\bcrash|\btry again\b|\bretry\b|\boverload|\binternal\b|\bbusy\b",
         r"\b(?:server|service|filter|system|checker|api|client|connection|database) (?:had an )?errors?\b",
         r"\b(?:could not|cannot|can't|unable to|failed to) (?:reach|load|connect|contact|call|query|check|verify|fetch|run)\b",
@@ -46,7 +46,7 @@ TROUBLE = Topic(
 # Rate limits are called quotas, and their messages link to billing pages; so are spent accounts.
 DOUBT = Topic(
     codes=("*quota*", "*billing*", "*credit*", "*usagelimit*", "*dailylimit*", "*planlimit*"),
-    words=any_of(
+    words=Wordings(
         r"\bquota|\bcredits?\b|\bbilling\b|\bbalance\b|\bplan\b|\bsubscription\b|\bupgrade\b",
         r"\bfree[- ]tier\b|\b(?:usage|daily|monthly|spend|spending|plan|resource)[ -]limits?\b|配额|额度",
     ),
@@ -54,7 +54,7 @@ DOUBT = Topic(
     word_examples=("quota", "billing", "credits"),
 )
 PLAN = Topic(
-    words=any_of(
+    words=Wordings(
         r"\b(?:resource|plan|daily|monthly|spending|spend|usage|free[- ]tier)[ -]limits?\b",
         r"\bexceeded your current quota\b|\bquota (?:has been |is |was )?(?:exhausted|used up|exceeded)",
     ),
@@ -67,7 +67,7 @@ OUTAGE = Topic(
         *("badgateway", "temporarilyunavailable*", "baseresp1000", "baseresp1001", "baseresp1013"),
         *("baseresp1033", "engineoverloaded*", "upstreamerror*", "modeloverloaded*", "aborted"),
     ),
-    words=any_of(
+    words=Wordings(
         r"\boverloaded\b|\btemporarily unavailable\b|\bservice unavailable\b|\bbad gateway\b",
         r"\b(?:internal|server) (?:server )?error\b|\btimed? ?out\b|\bhad an error while processing",
         r"\bplease (?:try again|retry)(?: your request)?(?: later| in| after|\.|$)|系统繁忙|服务繁忙",
@@ -75,15 +75,15 @@ OUTAGE = Topic(
     code_examples=("server_error", "UNAVAILABLE", "timeout"),
     word_examples=("overloaded", "temporarily unavailable"),
 )
-MAINTENANCE = Topic(words=any_of(r"\bunder maintenance\b"), word_examples=("under maintenance",))
+MAINTENANCE = Topic(words=Wordings(r"\bunder maintenance\b"), word_examples=("under maintenance",))
 SIGNATURE_EXPIRED = Topic(
-    words=any_of(
+    words=Wordings(
         r"\b(?:request|url|link|token|signature|policy|presigned \w+) (?:has |is |was )?expired\b",
         r"\bexpired ?token\b|\bexpired (?:url|link|signature|request)\b",
     ),
     word_examples=("Request has expired", "ExpiredToken"),
 )
 KEY_NAMED = Topic(
-    words=any_of(r"\bapi[ _-]?key\b|\baccess token\b|\byour key\b|\bbearer token\b"),
+    words=Wordings(r"\bapi[ _-]?key\b|\baccess token\b|\byour key\b|\bbearer token\b"),
     word_examples=("API key", "access token"),
 )

@@ -4,7 +4,7 @@ Names of request parameters (`enable_safety_checker`, `safety_tolerance`, `moder
 wordings of a refusal: validators quote them in plain errors. Sources as of `account_topics`.
 """
 
-from batchgen.provider.endpoints.topics import Topic, any_of
+from batchgen.provider.endpoints.topics import Topic, Wordings
 
 _THING = r"(?:prompts?|inputs?|images?|contents?|requests?|outputs?|texts?|generations?|results?|videos?|media)"
 _IS = r"(?:is|are|was|were|has been|have been|been|got|gets?)"
@@ -70,7 +70,7 @@ REFUSAL = Topic(
         *("*moderationservice*", "*moderation*timeout*", "*moderation*unavailable*"),
         *("*invalidmoderation*", "*invalidsafety*", "*moderation*ratelimit*", "*moderation*level*"),
     ),
-    words=any_of(
+    words=Wordings(
         r"\bcontent[ _-](?:management |usage |safety )?polic(?:y|ies)\b|\bcontent_policy",
         r"\bcontent[ -]filter(?:s|ing|ed)?\b|(?<!field )(?<!parameter )\bcontent_filter(?:ed)?\b(?!:)",
         rf"\b(?:prompts?|contents?)(?: (?:is|are|was|were|has been|have been))? {_STOPPED}\b{_NO_MISTAKE}",
@@ -112,7 +112,7 @@ REFUSAL = Topic(
 
 # One of these is enough where the message speaks of no parameter.
 REFUSAL_HINT = Topic(
-    words=any_of(
+    words=Wordings(
         r"\bmoderat(?:ion|ed)\b|\bnsfw\b|\bguardrails?\b|\bnot safe for work\b|\bcensor|\bunsafe\b",
         r"\bsafety (?:classifier|checks?|filters?|system|guidelines?|settings?|reasons?|concerns?|rules?)\b",
         r"\binappropriate\b|\boffensive\b|\bnudity\b|\bnude\b|\bsexual(?:ly)?\b|\bporn|\bviolen(?:ce|t)\b|\bgore\b",
@@ -124,7 +124,7 @@ REFUSAL_HINT = Topic(
     word_examples=("moderation", "NSFW", "unsafe"),
 )
 PARAMETER = Topic(
-    words=any_of(
+    words=Wordings(
         r"\bmust (?:not )?be (?:one of|between|an?\b|at (?:least|most)|less|greater|set|equal|below|above|in|of|true|false|low|auto|[0-9])",
         r"\bexpected\b|\bone of\b|\bbetween [0-9]|\bat (?:least|most) [0-9]|\bmaximum\b|\bminimum\b|\bout of range\b",
         r"\b(?:unknown|unexpected|unrecogni[sz]ed|unsupported|invalid|missing|undefined|additional|extra) "

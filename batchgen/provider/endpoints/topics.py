@@ -7,6 +7,7 @@ message in lower case. Quoted passages are left out: they repeat the request.
 
 import re
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 import msgspec
 
@@ -20,17 +21,32 @@ _MEDIA_TYPE = re.compile(r"\bcontent[- _](type|length|encoding|disposition)\b", 
 _APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'", "‘": "'"})  # noqa: RUF001  # apostrophes
 
 
+class Wordings:
+    """Regular expressions over plain texts; compiled when first used, as most runs need none."""
+
+    def __init__(self, *patterns: str) -> None:
+        self._patterns = patterns
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile("|".join(f"(?:{pattern})" for pattern in self._patterns))
+
+    def are_in(self, text: str) -> bool:
+        """Return whether a text, as `plain_text` returns it, has one of the wordings."""
+        return self._compiled.search(text) is not None
+
+
 class Topic(msgspec.Struct, frozen=True):
     """What a kind of error is recognised by.
 
     codes: patterns of codes, in lower case and without punctuation. except_codes: patterns that
-    look alike and mean something else. words: patterns of wordings.
+    look alike and mean something else. words: wordings of messages.
     code_examples, word_examples: for people.
     """
 
     codes: tuple[str, ...] = ()
     except_codes: tuple[str, ...] = ()
-    words: re.Pattern[str] | None = None
+    words: Wordings | None = None
     code_examples: tuple[str, ...] = ()
     word_examples: tuple[str, ...] = ()
 
@@ -44,7 +60,7 @@ class Topic(msgspec.Struct, frozen=True):
 
     def has_words(self, text: str) -> bool:
         """Return whether a text, as `plain_text` returns it, has a wording of the topic."""
-        return self.words is not None and self.words.search(text) is not None
+        return self.words is not None and self.words.are_in(text)
 
 
 def plain_code(code: str) -> str:
@@ -61,8 +77,3 @@ def plain_text(message: str) -> str:
     text = _REPEATED_MESSAGE.sub(r"\1 ", message.translate(_APOSTROPHES))
     text = _QUOTED.sub(" ", _MEDIA_TYPE.sub(r"content\1", text))
     return _BLANKS.sub(" ", text).casefold()
-
-
-def any_of(*patterns: str) -> re.Pattern[str]:
-    """Return a pattern that finds any of these patterns in a plain text."""
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
